@@ -1,0 +1,14 @@
+namespace StorySync.Attention;
+
+/// <summary>What an attention layer's queries read.</summary>
+public enum AttentionKind
+{
+    /// <summary>Image tokens read the image tokens of their own row.</summary>
+    Self,
+
+    /// <summary>Image tokens read text tokens.</summary>
+    Cross,
+
+    /// <summary>Text and image tokens form one sequence, text first, and read all of it (FLUX).</summary>
+    Joint,
+}

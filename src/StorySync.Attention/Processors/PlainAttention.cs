@@ -1,0 +1,21 @@
+using static TorchSharp.torch;
+
+namespace StorySync.Attention;
+
+/// <summary>Scaled dot-product attention, what every layer does unless told otherwise (diffusers' <c>AttnProcessor2_0</c>).</summary>
+public sealed class PlainAttention : IAttentionProcessor
+{
+    private PlainAttention()
+    {
+    }
+
+    /// <summary>The only instance; it holds no state.</summary>
+    public static PlainAttention Instance { get; } = new();
+
+    /// <inheritdoc/>
+    public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, DenoisingContext context)
+    {
+        ArgumentNullException.ThrowIfNull(inputs);
+        return nn.functional.scaled_dot_product_attention(inputs.Query, inputs.Key, inputs.Value, inputs.Mask);
+    }
+}

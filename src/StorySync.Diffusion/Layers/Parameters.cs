@@ -1,0 +1,30 @@
+using System.Runtime.CompilerServices;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace StorySync.Diffusion.Layers;
+
+/// <summary>Parameters that exist as a shape only until a checkpoint gives them their values.</summary>
+internal static class Parameters
+{
+    /// <summary>A parameter on the meta device: it has a shape and takes no memory.</summary>
+    public static Parameter Declare(params long[] shape)
+    {
+        var parameter = new Parameter(empty(shape, device: META), requires_grad: false);
+        parameter.DetachFromDisposeScope();
+        return parameter;
+    }
+
+    /// <summary>Gives a parameter the storage of <paramref name="value"/>, whatever its device and dtype, and frees the old one.
+    /// The parameter object stays the same, so that every reference to it sees the new values. Consumes
+    /// <paramref name="value"/>.</summary>
+    public static void Replace(Parameter parameter, Tensor value)
+    {
+        (Handle(parameter), Handle(value)) = (Handle(value), Handle(parameter));
+        value.Dispose();
+    }
+
+    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "handle")]
+    private static extern ref nint Handle(Tensor tensor);
+}
