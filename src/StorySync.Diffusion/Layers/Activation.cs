@@ -1,0 +1,31 @@
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace StorySync.Diffusion.Layers;
+
+/// <summary>Activation functions by the names that configs use (diffusers' <c>get_activation</c>, transformers' <c>ACT2FN</c>).</summary>
+internal static class Activation
+{
+    /// <exception cref="NotSupportedException">The name is not known.</exception>
+    public static Func<Tensor, Tensor> ByName(string name) => name switch
+    {
+        "silu" or "swish" => x => nn.functional.silu(x),
+        "gelu" => x => nn.functional.gelu(x),
+        "gelu_new" or "gelu_pytorch_tanh" => TanhGelu,
+        "quick_gelu" => QuickGelu,
+        "relu" => x => nn.functional.relu(x),
+        "mish" => x => nn.functional.mish(x),
+        _ => throw new NotSupportedException(
+            $"Activation '{name}' is not supported; known are silu, swish, gelu, gelu_new, gelu_pytorch_tanh, quick_gelu, relu, mish."),
+    };
+
+    /// <summary>The tanh approximation of GELU.</summary>
+    public static Tensor TanhGelu(Tensor x) => nn.functional.gelu(x, GELU.Approximate.tanh);
+
+    private static Tensor QuickGelu(Tensor x)
+    {
+        using var gate = (1.702 * x).sigmoid_();
+        return x * gate;
+    }
+}

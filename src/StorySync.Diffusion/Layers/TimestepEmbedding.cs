@@ -1,0 +1,28 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Diffusion.Layers;
+
+/// <summary>Two linear layers around an activation, from a sinusoidal embedding (or another condition) to the width that the blocks
+/// take (diffusers' <c>TimestepEmbedding</c>).</summary>
+internal sealed class TimestepEmbedding : nn.Module<Tensor, Tensor>
+{
+    private readonly Linear linear_1;
+    private readonly Linear linear_2;
+    private readonly Func<Tensor, Tensor> activation;
+
+    public TimestepEmbedding(long inChannels, long width, string activation = "silu")
+        : base(nameof(TimestepEmbedding))
+    {
+        linear_1 = new Linear(inChannels, width);
+        linear_2 = new Linear(width, width);
+        this.activation = Activation.ByName(activation);
+        RegisterComponents();
+    }
+
+    public override Tensor forward(Tensor sample)
+    {
+        using var scope = NewDisposeScope();
+        return linear_2.call(activation(linear_1.call(sample))).MoveToOuterDisposeScope();
+    }
+}

@@ -1,0 +1,25 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Diffusion.Layers;
+
+/// <summary>Nearest-neighbour upsampling, then a convolution (diffusers' <c>Upsample2D</c>).</summary>
+internal sealed class Upsample2D : nn.Module<Tensor, long[]?, Tensor>
+{
+    private readonly Conv2d conv;
+
+    public Upsample2D(long channels)
+        : base(nameof(Upsample2D))
+    {
+        conv = new Conv2d(channels, channels, kernel: 3, padding: 1);
+        RegisterComponents();
+    }
+
+    /// <param name="input">(batch, channels, height, width).</param>
+    /// <param name="size">Height and width of the result; null doubles both.</param>
+    public override Tensor forward(Tensor input, long[]? size)
+    {
+        using var large = nn.functional.interpolate(input, size ?? [input.shape[2] * 2, input.shape[3] * 2], mode: InterpolationMode.Nearest);
+        return conv.call(large);
+    }
+}
