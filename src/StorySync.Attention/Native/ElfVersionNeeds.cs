@@ -13,7 +13,7 @@ internal static class ElfVersionNeeds
     /// <summary>Marks a needed version as weak, so that a loader without it warns at most.</summary>
     /// <param name="image">The library; changed in place.</param>
     /// <param name="version">The version's name.</param>
-    /// <returns>Whether the version was there.</returns>
+    /// <returns>Whether the version was there; <see langword="false"/> too for what is no such library.</returns>
     public static bool TryWeaken(Span<byte> image, string version)
     {
         ReadOnlySpan<byte> magic = [0x7f, (byte)'E', (byte)'L', (byte)'F', 2, 1];
@@ -26,12 +26,9 @@ internal static class ElfVersionNeeds
         {
             return WeakenIn(image, Encoding.ASCII.GetBytes(version));
         }
-        catch (ArgumentOutOfRangeException)
+        catch (Exception e) when (e is ArgumentOutOfRangeException or OverflowException)
         {
-            return false;
-        }
-        catch (OverflowException)
-        {
+            // An offset points out of the image.
             return false;
         }
     }
@@ -39,54 +36,59 @@ internal static class ElfVersionNeeds
     private static bool WeakenIn(Span<byte> image, ReadOnlySpan<byte> version)
     {
         var sections = Int64(image, 0x28);
-        var sectionSize = UInt16(image, 0x3a);
+        var size = UInt16(image, 0x3a);
         var count = UInt16(image, 0x3c);
         for (var i = 0; i < count; i++)
         {
-            var section = checked(sections + (i * sectionSize));
-            if (UInt32(image, section + 4) != VersionNeedsSection)
+            var section = Section(i);
+            if (UInt32(image, section + 4) == VersionNeedsSection)
             {
-                continue;
+                var names = Section(Int32(image, section + 0x28));
+                return WeakenInTable(image, Int64(image, section + 0x18), Int64(image, names + 0x18), version);
             }
-
-            var names = Int64(image, checked(sections + ((int)UInt32(image, section + 0x28) * sectionSize)) + 0x18);
-            var needs = (Offset: Int64(image, section + 0x18), Names: names);
-            return WeakenInTable(image, needs.Offset, needs.Names, version);
         }
 
         return false;
+
+        int Section(int index) => checked(sections + (index * size));
     }
 
+    /// <summary>The table is a list of libraries, each with a list of versions. A step in either list is a distance to the next
+    /// element, 0 at the end; a distance is not negative, so that a walk ends even on nonsense.</summary>
     private static bool WeakenInTable(Span<byte> image, int library, int names, ReadOnlySpan<byte> version)
     {
-        while (true)
+        int toLibrary, toEntry;
+        do
         {
-            var entry = library + (int)UInt32(image, library + 8);
-            for (var left = UInt16(image, library + 2); left > 0; left--)
+            var entry = checked(library + Int32(image, library + 8));
+            do
             {
-                var name = image[(names + (int)UInt32(image, entry + 8))..];
-                if (name[..name.IndexOf((byte)0)].SequenceEqual(version))
+                var name = image[checked(names + Int32(image, entry + 8))..];
+                if (name.StartsWith(version) && name[version.Length..].StartsWith((byte)0))
                 {
-                    image[entry + 4] |= Weak;
+                    image.Slice(entry + 4, 1)[0] |= Weak;
                     return true;
                 }
 
-                entry += (int)UInt32(image, entry + 12);
+                toEntry = Int32(image, entry + 12);
+                entry = checked(entry + toEntry);
             }
+            while (toEntry > 0);
 
-            var next = (int)UInt32(image, library + 12);
-            if (next == 0)
-            {
-                return false;
-            }
-
-            library += next;
+            toLibrary = Int32(image, library + 12);
+            library = checked(library + toLibrary);
         }
+        while (toLibrary > 0);
+
+        return false;
     }
 
     private static ushort UInt16(ReadOnlySpan<byte> image, int at) => BinaryPrimitives.ReadUInt16LittleEndian(image[at..]);
 
     private static uint UInt32(ReadOnlySpan<byte> image, int at) => BinaryPrimitives.ReadUInt32LittleEndian(image[at..]);
 
-    private static int Int64(ReadOnlySpan<byte> image, int at) => checked((int)BinaryPrimitives.ReadInt64LittleEndian(image[at..]));
+    private static int Int32(ReadOnlySpan<byte> image, int at) => checked((int)UInt32(image, at));
+
+    private static int Int64(ReadOnlySpan<byte> image, int at) =>
+        checked((int)BinaryPrimitives.ReadUInt64LittleEndian(image[at..]));
 }
