@@ -16,10 +16,10 @@ internal static class Parameters
         return parameter;
     }
 
-    /// <summary>Gives a parameter the storage of <paramref name="value"/>, whatever its device and dtype, and frees the old one.
+    /// <summary>Gives a parameter or buffer the storage of <paramref name="value"/>, whatever its device and dtype, and frees the old one.
     /// The parameter object stays the same, so that every reference to it sees the new values. Consumes
     /// <paramref name="value"/>.</summary>
-    public static void Replace(Parameter parameter, Tensor value)
+    public static void Replace(Tensor parameter, Tensor value)
     {
         (Handle(parameter), Handle(value)) = (Handle(value), Handle(parameter));
         value.Dispose();

@@ -1,0 +1,58 @@
+using System.Text;
+using System.Text.RegularExpressions;
+
+namespace StorySync.Diffusion.Weights;
+
+/// <summary>Says what a file is that should be a safetensors file and is none.</summary>
+internal static partial class ForeignFile
+{
+    private const string Conversion = "Pickle files can run code when they are loaded, so they are never read. Convert it where you trust it, "
+        + "in Python: `from safetensors.torch import save_file; import torch; "
+        + "save_file({k: v.contiguous().clone() for k, v in torch.load(path, weights_only=True).items()}, 'model.safetensors')`, "
+        + "or for a whole pipeline `DiffusionPipeline.from_pretrained(...).save_pretrained(folder, safe_serialization=True)`";
+
+    /// <exception cref="ModelFileException">The name's extension is one that pickles have.</exception>
+    public static void ThrowIfPickleByName(string path)
+    {
+        if (Path.GetExtension(path).ToUpperInvariant() is ".CKPT" or ".BIN" or ".PT" or ".PTH" or ".PKL" && File.Exists(path))
+        {
+            throw Pickle(path);
+        }
+    }
+
+    public static ModelFileException Pickle(string path) => new(path, $"a PyTorch pickle. {Conversion}");
+
+    /// <summary>The exception for a file that does not start as a safetensors file does.</summary>
+    public static ModelFileException Recognise(Stream stream, string path)
+    {
+        Span<byte> start = stackalloc byte[512];
+        stream.Position = 0;
+        start = start[..stream.ReadAtLeast(start, start.Length, throwOnEndOfStream: false)];
+        var text = Encoding.Latin1.GetString(start).TrimStart('\u00ef', '\u00bb', '\u00bf', ' ', '\t', '\r', '\n');
+        if (text.StartsWith("version https://git-lfs.github.com/spec/", StringComparison.Ordinal))
+        {
+            var size = LfsSize().Match(text) is { Success: true } match && long.TryParse(match.Groups[1].ValueSpan, out var bytes)
+                ? $" of {ByteSize.Text(bytes)}" : "";
+            return new ModelFileException(path, $"a Git LFS pointer, not the file itself{size}: run `git lfs pull` in its repository, or download the file");
+        }
+
+        if (start.StartsWith("PK\u0003\u0004"u8) || (start.Length > 1 && start[0] == 0x80 && start[1] is >= 2 and <= 5))
+        {
+            return Pickle(path);
+        }
+
+        var what = text switch
+        {
+            "" => "an empty file: download it again",
+            ['<', ..] => "a web page, not a model: the download was answered with an error or a login page; log in or accept the model's terms, and download again",
+            ['{' or '[', ..] => "a JSON file, not a safetensors file: if it is an index, open its folder instead",
+            _ when start.StartsWith("GGUF"u8) => "a GGUF file: take the model's safetensors files instead",
+            _ when stream.Length < 16 => $"only {stream.Length} bytes: the download broke off at its start; download it again",
+            _ => "no safetensors file: its first 8 bytes are not the length of a header; download it again",
+        };
+        return new ModelFileException(path, what);
+    }
+
+    [GeneratedRegex(@"^size (\d+)$", RegexOptions.Multiline)]
+    private static partial Regex LfsSize();
+}

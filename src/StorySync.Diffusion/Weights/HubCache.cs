@@ -1,0 +1,70 @@
+using System.Text.RegularExpressions;
+
+namespace StorySync.Diffusion.Weights;
+
+/// <summary>The cache folder that Hugging Face's libraries download to, in its published layout
+/// (https://huggingface.co/docs/huggingface_hub/guides/manage-cache). It is read, never written.</summary>
+internal sealed partial class HubCache(string root)
+{
+    /// <summary>The cache of this user: <c>HF_HUB_CACHE</c>, else <c>HF_HOME/hub</c>, else <c>huggingface/hub</c> in the user's cache folder.</summary>
+    public static HubCache Default => new(Root(Environment.GetEnvironmentVariable));
+
+    public static string Root(Func<string, string?> environment)
+    {
+        var home = Environment.GetFolderPath(Environment.SpecialFolder.UserProfile);
+        return Variable("HF_HUB_CACHE")
+            ?? Path.Combine(Variable("HF_HOME") ?? Path.Combine(Variable("XDG_CACHE_HOME") ?? Path.Combine(home, ".cache"), "huggingface"), "hub");
+
+        string? Variable(string name) => environment(name) switch
+        {
+            null or "" => null,
+            "~" => home,
+            ['~', '/' or '\\', .. var rest] => Path.Combine(home, rest),
+            var value => value,
+        };
+    }
+
+    /// <summary>The folder of a model's snapshot.</summary>
+    /// <param name="name"><c>organisation/name</c>, with <c>@revision</c> (a branch, tag or commit) if it is not to be <c>main</c>.</param>
+    /// <exception cref="ModelFileException">The model or the revision is not in the cache.</exception>
+    public string Resolve(string name)
+    {
+        if (HubName().Match(name) is not { Success: true } match)
+        {
+            throw new ModelFileException(name, "there is no such folder, and it is no 'organisation/name[@revision]' of the Hugging Face cache");
+        }
+
+        var model = Path.Combine(root, "models--" + match.Groups["model"].Value.Replace("/", "--", StringComparison.Ordinal));
+        if (!Directory.Exists(model))
+        {
+            throw new ModelFileException(name, $"there is no such folder, and no such model in the Hugging Face cache ({root}); "
+                + $"download it first (`hf download {match.Groups["model"].Value}`), or set HF_HUB_CACHE or HF_HOME if your cache is elsewhere");
+        }
+
+        var revision = match.Groups["revision"] is { Success: true } given ? given.Value : "main";
+        var commit = Commit(model, revision);
+        var snapshot = Path.Combine(model, "snapshots", commit);
+        return Directory.Exists(snapshot) ? snapshot : throw new ModelFileException(name,
+            $"the Hugging Face cache has this model, but not its revision '{revision}' (no {snapshot}); it has {Revisions(model)}");
+    }
+
+    private static string Commit(string model, string revision)
+    {
+        var reference = Path.Combine([model, "refs", .. revision.Split('/')]);
+        var commit = File.Exists(reference) ? File.ReadAllText(reference).Trim() : revision;
+        return CommitName().IsMatch(commit) ? commit : revision.Replace('/', '_');
+    }
+
+    private static string Revisions(string model)
+    {
+        var refs = Path.Combine(model, "refs");
+        return string.Join(", ", (Directory.Exists(refs) ? Directory.EnumerateFiles(refs, "*", SearchOption.AllDirectories) : [])
+            .Select(file => Path.GetRelativePath(refs, file).Replace('\\', '/')).Order().DefaultIfEmpty("none"));
+    }
+
+    [GeneratedRegex(@"^(?<model>[\w-][\w.-]*(/[\w-][\w.-]*)?)(@(?<revision>[\w-][\w.-]*(/[\w-][\w.-]*)*))?$")]
+    private static partial Regex HubName();
+
+    [GeneratedRegex("^[0-9a-f]{4,64}$")]
+    private static partial Regex CommitName();
+}

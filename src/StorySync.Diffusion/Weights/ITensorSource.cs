@@ -1,0 +1,22 @@
+using static TorchSharp.torch;
+
+namespace StorySync.Diffusion.Weights;
+
+/// <summary>Named tensors that are read one at a time: a safetensors file, or the several files of a sharded checkpoint.</summary>
+public interface ITensorSource : IDisposable
+{
+    /// <summary>The file (or index file) that it reads, for messages.</summary>
+    string Path { get; }
+
+    /// <summary>What there is, by name.</summary>
+    IReadOnlyDictionary<string, TensorInfo> Tensors { get; }
+
+    /// <summary>Reads a tensor onto the CPU in its stored type. It is a view of the mapped file: nothing is copied and no page is
+    /// touched. Writing to it changes neither the file nor what others see of it. It stays valid after the source is disposed.</summary>
+    /// <param name="name">One of <see cref="Tensors"/>.</param>
+    /// <returns>A new tensor, in the caller's dispose scope.</returns>
+    /// <exception cref="KeyNotFoundException">There is no tensor of this name.</exception>
+    /// <exception cref="NotSupportedException">TorchSharp has no such element type (8-bit floats, for example).</exception>
+    /// <exception cref="ObjectDisposedException">The source is disposed.</exception>
+    Tensor Read(string name);
+}

@@ -1,0 +1,18 @@
+namespace StorySync.Diffusion.Weights;
+
+/// <summary>A file of a model is missing, damaged, or not what it has to be. The message names it and says what to do.</summary>
+public class ModelFileException : IOException
+{
+    /// <summary>Makes the exception.</summary>
+    /// <param name="path">The file or folder at fault.</param>
+    /// <param name="problem">What was found, what was expected and what to do, as the rest of a sentence that starts with the path.</param>
+    /// <param name="innerException">What made it known.</param>
+    public ModelFileException(string path, string problem, Exception? innerException = null)
+        : base($"{path}: {problem}", innerException)
+    {
+        Path = path;
+    }
+
+    /// <summary>The file or folder at fault.</summary>
+    public string Path { get; }
+}

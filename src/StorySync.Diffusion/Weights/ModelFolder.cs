@@ -1,0 +1,140 @@
+using System.Text.Json;
+
+namespace StorySync.Diffusion.Weights;
+
+/// <summary>A model in the folder layout of diffusers: <c>model_index.json</c> and a folder for each component, or a single
+/// component's folder with its <c>config.json</c> and weights.</summary>
+public sealed class ModelFolder
+{
+    private static readonly string[] Stems = ["diffusion_pytorch_model", "model"];
+
+    private ModelFolder(string path)
+    {
+        Path = path;
+        var index = System.IO.Path.Combine(path, "model_index.json");
+        (ClassName, Components) = File.Exists(index) ? ReadIndex(index) : (null, new Dictionary<string, ModelComponent>());
+    }
+
+    /// <summary>The folder.</summary>
+    public string Path { get; }
+
+    /// <summary>The pipeline's class in diffusers (<c>StableDiffusionXLPipeline</c>, for example); null if there is no <c>model_index.json</c>.</summary>
+    public string? ClassName { get; }
+
+    /// <summary>The components that <c>model_index.json</c> names, without those that are left out there.</summary>
+    public IReadOnlyDictionary<string, ModelComponent> Components { get; }
+
+    /// <summary>Opens a model. Nothing is downloaded.</summary>
+    /// <param name="model">A folder; a name known to this library (<c>storybook</c>); or <c>organisation/name</c> or
+    /// <c>organisation/name@revision</c>, looked up in the Hugging Face cache.</param>
+    /// <exception cref="ModelFileException">It is nowhere to be found, or its <c>model_index.json</c> cannot be read.</exception>
+    public static ModelFolder Open(string model)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(model);
+        return new ModelFolder(Directory.Exists(model) ? model : KnownModels.Find(model) ?? HubCache.Default.Resolve(model));
+    }
+
+    /// <summary>Whether a component is there: named in the index, or as a folder.</summary>
+    /// <param name="component">Its name, <c>unet</c> for example.</param>
+    public bool Has(string component) => Components.ContainsKey(component) || Directory.Exists(System.IO.Path.Combine(Path, component));
+
+    /// <summary>A component's folder.</summary>
+    /// <param name="component">Its name; empty for the folder itself.</param>
+    /// <exception cref="ModelFileException">There is no such folder.</exception>
+    public string ComponentPath(string component)
+    {
+        ArgumentNullException.ThrowIfNull(component);
+        var path = System.IO.Path.Combine(Path, component);
+        return Directory.Exists(path) ? path : throw new ModelFileException(path, "the model has no such folder; "
+            + $"it has {string.Join(", ", Directory.EnumerateDirectories(Path).Select(System.IO.Path.GetFileName).Order().DefaultIfEmpty("none"))}");
+    }
+
+    /// <summary>A file of a component.</summary>
+    /// <param name="component">The component; empty for the folder itself.</param>
+    /// <param name="file">The file's name.</param>
+    /// <exception cref="ModelFileException">There is no such file.</exception>
+    public string FilePath(string component, string file)
+    {
+        var path = System.IO.Path.Combine(ComponentPath(component), file);
+        return File.Exists(path) ? path : throw new ModelFileException(path, "there is no such file");
+    }
+
+    /// <summary>Reads a component's config (see <see cref="ComponentConfig"/>).</summary>
+    /// <typeparam name="T">The record to read into.</typeparam>
+    /// <param name="component">The component; empty for the folder itself.</param>
+    /// <param name="file">The config's name: <c>scheduler_config.json</c> for schedulers.</param>
+    /// <exception cref="ModelFileException">It is missing, or an entry is wrong.</exception>
+    public T Config<T>(string component, string file = "config.json")
+        where T : class => ComponentConfig.Read<T>(FilePath(component, file));
+
+    /// <summary>Opens a component's weights, in one file or several.</summary>
+    /// <param name="component">The component; empty for the folder itself.</param>
+    /// <param name="variant">The variant to prefer (<c>fp16</c>, for example); null prefers the plain files. The other is taken where
+    /// there is no choice.</param>
+    /// <exception cref="ModelFileException">There are none, or they cannot be read.</exception>
+    public ITensorSource OpenWeights(string component, string? variant = null)
+    {
+        var folder = ComponentPath(component);
+        string?[] variants = variant is null ? [null, .. Variants(folder)] : [variant, null];
+        foreach (var candidate in variants)
+        {
+            foreach (var stem in Stems)
+            {
+                if (TryOpen(folder, stem, candidate) is { } source)
+                {
+                    return source;
+                }
+            }
+        }
+
+        var pickle = Directory.EnumerateFiles(folder).FirstOrDefault(file => System.IO.Path.GetExtension(file) is ".bin" or ".ckpt" or ".pt" or ".pth");
+        throw pickle is not null ? ForeignFile.Pickle(pickle) : new ModelFileException(folder,
+            $"it holds no weights; expected {string.Join(" or ", Stems.Select(stem => stem + ".safetensors"))}, or their .index.json");
+    }
+
+    private static ITensorSource? TryOpen(string folder, string stem, string? variant)
+    {
+        var dotted = variant is null ? "" : "." + variant;
+        var single = System.IO.Path.Combine(folder, $"{stem}{dotted}.safetensors");
+        if (File.Exists(single))
+        {
+            return SafetensorsFile.Open(single);
+        }
+
+        var index = System.IO.Path.Combine(folder, $"{stem}.safetensors.index{dotted}.json");
+        return File.Exists(index) ? ShardedSafetensors.Open(index) : null;
+    }
+
+    /// <summary>The variants that the names of a folder's files tell of.</summary>
+    private static IEnumerable<string> Variants(string folder) => Directory.EnumerateFiles(folder)
+        .Select(file => System.IO.Path.GetFileName(file).Split('.'))
+        .Select(parts => parts switch
+        {
+            [var stem, var variant, "safetensors"] when Stems.Contains(stem) => variant,
+            [var stem, "safetensors", "index", var variant, "json"] when Stems.Contains(stem) => variant,
+            _ => null,
+        })
+        .OfType<string>().Distinct().Order(StringComparer.Ordinal);
+
+    private static (string? ClassName, IReadOnlyDictionary<string, ModelComponent> Components) ReadIndex(string path) => JsonFile.Read(path, root =>
+    {
+        var components = new Dictionary<string, ModelComponent>(StringComparer.Ordinal);
+        foreach (var entry in root.EnumerateObject())
+        {
+            // Besides components there are settings; [null, null] is a component that the model leaves out.
+            if (entry.Value.ValueKind == JsonValueKind.Array && entry.Value.GetArrayLength() == 2
+                && entry.Value[0].ValueKind == JsonValueKind.String && entry.Value[1].ValueKind == JsonValueKind.String)
+            {
+                components.Add(entry.Name, new ModelComponent(entry.Value[0].GetString()!, entry.Value[1].GetString()!));
+            }
+        }
+
+        var className = root.TryGetProperty("_class_name", out var name) && name.ValueKind == JsonValueKind.String ? name.GetString() : null;
+        return (className, (IReadOnlyDictionary<string, ModelComponent>)components);
+    });
+}
+
+/// <summary>What <c>model_index.json</c> says of a component.</summary>
+/// <param name="Library">The Python library of its class: <c>diffusers</c> or <c>transformers</c>.</param>
+/// <param name="ClassName">Its class there.</param>
+public sealed record ModelComponent(string Library, string ClassName);

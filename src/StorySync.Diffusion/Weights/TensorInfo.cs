@@ -1,0 +1,27 @@
+namespace StorySync.Diffusion.Weights;
+
+/// <summary>What a file says of one of its tensors.</summary>
+/// <param name="Name">The name in the file.</param>
+/// <param name="Dtype">The stored element type.</param>
+/// <param name="Shape">The sizes of its axes; empty for a single number.</param>
+/// <param name="ByteCount">The bytes it takes in the file.</param>
+public sealed record TensorInfo(string Name, SafetensorsDtype Dtype, IReadOnlyList<long> Shape, long ByteCount)
+{
+    /// <summary>Describes a tensor that is to be written.</summary>
+    /// <param name="name">The name it is to have.</param>
+    /// <param name="dtype">The element type.</param>
+    /// <param name="shape">The sizes of its axes, none negative.</param>
+    /// <exception cref="OverflowException">It would take more than 2⁶³ bytes.</exception>
+    public TensorInfo(string name, SafetensorsDtype dtype, params IReadOnlyList<long> shape)
+        : this(name, dtype, shape, checked(shape.Aggregate(1L, (product, size) => checked(product * size)) * dtype.Bits() / 8))
+    {
+    }
+
+    /// <summary>The name, type and sizes, for messages.</summary>
+    public override string ToString() => $"{Name} {Dtype}{ShapeText.Of(Shape)}";
+}
+
+internal static class ShapeText
+{
+    public static string Of(IEnumerable<long> shape) => $"[{string.Join(", ", shape)}]";
+}

@@ -1,0 +1,62 @@
+using StorySync.Diffusion.Layers;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Diffusion.Weights;
+
+/// <summary>Gives a module the weights of a checkpoint.</summary>
+public static class WeightBinder
+{
+    /// <summary>Binds every tensor of a checkpoint to the parameter or buffer of its name. Where type and device allow it, the module
+    /// gets views of the mapped file; otherwise tensors are converted one at a time and nothing is held twice.</summary>
+    /// <param name="module">The module, best built on the meta device. It is touched only when the whole checkpoint fits.</param>
+    /// <param name="source">The checkpoint. It may be disposed afterwards.</param>
+    /// <param name="dtype">The type that floating-point tensors are to have; null keeps the stored one.</param>
+    /// <param name="device">Where the tensors are to be; null is the CPU.</param>
+    /// <param name="rename">Maps a name in the checkpoint to the module's name for it, or to null if the tensor is not wanted. Where
+    /// several names lead to one parameter (tied weights), the parameter's own name is taken first, else the first in order.</param>
+    /// <exception cref="WeightMismatchException">Tensors are missing, unexpected or of another shape.</exception>
+    public static void Bind(
+        nn.Module module, ITensorSource source, ScalarType? dtype = null, Device? device = null, Func<string, string?>? rename = null)
+    {
+        ArgumentNullException.ThrowIfNull(module);
+        ArgumentNullException.ThrowIfNull(source);
+        var targets = ModuleTensors.Of(module).ToDictionary(entry => entry.Name, entry => entry.Tensor, StringComparer.Ordinal);
+        var origins = Origins(source, rename);
+        WeightMismatchException.ThrowIfAny(
+            source,
+            missing: targets.Where(target => !origins.ContainsKey(target.Key)).Select(target => (target.Key, target.Value.shape)),
+            unexpected: origins.Where(origin => !targets.ContainsKey(origin.Key)).Select(origin => source.Tensors[origin.Value]),
+            misshaped: origins.Where(origin => targets.TryGetValue(origin.Key, out var target)
+                    && !target.shape.SequenceEqual(source.Tensors[origin.Value].Shape))
+                .Select(origin => (source.Tensors[origin.Value], targets[origin.Key].shape)));
+
+        foreach (var (name, target) in targets)
+        {
+            Parameters.Replace(target, Load(source, origins[name], dtype, device ?? CPU));
+        }
+    }
+
+    private static Dictionary<string, string> Origins(ITensorSource source, Func<string, string?>? rename)
+    {
+        var origins = new Dictionary<string, string>(StringComparer.Ordinal);
+        foreach (var name in source.Tensors.Keys.Order(StringComparer.Ordinal))
+        {
+            if ((rename is null ? name : rename(name)) is { } target && (!origins.ContainsKey(target) || name == target))
+            {
+                origins[target] = name;
+            }
+        }
+
+        return origins;
+    }
+
+    private static Tensor Load(ITensorSource source, string name, ScalarType? dtype, Device device)
+    {
+        using var scope = NewDisposeScope();
+        using var noGradient = no_grad();
+        var stored = source.Read(name);
+        var type = stored.is_floating_point() ? dtype ?? stored.dtype : stored.dtype;
+        return stored.to(type, device).DetachFromDisposeScope();
+    }
+}
