@@ -56,5 +56,5 @@ internal sealed class AttentionBlock : nn.Module<Tensor, Tensor?, BlockInputs, T
         return to_out[0].call(merged).MoveToOuterDisposeScope();
     }
 
-    private Tensor SplitHeads(Tensor x) => x.unflatten(-1, [Layer.Heads, Layer.HeadWidth]).transpose(1, 2);
+    private Tensor SplitHeads(Tensor x) => x.view(x.shape[0], x.shape[1], Layer.Heads, Layer.HeadWidth).transpose(1, 2);
 }

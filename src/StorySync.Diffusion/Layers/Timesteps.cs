@@ -3,15 +3,28 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Layers;
 
-/// <summary>Sinusoidal embedding of timesteps (diffusers' <c>Timesteps</c> / <c>get_timestep_embedding</c>).</summary>
-internal static class Timesteps
+/// <summary>Sinusoidal embedding of timesteps, or of any other numbers (diffusers' <c>Timesteps</c>).</summary>
+internal sealed class Timesteps : nn.Module<Tensor, Tensor>
 {
-    /// <param name="timesteps">Any number of timesteps, (n); fractions are allowed.</param>
+    private readonly long width;
+    private readonly bool flipSinToCos;
+    private readonly double frequencyShift;
+
     /// <param name="width">The width of the result.</param>
     /// <param name="flipSinToCos">Whether cosines come before sines.</param>
     /// <param name="frequencyShift">Subtracted from half the width in the exponent's denominator.</param>
+    public Timesteps(long width, bool flipSinToCos, double frequencyShift)
+        : base(nameof(Timesteps))
+    {
+        this.width = width;
+        this.flipSinToCos = flipSinToCos;
+        this.frequencyShift = frequencyShift;
+        RegisterComponents();
+    }
+
+    /// <param name="timesteps">(n); fractions are allowed.</param>
     /// <returns>(n, width), float32.</returns>
-    public static Tensor Embed(Tensor timesteps, int width, bool flipSinToCos = true, double frequencyShift = 0)
+    public override Tensor forward(Tensor timesteps)
     {
         using var scope = NewDisposeScope();
         var half = width / 2;
@@ -19,11 +32,6 @@ internal static class Timesteps
         var angles = timesteps.to(float32).unsqueeze(1) * exponent.exp().unsqueeze(0);
         var (sin, cos) = (angles.sin(), angles.cos());
         var embedding = cat(flipSinToCos ? [cos, sin] : [sin, cos], dim: 1);
-        if (width % 2 == 1)
-        {
-            embedding = nn.functional.pad(embedding, [0, 1]);
-        }
-
-        return embedding.MoveToOuterDisposeScope();
+        return (width % 2 == 0 ? embedding : nn.functional.pad(embedding, [0, 1])).MoveToOuterDisposeScope();
     }
 }

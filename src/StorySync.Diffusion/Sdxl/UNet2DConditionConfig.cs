@@ -1,0 +1,176 @@
+using System.ComponentModel.DataAnnotations;
+using StorySync.Diffusion.Weights;
+
+namespace StorySync.Diffusion.Sdxl;
+
+/// <summary>The <c>config.json</c> of a <see cref="UNet2DConditionModel"/>; names and defaults are diffusers'.</summary>
+public sealed record UNet2DConditionConfig
+{
+    /// <summary>Height and width of the latents that the model was trained on; a pipeline's default size follows from it.</summary>
+    public int? SampleSize { get; init; }
+
+    /// <summary>Channels of the latents.</summary>
+    [Range(1, 1 << 20)]
+    public int InChannels { get; init; } = 4;
+
+    /// <summary>Channels of the prediction.</summary>
+    [Range(1, 1 << 20)]
+    public int OutChannels { get; init; } = 4;
+
+    /// <summary>Whether the input is mapped from [0, 1] to [−1, 1].</summary>
+    public bool CenterInputSample { get; init; }
+
+    /// <summary>Whether cosines come before sines in the timestep embedding.</summary>
+    public bool FlipSinToCos { get; init; } = true;
+
+    /// <summary>Shift of the timestep embedding's frequencies.</summary>
+    public double FreqShift { get; init; }
+
+    /// <summary>For each level <c>DownBlock2D</c> or <c>CrossAttnDownBlock2D</c>.</summary>
+    [AllowedValues("DownBlock2D", "CrossAttnDownBlock2D")]
+    public IReadOnlyList<string> DownBlockTypes { get; init; } =
+        ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"];
+
+    /// <summary><c>UNetMidBlock2DCrossAttn</c>, or null for no middle.</summary>
+    [AllowedValues("UNetMidBlock2DCrossAttn")]
+    public string? MidBlockType { get; init; } = "UNetMidBlock2DCrossAttn";
+
+    /// <summary>For each level, deepest first, <c>UpBlock2D</c> or <c>CrossAttnUpBlock2D</c>.</summary>
+    [AllowedValues("UpBlock2D", "CrossAttnUpBlock2D")]
+    public IReadOnlyList<string> UpBlockTypes { get; init; } =
+        ["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"];
+
+    /// <summary>Whether the first attention of a transformer block reads the text too; one value or one a level.</summary>
+    public OneOrMany<bool> OnlyCrossAttention { get; init; } = false;
+
+    /// <summary>Channels of each level.</summary>
+    [Range(1, 1 << 20)]
+    public IReadOnlyList<int> BlockOutChannels { get; init; } = [320, 640, 1280, 1280];
+
+    /// <summary>Resnets of a level on the way down; on the way up there is one more.</summary>
+    [Range(1, 4096)]
+    public OneOrMany<int> LayersPerBlock { get; init; } = 2;
+
+    /// <summary>Padding of the downsamplers.</summary>
+    [Range(0, 1)]
+    public int DownsamplePadding { get; init; } = 1;
+
+    /// <summary>The middle's resnets divide by it.</summary>
+    [Range(double.Epsilon, double.MaxValue)]
+    public double MidBlockScaleFactor { get; init; } = 1;
+
+    /// <summary>The activation.</summary>
+    public string ActFn { get; init; } = "silu";
+
+    /// <summary>Groups of every group norm.</summary>
+    [Range(1, 4096)]
+    public int NormNumGroups { get; init; } = 32;
+
+    /// <summary>Epsilon of the resnets' norms and of the last one.</summary>
+    [Range(double.Epsilon, double.MaxValue)]
+    public double NormEps { get; init; } = 1e-5;
+
+    /// <summary>Width of the text.</summary>
+    [Range(1, 1 << 20)]
+    public OneOrMany<int> CrossAttentionDim { get; init; } = 1280;
+
+    /// <summary>Transformer blocks behind a resnet: one number, one a level, or for each level one a resnet.</summary>
+    public OneOrMany<OneOrMany<int>> TransformerLayersPerBlock { get; init; } = (OneOrMany<int>)1;
+
+    /// <summary>The same for the way up, deepest level first; null mirrors the way down.</summary>
+    public OneOrMany<OneOrMany<int>>? ReverseTransformerLayersPerBlock { get; init; }
+
+    /// <summary>The NUMBER of heads, one value or one a level; diffusers keeps the misleading name for old files' sake.</summary>
+    [Range(1, 4096)]
+    public OneOrMany<int> AttentionHeadDim { get; init; } = 8;
+
+    /// <summary>Whether the projections around the transformer blocks are linear layers (SDXL, SD 2.1) or 1×1 convolutions (SD 1.5).</summary>
+    public bool UseLinearProjection { get; init; }
+
+    /// <summary><c>text_time</c> (SDXL), or null.</summary>
+    [AllowedValues("text_time")]
+    public string? AdditionEmbedType { get; init; }
+
+    /// <summary>Width in which each of the six time ids is embedded.</summary>
+    [Range(1, 1 << 20)]
+    public int? AdditionTimeEmbedDim { get; init; }
+
+    /// <summary>Width of the pooled text and the embedded time ids together.</summary>
+    [Range(1, 1 << 20)]
+    public int? ProjectionClassEmbeddingsInputDim { get; init; }
+
+    /// <summary><c>default</c> or <c>scale_shift</c>.</summary>
+    [AllowedValues("default", "scale_shift")]
+    public string ResnetTimeScaleShift { get; init; } = "default";
+
+    /// <summary>Kernel size of the first convolution.</summary>
+    [Range(1, 31)]
+    public int ConvInKernel { get; init; } = 3;
+
+    /// <summary>Kernel size of the last convolution.</summary>
+    [Range(1, 31)]
+    public int ConvOutKernel { get; init; } = 3;
+
+    /// <summary>Not supported unless null.</summary>
+    [Unsupported]
+    public string? ClassEmbedType { get; init; }
+
+    /// <summary>Not supported unless null.</summary>
+    [Unsupported]
+    public int? NumClassEmbeds { get; init; }
+
+    /// <summary>Not supported unless null.</summary>
+    [Unsupported]
+    public string? EncoderHidDimType { get; init; }
+
+    /// <summary>Not supported unless null.</summary>
+    [Unsupported]
+    public int? EncoderHidDim { get; init; }
+
+    /// <summary>Not supported unless null.</summary>
+    [Unsupported]
+    public int? TimeCondProjDim { get; init; }
+
+    /// <summary>Not supported unless null.</summary>
+    [Unsupported]
+    public int? TimeEmbeddingDim { get; init; }
+
+    /// <summary>Not supported unless null.</summary>
+    [Unsupported]
+    public string? TimeEmbeddingActFn { get; init; }
+
+    /// <summary>Not supported unless null.</summary>
+    [Unsupported]
+    public string? TimestepPostAct { get; init; }
+
+    /// <summary>Not supported unless null.</summary>
+    [Unsupported]
+    public string? CrossAttentionNorm { get; init; }
+
+    /// <summary>Only <c>positional</c> is supported.</summary>
+    [AllowedValues("positional")]
+    public string TimeEmbeddingType { get; init; } = "positional";
+
+    /// <summary>Only <c>default</c> is supported.</summary>
+    [AllowedValues("default")]
+    public string AttentionType { get; init; } = "default";
+
+    /// <summary>Only false is supported.</summary>
+    [AllowedValues(false)]
+    public bool DualCrossAttention { get; init; }
+
+    internal void Validate()
+    {
+        var levels = BlockOutChannels.Count;
+        if (levels == 0 || DownBlockTypes.Count != levels || UpBlockTypes.Count != levels)
+        {
+            throw new ArgumentException(
+                $"block_out_channels has {levels} levels, down_block_types {DownBlockTypes.Count}, up_block_types {UpBlockTypes.Count}; they must be equal and at least 1.");
+        }
+
+        if (AdditionEmbedType is not null && (AdditionTimeEmbedDim is null || ProjectionClassEmbeddingsInputDim is null))
+        {
+            throw new ArgumentException("addition_embed_type \"text_time\" needs addition_time_embed_dim and projection_class_embeddings_input_dim.");
+        }
+    }
+}
