@@ -45,3 +45,27 @@ internal sealed class LayerNorm : nn.Module<Tensor, Tensor>
 
     public override Tensor forward(Tensor input) => nn.functional.layer_norm(input, shape, weight, bias, epsilon);
 }
+
+/// <summary>Scaling by the root mean square over the last axis, without a mean or a bias (diffusers' <c>RMSNorm</c>, transformers'
+/// <c>T5LayerNorm</c>; arXiv 1910.07467). The mean is taken in float32; the result has the weight's type.</summary>
+internal sealed class RmsNorm : nn.Module<Tensor, Tensor>
+{
+    public readonly Parameter weight;
+    private readonly double epsilon;
+
+    public RmsNorm(long width, double epsilon)
+        : base(nameof(RmsNorm))
+    {
+        this.epsilon = epsilon;
+        weight = Parameters.Declare(width);
+        RegisterComponents();
+    }
+
+    public override Tensor forward(Tensor input)
+    {
+        using var scope = NewDisposeScope();
+        var x = input.to(float32);
+        var scale = x.pow(2).mean([-1], keepdim: true).add_(epsilon).rsqrt_();
+        return (x * scale).to(weight.dtype).mul_(weight).MoveToOuterDisposeScope();
+    }
+}
