@@ -17,10 +17,24 @@ public static class WeightBinder
     /// several names lead to one parameter (tied weights), the parameter's own name is taken first, else the first in order.</param>
     /// <exception cref="WeightMismatchException">Tensors are missing, unexpected or of another shape.</exception>
     public static void Bind(
-        nn.Module module, ITensorSource source, ScalarType? dtype = null, Device? device = null, Func<string, string?>? rename = null)
+        nn.Module module, ITensorSource source, ScalarType? dtype = null, Device? device = null, Func<string, string?>? rename = null) =>
+        Bind(module, source, _ => dtype, device, rename);
+
+    /// <summary>Binds a checkpoint like <see cref="Bind(nn.Module, ITensorSource, ScalarType?, Device?, Func{string, string?}?)"/>, with
+    /// types that differ from tensor to tensor.</summary>
+    /// <param name="module">The module, best built on the meta device. It is touched only when the whole checkpoint fits.</param>
+    /// <param name="source">The checkpoint. It may be disposed afterwards.</param>
+    /// <param name="dtype">For a floating-point tensor, by the module's name for it, the type that it is to have; null keeps the
+    /// stored one.</param>
+    /// <param name="device">Where the tensors are to be; null is the CPU.</param>
+    /// <param name="rename">As there.</param>
+    /// <exception cref="WeightMismatchException">Tensors are missing, unexpected or of another shape.</exception>
+    public static void Bind(
+        nn.Module module, ITensorSource source, Func<string, ScalarType?> dtype, Device? device = null, Func<string, string?>? rename = null)
     {
         ArgumentNullException.ThrowIfNull(module);
         ArgumentNullException.ThrowIfNull(source);
+        ArgumentNullException.ThrowIfNull(dtype);
         var targets = ModuleTensors.Of(module).ToDictionary(entry => entry.Name, entry => entry.Tensor, StringComparer.Ordinal);
         var origins = Origins(source, rename);
         WeightMismatchException.ThrowIfAny(
@@ -33,7 +47,7 @@ public static class WeightBinder
 
         foreach (var (name, target) in targets)
         {
-            Parameters.Replace(target, Load(source, origins[name], dtype, device ?? CPU));
+            Parameters.Replace(target, Load(source, origins[name], dtype(name), device ?? CPU));
         }
     }
 
