@@ -1,0 +1,113 @@
+using System.ComponentModel.DataAnnotations;
+
+namespace StorySync.Diffusion.TextEncoders;
+
+/// <summary>What the configs of CLIP's two towers have in common.</summary>
+public abstract record CLIPTowerConfig
+{
+    private protected CLIPTowerConfig()
+    {
+    }
+
+    /// <summary>Width of the tokens.</summary>
+    [Range(1, 1 << 20)]
+    public abstract int HiddenSize { get; init; }
+
+    /// <summary>Width inside a feed-forward layer.</summary>
+    [Range(1, 1 << 20)]
+    public abstract int IntermediateSize { get; init; }
+
+    /// <summary>Number of attention heads; divides <see cref="HiddenSize"/>.</summary>
+    [Range(1, 4096)]
+    public abstract int NumAttentionHeads { get; init; }
+
+    /// <summary>Number of layers.</summary>
+    [Range(1, 4096)]
+    public int NumHiddenLayers { get; init; } = 12;
+
+    /// <summary>The activation of the feed-forward layers.</summary>
+    public string HiddenAct { get; init; } = "quick_gelu";
+
+    /// <summary>Epsilon of every layer norm.</summary>
+    [Range(double.Epsilon, double.MaxValue)]
+    public double LayerNormEps { get; init; } = 1e-5;
+
+    internal void Validate()
+    {
+        if (HiddenSize % NumAttentionHeads != 0)
+        {
+            throw new ArgumentException($"hidden_size {HiddenSize} is no multiple of num_attention_heads {NumAttentionHeads}.");
+        }
+    }
+}
+
+/// <summary>The <c>config.json</c> of a <see cref="CLIPTextModel"/> or <see cref="CLIPTextModelWithProjection"/>, and a
+/// <see cref="CLIPModel"/>'s <c>text_config</c>; names and defaults are those of transformers' <c>CLIPTextConfig</c>.</summary>
+public sealed record CLIPTextConfig : CLIPTowerConfig
+{
+    /// <inheritdoc/>
+    public override int HiddenSize { get; init; } = 512;
+
+    /// <inheritdoc/>
+    public override int IntermediateSize { get; init; } = 2048;
+
+    /// <inheritdoc/>
+    public override int NumAttentionHeads { get; init; } = 8;
+
+    /// <summary>Number of token ids.</summary>
+    [Range(1, int.MaxValue)]
+    public int VocabSize { get; init; } = 49408;
+
+    /// <summary>The most tokens a text can have.</summary>
+    [Range(1, 1 << 20)]
+    public int MaxPositionEmbeddings { get; init; } = 77;
+
+    /// <summary>Width of the projection of a <see cref="CLIPTextModelWithProjection"/>.</summary>
+    [Range(1, 1 << 20)]
+    public int ProjectionDim { get; init; } = 512;
+
+    /// <summary>The end-of-text token, whose first place gives the pooled output. 2, which many configs hold by mistake, stands for
+    /// the largest id of the text.</summary>
+    public long EosTokenId { get; init; } = 49407;
+}
+
+/// <summary>A <see cref="CLIPModel"/>'s <c>vision_config</c>; names and defaults are those of transformers'
+/// <c>CLIPVisionConfig</c>.</summary>
+public sealed record CLIPVisionConfig : CLIPTowerConfig
+{
+    /// <inheritdoc/>
+    public override int HiddenSize { get; init; } = 768;
+
+    /// <inheritdoc/>
+    public override int IntermediateSize { get; init; } = 3072;
+
+    /// <inheritdoc/>
+    public override int NumAttentionHeads { get; init; } = 12;
+
+    /// <summary>Channels of an image.</summary>
+    [Range(1, 4096)]
+    public int NumChannels { get; init; } = 3;
+
+    /// <summary>Height and width of an image, in pixels.</summary>
+    [Range(1, 1 << 16)]
+    public int ImageSize { get; init; } = 224;
+
+    /// <summary>Height and width of a patch, in pixels.</summary>
+    [Range(1, 1 << 16)]
+    public int PatchSize { get; init; } = 32;
+}
+
+/// <summary>The <c>config.json</c> of a <see cref="CLIPModel"/>; names and defaults are those of transformers'
+/// <c>CLIPConfig</c>.</summary>
+public sealed record CLIPConfig
+{
+    /// <summary>The text tower's config.</summary>
+    public CLIPTextConfig TextConfig { get; init; } = new();
+
+    /// <summary>The image tower's config.</summary>
+    public CLIPVisionConfig VisionConfig { get; init; } = new();
+
+    /// <summary>Width in which texts and images are compared (the towers' own entries of that name do not count).</summary>
+    [Range(1, 1 << 20)]
+    public int ProjectionDim { get; init; } = 512;
+}

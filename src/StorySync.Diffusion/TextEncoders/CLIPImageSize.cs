@@ -1,0 +1,69 @@
+using System.ComponentModel.DataAnnotations;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace StorySync.Diffusion.TextEncoders;
+
+/// <summary>The size of an image in a preprocessor's config: <c>{"shortest_edge": 224}</c>, <c>{"height": 224, "width": 224}</c>, or, in
+/// older files, <c>224</c>, which is a shortest edge where an image is resized and a square where it is cropped.</summary>
+[JsonConverter(typeof(CLIPImageSizeConverter))]
+public sealed record CLIPImageSize
+{
+    /// <summary>The shorter of height and width, in pixels; null where both are given.</summary>
+    [Range(1, 1 << 16)]
+    public int? ShortestEdge { get; init; }
+
+    /// <summary>Height, in pixels.</summary>
+    [Range(1, 1 << 16)]
+    public int? Height { get; init; }
+
+    /// <summary>Width, in pixels.</summary>
+    [Range(1, 1 << 16)]
+    public int? Width { get; init; }
+
+    /// <summary>A shortest edge.</summary>
+    public static implicit operator CLIPImageSize(int shortestEdge) => new() { ShortestEdge = shortestEdge };
+
+    /// <summary>The new size of an image that keeps its proportions if only the shortest edge is given.</summary>
+    internal (int Height, int Width) ToResize(int height, int width) => ShortestEdge is { } edge
+        ? height < width ? (edge, (int)((long)edge * width / height)) : ((int)((long)edge * height / width), edge)
+        : ToCrop();
+
+    internal (int Height, int Width) ToCrop() => (Height ?? ShortestEdge, Width ?? ShortestEdge) is ({ } height, { } width)
+        ? (height, width)
+        : throw new InvalidOperationException($"{this} is no size: it needs a shortest edge, or height and width.");
+}
+
+internal sealed class CLIPImageSizeConverter : JsonConverter<CLIPImageSize>
+{
+    public override CLIPImageSize Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)
+    {
+        var size = JsonElement.ParseValue(ref reader);
+        if (size.ValueKind == JsonValueKind.Number && size.TryGetInt32(out var number))
+        {
+            return number;
+        }
+
+        if (size.ValueKind != JsonValueKind.Object)
+        {
+            throw new JsonException("A size is a number, or an object with shortest_edge or with height and width.");
+        }
+
+        int? Entry(string key) => size.TryGetProperty(key, out var entry) ? entry.Deserialize<int?>() : null;
+        return new CLIPImageSize { ShortestEdge = Entry("shortest_edge"), Height = Entry("height"), Width = Entry("width") };
+    }
+
+    public override void Write(Utf8JsonWriter writer, CLIPImageSize value, JsonSerializerOptions options)
+    {
+        writer.WriteStartObject();
+        foreach (var (key, number) in new[] { ("shortest_edge", value.ShortestEdge), ("height", value.Height), ("width", value.Width) })
+        {
+            if (number is { } pixels)
+            {
+                writer.WriteNumber(key, pixels);
+            }
+        }
+
+        writer.WriteEndObject();
+    }
+}

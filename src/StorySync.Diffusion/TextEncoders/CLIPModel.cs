@@ -1,0 +1,101 @@
+using StorySync.Diffusion.Layers;
+using StorySync.Diffusion.Weights;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace StorySync.Diffusion.TextEncoders;
+
+/// <summary>CLIP whole: texts and images become vectors that can be compared (transformers' <c>CLIPModel</c>;
+/// arXiv 2103.00020).</summary>
+public sealed class CLIPModel : nn.Module<Tensor, Tensor, CancellationToken, CLIPOutput>
+{
+    private readonly CLIPTextTransformer text_model;
+    private readonly CLIPVisionTransformer vision_model;
+    private readonly Linear visual_projection;
+    private readonly Linear text_projection;
+    private readonly Parameter logit_scale;
+
+    /// <summary>Builds the model without weights: its parameters have shapes and take no memory.</summary>
+    /// <param name="config">Its configuration.</param>
+    /// <exception cref="ArgumentException">The configuration contradicts itself.</exception>
+    /// <exception cref="NotSupportedException">The configuration names an unknown activation.</exception>
+    public CLIPModel(CLIPConfig config)
+        : base(nameof(CLIPModel))
+    {
+        ArgumentNullException.ThrowIfNull(config);
+        Config = config;
+        text_model = new CLIPTextTransformer(config.TextConfig);
+        vision_model = new CLIPVisionTransformer(config.VisionConfig);
+        visual_projection = new Linear(config.VisionConfig.HiddenSize, config.ProjectionDim, bias: false);
+        text_projection = new Linear(config.TextConfig.HiddenSize, config.ProjectionDim, bias: false);
+        logit_scale = Parameters.Declare();
+        RegisterComponents();
+    }
+
+    /// <summary>The model's configuration.</summary>
+    public CLIPConfig Config { get; }
+
+    /// <summary>Loads the model from a folder.</summary>
+    /// <param name="folder">The model.</param>
+    /// <param name="component">The component's folder in it; empty where the folder itself is CLIP's.</param>
+    /// <param name="dtype">The type to compute in; float32 by default.</param>
+    /// <param name="device">Where to compute; the CPU by default.</param>
+    /// <param name="variant">The variant of the files to prefer, such as <c>fp16</c>.</param>
+    /// <exception cref="ModelFileException">A file is missing or broken.</exception>
+    /// <exception cref="WeightMismatchException">The weights are not those of the configuration.</exception>
+    public static CLIPModel Load(
+        ModelFolder folder, string component = "", ScalarType dtype = ScalarType.Float32, Device? device = null, string? variant = null)
+    {
+        ArgumentNullException.ThrowIfNull(folder);
+        var model = new CLIPModel(folder.Config<CLIPConfig>(component));
+        using var weights = folder.OpenWeights(component, variant);
+        CLIPCheckpoint.Bind(model, weights, dtype, device);
+        return model;
+    }
+
+    /// <summary>The vectors of texts, (batch, projection_dim), not normalised.</summary>
+    /// <param name="inputIds">Token ids, int64, (batch, tokens).</param>
+    /// <param name="cancellationToken">Looked at before each layer.</param>
+    /// <exception cref="ArgumentException">The ids have another shape or type, or are not all in the vocabulary.</exception>
+    /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
+    public Tensor GetTextFeatures(Tensor inputIds, CancellationToken cancellationToken = default)
+    {
+        using var scope = NewDisposeScope();
+        return text_projection.call(text_model.call(inputIds, cancellationToken).PoolerOutput).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The vectors of images, (batch, projection_dim), not normalised.</summary>
+    /// <param name="pixelValues">What a <see cref="CLIPImageProcessor"/> makes of images, (batch, channels, image_size, image_size).</param>
+    /// <param name="cancellationToken">Looked at before each layer.</param>
+    /// <exception cref="ArgumentException">The pixels have another shape.</exception>
+    /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
+    public Tensor GetImageFeatures(Tensor pixelValues, CancellationToken cancellationToken = default)
+    {
+        using var scope = NewDisposeScope();
+        return visual_projection.call(vision_model.call(pixelValues, cancellationToken).Pooled).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Compares every image with every text.</summary>
+    /// <param name="input1">Token ids, int64, (texts, tokens).</param>
+    /// <param name="input2">What a <see cref="CLIPImageProcessor"/> makes of images, (images, channels, image_size, image_size).</param>
+    /// <param name="input3">Looked at before each layer.</param>
+    /// <exception cref="ArgumentException">An input has another shape or type, or an id is not in the vocabulary.</exception>
+    /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
+    public override CLIPOutput forward(Tensor input1, Tensor input2, CancellationToken input3 = default)
+    {
+        using var scope = NewDisposeScope();
+        var images = Normalized(GetImageFeatures(input2, input3));
+        var texts = Normalized(GetTextFeatures(input1, input3));
+        var logits = images.matmul(texts.t()) * logit_scale.exp();
+        return new CLIPOutput(images.MoveToOuterDisposeScope(), texts.MoveToOuterDisposeScope(), logits.MoveToOuterDisposeScope());
+    }
+
+    private static Tensor Normalized(Tensor x) => x / x.norm(-1, keepdim: true);
+}
+
+/// <summary>How images and texts compare (transformers' <c>CLIPOutput</c>). All tensors belong to the caller.</summary>
+/// <param name="ImageEmbeds">(images, projection_dim), each of length 1.</param>
+/// <param name="TextEmbeds">(texts, projection_dim), each of length 1.</param>
+/// <param name="LogitsPerImage">(images, texts): their cosines times the exponential of the learned <c>logit_scale</c>.</param>
+public sealed record CLIPOutput(Tensor ImageEmbeds, Tensor TextEmbeds, Tensor LogitsPerImage);

@@ -1,0 +1,53 @@
+using StorySync.Diffusion.Weights;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Diffusion.TextEncoders;
+
+/// <summary>CLIP's text encoder: the first of SDXL and FLUX, the only one of Stable Diffusion (transformers'
+/// <c>CLIPTextModel</c>).</summary>
+public sealed class CLIPTextModel : nn.Module<Tensor, CancellationToken, CLIPTextOutput>
+{
+    private readonly CLIPTextTransformer text_model;
+
+    /// <summary>Builds the model without weights: its parameters have shapes and take no memory.</summary>
+    /// <param name="config">Its configuration.</param>
+    /// <exception cref="ArgumentException">The configuration contradicts itself.</exception>
+    /// <exception cref="NotSupportedException">The configuration names an unknown activation.</exception>
+    public CLIPTextModel(CLIPTextConfig config)
+        : base(nameof(CLIPTextModel))
+    {
+        ArgumentNullException.ThrowIfNull(config);
+        Config = config;
+        text_model = new CLIPTextTransformer(config);
+        RegisterComponents();
+    }
+
+    /// <summary>The model's configuration.</summary>
+    public CLIPTextConfig Config { get; }
+
+    /// <summary>Loads the model from a folder in diffusers' layout.</summary>
+    /// <param name="folder">The model.</param>
+    /// <param name="component">The component's folder in it.</param>
+    /// <param name="dtype">The type to compute in; float32 by default.</param>
+    /// <param name="device">Where to compute; the CPU by default.</param>
+    /// <param name="variant">The variant of the files to prefer, such as <c>fp16</c>.</param>
+    /// <exception cref="ModelFileException">A file is missing or broken.</exception>
+    /// <exception cref="WeightMismatchException">The weights are not those of the configuration.</exception>
+    public static CLIPTextModel Load(
+        ModelFolder folder, string component = "text_encoder", ScalarType dtype = ScalarType.Float32, Device? device = null, string? variant = null)
+    {
+        ArgumentNullException.ThrowIfNull(folder);
+        var model = new CLIPTextModel(folder.Config<CLIPTextConfig>(component));
+        using var weights = folder.OpenWeights(component, variant);
+        CLIPCheckpoint.Bind(model, weights, dtype, device);
+        return model;
+    }
+
+    /// <summary>Encodes texts.</summary>
+    /// <param name="input1">Token ids, int64, (batch, tokens), at most <see cref="CLIPTextConfig.MaxPositionEmbeddings"/> tokens.</param>
+    /// <param name="input2">Looked at before each layer.</param>
+    /// <exception cref="ArgumentException">The ids have another shape or type, or are not all in the vocabulary.</exception>
+    /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
+    public override CLIPTextOutput forward(Tensor input1, CancellationToken input2 = default) => text_model.call(input1, input2);
+}

@@ -1,0 +1,67 @@
+using StorySync.Diffusion.Layers;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Diffusion.TextEncoders;
+
+/// <summary>The text tower, which every CLIP model holds as <c>text_model</c> (transformers' <c>CLIPTextModel</c>).</summary>
+internal sealed class CLIPTextTransformer : nn.Module<Tensor, CancellationToken, CLIPTextOutput>
+{
+    private readonly CLIPTextEmbeddings embeddings;
+    private readonly CLIPEncoder encoder;
+    private readonly LayerNorm final_layer_norm;
+    private readonly long eosTokenId;
+
+    public CLIPTextTransformer(CLIPTextConfig config)
+        : base(nameof(CLIPTextTransformer))
+    {
+        config.Validate();
+        embeddings = new CLIPTextEmbeddings(config);
+        encoder = new CLIPEncoder(config, causal: true);
+        final_layer_norm = new LayerNorm(config.HiddenSize, config.LayerNormEps);
+        eosTokenId = config.EosTokenId;
+        RegisterComponents();
+    }
+
+    public override CLIPTextOutput forward(Tensor inputIds, CancellationToken cancellationToken)
+    {
+        using var scope = NewDisposeScope();
+        var embedded = embeddings.call(inputIds);
+        Tensor[] states = [embedded, .. encoder.Run(embedded, cancellationToken)];
+        var last = final_layer_norm.call(states[^1]);
+        var output = new CLIPTextOutput(states, last, last[arange(inputIds.shape[0], device: last.device), PooledPositions(inputIds)]);
+        scope.MoveToOuter([.. states, output.LastHiddenState, output.PoolerOutput]);
+        return output;
+    }
+
+    /// <summary>Configs before 2023 say 2 where the real end token has the largest id of the vocabulary; for them, as transformers
+    /// does, the largest id marks the end.</summary>
+    private Tensor PooledPositions(Tensor inputIds)
+    {
+        const int mistakenId = 2;
+        return eosTokenId == mistakenId ? inputIds.argmax(-1) : inputIds.eq(eosTokenId).to(int32).argmax(-1);
+    }
+}
+
+/// <summary>The sum of what a token is and where it stands (transformers' <c>CLIPTextEmbeddings</c>).</summary>
+internal sealed class CLIPTextEmbeddings : nn.Module<Tensor, Tensor>
+{
+    private readonly Embedding token_embedding;
+    private readonly Embedding position_embedding;
+
+    public CLIPTextEmbeddings(CLIPTextConfig config)
+        : base(nameof(CLIPTextEmbeddings))
+    {
+        token_embedding = new Embedding(config.VocabSize, config.HiddenSize);
+        position_embedding = new Embedding(config.MaxPositionEmbeddings, config.HiddenSize);
+        RegisterComponents();
+    }
+
+    public override Tensor forward(Tensor inputIds)
+    {
+        TokenIds.Check(inputIds, token_embedding.weight.shape[0], position_embedding.weight.shape[0]);
+        using var scope = NewDisposeScope();
+        var positions = position_embedding.weight.narrow(0, 0, inputIds.shape[1]);
+        return token_embedding.call(inputIds).to(positions.dtype).add_(positions).MoveToOuterDisposeScope();
+    }
+}

@@ -1,0 +1,84 @@
+namespace StorySync.Diffusion.TextEncoders;
+
+/// <summary>Bicubic resizing of 8-bit RGB images, to the bit as Pillow does it: the cubic is widened when an image shrinks, columns
+/// come before rows, each pass is rounded to 8 bits, and weights are integers of 22 fractional bits.</summary>
+internal static class PillowBicubic
+{
+    private const int Channels = 3;
+    private const int FractionalBits = 22;
+
+    /// <param name="pixels">Rows of interleaved pixels.</param>
+    /// <param name="height">Their number of rows.</param>
+    /// <param name="width">Their number of columns.</param>
+    /// <param name="newHeight">Rows of the result.</param>
+    /// <param name="newWidth">Columns of the result.</param>
+    public static byte[] Resize(ReadOnlySpan<byte> pixels, int height, int width, int newHeight, int newWidth)
+    {
+        var wide = new byte[height * newWidth * Channels];
+        var columns = Taps(width, newWidth);
+        for (var y = 0; y < height; y++)
+        {
+            var source = pixels.Slice(y * width * Channels, width * Channels);
+            var target = wide.AsSpan(y * newWidth * Channels, newWidth * Channels);
+            for (var i = 0; i < target.Length; i++)
+            {
+                var (first, weights) = columns[i / Channels];
+                target[i] = Weigh(source, (first * Channels) + (i % Channels), Channels, weights);
+            }
+        }
+
+        var result = new byte[newHeight * newWidth * Channels];
+        var rows = Taps(height, newHeight);
+        var stride = newWidth * Channels;
+        for (var y = 0; y < newHeight; y++)
+        {
+            var (first, weights) = rows[y];
+            for (var i = 0; i < stride; i++)
+            {
+                result[(y * stride) + i] = Weigh(wide, (first * stride) + i, stride, weights);
+            }
+        }
+
+        return result;
+    }
+
+    /// <summary>For each place of the result, where to start in the source and how much each pixel from there counts.</summary>
+    private static (int First, int[] Weights)[] Taps(int size, int newSize)
+    {
+        var scale = (double)size / newSize;
+        var stretch = Math.Max(scale, 1);
+        var reach = 2 * stretch;
+        var taps = new (int, int[])[newSize];
+        for (var place = 0; place < newSize; place++)
+        {
+            var center = (place + 0.5) * scale;
+            var first = Math.Max((int)(center - reach + 0.5), 0);
+            var end = Math.Min((int)(center + reach + 0.5), size);
+            var weights = Enumerable.Range(first, end - first).Select(i => Cubic((i - center + 0.5) / stretch)).ToArray();
+            var sum = weights.Sum();
+            taps[place] = (first, [.. weights.Select(w => (int)Math.Round(w / sum * (1 << FractionalBits), MidpointRounding.AwayFromZero))]);
+        }
+
+        return taps;
+    }
+
+    /// <summary>Keys' cubic with a = −1/2.</summary>
+    private static double Cubic(double x) => Math.Abs(x) switch
+    {
+        < 1 and var d => (((1.5 * d) - 2.5) * d * d) + 1,
+        < 2 and var d => -0.5 * ((((d - 5) * d) + 8) * d - 4),
+        _ => 0,
+    };
+
+    private static byte Weigh(ReadOnlySpan<byte> pixels, int start, int step, int[] weights)
+    {
+        var sum = 1 << (FractionalBits - 1);
+        foreach (var weight in weights)
+        {
+            sum += pixels[start] * weight;
+            start += step;
+        }
+
+        return (byte)Math.Clamp(sum >> FractionalBits, byte.MinValue, byte.MaxValue);
+    }
+}

@@ -1,0 +1,87 @@
+using StorySync.Diffusion.Layers;
+using StorySync.Diffusion.Weights;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Diffusion.TextEncoders;
+
+/// <summary>The encoder of T5: the second text encoder of FLUX, the only one of Kandinsky 3 (transformers'
+/// <c>T5EncoderModel</c>).</summary>
+/// <remarks>In float16 the feed-forward layers' last projections stay in float32, as in transformers: their sums overflow.</remarks>
+public sealed class T5EncoderModel : nn.Module<Tensor, Tensor?, CancellationToken, Tensor>
+{
+    private const string TokenTable = "shared.weight";
+
+    private readonly Embedding shared;
+    private readonly T5Stack encoder;
+
+    /// <summary>Builds the model without weights: its parameters have shapes and take no memory.</summary>
+    /// <param name="config">Its configuration.</param>
+    /// <exception cref="NotSupportedException">The configuration names an unknown activation.</exception>
+    public T5EncoderModel(T5Config config)
+        : base(nameof(T5EncoderModel))
+    {
+        ArgumentNullException.ThrowIfNull(config);
+        Config = config;
+        shared = new Embedding(config.VocabSize, config.DModel);
+        encoder = new T5Stack(config);
+        RegisterComponents();
+    }
+
+    /// <summary>The model's configuration.</summary>
+    public T5Config Config { get; }
+
+    /// <summary>Loads the model from a folder in diffusers' layout. The decoder, if the file holds one, is passed over.</summary>
+    /// <param name="folder">The model.</param>
+    /// <param name="component">The component's folder in it: <c>text_encoder_2</c> for FLUX, <c>text_encoder</c> for Kandinsky 3.</param>
+    /// <param name="dtype">The type to compute in; float32 by default.</param>
+    /// <param name="device">Where to compute; the CPU by default.</param>
+    /// <param name="variant">The variant of the files to prefer, such as <c>fp16</c>.</param>
+    /// <exception cref="ModelFileException">A file is missing or broken.</exception>
+    /// <exception cref="WeightMismatchException">The weights are not those of the configuration.</exception>
+    public static T5EncoderModel Load(
+        ModelFolder folder, string component, ScalarType dtype = ScalarType.Float32, Device? device = null, string? variant = null)
+    {
+        ArgumentNullException.ThrowIfNull(folder);
+        var model = new T5EncoderModel(folder.Config<T5Config>(component));
+        using var weights = folder.OpenWeights(component, variant);
+        WeightBinder.Bind(model, weights, name => TypeOf(name, dtype), device, NameOf);
+        return model;
+    }
+
+    /// <summary>Encodes texts.</summary>
+    /// <param name="input1">Token ids, int64, (batch, tokens).</param>
+    /// <param name="input2">1 for each token that counts, 0 for the others, (batch, tokens); null when all do.</param>
+    /// <param name="input3">Looked at before each block.</param>
+    /// <returns>The last hidden state, (batch, tokens, d_model).</returns>
+    /// <exception cref="ArgumentException">The ids or the mask have another shape or type, or an id is not in the vocabulary.</exception>
+    /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
+    public override Tensor forward(Tensor input1, Tensor? input2 = null, CancellationToken input3 = default)
+    {
+        TokenIds.Check(input1, Config.VocabSize);
+        if (input2 is not null && !input2.shape.SequenceEqual(input1.shape))
+        {
+            throw new ArgumentException($"The attention mask has the shape ({string.Join(", ", input2.shape)}); "
+                + $"it must have that of the token ids, ({string.Join(", ", input1.shape)}).");
+        }
+
+        using var scope = NewDisposeScope();
+        return encoder.call(shared.call(input1).to(encoder.Dtype), input2, input3).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The token table stays as it is stored: only the rows that a text needs are converted.</summary>
+    private static ScalarType? TypeOf(string name, ScalarType dtype) => name switch
+    {
+        TokenTable => null,
+        _ when dtype == ScalarType.Float16 && name.EndsWith(".wo.weight", StringComparison.Ordinal) => ScalarType.Float32,
+        _ => dtype,
+    };
+
+    private static string? NameOf(string name) => name switch
+    {
+        "encoder.embed_tokens.weight" => TokenTable,
+        "lm_head.weight" => null,
+        _ when name.StartsWith("decoder.", StringComparison.Ordinal) => null,
+        _ => name,
+    };
+}

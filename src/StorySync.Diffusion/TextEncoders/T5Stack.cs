@@ -1,0 +1,120 @@
+using StorySync.Diffusion.Layers;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace StorySync.Diffusion.TextEncoders;
+
+/// <summary>The blocks of the encoder and the final norm (transformers' <c>T5Stack</c>).</summary>
+internal sealed class T5Stack : nn.Module<Tensor, Tensor?, CancellationToken, Tensor>
+{
+    private readonly ModuleList<T5Block> block;
+    private readonly RmsNorm final_layer_norm;
+
+    public T5Stack(T5Config config)
+        : base(nameof(T5Stack))
+    {
+        block = new(
+            [.. Enumerable.Range(0, config.NumLayers).Select(i => new T5Block(config, hasRelativeAttentionBias: i == 0))]);
+        final_layer_norm = new RmsNorm(config.DModel, config.LayerNormEpsilon);
+        RegisterComponents();
+    }
+
+    /// <summary>The type in which the blocks compute.</summary>
+    public ScalarType Dtype => final_layer_norm.weight.dtype;
+
+    /// <param name="embedded">(batch, tokens, d_model).</param>
+    /// <param name="attentionMask">(batch, tokens), 0 where nothing may look; null lets every token see every token.</param>
+    /// <param name="cancellationToken">Looked at before each block.</param>
+    public override Tensor forward(Tensor embedded, Tensor? attentionMask, CancellationToken cancellationToken)
+    {
+        using var scope = NewDisposeScope();
+        var bias = block[0].ComputeBias(embedded.shape[1]);
+        if (attentionMask is not null)
+        {
+            // The lowest number and not -inf, so that a text that is masked throughout gives a mean and not NaN.
+            bias = bias.masked_fill(attentionMask.eq(0).unsqueeze(1).unsqueeze(1), finfo(bias.dtype).min);
+        }
+
+        var hidden = embedded.alias();
+        foreach (var layer in block)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            var next = layer.call(hidden, bias);
+            hidden.Dispose();
+            hidden = next;
+        }
+
+        return final_layer_norm.call(hidden).MoveToOuterDisposeScope();
+    }
+}
+
+/// <summary>Self-attention and feed-forward (transformers' <c>T5Block</c>).</summary>
+internal sealed class T5Block : nn.Module<Tensor, Tensor, Tensor>
+{
+    private readonly ModuleList<nn.Module> layer;
+
+    public T5Block(T5Config config, bool hasRelativeAttentionBias)
+        : base(nameof(T5Block))
+    {
+        layer = new(new T5LayerSelfAttention(config, hasRelativeAttentionBias), new T5LayerFF(config));
+        RegisterComponents();
+    }
+
+    private T5LayerSelfAttention Attention => (T5LayerSelfAttention)layer[0];
+
+    private T5LayerFF FeedForward => (T5LayerFF)layer[1];
+
+    public Tensor ComputeBias(long length) => Attention.ComputeBias(length);
+
+    public override Tensor forward(Tensor hidden, Tensor bias)
+    {
+        using var attended = Attention.call(hidden, bias);
+        return FeedForward.call(attended);
+    }
+}
+
+/// <summary>Attention behind a norm and beside a residual (transformers' <c>T5LayerSelfAttention</c>).</summary>
+internal sealed class T5LayerSelfAttention : nn.Module<Tensor, Tensor, Tensor>
+{
+    private readonly T5Attention SelfAttention;
+    private readonly RmsNorm layer_norm;
+
+    public T5LayerSelfAttention(T5Config config, bool hasRelativeAttentionBias)
+        : base(nameof(T5LayerSelfAttention))
+    {
+        SelfAttention = new T5Attention(config, hasRelativeAttentionBias);
+        layer_norm = new RmsNorm(config.DModel, config.LayerNormEpsilon);
+        RegisterComponents();
+    }
+
+    public Tensor ComputeBias(long length) => SelfAttention.ComputeBias(length);
+
+    public override Tensor forward(Tensor hidden, Tensor bias)
+    {
+        using var scope = NewDisposeScope();
+        return (hidden + SelfAttention.call(layer_norm.call(hidden), bias)).MoveToOuterDisposeScope();
+    }
+}
+
+/// <summary>Feed-forward behind a norm and beside a residual (transformers' <c>T5LayerFF</c>).</summary>
+internal sealed class T5LayerFF : nn.Module<Tensor, Tensor>
+{
+    private readonly nn.Module<Tensor, Tensor> DenseReluDense;
+    private readonly RmsNorm layer_norm;
+
+    public T5LayerFF(T5Config config)
+        : base(nameof(T5LayerFF))
+    {
+        DenseReluDense = config.IsGated ? new T5DenseGatedActDense(config) : new T5DenseActDense(config);
+        layer_norm = new RmsNorm(config.DModel, config.LayerNormEpsilon);
+        RegisterComponents();
+    }
+
+    public override Tensor forward(Tensor hidden)
+    {
+        using var scope = NewDisposeScope();
+        // With float16 weights wo stays in float32, because its sums overflow; from there on the residual is float32 too.
+        return (hidden + DenseReluDense.call(layer_norm.call(hidden))).MoveToOuterDisposeScope();
+    }
+}
