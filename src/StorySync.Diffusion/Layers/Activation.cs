@@ -20,6 +20,25 @@ internal static class Activation
             $"Activation '{name}' is not supported; known are silu, swish, gelu, gelu_new, gelu_pytorch_tanh, quick_gelu, relu, mish."),
     };
 
+    /// <summary>Like <see cref="ByName"/>, but takes over its argument: overwrites it where it can, else disposes it.</summary>
+    /// <exception cref="NotSupportedException">The name is not known.</exception>
+    public static Func<Tensor, Tensor> ConsumingByName(string name)
+    {
+        var activation = ByName(name);
+        return name switch
+        {
+            "silu" or "swish" => x => x.silu_(),
+            "relu" => x => x.relu_(),
+            _ => x =>
+            {
+                using (x)
+                {
+                    return activation(x);
+                }
+            },
+        };
+    }
+
     /// <summary>The tanh approximation of GELU.</summary>
     public static Tensor TanhGelu(Tensor x) => nn.functional.gelu(x, GELU.Approximate.tanh);
 

@@ -13,7 +13,7 @@ internal sealed class ResnetBlock2D : nn.Module<Tensor, Tensor?, Tensor>
     private readonly GroupNorm norm2;
     private readonly Conv2d conv2;
     private readonly Conv2d? conv_shortcut;
-    private readonly Func<Tensor, Tensor> activation;
+    private readonly Func<Tensor, Tensor> activate;
     private readonly bool scaleAndShift;
     private readonly double outputScale;
 
@@ -30,7 +30,7 @@ internal sealed class ResnetBlock2D : nn.Module<Tensor, Tensor?, Tensor>
         norm2 = new GroupNorm(settings.Groups, outChannels, settings.Epsilon);
         conv2 = new Conv2d(outChannels, outChannels, kernel: 3, padding: 1);
         conv_shortcut = inChannels == outChannels ? null : new Conv2d(inChannels, outChannels, kernel: 1);
-        activation = Activation.ByName(settings.Activation);
+        activate = Activation.ConsumingByName(settings.Activation);
         outputScale = settings.OutputScale;
         RegisterComponents();
     }
@@ -40,26 +40,26 @@ internal sealed class ResnetBlock2D : nn.Module<Tensor, Tensor?, Tensor>
     public override Tensor forward(Tensor input, Tensor? temb)
     {
         using var scope = NewDisposeScope();
-        var hidden = conv1.call(activation(norm1.call(input)));
+        var hidden = activate(norm1.call(input)).Into(conv1);
         if (time_emb_proj is null || temb is null)
         {
-            hidden = norm2.call(hidden);
+            hidden = hidden.Into(norm2);
         }
         else
         {
-            var time = time_emb_proj.call(activation(temb)).unsqueeze(-1).unsqueeze(-1);
+            var time = activate(temb.clone()).Into(time_emb_proj).unsqueeze(-1).unsqueeze(-1);
             if (scaleAndShift)
             {
                 var parts = time.chunk(2, dim: 1);
-                hidden = (norm2.call(hidden) * (1 + parts[0])).add_(parts[1]);
+                hidden = hidden.Into(norm2).mul_(1 + parts[0]).add_(parts[1]);
             }
             else
             {
-                hidden = norm2.call(hidden.add_(time));
+                hidden = hidden.add_(time).Into(norm2);
             }
         }
 
-        hidden = conv2.call(activation(hidden));
+        hidden = activate(hidden).Into(conv2);
         hidden = hidden.add_(conv_shortcut?.call(input) ?? input);
         return (outputScale == 1 ? hidden : hidden.div_(outputScale)).MoveToOuterDisposeScope();
     }
