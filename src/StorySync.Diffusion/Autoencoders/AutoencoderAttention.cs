@@ -1,0 +1,41 @@
+using StorySync.Diffusion.Layers;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace StorySync.Diffusion.Autoencoders;
+
+/// <summary>Self-attention among all places of a feature map: a norm, one head as wide as the channels, a residual connection
+/// (diffusers' <c>Attention</c> as autoencoders build it). No processor plugs in here: a story is told in the denoiser.</summary>
+internal sealed class AutoencoderAttention : nn.Module<Tensor, Tensor?, Tensor>
+{
+    private readonly GroupNorm? group_norm;
+    private readonly SpatialNorm? spatial_norm;
+    private readonly Linear to_q;
+    private readonly Linear to_k;
+    private readonly Linear to_v;
+    private readonly ModuleList<Linear> to_out;
+
+    public AutoencoderAttention(long channels, AutoencoderLayers layers)
+        : base(nameof(AutoencoderAttention))
+    {
+        (group_norm, spatial_norm) = layers.Norm(channels);
+        to_q = new Linear(channels, channels);
+        to_k = new Linear(channels, channels);
+        to_v = new Linear(channels, channels);
+        to_out = new ModuleList<Linear>(new Linear(channels, channels));
+        RegisterComponents();
+    }
+
+    /// <param name="input">(batch, channels, height, width).</param>
+    /// <param name="latents">What a spatial norm looks at; else not used.</param>
+    public override Tensor forward(Tensor input, Tensor? latents)
+    {
+        using var scope = NewDisposeScope();
+        var normed = spatial_norm?.call(input, latents) ?? group_norm!.call(input);
+        var tokens = normed.flatten(2).transpose(1, 2).unsqueeze(1);
+        var attended = nn.functional.scaled_dot_product_attention(to_q.call(tokens), to_k.call(tokens), to_v.call(tokens));
+        var output = to_out[0].call(attended).squeeze(1).transpose(1, 2).reshape(input.shape);
+        return output.add_(input).MoveToOuterDisposeScope();
+    }
+}

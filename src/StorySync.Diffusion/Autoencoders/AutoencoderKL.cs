@@ -1,0 +1,151 @@
+using StorySync.Diffusion.Layers;
+using StorySync.Diffusion.Weights;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Diffusion.Autoencoders;
+
+/// <summary>The variational autoencoder of SDXL, Stable Diffusion and FLUX.1: images to latents and back (diffusers'
+/// <c>AutoencoderKL</c>; arXiv 2112.10752).</summary>
+/// <remarks>Images are (batch, channels, height, width) with values from -1 to 1. Input of another floating-point type than the
+/// weights' is converted; results have the weights' type.</remarks>
+public sealed class AutoencoderKL : nn.Module
+{
+    private readonly Encoder encoder;
+    private readonly Decoder decoder;
+    private readonly Conv2d? quant_conv;
+    private readonly Conv2d? post_quant_conv;
+
+    /// <summary>The structure alone, on the meta device: weights come with <see cref="Load"/> or <see cref="WeightBinder"/>.</summary>
+    /// <param name="config">The sizes.</param>
+    /// <exception cref="ArgumentException">Lists of the config do not fit each other.</exception>
+    public AutoencoderKL(AutoencoderKLConfig config)
+        : base(nameof(AutoencoderKL))
+    {
+        ArgumentNullException.ThrowIfNull(config);
+        config.Validate();
+        Config = config;
+        TileSize = config.SampleSize[0];
+        encoder = new Encoder(config, 2L * config.LatentChannels);
+        decoder = new Decoder(config);
+        quant_conv = config.UseQuantConv ? new Conv2d(2L * config.LatentChannels, 2L * config.LatentChannels, kernel: 1) : null;
+        post_quant_conv = config.UsePostQuantConv ? new Conv2d(config.LatentChannels, config.LatentChannels, kernel: 1) : null;
+        RegisterComponents();
+    }
+
+    /// <summary>The config it was built from.</summary>
+    public AutoencoderKLConfig Config { get; }
+
+    /// <summary>How many times higher and wider an image is than its latents.</summary>
+    public int SpatialFactor => Config.SpatialFactor;
+
+    /// <summary>Height and width of a tile of the image, in pixels, where a picture is worked on in tiles; by default
+    /// <c>sample_size</c> of the config. A multiple of 4 × <see cref="SpatialFactor"/> keeps tiles aligned.</summary>
+    public int TileSize { get; set; }
+
+    private int LatentTileSize => TileSize / SpatialFactor;
+
+    /// <summary>Loads the autoencoder from a folder in diffusers' layout.</summary>
+    /// <param name="folder">The model.</param>
+    /// <param name="component">The component's folder in it; empty where the folder is the autoencoder's own.</param>
+    /// <param name="dtype">The type to compute in. Instead of float16 it is float32 where the config says <c>force_upcast</c>: the
+    /// activations would overflow.</param>
+    /// <param name="device">Where to compute; the CPU by default.</param>
+    /// <param name="variant">The variant of the files to prefer, such as <c>fp16</c>.</param>
+    /// <exception cref="ModelFileException">A file is missing or broken.</exception>
+    /// <exception cref="WeightMismatchException">The weights are not those of the configuration.</exception>
+    public static AutoencoderKL Load(
+        ModelFolder folder, string component = "vae", ScalarType dtype = ScalarType.Float32, Device? device = null, string? variant = null)
+    {
+        ArgumentNullException.ThrowIfNull(folder);
+        var autoencoder = new AutoencoderKL(folder.Config<AutoencoderKLConfig>(component));
+        using var weights = new CurrentAttentionNames(folder.OpenWeights(component, variant));
+        var upcast = dtype == ScalarType.Float16 && autoencoder.Config.ForceUpcast;
+        WeightBinder.Bind(autoencoder, weights, upcast ? ScalarType.Float32 : dtype, device);
+        return autoencoder;
+    }
+
+    /// <summary>Encodes images.</summary>
+    /// <param name="images">(batch, channels, height, width), values from -1 to 1.</param>
+    /// <param name="sliced">Whether to encode one image after the other: less memory, the same result.</param>
+    /// <param name="tiled">Whether to encode images larger than <see cref="TileSize"/> tile by tile: memory no longer grows with the
+    /// image, but a tile does not see its surroundings, so the result is slightly another.</param>
+    /// <param name="cancellation">Looked at between blocks.</param>
+    /// <returns>The distribution of the latents, owned by the caller.</returns>
+    /// <exception cref="ArgumentException">The shape is another.</exception>
+    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
+    public DiagonalGaussianDistribution Encode(
+        Tensor images, bool sliced = false, bool tiled = false, CancellationToken cancellation = default)
+    {
+        PictureShape.Check(images, Config.InChannels);
+        using var moments = Slices.Map(images, sliced, image => tiled && LongerSide(image) > TileSize
+            ? Tiles.Map(image, TileSize, LatentTileSize, tile => EncodeWhole(tile, cancellation))
+            : EncodeWhole(image, cancellation));
+        return new DiagonalGaussianDistribution(moments);
+    }
+
+    /// <summary>Decodes latents.</summary>
+    /// <param name="latents">(batch, latent channels, height, width), as <see cref="Encode"/> gives them; those of a denoiser go through
+    /// <see cref="UnscaleLatents"/> first.</param>
+    /// <param name="sliced">Whether to decode one image after the other: less memory, the same result.</param>
+    /// <param name="tiled">Whether to decode images larger than <see cref="TileSize"/> tile by tile: memory no longer grows with the
+    /// image, but a tile does not see its surroundings, so the result is slightly another.</param>
+    /// <param name="cancellation">Looked at between blocks.</param>
+    /// <returns>Images, (batch, channels, height, width), about -1 to 1, not clamped.</returns>
+    /// <exception cref="ArgumentException">The shape is another.</exception>
+    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
+    public Tensor Decode(Tensor latents, bool sliced = false, bool tiled = false, CancellationToken cancellation = default)
+    {
+        PictureShape.Check(latents, Config.LatentChannels);
+        return Slices.Map(latents, sliced, z => tiled && LongerSide(z) > LatentTileSize
+            ? Tiles.Map(z, LatentTileSize, TileSize, tile => DecodeWhole(tile, cancellation))
+            : DecodeWhole(z, cancellation));
+    }
+
+    /// <summary>From the autoencoder's latents to the denoiser's: (z - shift_factor) × scaling_factor, or by <c>latents_mean</c> and
+    /// <c>latents_std</c> where the config has them. A new tensor.</summary>
+    /// <param name="latents">(batch, latent channels, height, width).</param>
+    public Tensor ScaleLatents(Tensor latents)
+    {
+        using var scope = NewDisposeScope();
+        var scaled = Statistics(latents) is var (mean, std)
+            ? (latents - mean) * Config.ScalingFactor / std
+            : (latents - (Config.ShiftFactor ?? 0)) * Config.ScalingFactor;
+        return scaled.MoveToOuterDisposeScope();
+    }
+
+    /// <summary>From the denoiser's latents to the autoencoder's: what <see cref="ScaleLatents"/> did, undone. A new tensor.</summary>
+    /// <param name="latents">(batch, latent channels, height, width).</param>
+    public Tensor UnscaleLatents(Tensor latents)
+    {
+        using var scope = NewDisposeScope();
+        var unscaled = Statistics(latents) is var (mean, std)
+            ? (latents * std / Config.ScalingFactor) + mean
+            : (latents / Config.ScalingFactor) + (Config.ShiftFactor ?? 0);
+        return unscaled.MoveToOuterDisposeScope();
+    }
+
+    private static long LongerSide(Tensor x) => Math.Max(x.shape[2], x.shape[3]);
+
+    private Tensor EncodeWhole(Tensor images, CancellationToken cancellation)
+    {
+        using var scope = NewDisposeScope();
+        var moments = encoder.call(images.to(encoder.Dtype), cancellation);
+        return (quant_conv is null ? moments : moments.Into(quant_conv)).contiguous().MoveToOuterDisposeScope();
+    }
+
+    private Tensor DecodeWhole(Tensor latents, CancellationToken cancellation)
+    {
+        using var scope = NewDisposeScope();
+        var z = latents.to(decoder.Dtype);
+        return decoder.call(post_quant_conv?.call(z) ?? z, null, cancellation).contiguous().MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The config's mean and standard deviation, by channel; null where it does not have both.</summary>
+    private (Tensor Mean, Tensor Std)? Statistics(Tensor latents)
+    {
+        return Config is { LatentsMean: { } mean, LatentsStd: { } std } ? (ByChannel(mean), ByChannel(std)) : null;
+
+        Tensor ByChannel(IReadOnlyList<double> values) => tensor([.. values], dtype: latents.dtype, device: latents.device).reshape(1, -1, 1, 1);
+    }
+}

@@ -1,0 +1,72 @@
+using StorySync.Diffusion.Weights;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Diffusion.Autoencoders;
+
+/// <summary>A small autoencoder trained to do what a large one does, nearly and in a fraction of the time: for previews (diffusers'
+/// <c>AutoencoderTiny</c>, the TAESD family). Its latents are the denoiser's, without scaling.</summary>
+/// <remarks>Images are (batch, channels, height, width) with values from -1 to 1. Input of another floating-point type than the
+/// weights' is converted; results have the weights' type.</remarks>
+public sealed class AutoencoderTiny : nn.Module
+{
+    private readonly EncoderTiny encoder;
+    private readonly DecoderTiny decoder;
+
+    /// <summary>The structure alone, on the meta device: weights come with <see cref="Load"/> or <see cref="WeightBinder"/>.</summary>
+    /// <param name="config">The sizes.</param>
+    /// <exception cref="ArgumentException">Lists of the config do not fit each other.</exception>
+    public AutoencoderTiny(AutoencoderTinyConfig config)
+        : base(nameof(AutoencoderTiny))
+    {
+        ArgumentNullException.ThrowIfNull(config);
+        config.Validate();
+        Config = config;
+        encoder = new EncoderTiny(config);
+        decoder = new DecoderTiny(config);
+        RegisterComponents();
+    }
+
+    /// <summary>The config it was built from.</summary>
+    public AutoencoderTinyConfig Config { get; }
+
+    /// <summary>Loads the autoencoder from a folder in diffusers' layout.</summary>
+    /// <param name="folder">The model.</param>
+    /// <param name="component">The component's folder in it; empty where the folder is the autoencoder's own.</param>
+    /// <param name="dtype">The type to compute in.</param>
+    /// <param name="device">Where to compute; the CPU by default.</param>
+    /// <param name="variant">The variant of the files to prefer, such as <c>fp16</c>.</param>
+    /// <exception cref="ModelFileException">A file is missing or broken.</exception>
+    /// <exception cref="WeightMismatchException">The weights are not those of the configuration.</exception>
+    public static AutoencoderTiny Load(
+        ModelFolder folder, string component = "", ScalarType dtype = ScalarType.Float32, Device? device = null, string? variant = null)
+    {
+        ArgumentNullException.ThrowIfNull(folder);
+        var autoencoder = new AutoencoderTiny(folder.Config<AutoencoderTinyConfig>(component));
+        using var weights = folder.OpenWeights(component, variant);
+        WeightBinder.Bind(autoencoder, weights, dtype, device);
+        return autoencoder;
+    }
+
+    /// <summary>Encodes images.</summary>
+    /// <param name="images">(batch, channels, height, width), values from -1 to 1.</param>
+    /// <returns>Latents, (batch, latent channels, height, width).</returns>
+    /// <exception cref="ArgumentException">The shape is another.</exception>
+    public Tensor Encode(Tensor images)
+    {
+        PictureShape.Check(images, Config.InChannels);
+        using var scope = NewDisposeScope();
+        return encoder.call(images.to(encoder.Dtype)).contiguous().MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Decodes latents.</summary>
+    /// <param name="latents">(batch, latent channels, height, width).</param>
+    /// <returns>Images, (batch, channels, height, width), about -1 to 1, not clamped.</returns>
+    /// <exception cref="ArgumentException">The shape is another.</exception>
+    public Tensor Decode(Tensor latents)
+    {
+        PictureShape.Check(latents, Config.LatentChannels);
+        using var scope = NewDisposeScope();
+        return decoder.call(latents.to(decoder.Dtype)).contiguous().MoveToOuterDisposeScope();
+    }
+}

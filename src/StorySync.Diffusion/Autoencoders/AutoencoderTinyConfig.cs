@@ -1,0 +1,69 @@
+using System.ComponentModel.DataAnnotations;
+
+namespace StorySync.Diffusion.Autoencoders;
+
+/// <summary>The <c>config.json</c> of <see cref="AutoencoderTiny"/>, with diffusers' defaults.</summary>
+public sealed record AutoencoderTinyConfig
+{
+    /// <summary>Channels of the image to encode.</summary>
+    [Range(1, int.MaxValue)]
+    public int InChannels { get; init; } = 3;
+
+    /// <summary>Channels of the decoded image.</summary>
+    [Range(1, int.MaxValue)]
+    public int OutChannels { get; init; } = 3;
+
+    /// <summary>Channels of each level of the encoder; equal, because nothing between the levels changes their number.</summary>
+    [Range(1, int.MaxValue)]
+    public IReadOnlyList<int> EncoderBlockOutChannels { get; init; } = [64, 64, 64, 64];
+
+    /// <summary>Channels of each level of the decoder; equal, too.</summary>
+    [Range(1, int.MaxValue)]
+    public IReadOnlyList<int> DecoderBlockOutChannels { get; init; } = [64, 64, 64, 64];
+
+    /// <summary>Blocks in each level of the encoder.</summary>
+    [Range(0, int.MaxValue)]
+    public IReadOnlyList<int> NumEncoderBlocks { get; init; } = [1, 3, 3, 3];
+
+    /// <summary>Blocks in each level of the decoder.</summary>
+    [Range(0, int.MaxValue)]
+    public IReadOnlyList<int> NumDecoderBlocks { get; init; } = [3, 3, 3, 1];
+
+    /// <summary>The activation's name.</summary>
+    public string ActFn { get; init; } = "relu";
+
+    /// <summary>How the decoder enlarges.</summary>
+    [AllowedValues("nearest")]
+    public string UpsampleFn { get; init; } = "nearest";
+
+    /// <summary>How many times higher and wider each level of the decoder is than the one before.</summary>
+    [Range(1, int.MaxValue)]
+    public int UpsamplingScalingFactor { get; init; } = 2;
+
+    /// <summary>Channels of the latents.</summary>
+    [Range(1, int.MaxValue)]
+    public int LatentChannels { get; init; } = 4;
+
+    /// <summary>What the latents are multiplied by for the denoiser.</summary>
+    public double ScalingFactor { get; init; } = 1;
+
+    /// <summary>What is taken off the latents before they are scaled.</summary>
+    public double ShiftFactor { get; init; }
+
+    /// <exception cref="ArgumentException">The lists do not fit each other.</exception>
+    internal void Validate()
+    {
+        Check("encoder_block_out_channels", EncoderBlockOutChannels, "num_encoder_blocks", NumEncoderBlocks);
+        Check("decoder_block_out_channels", DecoderBlockOutChannels, "num_decoder_blocks", NumDecoderBlocks);
+    }
+
+    private static void Check(string channelsKey, IReadOnlyList<int> channels, string blocksKey, IReadOnlyList<int> blocks)
+    {
+        if (channels.Count != blocks.Count || channels.Distinct().Count() != 1)
+        {
+            throw new ArgumentException(
+                $"{channelsKey} is [{string.Join(", ", channels)}] and {blocksKey} is [{string.Join(", ", blocks)}]; "
+                + "both must have one entry for every level, and the channels must be equal.");
+        }
+    }
+}

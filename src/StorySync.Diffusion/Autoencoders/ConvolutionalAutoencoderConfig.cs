@@ -1,0 +1,62 @@
+using System.ComponentModel.DataAnnotations;
+
+namespace StorySync.Diffusion.Autoencoders;
+
+/// <summary>What the <c>config.json</c> of <see cref="AutoencoderKL"/> and of <see cref="VQModel"/> have in common, with diffusers'
+/// defaults.</summary>
+public abstract record ConvolutionalAutoencoderConfig
+{
+    /// <summary>Channels of the image to encode.</summary>
+    [Range(1, int.MaxValue)]
+    public int InChannels { get; init; } = 3;
+
+    /// <summary>Channels of the decoded image.</summary>
+    [Range(1, int.MaxValue)]
+    public int OutChannels { get; init; } = 3;
+
+    /// <summary>For each level of the encoder, whether it has attention.</summary>
+    [AllowedValues("DownEncoderBlock2D", "AttnDownEncoderBlock2D")]
+    public IReadOnlyList<string> DownBlockTypes { get; init; } = ["DownEncoderBlock2D"];
+
+    /// <summary>For each level of the decoder, from the coarsest, whether it has attention.</summary>
+    [AllowedValues("UpDecoderBlock2D", "AttnUpDecoderBlock2D")]
+    public IReadOnlyList<string> UpBlockTypes { get; init; } = ["UpDecoderBlock2D"];
+
+    /// <summary>The channels of each level, from the finest. Each level halves height and width, but for the last.</summary>
+    [Range(1, int.MaxValue)]
+    public IReadOnlyList<int> BlockOutChannels { get; init; } = [64];
+
+    /// <summary>Residual blocks in a level of the encoder; the decoder has one more.</summary>
+    [Range(1, int.MaxValue)]
+    public int LayersPerBlock { get; init; } = 1;
+
+    /// <summary>The activation's name.</summary>
+    public string ActFn { get; init; } = "silu";
+
+    /// <summary>Groups of the norms.</summary>
+    [Range(1, int.MaxValue)]
+    public int NormNumGroups { get; init; } = 32;
+
+    /// <summary>Whether the middle of encoder and decoder has attention.</summary>
+    public bool MidBlockAddAttention { get; init; } = true;
+
+    /// <summary>What the latents are multiplied by for the denoiser.</summary>
+    public double ScalingFactor { get; init; } = 0.18215;
+
+    /// <summary>Channels of the latents.</summary>
+    public abstract int LatentChannels { get; init; }
+
+    /// <summary>How many times higher and wider the image is than its latents.</summary>
+    internal int SpatialFactor => 1 << (BlockOutChannels.Count - 1);
+
+    /// <exception cref="ArgumentException">The lists do not have one entry for each level.</exception>
+    internal void Validate()
+    {
+        if (DownBlockTypes.Count != BlockOutChannels.Count || UpBlockTypes.Count != BlockOutChannels.Count || BlockOutChannels.Count == 0)
+        {
+            throw new ArgumentException(
+                $"down_block_types has {DownBlockTypes.Count} entries, up_block_types {UpBlockTypes.Count} and block_out_channels "
+                + $"{BlockOutChannels.Count}; each must have one for every level of the autoencoder.");
+        }
+    }
+}

@@ -1,0 +1,65 @@
+using StorySync.Diffusion.Layers;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace StorySync.Diffusion.Autoencoders;
+
+/// <summary>From latents to an image, with plain convolutions (diffusers' <c>DecoderTiny</c>).</summary>
+internal sealed class DecoderTiny : nn.Module<Tensor, Tensor>
+{
+    private readonly ModuleList<nn.Module<Tensor, Tensor>> layers = [];
+
+    public DecoderTiny(AutoencoderTinyConfig config)
+        : base(nameof(DecoderTiny))
+    {
+        layers.Add(new Conv2d(config.LatentChannels, config.DecoderBlockOutChannels[0], kernel: 3, padding: 1));
+        layers.Add(new ActivationLayer(config.ActFn));
+        for (var i = 0; i < config.NumDecoderBlocks.Count; i++)
+        {
+            var last = i == config.NumDecoderBlocks.Count - 1;
+            var channels = config.DecoderBlockOutChannels[i];
+            for (var j = 0; j < config.NumDecoderBlocks[i]; j++)
+            {
+                layers.Add(new AutoencoderTinyBlock(channels, config.ActFn));
+            }
+
+            if (!last)
+            {
+                layers.Add(new Enlargement(config.UpsamplingScalingFactor));
+            }
+
+            layers.Add(new Conv2d(channels, last ? config.OutChannels : channels, kernel: 3, padding: 1, bias: last));
+        }
+
+        RegisterComponents();
+    }
+
+    public ScalarType Dtype => ((Conv2d)layers[0]).weight.dtype;
+
+    /// <param name="latents">(batch, latent channels, height, width).</param>
+    public override Tensor forward(Tensor latents)
+    {
+        using var scope = NewDisposeScope();
+        var hidden = latents.div(3).tanh_().mul_(3).ChannelsLast();
+        foreach (var layer in layers)
+        {
+            hidden = hidden.Into(layer);
+        }
+
+        return hidden.mul_(2).sub_(1).MoveToOuterDisposeScope();
+    }
+
+    private sealed class ActivationLayer(string name) : nn.Module<Tensor, Tensor>(nameof(ActivationLayer))
+    {
+        private readonly Func<Tensor, Tensor> activation = Activation.ByName(name);
+
+        public override Tensor forward(Tensor input) => activation(input);
+    }
+
+    private sealed class Enlargement(long factor) : nn.Module<Tensor, Tensor>(nameof(Enlargement))
+    {
+        public override Tensor forward(Tensor input) =>
+            nn.functional.interpolate(input, size: [input.shape[2] * factor, input.shape[3] * factor], mode: InterpolationMode.Nearest);
+    }
+}

@@ -1,0 +1,49 @@
+using static TorchSharp.torch;
+
+namespace StorySync.Diffusion.Autoencoders;
+
+/// <summary>What <see cref="AutoencoderKL"/> makes of an image: for every latent value a mean and a variance (diffusers' class of
+/// that name).</summary>
+public sealed class DiagonalGaussianDistribution : IDisposable
+{
+    /// <param name="moments">Means and log-variances one behind the other, (batch, 2 × channels, height, width).</param>
+    internal DiagonalGaussianDistribution(Tensor moments)
+    {
+        var halves = moments.chunk(2, dim: 1);
+        Mean = halves[0];
+        using var raw = halves[1];
+        LogVar = raw.clamp(-30.0, 20.0);
+    }
+
+    /// <summary>The means, (batch, channels, height, width).</summary>
+    public Tensor Mean { get; }
+
+    /// <summary>The logarithms of the variances, clamped to [-30, 20]; same shape.</summary>
+    public Tensor LogVar { get; }
+
+    /// <summary>The likeliest latents: the means. A new tensor.</summary>
+    public Tensor Mode() => Mean.clone();
+
+    /// <summary>The standard deviations. A new tensor.</summary>
+    public Tensor Std()
+    {
+        using var half = 0.5 * LogVar;
+        return half.exp();
+    }
+
+    /// <summary>Latents drawn from the distribution: mean + standard deviation × noise. A new tensor.</summary>
+    /// <param name="noise">Standard normal noise of the same shape.</param>
+    public Tensor Sample(Tensor noise)
+    {
+        using var std = Std();
+        using var deviation = std * noise;
+        return Mean + deviation;
+    }
+
+    /// <summary>Frees the tensors.</summary>
+    public void Dispose()
+    {
+        Mean.Dispose();
+        LogVar.Dispose();
+    }
+}

@@ -1,0 +1,55 @@
+using StorySync.Diffusion.Layers;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace StorySync.Diffusion.Autoencoders;
+
+/// <summary>From an image to latents (diffusers' <c>Encoder</c> of autoencoders).</summary>
+internal sealed class Encoder : nn.Module<Tensor, CancellationToken, Tensor>
+{
+    private readonly Conv2d conv_in;
+    private readonly ModuleList<AutoencoderBlock> down_blocks = [];
+    private readonly AutoencoderMidBlock mid_block;
+    private readonly GroupNorm conv_norm_out;
+    private readonly Conv2d conv_out;
+
+    /// <param name="config">The sizes.</param>
+    /// <param name="outChannels">Channels of the result.</param>
+    public Encoder(ConvolutionalAutoencoderConfig config, long outChannels)
+        : base(nameof(Encoder))
+    {
+        var channels = config.BlockOutChannels;
+        var layers = new AutoencoderLayers(config.NormNumGroups, config.ActFn);
+        conv_in = new Conv2d(config.InChannels, channels[0], kernel: 3, padding: 1);
+        for (var i = 0; i < channels.Count; i++)
+        {
+            var attention = config.DownBlockTypes[i] == "AttnDownEncoderBlock2D";
+            var resampling = i < channels.Count - 1 ? Resampling.Halve : Resampling.None;
+            down_blocks.Add(new AutoencoderBlock(channels[Math.Max(i - 1, 0)], channels[i], config.LayersPerBlock, attention, resampling, layers));
+        }
+
+        mid_block = new AutoencoderMidBlock(channels[^1], config.MidBlockAddAttention, layers);
+        conv_norm_out = new GroupNorm(config.NormNumGroups, channels[^1], AutoencoderLayers.Epsilon);
+        conv_out = new Conv2d(channels[^1], outChannels, kernel: 3, padding: 1);
+        RegisterComponents();
+    }
+
+    public ScalarType Dtype => conv_in.weight.dtype;
+
+    /// <param name="image">(batch, channels, height, width).</param>
+    /// <param name="cancellation">Looked at between blocks.</param>
+    public override Tensor forward(Tensor image, CancellationToken cancellation)
+    {
+        using var scope = NewDisposeScope();
+        var hidden = image.ChannelsLast().Into(conv_in);
+        foreach (var block in down_blocks)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            hidden = hidden.Into(block, null);
+        }
+
+        cancellation.ThrowIfCancellationRequested();
+        return hidden.Into(mid_block, null).Into(conv_norm_out).silu_().Into(conv_out).MoveToOuterDisposeScope();
+    }
+}

@@ -1,0 +1,46 @@
+using StorySync.Diffusion.Layers;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace StorySync.Diffusion.Autoencoders;
+
+/// <summary>From an image to latents, with plain convolutions (diffusers' <c>EncoderTiny</c>).</summary>
+internal sealed class EncoderTiny : nn.Module<Tensor, Tensor>
+{
+    private readonly ModuleList<nn.Module<Tensor, Tensor>> layers = [];
+
+    public EncoderTiny(AutoencoderTinyConfig config)
+        : base(nameof(EncoderTiny))
+    {
+        for (var i = 0; i < config.NumEncoderBlocks.Count; i++)
+        {
+            var channels = config.EncoderBlockOutChannels[i];
+            layers.Add(i == 0
+                ? new Conv2d(config.InChannels, channels, kernel: 3, padding: 1)
+                : new Conv2d(channels, channels, kernel: 3, stride: 2, padding: 1, bias: false));
+            for (var j = 0; j < config.NumEncoderBlocks[i]; j++)
+            {
+                layers.Add(new AutoencoderTinyBlock(channels, config.ActFn));
+            }
+        }
+
+        layers.Add(new Conv2d(config.EncoderBlockOutChannels[^1], config.LatentChannels, kernel: 3, padding: 1));
+        RegisterComponents();
+    }
+
+    public ScalarType Dtype => ((Conv2d)layers[0]).weight.dtype;
+
+    /// <param name="image">(batch, channels, height, width) in [-1, 1].</param>
+    public override Tensor forward(Tensor image)
+    {
+        using var scope = NewDisposeScope();
+        var hidden = image.add(1).div_(2).ChannelsLast();
+        foreach (var layer in layers)
+        {
+            hidden = hidden.Into(layer);
+        }
+
+        return hidden.MoveToOuterDisposeScope();
+    }
+}

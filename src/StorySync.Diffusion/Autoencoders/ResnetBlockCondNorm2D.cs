@@ -1,0 +1,38 @@
+using StorySync.Diffusion.Layers;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Diffusion.Autoencoders;
+
+/// <summary>A residual block whose norms see the latents (diffusers' <c>ResnetBlockCondNorm2D</c>, "spatial").</summary>
+internal sealed class ResnetBlockCondNorm2D : nn.Module<Tensor, Tensor?, Tensor>
+{
+    private readonly SpatialNorm norm1;
+    private readonly Conv2d conv1;
+    private readonly SpatialNorm norm2;
+    private readonly Conv2d conv2;
+    private readonly Conv2d? conv_shortcut;
+    private readonly Func<Tensor, Tensor> activate;
+
+    public ResnetBlockCondNorm2D(long inChannels, long outChannels, long latentChannels, string activation)
+        : base(nameof(ResnetBlockCondNorm2D))
+    {
+        norm1 = new SpatialNorm(inChannels, latentChannels);
+        conv1 = new Conv2d(inChannels, outChannels, kernel: 3, padding: 1);
+        norm2 = new SpatialNorm(outChannels, latentChannels);
+        conv2 = new Conv2d(outChannels, outChannels, kernel: 3, padding: 1);
+        conv_shortcut = inChannels == outChannels ? null : new Conv2d(inChannels, outChannels, kernel: 1);
+        activate = Activation.ConsumingByName(activation);
+        RegisterComponents();
+    }
+
+    /// <param name="input">(batch, channels, height, width).</param>
+    /// <param name="latents">(batch, latent channels, height, width) of the latents.</param>
+    public override Tensor forward(Tensor input, Tensor? latents)
+    {
+        using var scope = NewDisposeScope();
+        var hidden = activate(norm1.call(input, latents)).Into(conv1);
+        hidden = activate(hidden.Into(norm2, latents)).Into(conv2);
+        return hidden.add_(conv_shortcut?.call(input) ?? input).MoveToOuterDisposeScope();
+    }
+}

@@ -1,0 +1,39 @@
+using StorySync.Diffusion.Layers;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Diffusion.Autoencoders;
+
+/// <summary>A group norm whose scale and shift come, place by place, from the latents (diffusers' <c>SpatialNorm</c>; MoVQ,
+/// arXiv 2209.09002, section 3.2). It has 32 groups and epsilon 1e-6 whatever the config says.</summary>
+internal sealed class SpatialNorm : nn.Module<Tensor, Tensor?, Tensor>
+{
+    private readonly GroupNorm norm_layer;
+    private readonly Conv2d conv_y;
+    private readonly Conv2d conv_b;
+
+    public SpatialNorm(long channels, long latentChannels)
+        : base(nameof(SpatialNorm))
+    {
+        norm_layer = new GroupNorm(groups: 32, channels, epsilon: 1e-6);
+        conv_y = new Conv2d(latentChannels, channels, kernel: 1);
+        conv_b = new Conv2d(latentChannels, channels, kernel: 1);
+        RegisterComponents();
+    }
+
+    /// <param name="input">(batch, channels, height, width).</param>
+    /// <param name="latents">(batch, latent channels, any height, any width); resized by nearest neighbour.</param>
+    public override Tensor forward(Tensor input, Tensor? latents)
+    {
+        ArgumentNullException.ThrowIfNull(latents);
+        using var scope = NewDisposeScope();
+        var resized = nn.functional.interpolate(latents, size: [input.shape[2], input.shape[3]], mode: InterpolationMode.Nearest);
+        var output = norm_layer.call(input);
+        using (var scale = conv_y.call(resized))
+        {
+            output.mul_(scale);
+        }
+
+        return output.add_(conv_b.call(resized)).MoveToOuterDisposeScope();
+    }
+}

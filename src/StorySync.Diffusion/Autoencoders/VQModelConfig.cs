@@ -1,0 +1,23 @@
+using System.ComponentModel.DataAnnotations;
+
+namespace StorySync.Diffusion.Autoencoders;
+
+/// <summary>The <c>config.json</c> of <see cref="VQModel"/>, with diffusers' defaults.</summary>
+public sealed record VQModelConfig : ConvolutionalAutoencoderConfig
+{
+    /// <inheritdoc/>
+    [Range(1, int.MaxValue)]
+    public override int LatentChannels { get; init; } = 3;
+
+    /// <summary>The number of vectors in the codebook.</summary>
+    [Range(1, int.MaxValue)]
+    public int NumVqEmbeddings { get; init; } = 256;
+
+    /// <summary>Channels of the quantised latents; null is as many as <see cref="LatentChannels"/>.</summary>
+    [Range(1, int.MaxValue)]
+    public int? VqEmbedDim { get; init; }
+
+    /// <summary>"group" for plain norms in the decoder, "spatial" for norms that look at the latents (MoVQ).</summary>
+    [AllowedValues("group", "spatial")]
+    public string NormType { get; init; } = "group";
+}
