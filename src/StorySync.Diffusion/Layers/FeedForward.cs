@@ -4,17 +4,19 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Layers;
 
-/// <summary>The feed-forward part of a transformer block: a gated GELU to four times the width and back (diffusers'
-/// <c>FeedForward</c> with <c>geglu</c>).</summary>
+/// <summary>The feed-forward part of a transformer block: to four times the width and back (diffusers' <c>FeedForward</c>).</summary>
 internal sealed class FeedForward : nn.Module<Tensor, Tensor>
 {
     private readonly ModuleList<nn.Module<Tensor, Tensor>> net;
 
-    public FeedForward(long width, long factor = 4)
+    /// <param name="width">Width of the input and output.</param>
+    /// <param name="factor">The inner width, as a multiple of <paramref name="width"/>.</param>
+    /// <param name="gated">Whether a gated GELU stands between (<c>geglu</c>) or the tanh GELU (<c>gelu-approximate</c>).</param>
+    public FeedForward(long width, long factor = 4, bool gated = true)
         : base(nameof(FeedForward))
     {
         net = new ModuleList<nn.Module<Tensor, Tensor>>(
-            new Geglu(width, width * factor),
+            gated ? new Geglu(width, width * factor) : new TanhGelu(width, width * factor),
             nn.Identity(),
             new Linear(width * factor, width));
         RegisterComponents();
@@ -46,4 +48,19 @@ internal sealed class Geglu : nn.Module<Tensor, Tensor>
         var halves = proj.call(input).chunk(2, dim: -1);
         return nn.functional.gelu(halves[1]).mul_(halves[0]).MoveToOuterDisposeScope();
     }
+}
+
+/// <summary>The tanh approximation of GELU on a linear projection (diffusers' <c>GELU</c> with <c>approximate="tanh"</c>).</summary>
+internal sealed class TanhGelu : nn.Module<Tensor, Tensor>
+{
+    private readonly Linear proj;
+
+    public TanhGelu(long inWidth, long outWidth)
+        : base(nameof(TanhGelu))
+    {
+        proj = new Linear(inWidth, outWidth);
+        RegisterComponents();
+    }
+
+    public override Tensor forward(Tensor input) => proj.call(input).gelu_(GELU.Approximate.tanh);
 }
