@@ -21,9 +21,13 @@ internal static class Parameters
     /// <paramref name="value"/>.</summary>
     public static void Replace(Tensor parameter, Tensor value)
     {
-        (Handle(parameter), Handle(value)) = (Handle(value), Handle(parameter));
+        Swap(parameter, value);
         value.Dispose();
     }
+
+    /// <summary>Lets a parameter or buffer and a tensor trade their storages. Both objects stay the same.</summary>
+    public static void Swap(Tensor parameter, Tensor value) =>
+        (Handle(parameter), Handle(value)) = (Handle(value), Handle(parameter));
 
     [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "handle")]
     private static extern ref nint Handle(Tensor tensor);

@@ -1,0 +1,109 @@
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace StorySync.Diffusion.Layers;
+
+/// <summary>Lets a model run on a device that has no room for all of it: the blocks' weights stay where they were bound (a mapped
+/// file, say) and a block's are brought over while it runs. Several runs may share a block; it leaves with the last of them.</summary>
+internal sealed class BlockStreaming
+{
+    private readonly Dictionary<nn.Module, Residence> residences;
+
+    /// <summary>Moves all but the blocks to the device for good.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="blocks">Modules of <paramref name="model"/> that run one after the other.</param>
+    /// <param name="device">Where to compute.</param>
+    /// <param name="dtype">What to compute in.</param>
+    public BlockStreaming(nn.Module model, IEnumerable<nn.Module> blocks, Device device, ScalarType dtype)
+    {
+        residences = blocks.ToDictionary(block => block, block => new Residence([.. block.parameters()], device, dtype));
+        var streamed = residences.Values.SelectMany(r => r.Parameters).ToHashSet(ReferenceEqualityComparer.Instance);
+        foreach (var parameter in model.parameters().Where(p => !streamed.Contains(p)))
+        {
+            Parameters.Replace(parameter, Move(parameter, device, dtype));
+        }
+    }
+
+    /// <summary>Has a block's weights on the device until the result is disposed.</summary>
+    public IDisposable Load(nn.Module block)
+    {
+        var residence = residences[block];
+        residence.Enter();
+        return residence;
+    }
+
+    private static Tensor Move(Tensor tensor, Device device, ScalarType dtype) => tensor.to(dtype, device).DetachFromDisposeScope();
+
+    private sealed class Residence(Parameter[] parameters, Device device, ScalarType dtype) : IDisposable
+    {
+        private readonly Lock gate = new();
+        private readonly List<Tensor> elsewhere = [];
+        private int users;
+
+        public IReadOnlyList<Parameter> Parameters => parameters;
+
+        public void Enter()
+        {
+            lock (gate)
+            {
+                if (users == 0)
+                {
+                    MoveIn();
+                }
+
+                users++;
+            }
+        }
+
+        public void Dispose()
+        {
+            lock (gate)
+            {
+                users--;
+                if (users == 0)
+                {
+                    MoveOut();
+                }
+            }
+        }
+
+        private void MoveIn()
+        {
+            try
+            {
+                foreach (var parameter in parameters)
+                {
+                    elsewhere.Add(Move(parameter, device, dtype));
+                }
+            }
+            catch
+            {
+                Clear();
+                throw;
+            }
+
+            Trade();
+        }
+
+        private void MoveOut()
+        {
+            Trade();
+            Clear();
+        }
+
+        private void Trade()
+        {
+            for (var i = 0; i < parameters.Length; i++)
+            {
+                Layers.Parameters.Swap(parameters[i], elsewhere[i]);
+            }
+        }
+
+        private void Clear()
+        {
+            elsewhere.ForEach(t => t.Dispose());
+            elsewhere.Clear();
+        }
+    }
+}
