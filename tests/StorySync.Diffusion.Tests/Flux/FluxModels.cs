@@ -1,0 +1,68 @@
+using StorySync.Attention;
+using StorySync.Diffusion.Flux;
+using StorySync.Diffusion.Weights;
+using StorySync.TestSupport;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Diffusion.Tests.Flux;
+
+/// <summary>FLUX transformers of the reference, and what their cases feed them.</summary>
+internal static class FluxModels
+{
+    public const string Group = "flux-transformer";
+
+    /// <summary>A case of every model folder that the group has.</summary>
+    public static IEnumerable<ReferenceCase> OneCaseOfEachModel
+    {
+        get
+        {
+            ReferenceData.RequireRoot();
+            return ReferenceData.Cases.Where(c => c.Group == Group).DistinctBy(c => c.Model);
+        }
+    }
+
+    public static FluxTransformer2DModel Load(string folder, ScalarType? dtype = null)
+    {
+        var model = Build(folder);
+        using var weights = OpenWeights(folder);
+        WeightBinder.Bind(model, weights, dtype);
+        return model;
+    }
+
+    public static FluxTransformer2DModel Build(string folder) =>
+        new(ModelFolder.Open(folder).Config<FluxTransformer2DConfig>(""));
+
+    public static ITensorSource OpenWeights(string folder) => ModelFolder.Open(folder).OpenWeights("");
+
+    public static FluxInputs Inputs(Comparison comparison)
+    {
+        using var latents = comparison.Input("latents");
+        return new FluxInputs(
+            comparison.Input("hidden_states"),
+            FluxLatents.Grid(latents.shape[2], latents.shape[3]),
+            comparison.Input("encoder_hidden_states"),
+            comparison.Input("pooled_projections"),
+            comparison.Input("timestep"),
+            comparison.Input("img_ids"),
+            comparison.Input("txt_ids"))
+        {
+            Guidance = comparison.OptionalInput("guidance"),
+        };
+    }
+
+    public static FluxInputs To(this FluxInputs inputs, ScalarType dtype) => inputs with
+    {
+        HiddenStates = inputs.HiddenStates.to(dtype),
+        EncoderHiddenStates = inputs.EncoderHiddenStates.to(dtype),
+        PooledProjections = inputs.PooledProjections.to(dtype),
+    };
+
+    /// <summary>The model's answer, as bytes.</summary>
+    public static byte[] Run(FluxTransformer2DModel model, FluxInputs inputs, DenoisingContext? context = null)
+    {
+        using var inference = inference_mode();
+        using var output = model.call(inputs, context ?? new DenoisingContext());
+        return output.bytes.ToArray();
+    }
+}

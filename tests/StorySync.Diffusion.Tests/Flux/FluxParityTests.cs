@@ -1,0 +1,106 @@
+using System.Text.Json;
+using StorySync.Attention;
+using StorySync.Diffusion.Flux;
+using StorySync.Diffusion.Tests.Weights;
+using StorySync.Diffusion.Weights;
+using StorySync.TestSupport;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Diffusion.Tests.Flux;
+
+public sealed class FluxParityTests
+{
+    public static TheoryData<string> Transformers =>
+        [.. ReferenceData.Cases.Where(c => c.Group == FluxModels.Group).Select(c => c.Name)];
+
+    public static TheoryData<string> Attentions =>
+        [.. ReferenceData.Cases.Where(c => c.Group == "attention" && c.Call.Contains("FluxAttention", StringComparison.Ordinal)).Select(c => c.Name)];
+
+    public static TheoryData<string> Manifests => ReferenceData.Root is null
+        ? []
+        : [.. Directory.EnumerateFiles(ReferenceData.PathOf("manifests"), "*.json").Where(IsFluxTransformer)];
+
+    [Theory(SkipTestWithoutData = true)]
+    [MemberData(nameof(Transformers))]
+    public void The_transformer_and_each_of_its_parts_give_diffusers_numbers(string name)
+    {
+        using var comparison = new Comparison(ReferenceData.Case(name));
+        using var model = FluxModels.Load(comparison.Case.ModelPath);
+        using var inference = inference_mode();
+        Activations.Watch(comparison, model);
+        comparison.Check("out.sample", model.call(FluxModels.Inputs(comparison), new DenoisingContext()));
+        comparison.AssertAll();
+    }
+
+    [Theory(SkipTestWithoutData = true)]
+    [MemberData(nameof(Attentions))]
+    public void An_attention_layer_alone_gives_diffusers_numbers(string name)
+    {
+        using var comparison = new Comparison(ReferenceData.Case(name));
+        using var model = FluxModels.Load(comparison.Case.ModelPath);
+        using var inference = inference_mode();
+        var layer = model.named_modules().Single(m => m.name == comparison.Case.Params.GetProperty("module").GetString()).module;
+        var rotary = new RotaryEmbedding(comparison.Input("image_rotary_emb.0"), comparison.Input("image_rotary_emb.1"));
+        var hidden = comparison.Input("hidden_states");
+        var grid = new TokenGrid(1, (int)hidden.shape[1]);
+        if (comparison.OptionalInput("encoder_hidden_states") is { } text)
+        {
+            var pass = new FluxPass(rotary, grid, (int)text.shape[1], new DenoisingContext());
+            var (image, encoder) = ((FluxAttention)layer).call(hidden, text, pass);
+            comparison.Check("out.output.0", image);
+            comparison.Check("out.output.1", encoder);
+        }
+        else
+        {
+            comparison.Check("out.output", ((FluxSingleAttention)layer).call(hidden, new FluxPass(rotary, grid, 0, new DenoisingContext())));
+        }
+
+        comparison.AssertAll();
+    }
+
+    [Theory(SkipTestWithoutData = true)]
+    [MemberData(nameof(Manifests))]
+    public void A_full_size_model_has_the_names_and_shapes_of_its_checkpoint(string path)
+    {
+        using var manifest = JsonDocument.Parse(File.ReadAllBytes(path));
+        using var folder = new TemporaryFolder();
+        var config = ComponentConfig.Read<FluxTransformer2DConfig>(
+            folder.File("config.json", manifest.RootElement.GetProperty("config").GetRawText()));
+        using var model = new FluxTransformer2DModel(config);
+        var found = ModelManifest.Of(model);
+        Assert.Equal(Shapes(manifest), found.Shapes.OrderBy(s => s.Key, StringComparer.Ordinal).Select(s => $"{s.Key} {string.Join("×", s.Value)}"));
+        Assert.Equal(manifest.RootElement.GetProperty("parameters").GetInt64(), found.ElementCount);
+
+        // The same from the checkpoint as black-forest-labs publish it.
+        using var single = new FluxSingleFile(new ShapesOnly(OriginalNames.Of(config)));
+        Assert.Equal(
+            Shapes(manifest), single.Tensors.OrderBy(s => s.Key, StringComparer.Ordinal).Select(s => $"{s.Key} {string.Join("×", s.Value.Shape)}"));
+        Assert.True(FluxSingleFile.Recognises(new ShapesOnly(OriginalNames.Of(config))));
+    }
+
+    private static IEnumerable<string> Shapes(JsonDocument manifest) => manifest.RootElement.GetProperty("shapes").EnumerateObject()
+        .OrderBy(s => s.Name, StringComparer.Ordinal)
+        .Select(s => $"{s.Name} {string.Join("×", s.Value.EnumerateArray())}");
+
+    private static bool IsFluxTransformer(string path)
+    {
+        using var manifest = JsonDocument.Parse(File.ReadAllBytes(path));
+        return manifest.RootElement.GetProperty("class").GetString() == "diffusers.FluxTransformer2DModel";
+    }
+
+    /// <summary>A checkpoint of which only the header is there.</summary>
+    private sealed class ShapesOnly(IEnumerable<(string Name, long[] Shape)> shapes) : ITensorSource
+    {
+        public string Path => "shapes";
+
+        public IReadOnlyDictionary<string, TensorInfo> Tensors { get; } =
+            shapes.ToDictionary(s => s.Name, s => new TensorInfo(s.Name, SafetensorsDtype.BF16, s.Shape));
+
+        public Tensor Read(string name) => throw new NotSupportedException();
+
+        public void Dispose()
+        {
+        }
+    }
+}

@@ -1,0 +1,90 @@
+using StorySync.Attention;
+using StorySync.Diffusion.Flux;
+using StorySync.TestSupport;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Diffusion.Tests.Flux;
+
+[Collection(LiveTensors.Alone)]
+public sealed class FluxRunTests
+{
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_forward_pass_leaves_nothing_but_its_result(bool streamed)
+    {
+        foreach (var reference in FluxModels.OneCaseOfEachModel)
+        {
+            using var comparison = new Comparison(reference);
+            using var model = FluxModels.Load(reference.ModelPath, streamed ? null : bfloat16);
+            var inputs = FluxModels.Inputs(comparison).To(bfloat16);
+            if (streamed)
+            {
+                model.StreamBlocks(CPU, bfloat16);
+            }
+
+            using var inference = inference_mode();
+            LiveTensors.AssertNoneLeft(() => model.call(inputs, new DenoisingContext()).Dispose());
+        }
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Runs_at_once_on_one_model_give_what_each_gives_alone(bool streamed)
+    {
+        foreach (var cases in FluxModels.OneCaseOfEachModel.Select(c => ReferenceData.Cases.Where(o => o.Group == c.Group && o.Model == c.Model).ToList()))
+        {
+            using var scope = NewDisposeScope();
+            using var model = FluxModels.Load(cases[0].ModelPath, streamed ? null : bfloat16);
+            if (streamed)
+            {
+                model.StreamBlocks(CPU, bfloat16);
+            }
+
+            var comparisons = cases.Select(c => new Comparison(c)).ToList();
+            var inputs = comparisons.Select(c => FluxModels.Inputs(c).To(bfloat16)).ToList();
+            var alone = inputs.Select(i => FluxModels.Run(model, i)).ToList();
+            for (var round = 0; round < 5; round++)
+            {
+                var together = new byte[inputs.Count][];
+                Parallel.For(0, inputs.Count, i => together[i] = FluxModels.Run(model, inputs[i]));
+                Assert.Equal(alone, together);
+            }
+
+            comparisons.ForEach(c => c.Dispose());
+        }
+    }
+
+    [Fact]
+    public void A_cancelled_run_stops_before_the_next_block()
+    {
+        var reference = FluxModels.OneCaseOfEachModel.First();
+        using var comparison = new Comparison(reference);
+        using var model = FluxModels.Load(reference.ModelPath);
+        using var cancellation = new CancellationTokenSource();
+        var called = new List<string>();
+        var context = new DenoisingContext
+        {
+            CancellationToken = cancellation.Token,
+            Processor = new CancelsIn("transformer_blocks.1.attn", cancellation, called),
+        };
+        Assert.Throws<OperationCanceledException>(() => FluxModels.Run(model, FluxModels.Inputs(comparison), context));
+        Assert.Equal(["transformer_blocks.0.attn", "transformer_blocks.1.attn"], called);
+    }
+
+    private sealed class CancelsIn(string path, CancellationTokenSource cancellation, List<string> called) : IAttentionProcessor
+    {
+        public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, DenoisingContext context)
+        {
+            called.Add(layer.Path);
+            if (layer.Path == path)
+            {
+                cancellation.Cancel();
+            }
+
+            return PlainAttention.Instance.Attend(layer, inputs, context);
+        }
+    }
+}
