@@ -1,39 +1,50 @@
 namespace StorySync.Diffusion.Weights;
 
 /// <summary>Tells from its tensors what a checkpoint is of, to explain why it does not fit.</summary>
-internal static class CheckpointKind
+internal sealed class CheckpointKind
 {
-    private static readonly (string Kind, Func<IReadOnlyDictionary<string, TensorInfo>, bool> Is)[] Kinds =
+    private const string Original = "in the original layout; take the model's diffusers folder, or convert the file with diffusers' "
+        + "from_single_file and save_pretrained";
+
+    // The first that fits is the answer, so the more particular come first.
+    private static readonly (string Name, Func<CheckpointKind, bool> Fits)[] Kinds =
     [
-        ("a LoRA's; load them as an adapter of the base model", t => Any(t, ".lora_") || Any(t, "lora_unet") || Any(t, "lora_te")),
-        ("a single-file checkpoint's in the original layout; convert it to a folder with diffusers' from_single_file and save_pretrained",
-            t => StartsWith(t, "model.diffusion_model.") || StartsWith(t, "first_stage_model.")),
-        ("a FLUX transformer's in the original layout; take the diffusers folder of the model instead", t => StartsWith(t, "double_blocks.0.")),
-        ("a VAE's in the original layout; take the diffusers folder of the model instead", t => StartsWith(t, "decoder.mid.attn_1.")),
-        ("FLUX.1 dev's transformer", t => StartsWith(t, "time_text_embed.guidance_embedder.")),
-        ("FLUX.1 schnell's transformer", t => StartsWith(t, "single_transformer_blocks.0.") && StartsWith(t, "context_embedder.")),
-        ("Kandinsky 3's UNet", t => StartsWith(t, "add_time_condition.")),
-        ("an SDXL UNet's", t => StartsWith(t, "add_embedding.linear_1.") && StartsWith(t, "down_blocks.")),
-        ("an SD 1.5 UNet's", t => CrossAttentionWidth(t) == 768),
-        ("an SD 2.x UNet's", t => CrossAttentionWidth(t) == 1024),
-        ("a UNet's", t => StartsWith(t, "down_blocks.") && StartsWith(t, "time_embedding.")),
-        ("MoVQ's (Kandinsky's autoencoder)", t => Any(t, ".conv_y.")),
-        ("an autoencoder's of SD or SDXL", t => StartsWith(t, "decoder.mid_block.") && StartsWith(t, "post_quant_conv.")),
-        ("FLUX.1's autoencoder", t => StartsWith(t, "decoder.mid_block.")),
-        ("a whole CLIP model's, with image tower", t => StartsWith(t, "vision_model.")),
-        ("a CLIP text encoder's with projection (SDXL's second)", t => StartsWith(t, "text_projection.") && Any(t, "layers.0.self_attn.")),
-        ("a CLIP text encoder's", t => Any(t, "embeddings.token_embedding.")),
-        ("a T5 model's", t => StartsWith(t, "encoder.block.0.layer.0.SelfAttention.")),
+        ("a LoRA's; load them as an adapter of the base model", c => c.Contains(".lora_") || c.Contains("lora_unet") || c.Contains("lora_te")),
+        ($"a single-file checkpoint's {Original}", c => c.StartsWith("model.diffusion_model.") || c.StartsWith("first_stage_model.")),
+        ($"a FLUX transformer's {Original}", c => c.StartsWith("double_blocks.0.")),
+        ($"an autoencoder's {Original}", c => c.StartsWith("decoder.mid.attn_1.")),
+        ("a ControlNet's", c => c.StartsWith("controlnet_")),
+        ("a FLUX transformer's with guidance embedding (FLUX.1 dev)", c => c.StartsWith("time_text_embed.guidance_embedder.")),
+        ("a FLUX transformer's without guidance embedding (FLUX.1 schnell)", c => c.StartsWith("single_transformer_blocks.0.") && c.StartsWith("context_embedder.")),
+        ("Kandinsky 3's UNet's", c => c.StartsWith("add_time_condition.")),
+        ("an SDXL UNet's", c => c.StartsWith("add_embedding.linear_1.") && c.StartsWith("down_blocks.")),
+        ("an SD 1.5 UNet's", c => c.CrossAttentionWidth == 768),
+        ("an SD 2.x UNet's", c => c.CrossAttentionWidth == 1024),
+        ("another UNet's", c => c.StartsWith("down_blocks.") && c.StartsWith("time_embedding.")),
+        ("MoVQ's (Kandinsky's autoencoder)", c => c.Contains(".conv_y.")),
+        ("an SD or SDXL autoencoder's", c => c.StartsWith("decoder.mid_block.") && c.StartsWith("post_quant_conv.")),
+        ("FLUX.1's autoencoder's", c => c.StartsWith("decoder.mid_block.")),
+        ("a whole CLIP model's, with image tower", c => c.StartsWith("vision_model.")),
+        ("a CLIP text encoder's with projection (SDXL's second)", c => c.StartsWith("text_projection.") && c.Contains("layers.0.self_attn.")),
+        ("a CLIP text encoder's", c => c.Contains("embeddings.token_embedding.")),
+        ("a T5 model's", c => c.StartsWith("encoder.block.0.layer.0.SelfAttention.")),
     ];
 
-    public static string? Guess(IReadOnlyDictionary<string, TensorInfo> tensors) => Kinds.FirstOrDefault(kind => kind.Is(tensors)).Kind;
+    private readonly IReadOnlyDictionary<string, TensorInfo> tensors;
 
-    private static bool StartsWith(IReadOnlyDictionary<string, TensorInfo> tensors, string prefix) =>
-        tensors.Keys.Any(name => name.StartsWith(prefix, StringComparison.Ordinal));
+    private CheckpointKind(IReadOnlyDictionary<string, TensorInfo> tensors) => this.tensors = tensors;
 
-    private static bool Any(IReadOnlyDictionary<string, TensorInfo> tensors, string part) =>
-        tensors.Keys.Any(name => name.Contains(part, StringComparison.Ordinal));
+    /// <summary>Whose tensors they are ("an SD 1.5 UNet's"), or null if they look like nothing known.</summary>
+    public static string? Guess(IReadOnlyDictionary<string, TensorInfo> tensors)
+    {
+        var checkpoint = new CheckpointKind(tensors);
+        return Kinds.FirstOrDefault(kind => kind.Fits(checkpoint)).Name;
+    }
 
-    private static long? CrossAttentionWidth(IReadOnlyDictionary<string, TensorInfo> tensors) =>
-        tensors.TryGetValue("down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight", out var info) ? info.Shape[^1] : null;
+    private long? CrossAttentionWidth => tensors.TryGetValue("down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight", out var info)
+        && info.Shape is [.., var width] ? width : null;
+
+    private bool StartsWith(string prefix) => tensors.Keys.Any(name => name.StartsWith(prefix, StringComparison.Ordinal));
+
+    private bool Contains(string part) => tensors.Keys.Any(name => name.Contains(part, StringComparison.Ordinal));
 }

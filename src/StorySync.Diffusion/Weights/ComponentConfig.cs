@@ -1,38 +1,44 @@
 using System.Collections;
 using System.ComponentModel.DataAnnotations;
-using System.Reflection;
+using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using System.Text.Json.Serialization.Metadata;
 
 namespace StorySync.Diffusion.Weights;
 
 /// <summary>Reads the config files of diffusers and transformers into records.</summary>
 /// <remarks>
 /// A property <c>NormNumGroups</c> takes the entry <c>norm_num_groups</c>; another name is given by
-/// <see cref="System.Text.Json.Serialization.JsonPropertyNameAttribute"/>. An entry that is missing or null leaves the property's
-/// initial value, which is where a class's defaults stand. Entries that no property asks for are passed over. Validation attributes
-/// (<see cref="RangeAttribute"/>, for example) hold for a property's value or, in a list, for each of its values.
+/// <see cref="System.Text.Json.Serialization.JsonPropertyNameAttribute"/>. An entry that is missing leaves the property's initial
+/// value, which is where a class's defaults stand; so does null, unless the property's type allows it. Entries that no property asks
+/// for are passed over. Validation attributes (<see cref="RangeAttribute"/>, for example) hold for a property's value or, in a list,
+/// for each of its values.
 /// </remarks>
 public static class ComponentConfig
 {
-    private static readonly JsonSerializerOptions Options = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
+    private static readonly JsonSerializerOptions Options = new()
+    {
+        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
+        TypeInfoResolver = new DefaultJsonTypeInfoResolver(),
+    };
 
     /// <summary>Reads a config file.</summary>
     /// <typeparam name="T">The record.</typeparam>
     /// <param name="path">A <c>config.json</c> or <c>scheduler_config.json</c>.</param>
     /// <exception cref="ModelFileException">The file is missing or no JSON object, or an entry is of another kind or out of its range.</exception>
     public static T Read<T>(string path)
-        where T : class => JsonFile.Read(path, root => Read<T>(path, root));
+        where T : class => JsonFile.Read(path, root => Read<T>(path, JsonObject.Create(root)!));
 
-    private static T Read<T>(string path, JsonElement root)
+    private static T Read<T>(string path, JsonObject json)
         where T : class
     {
-        var json = JsonObject.Create(root)!;
-        RemoveNulls(json);
+        var type = Options.GetTypeInfo(typeof(T));
+        RemoveNulls(json, type);
         T config;
         try
         {
-            config = json.Deserialize<T>(Options)!;
+            config = (T)json.Deserialize(type)!;
         }
         catch (JsonException exception)
         {
@@ -41,69 +47,80 @@ public static class ComponentConfig
                 : $"'{key}' is {Find(json, exception.Path!)}, which cannot be read: {FirstSentence(exception.Message)}", exception);
         }
 
-        return Errors(config, "").FirstOrDefault() is { } error ? throw new ModelFileException(path, error) : config;
+        return Errors(config, type, "").FirstOrDefault() is { } error ? throw new ModelFileException(path, error) : config;
     }
 
-    /// <summary>Null stands for the default, which the record has as its initial value.</summary>
-    private static void RemoveNulls(JsonObject json)
+    private static void RemoveNulls(JsonObject json, JsonTypeInfo type)
     {
-        foreach (var (key, value) in json.ToList())
+        foreach (var property in type.Properties)
         {
-            if (value is null)
-            {
-                json.Remove(key);
-            }
-            else if (value is JsonObject inner)
-            {
-                RemoveNulls(inner);
-            }
-        }
-    }
-
-    private static IEnumerable<string> Errors(object config, string prefix)
-    {
-        foreach (var property in config.GetType().GetProperties(BindingFlags.Public | BindingFlags.Instance))
-        {
-            if (property.GetIndexParameters().Length > 0 || property.GetValue(config) is not { } value)
+            if (!json.TryGetPropertyValue(property.Name, out var value))
             {
                 continue;
             }
 
-            var key = prefix + (property.GetCustomAttribute<System.Text.Json.Serialization.JsonPropertyNameAttribute>()?.Name
-                ?? JsonNamingPolicy.SnakeCaseLower.ConvertName(property.Name));
-            foreach (var item in Items(value))
+            if (value is null && !AllowsNull(property))
             {
-                foreach (var rule in property.GetCustomAttributes<ValidationAttribute>())
-                {
-                    if (!rule.IsValid(item))
-                    {
-                        yield return $"'{key}' is {item}; {Demand(rule, key)}";
-                    }
-                }
+                json.Remove(property.Name);
+            }
+            else if (value is JsonObject inner && Options.GetTypeInfo(property.PropertyType) is { Kind: JsonTypeInfoKind.Object } innerType)
+            {
+                RemoveNulls(inner, innerType);
+            }
+        }
+    }
 
-                if (item.GetType() is { IsClass: true } type && type.Assembly == config.GetType().Assembly)
+    private static bool AllowsNull(JsonPropertyInfo property) => property.PropertyType.IsValueType
+        ? Nullable.GetUnderlyingType(property.PropertyType) is not null
+        : property.IsSetNullable;
+
+    private static IEnumerable<string> Errors(object config, JsonTypeInfo type, string prefix)
+    {
+        foreach (var property in type.Properties)
+        {
+            if (property.Get?.Invoke(config) is not { } value)
+            {
+                continue;
+            }
+
+            var key = prefix + property.Name;
+            var rules = property.AttributeProvider?.GetCustomAttributes(typeof(ValidationAttribute), inherit: true).Cast<ValidationAttribute>() ?? [];
+            foreach (var (item, rule) in Items(value).SelectMany(_ => rules, (item, rule) => (item, rule)))
+            {
+                if (!IsValid(rule, item))
                 {
-                    foreach (var error in Errors(item, $"{key}."))
-                    {
-                        yield return error;
-                    }
+                    yield return string.Create(CultureInfo.InvariantCulture, $"'{key}' is {item}; {Demand(rule, key)}");
+                }
+            }
+
+            if (Options.GetTypeInfo(property.PropertyType) is { Kind: JsonTypeInfoKind.Object } innerType)
+            {
+                foreach (var error in Errors(value, innerType, $"{key}."))
+                {
+                    yield return error;
                 }
             }
         }
     }
 
+    /// <summary>Compares as floating-point numbers, because RangeAttribute rounds what it compares to the type of its bounds.</summary>
+    private static bool IsValid(ValidationAttribute rule, object value) => rule is RangeAttribute range && value is IConvertible
+        ? Number(value) >= Number(range.Minimum) && Number(value) <= Number(range.Maximum)
+        : rule.IsValid(value);
+
+    private static double Number(object value) => Convert.ToDouble(value, CultureInfo.InvariantCulture);
+
     private static IEnumerable<object> Items(object value) => value switch
     {
         string => [value],
+        IOneOrMany many => many.Items.Cast<object>(),
         IEnumerable list => list.Cast<object>(),
-        _ when value.GetType() is { IsGenericType: true } type && type.GetGenericTypeDefinition() == typeof(OneOrMany<>) =>
-            Items(type.GetProperty(nameof(OneOrMany<>.Values))!.GetValue(value)!),
         _ => [value],
     };
 
     private static string Demand(ValidationAttribute rule, string key) => rule switch
     {
-        RangeAttribute range => $"it must be from {range.Minimum} to {range.Maximum}",
+        RangeAttribute range => string.Create(CultureInfo.InvariantCulture, $"it must be from {range.Minimum} to {range.Maximum}"),
         AllowedValuesAttribute allowed => $"it must be one of {string.Join(", ", allowed.Values)}",
         _ => rule.FormatErrorMessage(key),
     };

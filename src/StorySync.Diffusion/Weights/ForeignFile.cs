@@ -45,10 +45,11 @@ internal static partial class ForeignFile
         {
             "" => "an empty file: download it again",
             ['<', ..] => "a web page, not a model: the download was answered with an error or a login page; log in or accept the model's terms, and download again",
-            ['{' or '[', ..] => "a JSON file, not a safetensors file: if it is an index, open its folder instead",
+            ['{' or '[', ..] => "a JSON text, not a safetensors file: if it is an index, open its folder instead; if it holds an error message, download again",
             _ when start.StartsWith("GGUF"u8) => "a GGUF file: take the model's safetensors files instead",
-            _ when stream.Length < 16 => $"only {stream.Length} bytes: the download broke off at its start; download it again",
-            _ => "no safetensors file: its first 8 bytes are not the length of a header; download it again",
+            _ when start.Length < 10 => $"only {start.Length} bytes: the download broke off at its start; download it again",
+            _ when !start.ContainsAnyExcept((byte)0) => "filled with zeros where its header should be: the download is not complete; run it again",
+            _ => "no safetensors file: it does not start with a length of at most 100,000,000 and a header in braces; download it again",
         };
         return new ModelFileException(path, what);
     }

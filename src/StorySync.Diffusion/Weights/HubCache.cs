@@ -42,17 +42,18 @@ internal sealed partial class HubCache(string root)
         }
 
         var revision = match.Groups["revision"] is { Success: true } given ? given.Value : "main";
-        var commit = Commit(model, revision);
-        var snapshot = Path.Combine(model, "snapshots", commit);
+        var snapshot = Path.Combine(model, "snapshots", Commit(model, revision));
         return Directory.Exists(snapshot) ? snapshot : throw new ModelFileException(name,
             $"the Hugging Face cache has this model, but not its revision '{revision}' (no {snapshot}); it has {Revisions(model)}");
     }
 
+    /// <summary>The commit that a branch or tag stood for when it was downloaded; what is neither is taken for a commit itself.</summary>
     private static string Commit(string model, string revision)
     {
         var reference = Path.Combine([model, "refs", .. revision.Split('/')]);
         var commit = File.Exists(reference) ? File.ReadAllText(reference).Trim() : revision;
-        return CommitName().IsMatch(commit) ? commit : revision.Replace('/', '_');
+        return CommitName().IsMatch(commit) ? commit : throw new ModelFileException(model,
+            $"the Hugging Face cache has no revision '{revision}' of this model; it has {Revisions(model)}");
     }
 
     private static string Revisions(string model)
@@ -62,9 +63,9 @@ internal sealed partial class HubCache(string root)
             .Select(file => Path.GetRelativePath(refs, file).Replace('\\', '/')).Order().DefaultIfEmpty("none"));
     }
 
-    [GeneratedRegex(@"^(?<model>[\w-][\w.-]*(/[\w-][\w.-]*)?)(@(?<revision>[\w-][\w.-]*(/[\w-][\w.-]*)*))?$")]
+    [GeneratedRegex(@"^(?<model>[\w-][\w.-]*(/[\w-][\w.-]*)?)(@(?<revision>[\w-][\w.-]*(/[\w-][\w.-]*)*))?\z")]
     private static partial Regex HubName();
 
-    [GeneratedRegex("^[0-9a-f]{4,64}$")]
+    [GeneratedRegex("^[0-9a-f]{4,64}\\z")]
     private static partial Regex CommitName();
 }

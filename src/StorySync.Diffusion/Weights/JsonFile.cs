@@ -40,7 +40,7 @@ internal static class JsonFile
         }
         catch (Exception exception) when (exception is FileNotFoundException or DirectoryNotFoundException)
         {
-            throw new ModelFileException(path, "there is no such file", exception);
+            throw ModelFileException.NotFound(path, exception);
         }
         catch (UnauthorizedAccessException exception)
         {

@@ -31,6 +31,12 @@ public sealed class ModelFolder
     public static ModelFolder Open(string model)
     {
         ArgumentException.ThrowIfNullOrEmpty(model);
+        if (File.Exists(model))
+        {
+            throw new ModelFileException(model, "a file; a model is given as a folder in the layout of diffusers. "
+                + "A single-file checkpoint becomes one by diffusers' `StableDiffusionXLPipeline.from_single_file(file).save_pretrained(folder)`");
+        }
+
         return new ModelFolder(Directory.Exists(model) ? model : KnownModels.Find(model) ?? HubCache.Default.Resolve(model));
     }
 
@@ -56,7 +62,7 @@ public sealed class ModelFolder
     public string FilePath(string component, string file)
     {
         var path = System.IO.Path.Combine(ComponentPath(component), file);
-        return File.Exists(path) ? path : throw new ModelFileException(path, "there is no such file");
+        return File.Exists(path) ? path : throw ModelFileException.NotFound(path);
     }
 
     /// <summary>Reads a component's config (see <see cref="ComponentConfig"/>).</summary>
@@ -92,6 +98,22 @@ public sealed class ModelFolder
             $"it holds no weights; expected {string.Join(" or ", Stems.Select(stem => stem + ".safetensors"))}, or their .index.json");
     }
 
+    /// <summary>Checks the files against the SHA-256 that is the name of a large file's blob in the Hugging Face cache.</summary>
+    /// <param name="progress">Hears of each file as it is done.</param>
+    /// <param name="cancellationToken">Stops the work.</param>
+    /// <returns>All files of the folder. In a folder that is not of the cache, none can be checked.</returns>
+    public async Task<IReadOnlyList<FileCheck>> VerifyAsync(IProgress<FileCheck>? progress = null, CancellationToken cancellationToken = default)
+    {
+        var checks = new List<FileCheck>();
+        foreach (var file in Directory.EnumerateFiles(Path, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal))
+        {
+            checks.Add(await FileCheck.OfAsync(file, cancellationToken).ConfigureAwait(false));
+            progress?.Report(checks[^1]);
+        }
+
+        return checks;
+    }
+
     private static ITensorSource? TryOpen(string folder, string stem, string? variant)
     {
         var dotted = variant is null ? "" : "." + variant;
@@ -110,7 +132,7 @@ public sealed class ModelFolder
         .Select(file => System.IO.Path.GetFileName(file).Split('.'))
         .Select(parts => parts switch
         {
-            [var stem, var variant, "safetensors"] when Stems.Contains(stem) => variant,
+            [var stem, var variant, "safetensors"] when Stems.Contains(stem) && !variant.Contains("-of-", StringComparison.Ordinal) => variant,
             [var stem, "safetensors", "index", var variant, "json"] when Stems.Contains(stem) => variant,
             _ => null,
         })

@@ -1,3 +1,4 @@
+using System.Collections;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
@@ -6,7 +7,7 @@ namespace StorySync.Diffusion.Weights;
 /// <summary>A config entry that is one value for every block or a list with a value for each.</summary>
 /// <typeparam name="T">The type of a value.</typeparam>
 [JsonConverter(typeof(OneOrManyConverter))]
-public readonly struct OneOrMany<T> : IEquatable<OneOrMany<T>>
+public readonly struct OneOrMany<T> : IEquatable<OneOrMany<T>>, IOneOrMany
 {
     private readonly T[]? values;
     private readonly bool isList;
@@ -19,6 +20,8 @@ public readonly struct OneOrMany<T> : IEquatable<OneOrMany<T>>
 
     /// <summary>The values as they stand: one, or those of the list.</summary>
     public IReadOnlyList<T> Values => values ?? [];
+
+    IEnumerable IOneOrMany.Items => Values;
 
     /// <summary>Whether there is a list, so that each block has a value of its own.</summary>
     public bool IsList => isList;
@@ -57,6 +60,12 @@ public readonly struct OneOrMany<T> : IEquatable<OneOrMany<T>>
     public static bool operator !=(OneOrMany<T> left, OneOrMany<T> right) => !left.Equals(right);
 }
 
+/// <summary>The values without their type.</summary>
+internal interface IOneOrMany
+{
+    IEnumerable Items { get; }
+}
+
 internal sealed class OneOrManyConverter : JsonConverterFactory
 {
     public override bool CanConvert(Type typeToConvert) =>
@@ -67,10 +76,23 @@ internal sealed class OneOrManyConverter : JsonConverterFactory
 
     private sealed class Converter<T> : JsonConverter<OneOrMany<T>>
     {
-        public override OneOrMany<T> Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) =>
-            reader.TokenType == JsonTokenType.StartArray
-                ? JsonSerializer.Deserialize<T[]>(ref reader, options)!
-                : JsonSerializer.Deserialize<T>(ref reader, options)!;
+        // The converter of T is called itself: a nested call of the serializer would lose the path to the entry in its errors.
+        public override OneOrMany<T> Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)
+        {
+            var converter = (JsonConverter<T>)options.GetConverter(typeof(T));
+            if (reader.TokenType != JsonTokenType.StartArray)
+            {
+                return converter.Read(ref reader, typeof(T), options)!;
+            }
+
+            var values = new List<T>();
+            while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
+            {
+                values.Add(converter.Read(ref reader, typeof(T), options)!);
+            }
+
+            return values.ToArray();
+        }
 
         public override void Write(Utf8JsonWriter writer, OneOrMany<T> value, JsonSerializerOptions options)
         {

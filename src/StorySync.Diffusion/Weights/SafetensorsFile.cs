@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using System.Collections.Frozen;
 using System.Runtime.InteropServices;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -7,10 +6,12 @@ using static TorchSharp.torch;
 namespace StorySync.Diffusion.Weights;
 
 /// <summary>A safetensors file, mapped into memory. Opening reads the header only; tensors are views of the mapping.</summary>
-/// <remarks>Reading is safe from several threads. The format is defined at https://github.com/huggingface/safetensors.</remarks>
+/// <remarks>Reading is safe from several threads. While a mapping lives its file may be replaced, but must not be shortened: the
+/// operating system ends a process that looks at a page which is gone. The format is defined at
+/// https://github.com/huggingface/safetensors.</remarks>
 public sealed class SafetensorsFile : ITensorSource
 {
-    private readonly FrozenDictionary<string, (TensorInfo Info, long Offset)> entries;
+    private readonly Dictionary<string, (TensorInfo Info, long Offset)> entries;
     private readonly Dictionary<ScalarType, Tensor> mappings;
     private bool disposed;
 
@@ -18,9 +19,9 @@ public sealed class SafetensorsFile : ITensorSource
     {
         Path = path;
         Metadata = header.Metadata;
-        Tensors = header.Tensors.ToFrozenDictionary(info => info.Name, StringComparer.Ordinal);
+        Tensors = header.Tensors.ToDictionary(info => info.Name, StringComparer.Ordinal);
         entries = header.Tensors.Zip(header.Begins, (info, begin) => (Info: info, Offset: dataOffset + begin))
-            .ToFrozenDictionary(entry => entry.Info.Name, StringComparer.Ordinal);
+            .ToDictionary(entry => entry.Info.Name, StringComparer.Ordinal);
         mappings = Map();
     }
 
@@ -48,11 +49,12 @@ public sealed class SafetensorsFile : ITensorSource
         }
         catch (Exception exception) when (exception is FileNotFoundException or DirectoryNotFoundException)
         {
-            throw new ModelFileException(path, "there is no such file", exception);
+            throw ModelFileException.NotFound(path, exception);
         }
-        catch (Exception exception) when (exception is UnauthorizedAccessException or ExternalException)
+        catch (Exception exception) when (exception is UnauthorizedAccessException or EndOfStreamException or ExternalException)
         {
-            throw new ModelFileException(path, $"it cannot be read: {exception.Message}", exception);
+            throw new ModelFileException(path, Directory.Exists(path) ? "a folder, not a file"
+                : $"it cannot be read: {exception.Message}", exception);
         }
     }
 
@@ -101,21 +103,24 @@ public sealed class SafetensorsFile : ITensorSource
     private static (SafetensorsHeader Header, long DataOffset) ReadHeader(FileStream stream, string path)
     {
         var fileLength = stream.Length;
-        Span<byte> prefix = stackalloc byte[sizeof(ulong)];
-        var isThere = stream.ReadAtLeast(prefix, prefix.Length, throwOnEndOfStream: false) == prefix.Length;
-        var headerLength = BinaryPrimitives.ReadUInt64LittleEndian(prefix);
-        if (!isThere || headerLength > SafetensorsHeader.MaximumLength)
+        Span<byte> start = stackalloc byte[sizeof(ulong) + 1];
+        var isThere = stream.ReadAtLeast(start, start.Length, throwOnEndOfStream: false) == start.Length;
+        var headerLength = BinaryPrimitives.ReadUInt64LittleEndian(start);
+        if (!isThere || headerLength > SafetensorsHeader.MaximumLength || start[^1] != '{')
         {
             throw ForeignFile.Recognise(stream, path);
         }
 
         var dataOffset = sizeof(ulong) + (long)headerLength;
-        var json = new byte[headerLength];
-        if (dataOffset > fileLength || stream.ReadAtLeast(json, json.Length, throwOnEndOfStream: false) < json.Length)
+        if (dataOffset > fileLength)
         {
-            throw new ModelFileException(path, $"the file has {ByteSize.Text(fileLength)}, but its header alone should take "
-                + $"{ByteSize.Text(dataOffset)}: it is truncated or no safetensors file; download it again");
+            throw new ModelFileException(path, $"the file is truncated: {ByteSize.Progress(fileLength, dataOffset)} of its header "
+                + "alone present; download it again, or resume the download");
         }
+
+        var json = new byte[headerLength];
+        stream.Position = sizeof(ulong);
+        stream.ReadExactly(json);
 
         try
         {

@@ -10,15 +10,22 @@ namespace StorySync.Diffusion.Weights;
 /// type, so that every tensor is aligned.</summary>
 public static class SafetensorsWriter
 {
+    private static readonly UTF8Encoding Utf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
+
     /// <summary>Writes tensors. The file appears whole, under its name, when all is written; one that was there before is replaced.</summary>
     /// <param name="path">The file to write; its folder must exist.</param>
     /// <param name="tensors">The tensors by name, of any device and layout.</param>
     /// <param name="metadata">The file's <c>__metadata__</c>; left out if null.</param>
+    /// <param name="cancellationToken">Stops between two tensors; nothing is left behind.</param>
     /// <exception cref="ArgumentException">A tensor's type has no place in the format, or a tensor is called <c>__metadata__</c>.</exception>
-    public static void Write(string path, IReadOnlyDictionary<string, Tensor> tensors, IReadOnlyDictionary<string, string>? metadata = null)
+    public static void Write(
+        string path,
+        IReadOnlyDictionary<string, Tensor> tensors,
+        IReadOnlyDictionary<string, string>? metadata = null,
+        CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(tensors);
-        Write(path, tensors.Select(pair => Describe(pair.Key, pair.Value)), name => tensors[name].alias(), metadata);
+        Write(path, tensors.Select(pair => Describe(pair.Key, pair.Value)), name => tensors[name].alias(), metadata, cancellationToken);
     }
 
     /// <summary>Writes tensors that come into being one at a time, so that a file may be larger than memory.</summary>
@@ -26,9 +33,14 @@ public static class SafetensorsWriter
     /// <param name="tensors">What is going to be written.</param>
     /// <param name="read">Makes the tensor of a name, when its turn comes; it is disposed of once written.</param>
     /// <param name="metadata">The file's <c>__metadata__</c>; left out if null.</param>
+    /// <param name="cancellationToken">Stops between two tensors; nothing is left behind.</param>
     /// <exception cref="ArgumentException">A name occurs twice or is <c>__metadata__</c>, or a tensor is not as announced.</exception>
     public static void Write(
-        string path, IEnumerable<TensorInfo> tensors, Func<string, Tensor> read, IReadOnlyDictionary<string, string>? metadata = null)
+        string path,
+        IEnumerable<TensorInfo> tensors,
+        Func<string, Tensor> read,
+        IReadOnlyDictionary<string, string>? metadata = null,
+        CancellationToken cancellationToken = default)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
         ArgumentNullException.ThrowIfNull(tensors);
@@ -39,6 +51,7 @@ public static class SafetensorsWriter
             WriteHeader(stream, ordered, metadata);
             foreach (var info in ordered)
             {
+                cancellationToken.ThrowIfCancellationRequested();
                 using var scope = NewDisposeScope();
                 var tensor = read(info.Name);
                 Check(info, tensor);
@@ -55,7 +68,7 @@ public static class SafetensorsWriter
     {
         TensorInfo[] ordered = [.. tensors
             .OrderByDescending(info => info.Dtype)
-            .ThenBy(info => Encoding.UTF8.GetBytes(info.Name), Comparer<byte[]>.Create((a, b) => a.AsSpan().SequenceCompareTo(b)))];
+            .ThenBy(info => Utf8.GetBytes(info.Name), Comparer<byte[]>.Create((a, b) => a.AsSpan().SequenceCompareTo(b)))];
         var twice = ordered.CountBy(info => info.Name).FirstOrDefault(pair => pair.Value > 1).Key;
         if (twice is not null)
         {
@@ -81,7 +94,7 @@ public static class SafetensorsWriter
 
     private static void WriteHeader(FileStream stream, TensorInfo[] tensors, IReadOnlyDictionary<string, string>? metadata)
     {
-        var header = Encoding.UTF8.GetBytes(Header(tensors, metadata));
+        var header = Utf8.GetBytes(Header(tensors, metadata));
         var padded = (header.Length + 7) / 8 * 8;
         if (padded > SafetensorsHeader.MaximumLength)
         {

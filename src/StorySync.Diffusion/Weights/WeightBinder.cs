@@ -15,39 +15,70 @@ public static class WeightBinder
     /// <param name="device">Where the tensors are to be; null is the CPU.</param>
     /// <param name="rename">Maps a name in the checkpoint to the module's name for it, or to null if the tensor is not wanted. Where
     /// several names lead to one parameter (tied weights), the parameter's own name is taken first, else the first in order.</param>
+    /// <param name="cancellationToken">Stops between two tensors; the module is then of no use.</param>
     /// <exception cref="WeightMismatchException">Tensors are missing, unexpected or of another shape.</exception>
     public static void Bind(
-        nn.Module module, ITensorSource source, ScalarType? dtype = null, Device? device = null, Func<string, string?>? rename = null) =>
-        Bind(module, source, _ => dtype, device, rename);
+        nn.Module module,
+        ITensorSource source,
+        ScalarType? dtype = null,
+        Device? device = null,
+        Func<string, string?>? rename = null,
+        CancellationToken cancellationToken = default) =>
+        Bind(module, source, _ => dtype, device, rename, cancellationToken);
 
-    /// <summary>Binds a checkpoint like <see cref="Bind(nn.Module, ITensorSource, ScalarType?, Device?, Func{string, string?}?)"/>, with
-    /// types that differ from tensor to tensor.</summary>
+    /// <summary>Binds a checkpoint like
+    /// <see cref="Bind(nn.Module, ITensorSource, ScalarType?, Device?, Func{string, string?}?, CancellationToken)"/>, with types that
+    /// differ from tensor to tensor.</summary>
     /// <param name="module">The module, best built on the meta device. It is touched only when the whole checkpoint fits.</param>
     /// <param name="source">The checkpoint. It may be disposed afterwards.</param>
     /// <param name="dtype">For a floating-point tensor, by the module's name for it, the type that it is to have; null keeps the
     /// stored one.</param>
     /// <param name="device">Where the tensors are to be; null is the CPU.</param>
     /// <param name="rename">As there.</param>
+    /// <param name="cancellationToken">Stops between two tensors; the module is then of no use.</param>
     /// <exception cref="WeightMismatchException">Tensors are missing, unexpected or of another shape.</exception>
     public static void Bind(
-        nn.Module module, ITensorSource source, Func<string, ScalarType?> dtype, Device? device = null, Func<string, string?>? rename = null)
+        nn.Module module,
+        ITensorSource source,
+        Func<string, ScalarType?> dtype,
+        Device? device = null,
+        Func<string, string?>? rename = null,
+        CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(module);
         ArgumentNullException.ThrowIfNull(source);
         ArgumentNullException.ThrowIfNull(dtype);
         var targets = ModuleTensors.Of(module).ToDictionary(entry => entry.Name, entry => entry.Tensor, StringComparer.Ordinal);
         var origins = Origins(source, rename);
-        WeightMismatchException.ThrowIfAny(
-            source,
-            missing: targets.Where(target => !origins.ContainsKey(target.Key)).Select(target => (target.Key, target.Value.shape)),
-            unexpected: origins.Where(origin => !targets.ContainsKey(origin.Key)).Select(origin => source.Tensors[origin.Value]),
-            misshaped: origins.Where(origin => targets.TryGetValue(origin.Key, out var target)
-                    && !target.shape.SequenceEqual(source.Tensors[origin.Value].Shape))
-                .Select(origin => (source.Tensors[origin.Value], targets[origin.Key].shape)));
-
+        ThrowUnlessFits(source, targets, origins);
         foreach (var (name, target) in targets)
         {
+            cancellationToken.ThrowIfCancellationRequested();
             Parameters.Replace(target, Load(source, origins[name], dtype(name), device ?? CPU));
+        }
+    }
+
+    private static void ThrowUnlessFits(ITensorSource source, Dictionary<string, Tensor> targets, Dictionary<string, string> origins)
+    {
+        var missing = targets.Where(target => !origins.ContainsKey(target.Key)).Select(target => (target.Key, target.Value.shape)).ToList();
+        var unexpected = new List<TensorInfo>();
+        var misshaped = new List<(TensorInfo Stored, long[] Wanted)>();
+        foreach (var (name, origin) in origins)
+        {
+            var stored = source.Tensors[origin];
+            if (!targets.TryGetValue(name, out var target))
+            {
+                unexpected.Add(stored);
+            }
+            else if (target.shape is var wanted && !wanted.SequenceEqual(stored.Shape))
+            {
+                misshaped.Add((stored, wanted));
+            }
+        }
+
+        if (missing.Count + unexpected.Count + misshaped.Count > 0)
+        {
+            throw new WeightMismatchException(source, missing, unexpected, misshaped);
         }
     }
 

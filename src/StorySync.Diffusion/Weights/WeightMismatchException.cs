@@ -5,10 +5,24 @@ public sealed class WeightMismatchException : ModelFileException
 {
     private const int Shown = 5;
 
-    private WeightMismatchException(ITensorSource source, IReadOnlyList<string>[] lists)
-        : base(source.Path, Problem(source, lists))
+    internal WeightMismatchException(
+        ITensorSource source,
+        IEnumerable<(string Name, long[] Shape)> missing,
+        IEnumerable<TensorInfo> unexpected,
+        IEnumerable<(TensorInfo Stored, long[] Wanted)> misshaped)
+        : this(
+            source,
+            [.. missing.Select(entry => $"{entry.Name} {ShapeText.Of(entry.Shape)}").Order(StringComparer.Ordinal)],
+            [.. unexpected.Select(info => info.ToString()).Order(StringComparer.Ordinal)],
+            [.. misshaped.Select(entry => $"{entry.Stored}, wanted {ShapeText.Of(entry.Wanted)}").Order(StringComparer.Ordinal)])
     {
-        (Missing, Unexpected, Misshaped) = (lists[0], lists[1], lists[2]);
+    }
+
+    private WeightMismatchException(ITensorSource source, string[] missing, string[] unexpected, string[] misshaped)
+        : base(source.Path, $"it does not fit the model.{List("missing", missing)}{List("unexpected", unexpected)}"
+            + $"{List("of another shape", misshaped)}{Cause(source, missing, unexpected)}")
+    {
+        (Missing, Unexpected, Misshaped) = (missing, unexpected, misshaped);
     }
 
     /// <summary>What the module has and the checkpoint lacks, each with the shape that is wanted.</summary>
@@ -20,30 +34,16 @@ public sealed class WeightMismatchException : ModelFileException
     /// <summary>What both have, in different shapes.</summary>
     public IReadOnlyList<string> Misshaped { get; }
 
-    internal static void ThrowIfAny(
-        ITensorSource source,
-        IEnumerable<(string Name, long[] Shape)> missing,
-        IEnumerable<TensorInfo> unexpected,
-        IEnumerable<(TensorInfo Stored, long[] Wanted)> misshaped)
-    {
-        IReadOnlyList<string>[] lists =
-        [
-            [.. missing.Select(entry => $"{entry.Name} {ShapeText.Of(entry.Shape)}").Order(StringComparer.Ordinal)],
-            [.. unexpected.Select(info => info.ToString()).Order(StringComparer.Ordinal)],
-            [.. misshaped.Select(entry => $"{entry.Stored}, wanted {ShapeText.Of(entry.Wanted)}").Order(StringComparer.Ordinal)],
-        ];
-        if (lists.Any(list => list.Count > 0))
-        {
-            throw new WeightMismatchException(source, lists);
-        }
-    }
+    private static string List(string title, string[] tensors) => tensors.Length == 0 ? ""
+        : $"\n  {tensors.Length} {title}: {string.Join("; ", tensors.Take(Shown))}{(tensors.Length > Shown ? "; …" : "")}";
 
-    private static string Problem(ITensorSource source, IReadOnlyList<string>[] lists)
+    private static string Cause(ITensorSource source, string[] missing, string[] unexpected)
     {
-        string[] titles = ["missing", "unexpected", "of another shape"];
-        var parts = titles.Zip(lists).Where(part => part.Second.Count > 0).Select(part => $"\n  {part.Second.Count} {part.First}: "
-            + string.Join("; ", part.Second.Take(Shown)) + (part.Second.Count > Shown ? "; …" : ""));
-        var guess = CheckpointKind.Guess(source.Tensors) is { } kind ? $"\n  These tensors are {kind}." : "";
-        return $"its tensors are not those of the model that was to be loaded.{string.Concat(parts)}{guess}";
+        if (missing.Length == 0 && unexpected.Length == 0)
+        {
+            return "\n  All names are right: it is a model of the same kind in another size, or its config.json is another model's.";
+        }
+
+        return CheckpointKind.Guess(source.Tensors) is { } kind ? $"\n  These tensors are {kind}." : "";
     }
 }

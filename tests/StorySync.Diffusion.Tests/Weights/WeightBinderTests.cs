@@ -5,6 +5,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Tests.Weights;
 
+[LeavesNoTensors]
 public class WeightBinderTests
 {
     private sealed class Block : nn.Module
@@ -12,8 +13,15 @@ public class WeightBinderTests
         public readonly Linear proj = new(3, 2);
         public readonly GroupNorm norm = new(1, 2, 1e-5);
 
-        public Block()
-            : base(nameof(Block)) => RegisterComponents();
+        public Block(bool withBuffer = false)
+            : base(nameof(Block))
+        {
+            RegisterComponents();
+            if (withBuffer)
+            {
+                register_buffer("steps", zeros(2, ScalarType.Int64).DetachFromDisposeScope());
+            }
+        }
     }
 
     private static Dictionary<string, Tensor> Weights(ScalarType type = ScalarType.Float32) => new()
@@ -24,6 +32,13 @@ public class WeightBinderTests
         ["norm.bias"] = zeros(2, type),
     };
 
+    private static SafetensorsFile Open(TemporaryFolder folder, Dictionary<string, Tensor> tensors)
+    {
+        var path = folder.File("w.safetensors");
+        SafetensorsWriter.Write(path, tensors);
+        return SafetensorsFile.Open(path);
+    }
+
     [Theory]
     [InlineData(ScalarType.Float32, null, ScalarType.Float32)]
     [InlineData(ScalarType.Float16, ScalarType.Float32, ScalarType.Float32)]
@@ -32,9 +47,8 @@ public class WeightBinderTests
     {
         using var folder = new TemporaryFolder();
         using var scope = NewDisposeScope();
-        SafetensorsWriter.Write(folder.File("w.safetensors"), Weights(stored));
         using var block = new Block();
-        using (var source = SafetensorsFile.Open(folder.File("w.safetensors")))
+        using (var source = Open(folder, Weights(stored)))
         {
             WeightBinder.Bind(block, source, wanted);
         }
@@ -42,5 +56,104 @@ public class WeightBinderTests
         Assert.Equal(bound, block.proj.weight.dtype);
         Assert.Equal([0f, 1, 2, 3, 4, 5], block.proj.weight.to(ScalarType.Float32).data<float>().ToArray());
         Assert.Equal([4f, 13], block.proj.call(ones(3, dtype: bound)).to(ScalarType.Float32).data<float>().ToArray());
+    }
+
+    [Fact]
+    public void Weights_of_the_right_type_are_the_mapping_itself()
+    {
+        using var folder = new TemporaryFolder();
+        using var scope = NewDisposeScope();
+        using var block = new Block();
+        using var source = Open(folder, Weights());
+        WeightBinder.Bind(block, source, ScalarType.Float32, CPU);
+        source.Read("proj.weight").fill_(3);
+        Assert.Equal(18f, block.proj.weight.sum().item<float>());
+    }
+
+    [Fact]
+    public void Buffers_are_bound_and_keep_an_integer_type()
+    {
+        using var folder = new TemporaryFolder();
+        using var scope = NewDisposeScope();
+        using var block = new Block(withBuffer: true);
+        var weights = Weights(ScalarType.Float16);
+        weights["steps"] = tensor(new long[] { 5, 6 });
+        using var source = Open(folder, weights);
+        WeightBinder.Bind(block, source, ScalarType.Float32);
+        var buffer = block.named_buffers().Single().buffer;
+        Assert.Equal(ScalarType.Int64, buffer.dtype);
+        Assert.Equal([5L, 6], buffer.data<long>().ToArray());
+    }
+
+    [Fact]
+    public void Names_can_be_mapped_and_passed_over()
+    {
+        using var folder = new TemporaryFolder();
+        using var scope = NewDisposeScope();
+        using var block = new Block();
+        var weights = Weights().ToDictionary(entry => "model." + entry.Key, entry => entry.Value);
+        weights["model.position_ids"] = arange(5);
+        using var source = Open(folder, weights);
+        WeightBinder.Bind(block, source, rename: name => name.EndsWith("position_ids", StringComparison.Ordinal) ? null : name["model.".Length..]);
+        Assert.Equal(15f, block.proj.weight.sum().item<float>());
+    }
+
+    [Theory]
+    [InlineData("a.tied")]
+    [InlineData("z.tied")]
+    public void Of_several_names_of_one_parameter_its_own_comes_first(string other)
+    {
+        using var folder = new TemporaryFolder();
+        using var scope = NewDisposeScope();
+        using var block = new Block();
+        var weights = Weights();
+        weights[other] = zeros(2);
+        using var source = Open(folder, weights);
+        WeightBinder.Bind(block, source, rename: name => name == other ? "proj.bias" : name);
+        Assert.Equal(2f, block.proj.bias!.sum().item<float>());
+    }
+
+    [Fact]
+    public void What_does_not_fit_is_reported_together_and_nothing_is_bound()
+    {
+        using var folder = new TemporaryFolder();
+        using var scope = NewDisposeScope();
+        using var block = new Block();
+        var weights = Weights();
+        weights.Remove("norm.bias");
+        weights["proj.weight"] = zeros(3, 2);
+        weights["extra"] = zeros(4);
+        using var source = Open(folder, weights);
+        var exception = Assert.Throws<WeightMismatchException>(() => WeightBinder.Bind(block, source));
+        Assert.Equal(["norm.bias [2]"], exception.Missing);
+        Assert.Equal(["extra F32[4]"], exception.Unexpected);
+        Assert.Equal(["proj.weight F32[3, 2], wanted [2, 3]"], exception.Misshaped);
+        Assert.Contains("1 missing: norm.bias [2]", exception.Message, StringComparison.Ordinal);
+        Assert.Contains(source.Path, exception.Message, StringComparison.Ordinal);
+        Assert.All(block.parameters(), parameter => Assert.Equal(DeviceType.META, parameter.device_type));
+    }
+
+    [Fact]
+    public void A_checkpoint_of_something_else_is_recognised()
+    {
+        using var folder = new TemporaryFolder();
+        using var scope = NewDisposeScope();
+        using var block = new Block();
+        using var source = Open(folder, Enumerable.Range(0, 9).ToDictionary(
+            i => i == 0 ? "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight" : $"down_blocks.{i}.x", _ => zeros(1, 768)));
+        var exception = Assert.Throws<WeightMismatchException>(() => WeightBinder.Bind(block, source));
+        Assert.Contains("an SD 1.5 UNet's", exception.Message, StringComparison.Ordinal);
+        Assert.Contains("9 unexpected: ", exception.Message, StringComparison.Ordinal);
+        Assert.Contains("; …", exception.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_model_of_another_size_is_recognised()
+    {
+        using var folder = new TemporaryFolder();
+        using var scope = NewDisposeScope();
+        using var block = new Block();
+        using var source = Open(folder, Weights().ToDictionary(entry => entry.Key, _ => zeros(7)));
+        Assert.Contains("another size", Assert.Throws<WeightMismatchException>(() => WeightBinder.Bind(block, source)).Message, StringComparison.Ordinal);
     }
 }
