@@ -1,0 +1,44 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Attention;
+
+/// <summary>Brings masks to another grid.</summary>
+public static class MaskResize
+{
+    /// <summary>Resizes masks: along an axis that grows, a cell takes the nearest source cell, ⌊i · source / target⌋; along one that
+    /// shrinks, the source cells that it covers, each by the length of the overlap, so that any ratio will do. A cell is subject if at
+    /// least half of what it takes is.</summary>
+    /// <param name="mask">Masks, bool, (…, height, width).</param>
+    /// <param name="height">The new height, at least 1.</param>
+    /// <param name="width">The new width, at least 1.</param>
+    /// <returns>The resized masks, bool, (…, <paramref name="height"/>, <paramref name="width"/>).</returns>
+    /// <exception cref="ArgumentOutOfRangeException">A size is below 1.</exception>
+    public static Tensor Apply(Tensor mask, long height, long width)
+    {
+        ArgumentNullException.ThrowIfNull(mask);
+        ArgumentOutOfRangeException.ThrowIfLessThan(height, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(width, 1);
+        using var scope = NewDisposeScope();
+        var (rows, rowTotal) = Taken(mask.shape[^2], height, mask.device);
+        var (columns, columnTotal) = Taken(mask.shape[^1], width, mask.device);
+        var subject = rows.matmul(mask.to_type(ScalarType.Float64)).matmul(columns.t());
+        return (subject * 2).ge((double)rowTotal * columnTotal).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>How much of each source cell a target cell takes, (target, source), and the sum of each row. In whole numbers, so that
+    /// exactly half is exactly half.</summary>
+    private static (Tensor Weights, long Total) Taken(long source, long target, Device device)
+    {
+        var cells = arange(target, ScalarType.Int64, device).unsqueeze(1);
+        var sources = arange(source, ScalarType.Int64, device).unsqueeze(0);
+        if (target >= source)
+        {
+            return (sources.eq((cells * source).floor_divide(target)).to_type(ScalarType.Float64), 1);
+        }
+
+        var start = maximum(cells * source, sources * target);
+        var end = minimum((cells + 1) * source, (sources + 1) * target);
+        return ((end - start).clamp_min(0).to_type(ScalarType.Float64), source);
+    }
+}

@@ -1,0 +1,28 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Attention;
+
+/// <summary>Blends the modified branch's subject tokens after another processor has attended; heads are compared and blended as one.</summary>
+internal sealed class HarmonizationProcessor(StoryState story, HarmonizationOptions options, IAttentionProcessor inner) : IAttentionProcessor
+{
+    private readonly LayerFilter _layers = new(options.Layers);
+
+    public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, DenoisingContext context)
+    {
+        var attended = inner.Attend(layer, inputs, context);
+        if (options.Alpha == 0 || !options.Steps.Contains(context.Step, context.Steps) || !_layers.Contains(layer.Path)
+            || story.TokensOf(layer, inputs) is not { } tokens)
+        {
+            return attended;
+        }
+
+        using var scope = NewDisposeScope();
+        var batch = story.BatchOf(context);
+        var merged = batch.Modified(attended).transpose(1, 2).flatten(2);
+        var blended = Harmonization.Apply(
+            merged, tokens, alpha: options.Alpha, threshold: options.Threshold, temperature: options.Temperature);
+        var split = blended.unflatten(2, [attended.shape[1], attended.shape[3]]).transpose(1, 2);
+        return batch.Join(split, batch.HasBase ? batch.Unmodified(attended) : null).MoveToOuterDisposeScope();
+    }
+}

@@ -1,0 +1,28 @@
+using System.IO.Enumeration;
+
+namespace StorySync.Attention;
+
+/// <summary>Chooses layers by their paths.</summary>
+internal sealed class LayerFilter(string patterns)
+{
+    private readonly string[] _patterns = Split(patterns);
+
+    public static string Check(string patterns) =>
+        Split(patterns).Any(pattern => pattern != "!")
+            ? patterns
+            : throw new ArgumentException("Layers names no layer; give patterns such as \"up_blocks.*\", or \"*\" for all.", nameof(patterns));
+
+    /// <summary>Whether the path is chosen: it matches a pattern (any, if there are only exclusions) and no exclusion.</summary>
+    public bool Contains(string path)
+    {
+        var (excluded, included) = (_patterns.Where(Excludes), _patterns.Where(pattern => !Excludes(pattern)));
+        return !excluded.Any(pattern => Matches(pattern[1..], path)) && (!included.Any() || included.Any(pattern => Matches(pattern, path)));
+    }
+
+    private static string[] Split(string patterns) =>
+        patterns.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+
+    private static bool Excludes(string pattern) => pattern.StartsWith('!');
+
+    private static bool Matches(string pattern, string path) => FileSystemName.MatchesSimpleExpression(pattern, path, ignoreCase: false);
+}

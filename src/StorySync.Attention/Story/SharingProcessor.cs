@@ -1,0 +1,55 @@
+using System.Buffers.Binary;
+using System.Security.Cryptography;
+using System.Text;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Attention;
+
+/// <summary>Shares attention among the modified branch's scenes; another processor attends in the unmodified branch, and where
+/// nothing is shared.</summary>
+internal sealed class SharingProcessor(StoryState story, SharingOptions options, long seed, IAttentionProcessor inner) : IAttentionProcessor
+{
+    private readonly LayerFilter _layers = new(options.Layers);
+
+    public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, DenoisingContext context)
+    {
+        if (options.Strength == 0 || !options.Steps.Contains(context.Step, context.Steps) || !_layers.Contains(layer.Path)
+            || story.TokensOf(layer, inputs) is not { } tokens)
+        {
+            return inner.Attend(layer, inputs, context);
+        }
+
+        if (inputs.Mask is not null)
+        {
+            throw new NotSupportedException(
+                $"Layer '{layer.Path}' masks its {layer.Kind} attention, which sharing cannot combine with. Leave the layer out by " +
+                $"{nameof(SharingOptions)}.{nameof(SharingOptions.Layers)}.");
+        }
+
+        using var scope = NewDisposeScope();
+        var batch = story.BatchOf(context);
+        var shared = SharedAttention.Apply(
+            batch.Modified(inputs.Query),
+            batch.Modified(inputs.Key),
+            batch.Modified(inputs.Value),
+            tokens,
+            options.Strength,
+            options.SubjectQueriesOnly,
+            options.Dropout,
+            DropoutSeed(context.Step, layer.Path));
+        var unmodified = batch.HasBase ? inner.Attend(layer, Unmodified(batch, inputs), context) : null;
+        return batch.Join(shared, unmodified).MoveToOuterDisposeScope();
+    }
+
+    private static AttentionInputs Unmodified(StoryBatch batch, AttentionInputs inputs) => inputs with
+    {
+        Query = batch.Unmodified(inputs.Query),
+        Key = batch.Unmodified(inputs.Key),
+        Value = batch.Unmodified(inputs.Value),
+    };
+
+    /// <summary>A seed per step and layer, whatever ran before.</summary>
+    private long DropoutSeed(int step, string path) =>
+        BinaryPrimitives.ReadInt64LittleEndian(SHA256.HashData(Encoding.UTF8.GetBytes($"{seed}/{step}/{path}")));
+}

@@ -1,0 +1,165 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Attention;
+
+/// <summary>StorySync's techniques, composed for one run: keeps the subjects of several scenes, denoised as one batch, the same.</summary>
+/// <remarks>
+/// Make one per run and pass it as <see cref="DenoisingContext.Processor"/>. In each step, build the batch that <see cref="BatchAt"/>
+/// describes, call the model, take the modified branch's rows of its answer (<see cref="StoryBatch.Modified"/>), and call
+/// <see cref="CompleteStep"/>: the masks of a step are used in the next one. The unmodified branch starts from the same noise and
+/// prompts and is denoised by itself while the batch has it.
+/// <para>Attention is shared and harmonized in both guidance halves, each by itself, with the same masks; the masks come from the
+/// positive half of the modified branch.</para>
+/// <para>Where nothing is to be done, a call goes to the inner processor as it came: with every technique off, or with one scene, the
+/// result is the plain model's to the last bit.</para>
+/// <para>Not for use by several threads at once; a run is one sequence of steps.</para>
+/// </remarks>
+public sealed class StoryAttention : IAttentionProcessor, IDisposable
+{
+    private readonly StoryAttentionOptions _options;
+    private readonly StoryState _story;
+    private readonly SubjectMaps? _maps;
+    private readonly SubjectMasks _masks;
+    private readonly HarmonizationProcessor _techniques;
+    private int _step;
+
+    /// <summary>Makes the processor of a run.</summary>
+    /// <param name="options">What is done.</param>
+    /// <param name="subjects">The story's subjects.</param>
+    /// <param name="scenes">The number of scenes, at least 1.</param>
+    /// <param name="guidance">Whether the batches have a negative half before the positive one.</param>
+    /// <param name="seed">Decides which tokens <see cref="SharingOptions.Dropout"/> drops.</param>
+    /// <param name="inner">Attends where the techniques do not; null for plain attention.</param>
+    /// <exception cref="ArgumentException">A subject does not have one entry per scene, a negative token position, or a mask that is
+    /// not two-dimensional.</exception>
+    public StoryAttention(
+        StoryAttentionOptions options,
+        IReadOnlyList<StorySubject> subjects,
+        int scenes,
+        bool guidance,
+        long seed = 0,
+        IAttentionProcessor? inner = null)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        ArgumentNullException.ThrowIfNull(subjects);
+        ArgumentOutOfRangeException.ThrowIfLessThan(scenes, 1);
+        foreach (var subject in subjects)
+        {
+            Check(subject, scenes);
+        }
+
+        _options = options;
+        _masks = new SubjectMasks(subjects, scenes, options.Masks);
+        _maps = subjects.Any(subject => subject.Tokens.Any(tokens => tokens.Count > 0))
+            ? new SubjectMaps(subjects, scenes, options.Masks)
+            : null;
+        _story = new StoryState(options, scenes, guidance, _masks);
+        _techniques = new HarmonizationProcessor(
+            _story,
+            options.Harmonization,
+            new LayoutProcessor(
+                _story,
+                options.Layout,
+                new SharingProcessor(_story, options.Sharing, seed, inner ?? PlainAttention.Instance)));
+    }
+
+    /// <summary>The rows that the batch of a step must have.</summary>
+    /// <param name="step">The step, 0 … <paramref name="steps"/> − 1.</param>
+    /// <param name="steps">The number of steps of the run.</param>
+    public StoryBatch BatchAt(int step, int steps) => _story.BatchAt(step, steps);
+
+    /// <inheritdoc/>
+    /// <exception cref="ArgumentException">The batch does not have the rows of <see cref="BatchAt"/>.</exception>
+    /// <exception cref="InvalidOperationException">A new step began without <see cref="CompleteStep"/> for the one before.</exception>
+    public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, DenoisingContext context)
+    {
+        ArgumentNullException.ThrowIfNull(layer);
+        ArgumentNullException.ThrowIfNull(inputs);
+        ArgumentNullException.ThrowIfNull(context);
+        var batch = _story.BatchOf(context);
+        if (inputs.Query.shape[0] != batch.Rows)
+        {
+            throw new ArgumentException(
+                $"Step {context.Step} of {context.Steps} needs {batch.Rows} rows ({batch}), but layer '{layer.Path}' has " +
+                $"{inputs.Query.shape[0]}. Build the batch as {nameof(BatchAt)} says.",
+                nameof(inputs));
+        }
+
+        if (_maps is not null && layer.Kind != AttentionKind.Self)
+        {
+            Collect(_maps, layer, inputs, batch, context.Step);
+        }
+
+        return _techniques.Attend(layer, inputs, context);
+    }
+
+    /// <summary>Ends a step: the masks that the next one uses are made from what this and the steps before have shown.</summary>
+    public void CompleteStep()
+    {
+        using var scope = NewDisposeScope();
+        if (_maps?.Average() is { } average)
+        {
+            _masks.Update(average);
+            _maps.CompleteStep(average);
+        }
+    }
+
+    /// <summary>A subject's mask as it stands: the given one, or the one found so far.</summary>
+    /// <param name="scene">The scene, from 0.</param>
+    /// <param name="subject">The subject, from 0.</param>
+    /// <returns>A copy on the host, bool, (height, width) of its own grid, for the caller to dispose; null while there is none.</returns>
+    public Tensor? MaskOf(int scene, int subject = 0) => _masks.MaskOf(scene, subject);
+
+    /// <summary>The map that a subject's mask was cut from.</summary>
+    /// <param name="scene">The scene, from 0.</param>
+    /// <param name="subject">The subject, from 0.</param>
+    /// <returns>A copy on the host, float32, (height, width), scaled to [0, 1], for the caller to dispose; null while there is none.</returns>
+    public Tensor? MapOf(int scene, int subject = 0) => _masks.MapOf(scene, subject);
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _maps?.Dispose();
+        _masks.Dispose();
+    }
+
+    private static void Check(StorySubject subject, int scenes)
+    {
+        if (subject.Tokens.Count != scenes || (subject.Masks?.Count ?? scenes) != scenes)
+        {
+            throw new ArgumentException(
+                $"The subject '{subject.Name}' has token positions for {subject.Tokens.Count} scenes" +
+                (subject.Masks is null ? "" : $" and masks for {subject.Masks.Count}") + $", but there are {scenes} scenes.",
+                nameof(subject));
+        }
+
+        if (subject.Tokens.Any(tokens => tokens.Any(token => token < 0)))
+        {
+            throw new ArgumentException($"The subject '{subject.Name}' has a negative token position.", nameof(subject));
+        }
+
+        if (subject.Masks?.FirstOrDefault(mask => mask is not null && mask.dim() != 2) is { } wrong)
+        {
+            throw new ArgumentException(
+                $"A mask of the subject '{subject.Name}' has shape ({string.Join(", ", wrong.shape)}); (height, width) is needed.",
+                nameof(subject));
+        }
+    }
+
+    private void Collect(SubjectMaps maps, AttentionLayer layer, AttentionInputs inputs, StoryBatch batch, int step)
+    {
+        if (step != _step && maps.Collected > 0)
+        {
+            throw new InvalidOperationException($"Step {step} began before {nameof(CompleteStep)} was called for step {_step}.");
+        }
+
+        _step = step;
+        maps.Collect(layer, inputs, batch);
+        if (!_masks.Found && maps.Collected >= _options.Masks.ReadyAfterLayers)
+        {
+            using var scope = NewDisposeScope();
+            _masks.Update(maps.Average()!);
+        }
+    }
+}

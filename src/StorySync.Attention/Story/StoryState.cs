@@ -1,0 +1,18 @@
+namespace StorySync.Attention;
+
+/// <summary>What the techniques of one run have in common.</summary>
+internal sealed class StoryState(StoryAttentionOptions options, int scenes, bool guidance, SubjectMasks masks)
+{
+    /// <summary>The order of a step's rows.</summary>
+    public StoryBatch BatchAt(int step, int steps) => new(scenes, guidance, scenes > 1 && options.Layout.NeedsBase(step, steps));
+
+    /// <summary>The order of the rows of the step under way.</summary>
+    public StoryBatch BatchOf(DenoisingContext context) => BatchAt(context.Step, context.Steps);
+
+    /// <summary>Where the subjects are among the tokens of a call; null if the layer does not mix image tokens, there is a single scene,
+    /// or there are no masks yet.</summary>
+    public SubjectTokens? TokensOf(AttentionLayer layer, AttentionInputs inputs) =>
+        layer.Kind == AttentionKind.Cross || scenes == 1
+            ? null
+            : masks.TokensOn(inputs.Grid, inputs.TextTokens, inputs.Query.device);
+}

@@ -1,0 +1,148 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Attention;
+
+/// <summary>The attention that the image tokens of each scene pay to the subjects' text tokens, averaged over tokens, heads and layers,
+/// and, with decay, over the steps.</summary>
+internal sealed class SubjectMaps(IReadOnlyList<StorySubject> subjects, int scenes, MaskOptions options) : IDisposable
+{
+    private readonly LayerFilter _layers = new(options.Layers);
+    private readonly Dictionary<TokenGrid, (Tensor Sum, int Layers)> _step = [];
+    private HashSet<TokenGrid>? _grids;
+    private Tensor? _subjectValues;
+    private Tensor? _average;
+
+    /// <summary>The layers that have been collected from in this step.</summary>
+    public int Collected => _step.Where(entry => Counts(entry.Key)).Sum(entry => entry.Value.Layers);
+
+    public void Collect(AttentionLayer layer, AttentionInputs inputs, StoryBatch batch)
+    {
+        var joint = layer.Kind == AttentionKind.Joint;
+        var first = joint ? inputs.TextTokens : 0;
+        if (inputs.Query.shape[2] - first != inputs.Grid.Tokens || _grids?.Contains(inputs.Grid) == false || !_layers.Contains(layer.Path))
+        {
+            return;
+        }
+
+        using var scope = NewDisposeScope();
+        var text = inputs.TextTokens;
+        var query = batch.Conditional(inputs.Query).narrow(2, first, inputs.Grid.Tokens);
+        var key = batch.Conditional(inputs.Key).narrow(2, 0, text);
+
+        // Values that are 1 / n at a subject's n tokens and 0 elsewhere make attention return the mean probability of those tokens:
+        // the other tokens' probabilities are summed up in passing and never stored.
+        var values = SubjectValues(text, query).expand(-1, layer.Heads, -1, -1);
+        var attended = nn.functional.scaled_dot_product_attention(query, key, values, Mask(inputs, batch, first, joint));
+        var map = attended.narrow(3, 0, subjects.Count).to_type(ScalarType.Float32).mean([1])
+            .transpose(1, 2).unflatten(2, [inputs.Grid.Height, inputs.Grid.Width]);
+
+        if (_step.Remove(inputs.Grid, out var entry))
+        {
+            map = map + entry.Sum;
+            entry.Sum.Dispose();
+        }
+
+        _step[inputs.Grid] = (map.DetachFromDisposeScope(), entry.Layers + 1);
+    }
+
+    /// <summary>The maps of this step so far together with those of the steps before, (scenes, subjects, height, width); null if there
+    /// are none.</summary>
+    public Tensor? Average()
+    {
+        if (_step.Count == 0)
+        {
+            return null;
+        }
+
+        using var scope = NewDisposeScope();
+        var counted = _step.Where(entry => Counts(entry.Key)).ToList();
+        var grid = counted.MaxBy(entry => entry.Key.Tokens).Key;
+        var sum = counted.Select(entry => Resize(entry.Value.Sum, grid)).Aggregate((total, next) => total + next);
+        var step = sum / counted.Sum(entry => entry.Value.Layers);
+        var average = _average is null ? step : (Resize(_average, grid) * options.Decay) + step;
+        return average.MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Ends the step: what it gave becomes part of the steps before.</summary>
+    public void CompleteStep(Tensor average)
+    {
+        _grids ??= [.. _step.Keys.Where(Counts)];
+        _average?.Dispose();
+        _average = average.alias().DetachFromDisposeScope();
+        Clear();
+    }
+
+    public void Dispose()
+    {
+        Clear();
+        _average?.Dispose();
+        _subjectValues?.Dispose();
+    }
+
+    private static int Side(TokenGrid grid) => Math.Max(grid.Height, grid.Width);
+
+    private static Tensor Resize(Tensor maps, TokenGrid grid) =>
+        maps.shape[2] == grid.Height && maps.shape[3] == grid.Width
+            ? maps
+            : nn.functional.interpolate(maps, [grid.Height, grid.Width], mode: InterpolationMode.Bilinear, align_corners: false);
+
+    private static Tensor? Mask(AttentionInputs inputs, StoryBatch batch, int first, bool joint)
+    {
+        if (inputs.Mask is not { } mask)
+        {
+            return null;
+        }
+
+        mask = mask.shape[0] == 1 ? mask : batch.Conditional(mask);
+        mask = !joint || mask.shape[2] == 1 ? mask : mask.narrow(2, first, inputs.Grid.Tokens);
+        return !joint || mask.shape[3] == 1 ? mask : mask.narrow(3, 0, inputs.TextTokens);
+    }
+
+    /// <summary>Whether maps on a grid count: it is small enough, or the smallest of all if none is.</summary>
+    private bool Counts(TokenGrid grid) => Side(grid) <= options.MaxGrid || Side(grid) == _step.Keys.Min(Side) && _step.Keys.Min(Side) > options.MaxGrid;
+
+    private void Clear()
+    {
+        foreach (var (sum, _) in _step.Values)
+        {
+            sum.Dispose();
+        }
+
+        _step.Clear();
+    }
+
+    /// <summary>(scenes, 1, text tokens, head width or more): fused attention wants values as wide as the queries.</summary>
+    private Tensor SubjectValues(int textTokens, Tensor query)
+    {
+        var width = Math.Max(query.shape[3], subjects.Count);
+        if (_subjectValues is { } cached
+            && cached.shape[2] == textTokens && cached.shape[3] == width && cached.dtype == query.dtype && cached.device.Equals(query.device))
+        {
+            return cached;
+        }
+
+        using var scope = NewDisposeScope();
+        var values = zeros([scenes, 1, textTokens, width], ScalarType.Float32);
+        for (var subject = 0; subject < subjects.Count; subject++)
+        {
+            for (var scene = 0; scene < scenes; scene++)
+            {
+                foreach (var token in subjects[subject].Tokens[scene])
+                {
+                    if (token >= textTokens)
+                    {
+                        throw new ArgumentException(
+                            $"The subject '{subjects[subject].Name}' has token {token} in scene {scene}, but the model was given {textTokens} " +
+                            "text tokens. Put the subject nearer to the beginning of the prompt.");
+                    }
+
+                    values[scene, 0, token, subject] = 1f / subjects[subject].Tokens[scene].Count;
+                }
+            }
+        }
+
+        _subjectValues?.Dispose();
+        return _subjectValues = values.to(query.dtype, query.device).DetachFromDisposeScope();
+    }
+}
