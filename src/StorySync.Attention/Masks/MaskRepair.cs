@@ -39,14 +39,24 @@ public static class MaskRepair
         return tensor(kept, device: mask.device).reshape(height, width).MoveToOuterDisposeScope();
     }
 
-    private static Tensor Close(Tensor mask, int radius) =>
-        radius == 0 ? mask : Dilate(Dilate(mask, radius).logical_not(), radius).logical_not();
-
-    private static Tensor Dilate(Tensor mask, int radius)
+    private static Tensor Close(Tensor mask, int radius)
     {
-        var cells = mask.to_type(ScalarType.Float32).unsqueeze(0).unsqueeze(0);
-        var size = 2L * radius + 1;
-        return nn.functional.max_pool2d(cells, [size, size], strides: [1, 1], padding: [radius, radius]).squeeze(0).squeeze(0) > 0;
+        if (radius == 0)
+        {
+            return mask;
+        }
+
+        // On a wider canvas, so that the border is neither subject nor background.
+        var canvas = nn.functional.pad(mask.to_type(ScalarType.Float32), [radius, radius, radius, radius]);
+        var closed = Dilate(Dilate(canvas, radius) * -1, radius) * -1;
+        return closed.narrow(0, radius, mask.shape[0]).narrow(1, radius, mask.shape[1]) > 0;
+    }
+
+    private static Tensor Dilate(Tensor canvas, int radius)
+    {
+        var size = (2L * radius) + 1;
+        return nn.functional.max_pool2d(canvas.unsqueeze(0).unsqueeze(0), [size, size], strides: [1, 1], padding: [radius, radius])
+            .squeeze(0).squeeze(0);
     }
 
     private static List<List<int>> Components(bool[] mask, int height, int width)

@@ -1,0 +1,97 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Attention.Tests.Story;
+
+/// <summary>The composed method as it is written down, dense: attention over all tokens of all scenes under an N·L × N·L bias, and
+/// harmonization token by token. float64.</summary>
+internal sealed record NaiveStory(StoryAttentionOptions Options, Tensor Labels, int TextTokens, double LayoutWeight, bool Share, bool Harmonize)
+{
+    /// <summary>Attends in one guidance half.</summary>
+    /// <param name="query">(scenes, heads, tokens, width), as are the others.</param>
+    /// <param name="key">Keys.</param>
+    /// <param name="value">Values.</param>
+    /// <param name="baseQuery">The unmodified branch's queries.</param>
+    public Tensor Attend(Tensor query, Tensor key, Tensor value, Tensor baseQuery)
+    {
+        var image = (arange(query.shape[2]) >= TextTokens).view(1, 1, -1, 1);
+        query = where(image, (query * (1 - LayoutWeight)) + (baseQuery * LayoutWeight), query);
+        var attended = Dense(query, key, value);
+        return Harmonize ? Blend(attended) : attended;
+    }
+
+    private long LabelOf(long scene, long token) => token < TextTokens ? 0 : Labels[scene, token - TextTokens].item<long>();
+
+    private Tensor Dense(Tensor query, Tensor key, Tensor value)
+    {
+        var (scenes, length) = (query.shape[0], query.shape[2]);
+        var bias = zeros([scenes * length, scenes * length], ScalarType.Float64);
+        var labels = zeros([scenes * length], ScalarType.Int64);
+        for (var row = 0L; row < scenes * length; row++)
+        {
+            labels[row] = LabelOf(row / length, row % length);
+        }
+
+        var label = labels.data<long>().ToArray();
+        for (var row = 0L; row < scenes * length; row++)
+        {
+            var reads = row % length < TextTokens ? -1 : label[row];
+            for (var column = 0L; column < scenes * length; column++)
+            {
+                var foreign = row / length != column / length;
+                var shared = Share && label[column] > 0
+                    && (reads == label[column] || (reads == 0 && !Options.Sharing.SubjectQueriesOnly));
+                bias[row, column] = !foreign ? 0 : shared ? Math.Log(Options.Sharing.Strength) : double.NegativeInfinity;
+            }
+        }
+
+        var weights = (All(query).matmul(All(key).transpose(1, 2)) / Math.Sqrt(query.shape[3])) + bias;
+        return weights.softmax(-1).matmul(All(value)).unflatten(1, [scenes, length]).transpose(0, 1);
+
+        static Tensor All(Tensor x) => x.transpose(0, 1).flatten(1, 2);
+    }
+
+    private Tensor Blend(Tensor attended)
+    {
+        var options = Options.Harmonization;
+        var tokens = attended.transpose(1, 2).flatten(2);
+        var (scenes, length) = (tokens.shape[0], tokens.shape[1]);
+        var result = tokens.clone();
+        for (var scene = 0L; scene < scenes; scene++)
+        {
+            for (var token = 0L; token < length; token++)
+            {
+                if (LabelOf(scene, token) == 0)
+                {
+                    continue;
+                }
+
+                var matches = new List<(double Similarity, Tensor Token)>();
+                for (var other = 0L; other < scenes; other++)
+                {
+                    var candidates = Enumerable.Range(0, (int)length)
+                        .Where(t => other != scene && LabelOf(other, t) == LabelOf(scene, token))
+                        .Select(t => (Similarity: Cosine(tokens[other, t], tokens[scene, token]), Token: tokens[other, t]))
+                        .ToList();
+                    if (candidates.Count > 0 && candidates.MaxBy(candidate => candidate.Similarity) is { } best && best.Similarity > options.Threshold)
+                    {
+                        matches.Add(best);
+                    }
+                }
+
+                if (matches.Count > 0)
+                {
+                    var total = matches.Sum(match => Math.Exp(match.Similarity / options.Temperature));
+                    var mix = matches
+                        .Select(match => match.Token * (Math.Exp(match.Similarity / options.Temperature) / total))
+                        .Aggregate((sum, next) => sum + next);
+                    result[scene, token] = (tokens[scene, token] * (1 - options.Alpha)) + (mix * options.Alpha);
+                }
+            }
+        }
+
+        return result.unflatten(2, [attended.shape[1], -1]).transpose(1, 2);
+    }
+
+    private static double Cosine(Tensor a, Tensor b) => (a.dot(b) / (a.norm() * b.norm())).item<double>();
+}

@@ -1,0 +1,235 @@
+using CsCheck;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Attention.Tests.Story;
+
+public class StoryAttentionTests
+{
+    private const int Scenes = 3;
+    private const int Heads = 2;
+    private const int Width = 4;
+    private static readonly TokenGrid Grid = new(3, 4);
+
+    private static readonly Gen<(int Text, bool Guidance, int Step, ulong Seed, double Density, StoryAttentionOptions Options)> Runs = Gen.Select(
+        Gen.Bool,
+        Gen.Bool,
+        Gen.Int[0, 9],
+        Gen.ULong,
+        Gen.OneOf(0.0, 0.15, 0.5, 0.8, 1),
+        Gen.Select(Gen.OneOf(0.0, 0.6, 1, 2), Gen.Bool, Gen.OneOf(0.0, 0.5, 1), Gen.Double[-0.5, 0.9], Gen.OneOf(0.0, 0.4)),
+        (joint, guidance, step, seed, density, o) => (joint ? 5 : 0, guidance, step, seed, density, new StoryAttentionOptions
+        {
+            Sharing = new() { Strength = o.Item1, SubjectQueriesOnly = o.Item2, Steps = new(0, 0.7) },
+            Harmonization = new() { Alpha = o.Item3, Threshold = o.Item4 },
+            Layout = new() { Until = o.Item5 },
+        }));
+
+    [Fact]
+    public void The_composition_equals_the_dense_definition() => Runs.Sample(
+        run =>
+        {
+            using var mode = inference_mode();
+            using var scope = NewDisposeScope();
+            using var random = new Generator(run.Seed);
+            var masks = Masks(run.Density, random);
+            var (first, second) = (masks[0], masks[1].logical_and(masks[0].logical_not()));
+            using var story = Story(run.Options, run.Guidance, first, second);
+            var labels = (first.to_type(ScalarType.Int64) + (second.to_type(ScalarType.Int64) * 2)).flatten(1);
+
+            var batch = story.BatchAt(run.Step, 10);
+            var inputs = Inputs(batch, run.Text, random);
+            var attended = story.Attend(Layer(run.Text), inputs, new() { Step = run.Step, Steps = 10 });
+
+            var weight = LayoutInterpolation.Weight(run.Step, 10, 0.9, 0, run.Options.Layout.Until);
+            var naive = new NaiveStory(
+                run.Options, labels, run.Text, weight, run.Step < 7, run.Options.Harmonization.Alpha > 0 && run.Step is >= 2 and < 8);
+            var query = batch.Modified(inputs.Query);
+            var baseQuery = batch.HasBase ? batch.Unmodified(inputs.Query) : query;
+            for (var half = 0L; half < (run.Guidance ? 2 : 1); half++)
+            {
+                var expected = naive.Attend(
+                    Half(query, half), Half(batch.Modified(inputs.Key), half), Half(batch.Modified(inputs.Value), half), Half(baseQuery, half));
+                AssertClose(expected, Half(batch.Modified(attended), half));
+            }
+
+            if (batch.HasBase)
+            {
+                AssertClose(batch.Unmodified(Plain(inputs)), batch.Unmodified(attended));
+            }
+        },
+        iter: 60,
+        threads: 1);
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(5)]
+    public void Only_a_subject_s_tokens_are_read_by_other_scenes(int text)
+    {
+        using var mode = inference_mode();
+        using var scope = NewDisposeScope();
+        using var random = new Generator(3);
+        var options = StoryAttentionOptions.Off with { Sharing = new() };
+        var first = zeros([Scenes, Grid.Height, Grid.Width], ScalarType.Bool);
+        var second = first.clone();
+        first[.., 0] = true;
+        second[.., 2] = true;
+        using var story = Story(options, guidance: true, first, second);
+        var inputs = Inputs(story.BatchAt(0, 10), text, random);
+        var before = Attend(inputs);
+
+        var changedBackground = Changed(row: 1, token: text + Grid.Width + 1);
+        Assert.Equal([1L], changedBackground.Scenes);
+        Assert.Equal(text > 0 ? [1L] : [], text > 0 ? Changed(row: 1, token: 0).Scenes : []);
+
+        var changedFirst = Changed(row: 1, token: text + 1);
+        Assert.Equal([0L, 1, 2], changedFirst.Scenes);
+        Assert.Equal(Enumerable.Range(text, Grid.Width).Select(t => (long)t), changedFirst.TokensElsewhere);
+
+        var changedSecond = Changed(row: 1, token: text + (2 * Grid.Width) + 1);
+        Assert.Equal(Enumerable.Range(text + (2 * Grid.Width), Grid.Width).Select(t => (long)t), changedSecond.TokensElsewhere);
+
+        Tensor Attend(AttentionInputs call) => story.Attend(Layer(text), call, new() { Steps = 10 });
+
+        (long[] Scenes, long[] TokensElsewhere) Changed(int row, int token)
+        {
+            var (key, value) = (inputs.Key.clone(), inputs.Value.clone());
+            key[row, .., token] += 1;
+            value[row, .., token] += 1;
+            var difference = Attend(inputs with { Key = key, Value = value }).ne(before).any(1).any(-1);
+            Assert.False(difference[Scenes..].any().item<bool>(), "the other guidance half changed");
+            var modified = difference[..Scenes];
+            var elsewhere = modified.clone();
+            elsewhere[row] = false;
+            return (Indices(modified.any(1)), Indices(elsewhere.any(0)));
+        }
+    }
+
+    [Fact]
+    public void Everything_off_hands_the_call_on_as_it_came()
+    {
+        using var mode = inference_mode();
+        using var scope = NewDisposeScope();
+        using var random = new Generator(1);
+        var masks = Masks(0.5, random);
+        using var story = Story(StoryAttentionOptions.Off, guidance: true, masks[0], masks[1]);
+        var batch = story.BatchAt(0, 4);
+        Assert.False(batch.HasBase);
+        var inputs = Inputs(batch, 0, random);
+        Assert.True(Plain(inputs).SameAs(story.Attend(Layer(0), inputs, new() { Steps = 4 })));
+    }
+
+    [Fact]
+    public void A_single_scene_is_handed_on_as_it_came()
+    {
+        using var mode = inference_mode();
+        using var scope = NewDisposeScope();
+        var spy = new Spy();
+        using var mask = ones([Grid.Height, Grid.Width], ScalarType.Bool);
+        using var story = new StoryAttention(
+            new() { Harmonization = new() { Steps = StepRange.All } }, [new("fox", [[]]) { Masks = [mask] }], scenes: 1, guidance: true, inner: spy);
+        var batch = story.BatchAt(0, 4);
+        Assert.Equal(2, batch.Rows);
+        var inputs = Inputs(batch, 0, new Generator(1));
+        var attended = story.Attend(Layer(0), inputs, new() { Steps = 4 });
+        Assert.Same(spy.Result, attended);
+        Assert.Same(inputs, spy.Inputs);
+    }
+
+    [Fact]
+    public void Techniques_keep_to_their_layers()
+    {
+        using var mode = inference_mode();
+        using var scope = NewDisposeScope();
+        using var random = new Generator(1);
+        var masks = Masks(0.5, random);
+        var options = new StoryAttentionOptions
+        {
+            Sharing = new() { Layers = "other" },
+            Harmonization = new() { Layers = "other", Steps = StepRange.All },
+            Layout = new() { Layers = "other" },
+        };
+        using var story = Story(options, guidance: false, masks[0], masks[1]);
+        var inputs = Inputs(story.BatchAt(0, 4), 0, random);
+        Assert.True(Plain(inputs).SameAs(story.Attend(Layer(0), inputs, new() { Steps = 4 })));
+        Assert.False(Plain(inputs).SameAs(story.Attend(Layer(0) with { Path = "other" }, inputs, new() { Steps = 4 })));
+    }
+
+    [Fact]
+    public void The_base_runs_along_until_its_window_ends()
+    {
+        using var story = new StoryAttention(new(), [], Scenes, guidance: true);
+        Assert.Equal([12, 12, 12, 6, 6], Enumerable.Range(0, 5).Select(step => story.BatchAt(step, 10).Rows));
+    }
+
+    [Fact]
+    public void A_wrong_batch_is_refused()
+    {
+        using var scope = NewDisposeScope();
+        using var story = new StoryAttention(new(), [], Scenes, guidance: true);
+        var inputs = Inputs(new(Scenes, false, false), 0, new Generator(1));
+        var error = Assert.Throws<ArgumentException>(() => story.Attend(Layer(0), inputs, new() { Steps = 4 }));
+        Assert.Contains("needs 12 rows", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Subjects_that_do_not_fit_the_story_are_refused()
+    {
+        using var scope = NewDisposeScope();
+        Refused("token positions for 2 scenes", new StorySubject("fox", [[1], [1]]));
+        Refused("masks for 1", new StorySubject("fox", [[1], [1], [1]]) { Masks = [null] });
+        Refused("negative", new StorySubject("fox", [[1], [-1], [1]]));
+        Refused("(4)", new StorySubject("fox", [[1], [1], [1]]) { Masks = [ones(4), null, null] });
+
+        static void Refused(string part, StorySubject subject) => Assert.Contains(
+            part,
+            Assert.Throws<ArgumentException>(() => new StoryAttention(new(), [subject], Scenes, guidance: false)).Message,
+            StringComparison.Ordinal);
+    }
+
+    internal static AttentionLayer Layer(int text) => new("layer", text > 0 ? AttentionKind.Joint : AttentionKind.Self, Heads, Width);
+
+    private static StoryAttention Story(StoryAttentionOptions options, bool guidance, params Tensor[] masks)
+    {
+        int[][] none = [[], [], []];
+        return new(
+            options, [.. masks.Select((mask, subject) => new StorySubject($"subject {subject}", none) { Masks = mask.unbind() })], Scenes, guidance);
+    }
+
+    private static Tensor Masks(double density, Generator random) =>
+        rand([2, Scenes, Grid.Height, Grid.Width], generator: random).lt(density);
+
+    private static AttentionInputs Inputs(StoryBatch batch, int text, Generator random)
+    {
+        return new(Tokens(), Tokens(), Tokens(), Grid, text);
+
+        Tensor Tokens() => randn([batch.Rows, Heads, text + Grid.Tokens, Width], ScalarType.Float64, generator: random);
+    }
+
+    private static Tensor Half(Tensor rows, long half) => rows.narrow(0, half * Scenes, Scenes);
+
+    private static Tensor Plain(AttentionInputs inputs) =>
+        nn.functional.scaled_dot_product_attention(inputs.Query, inputs.Key, inputs.Value);
+
+    private static long[] Indices(Tensor flags) => [.. flags.nonzero().flatten().data<long>()];
+
+    private static void AssertClose(Tensor expected, Tensor actual)
+    {
+        Assert.Equal(expected.shape, actual.shape);
+        var error = (expected - actual).abs().max().item<double>();
+        Assert.True(error < 1e-11, $"off by {error}");
+    }
+
+    private sealed class Spy : IAttentionProcessor
+    {
+        public AttentionInputs? Inputs { get; private set; }
+
+        public Tensor? Result { get; private set; }
+
+        public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, DenoisingContext context)
+        {
+            Inputs = inputs;
+            return Result = PlainAttention.Instance.Attend(layer, inputs, context);
+        }
+    }
+}

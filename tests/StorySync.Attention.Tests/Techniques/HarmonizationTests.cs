@@ -1,0 +1,58 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Attention.Tests.Techniques;
+
+public class HarmonizationTests
+{
+    [Fact]
+    public void Only_tokens_of_one_subject_blend()
+    {
+        using var scope = NewDisposeScope();
+        var labels = tensor(new long[] { 1, 1, 2, 2, 0, 0 }).repeat(3, 1);
+        using var subjects = SubjectTokens.FromLabels(labels, 2);
+        var hidden = randn([6, 6, 5], ScalarType.Float64);
+        var before = Harmonization.Apply(hidden, subjects, threshold: -1);
+
+        Assert.Equal([], ChangedElsewhere(token: 5));
+        Assert.Equal([0L, 1], ChangedElsewhere(token: 0));
+        Assert.Equal([2L, 3], ChangedElsewhere(token: 2));
+
+        long[] ChangedElsewhere(int token)
+        {
+            var changed = hidden.clone();
+            changed[1, token] *= -3;
+
+            // So that the changed token is some other's match whatever the draw: nothing else of the subject is left in the image.
+            changed[1, token ^ 1] = changed[1, token];
+            var difference = Harmonization.Apply(changed, subjects, threshold: -1).ne(before).any(-1);
+            Assert.False(difference[3..].any().item<bool>(), "the other guidance half changed");
+            difference[1] = false;
+            return [.. difference.any(0).nonzero().flatten().data<long>()];
+        }
+    }
+
+    [Fact]
+    public void Tokens_without_a_match_keep_their_bits()
+    {
+        using var scope = NewDisposeScope();
+        using var subjects = SubjectTokens.FromMasks(rand(3, 20) < 0.5);
+        var hidden = randn(3, 20, 8);
+        Assert.True(hidden.SameAs(Harmonization.Apply(hidden, subjects, threshold: 1.1)));
+        Assert.True(hidden.SameAs(Harmonization.Apply(hidden, subjects, alpha: 0, threshold: 1.1)));
+    }
+
+    [Fact]
+    public void Blocks_of_rows_give_what_the_whole_gives()
+    {
+        // 3,000 tokens each: their similarities do not fit in one block.
+        using var mode = inference_mode();
+        using var scope = NewDisposeScope();
+        using var subjects = SubjectTokens.FromMasks(ones([2, 3000], ScalarType.Bool));
+        var hidden = randn([2, 3000, 6], ScalarType.Float64);
+        var unit = hidden / hidden.norm(-1, keepdim: true);
+        var best = unit[0].matmul(unit[1].t()).argmax(1);
+        var expected = (hidden[0] + hidden[1].index_select(0, best)) / 2;
+        Assert.True(Harmonization.Apply(hidden, subjects, threshold: -1)[0].allclose(expected));
+    }
+}

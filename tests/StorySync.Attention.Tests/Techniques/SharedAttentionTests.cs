@@ -1,0 +1,84 @@
+using System.Diagnostics;
+using StorySync.TestSupport;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Attention.Tests.Techniques;
+
+[Collection(LiveTensors.Alone)]
+public class SharedAttentionTests
+{
+    [Fact]
+    public void Dropout_takes_the_share_it_is_told()
+    {
+        using var scope = NewDisposeScope();
+
+        // Equal logits: the answer is the mean of the values, and tells how many of the foreign tokens (value 1) were read.
+        var (query, value) = (zeros(2, 1, 40, 8), zeros(2, 1, 40, 8));
+        value[1] = 1;
+        using var subjects = SubjectTokens.FromMasks(ones([2, 40], ScalarType.Bool));
+        var attended = SharedAttention.Apply(query, query, value, subjects, dropout: 0.25);
+        Assert.Equal(30f / 70, attended[0, 0, 0, 0].item<float>(), 1e-6f);
+    }
+
+    [Fact]
+    public void Dropout_follows_its_seed_and_not_the_threads()
+    {
+        using var scope = NewDisposeScope();
+        var (query, key, value) = (Tokens(), Tokens(), Tokens());
+        using var subjects = SubjectTokens.FromMasks(rand(3, 60) < 0.5);
+        var threads = get_num_threads();
+        try
+        {
+            set_num_threads(1);
+            var one = Attend(7);
+            Assert.True(one.SameAs(Attend(7)));
+            Assert.False(one.allclose(Attend(8)));
+            set_num_threads(2);
+            Assert.True(one.allclose(Attend(7)));
+        }
+        finally
+        {
+            set_num_threads(threads);
+        }
+
+        Tensor Attend(long seed) => SharedAttention.Apply(query, key, value, subjects, dropout: 0.5, seed: seed);
+
+        static Tensor Tokens() => randn([3, 2, 60, 8], ScalarType.Float64);
+    }
+
+    [Fact]
+    public void Memory_does_not_grow_with_the_square_of_the_tokens()
+    {
+        // All logits of all images would be 49,152² floats, 9.7 GB; those of one image's readers against what they read, 0.5 GB.
+        using var mode = inference_mode();
+        using var scope = NewDisposeScope();
+        var tokens = randn(6, 8192, 1, 8).transpose(1, 2);
+        using var subjects = SubjectTokens.FromMasks(rand(6, 8192) < 0.3);
+        Peak();
+        var before = Peak();
+        SharedAttention.Apply(tokens, tokens, tokens, subjects, strength: 0.5);
+        var grown = Peak() - before;
+        Assert.True(grown < 200_000_000, $"{grown / 1_000_000} MB more");
+
+        static long Peak()
+        {
+            using var process = Process.GetCurrentProcess();
+            return process.PeakWorkingSet64;
+        }
+    }
+
+    [Fact]
+    public void Tensors_that_do_not_fit_the_masks_are_refused()
+    {
+        using var scope = NewDisposeScope();
+        using var subjects = SubjectTokens.FromMasks(ones([3, 10], ScalarType.Bool));
+        var four = randn(4, 2, 10, 8);
+        Assert.Contains("4 rows", Assert.Throws<ArgumentException>(() => SharedAttention.Apply(four, four, four, subjects)).Message, StringComparison.Ordinal);
+        var eleven = randn(3, 2, 11, 8);
+        Assert.Contains(
+            "11 tokens", Assert.Throws<ArgumentException>(() => SharedAttention.Apply(eleven, eleven, eleven, subjects)).Message, StringComparison.Ordinal);
+        Assert.Throws<ArgumentException>(() => SubjectTokens.FromMasks(ones(3, 2, 5)));
+        Assert.Throws<ArgumentException>(() => SubjectTokens.FromMasks(ones(3, 5), [true]));
+    }
+}
