@@ -1,0 +1,114 @@
+#!/usr/bin/env bash
+# Proves what the packages promise to someone who only adds them: packs them to a folder, makes programs outside the repository
+# that add one package each, builds, publishes and runs them. Needs the .NET SDK alone. Prints one line per check.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+work=$(mktemp -d "${TMPDIR:-/tmp}/storysync-packages.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+# As a release is built: paths in assemblies are relative to the repository.
+export CI=true DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1 MSBUILDDISABLENODEREUSE=1
+# Our packages are unpacked beside the feed, so that nobody's cache keeps a trial version; the others come out of the usual cache.
+cache=$(dotnet nuget locals global-packages --list | sed 's/^global-packages: //')
+version=0.0.0-verify.$$
+
+fail() { echo "not ok - $1"; [ -z "${2:-}" ] || sed 's/^/    /' "$2"; exit 1; }
+ok() { echo "ok - $1"; }
+quietly() { "$@" >"$work/log" 2>&1 || fail "$*" "$work/log"; ! grep -n 'warning ' "$work/log" || fail "no warning from: $*"; }
+hashes() { find "$cache"/torchsharp "$cache"/libtorch-cpu-* -type f -path '*/native/*' -exec sha256sum {} + | sort; }
+
+# A program that knows nothing of StorySync: TorchSharp is the first thing it uses.
+program() {
+    mkdir -p "$work/$1"
+    cat >"$work/$1/$1.csproj" <<XML
+<Project Sdk="Microsoft.NET.Sdk">
+  <PropertyGroup>
+    <OutputType>Exe</OutputType>
+    <TargetFramework>net10.0</TargetFramework>
+    <ImplicitUsings>enable</ImplicitUsings>
+    <TreatWarningsAsErrors>true</TreatWarningsAsErrors>
+  </PropertyGroup>
+  <ItemGroup>
+    <PackageReference Include="$2" Version="$version" />
+  </ItemGroup>
+</Project>
+XML
+    cat >"$work/$1/Program.cs" <<'CS'
+using TorchSharp;
+
+using var product = torch.ones(2, 3).matmul(torch.ones(3, 4));
+Console.WriteLine($"sum {product.sum().item<float>()}");
+Console.WriteLine($"model {File.Exists(Path.Combine(AppContext.BaseDirectory, "models", "storybook", "model_index.json"))}");
+CS
+}
+
+expect() {
+    local name=$1
+    shift
+    "$@" >"$work/out" 2>&1 || fail "$name" "$work/out"
+    grep -qx 'sum 24' "$work/out" && grep -qx 'model True' "$work/out" || fail "$name" "$work/out"
+    ok "$name"
+}
+
+cd "$work"
+quietly dotnet pack "$root/StorySync.sln" -c Release -p:Version="$version" -o feed
+for package in StorySync StorySync.Attention StorySync.Diffusion StorySync.Pipelines StorySync.Evaluation StorySync.Models.Storybook; do
+    [ -f "feed/$package.$version.nupkg" ] || fail "$package is packed"
+done
+ok "the packages pack without a warning"
+
+cat >"$work/nuget.config" <<XML
+<configuration>
+  <config><add key="globalPackagesFolder" value="$work/packages" /></config>
+  <packageSources><add key="storysync" value="$work/feed" /></packageSources>
+  <fallbackPackageFolders><add key="usual" value="$cache" /></fallbackPackageFolders>
+</configuration>
+XML
+before=$(hashes)
+
+program App StorySync
+quietly dotnet build App
+expect "dotnet run, with the StorySync package alone" dotnet run --no-build --project App
+[ -z "$(find App/bin -path '*storybook*' \( -name goldens -o -name strips \))" ] || fail "the model comes without its test data"
+! grep -rlF "$root/" packages/storysync* --include '*.dll' || fail "the packages hold no path of the machine that built them"
+rm -rf App/bin
+
+quietly dotnet publish App -o published
+expect "published, depending on the framework" dotnet published/App.dll
+rm -rf published App/bin
+
+quietly dotnet publish App -o published --self-contained --use-current-runtime
+expect "published self-contained" published/App
+rm -rf published App/bin
+
+quietly dotnet publish App -o published --self-contained --use-current-runtime -p:PublishSingleFile=true
+expect "published as a single file" published/App
+rm -rf published App/bin
+
+program Bare StorySync.Pipelines
+quietly dotnet build Bare
+if dotnet run --no-build --project Bare >out 2>&1; then fail "a program without a backend cannot multiply" out; fi
+grep -q 'Add one backend package .*TorchSharp-cpu' out || fail "without a backend, the exception names the packages to add" out
+! grep -q LoadNativeBackend out || fail "without a backend, there is no trace" out
+[ -z "$(find Bare/bin -name '*torch_cpu*')" ] || fail "without a backend, nothing is copied out of the NuGet cache"
+ok "without a backend, the exception names the packages to add"
+
+program Sharp StorySync
+mv Sharp/Sharp.csproj Sharp/Sharp.fsproj
+sed -i 's|  <ItemGroup>|  <ItemGroup><Compile Include="Program.fs" />|' Sharp/Sharp.fsproj
+rm Sharp/Program.cs
+cat >Sharp/Program.fs <<'FS'
+open System
+open System.IO
+open TorchSharp
+
+let processor = StorySync.Attention.PlainAttention.Instance
+let product = torch.ones(2L, 3L).matmul(torch.ones(3L, 4L))
+printfn "sum %g" (product.sum().item<float32>())
+printfn "model %O" (File.Exists(Path.Combine(AppContext.BaseDirectory, "models", "storybook", "model_index.json")))
+FS
+quietly dotnet build Sharp
+expect "an F# program that uses a type of StorySync's first" dotnet run --no-build --project Sharp
+
+[ "$before" = "$(hashes)" ] || fail "the NuGet cache is as it was"
+ok "the NuGet cache is as it was"
