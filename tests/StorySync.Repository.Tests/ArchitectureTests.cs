@@ -1,0 +1,61 @@
+using System.Reflection;
+using System.Xml.Linq;
+
+namespace StorySync.Repository.Tests;
+
+/// <summary>Attention ← Diffusion ← Pipelines ← Evaluation ← programs: what may be used by what.</summary>
+public class ArchitectureTests
+{
+    private static readonly string[] Libraries = ["StorySync.Attention", "StorySync.Diffusion", "StorySync.Pipelines", "StorySync.Evaluation"];
+
+    public static TheoryData<string, string[]> LibrariesWithThoseBelow() =>
+        [.. Libraries.Select((library, i) => new TheoryDataRow<string, string[]>(library, Libraries[..i]))];
+
+    public static TheoryData<string> AllLibraries() => [.. Libraries];
+
+    [Theory]
+    [MemberData(nameof(LibrariesWithThoseBelow))]
+    public void A_library_uses_only_those_below_it(string library, string[] below)
+    {
+        var allowed = below.ToHashSet();
+        var projects = References(ProjectOf(library), "ProjectReference").Select(path => Path.GetFileNameWithoutExtension(path)!);
+        var assemblies = Assembly.Load(library).GetReferencedAssemblies().Select(name => name.Name!);
+        Assert.Subset(allowed, projects.ToHashSet());
+        Assert.Subset(allowed, assemblies.Where(name => name.StartsWith("StorySync", StringComparison.Ordinal)).ToHashSet());
+    }
+
+    [Theory]
+    [MemberData(nameof(AllLibraries))]
+    public void A_library_leaves_the_backend_to_its_users(string library) =>
+        Assert.DoesNotContain(
+            References(ProjectOf(library), "PackageReference"),
+            name => name.StartsWith("TorchSharp-", StringComparison.OrdinalIgnoreCase));
+
+    [Fact]
+    public void Attention_knows_tensors_and_nothing_else() =>
+        Assert.Equal(["TorchSharp"], References(ProjectOf("StorySync.Attention"), "PackageReference"));
+
+    [Fact]
+    public void No_library_uses_a_program() =>
+        Assert.All(
+            Repository.Files("*.csproj", Repository.PathOf("src")),
+            project => Assert.All(
+                References(project, "ProjectReference"),
+                reference =>
+                {
+                    var target = Repository.Relative(Path.GetFullPath(reference, Path.GetDirectoryName(project)!));
+                    Assert.True(target.StartsWith("src/", StringComparison.Ordinal) || target.StartsWith("models/", StringComparison.Ordinal), target);
+                }));
+
+    [Fact]
+    public void Every_project_is_in_the_solution()
+    {
+        var solution = File.ReadAllText(Repository.PathOf("StorySync.sln")).Replace('\\', '/');
+        Assert.All(Repository.Files("*.csproj"), project => Assert.Contains($"\"{Repository.Relative(project)}\"", solution));
+    }
+
+    private static string ProjectOf(string library) => Repository.PathOf($"src/{library}/{library}.csproj");
+
+    private static string[] References(string project, string kind) =>
+        [.. XDocument.Load(project).Descendants(kind).Select(reference => reference.Attribute("Include")!.Value)];
+}
