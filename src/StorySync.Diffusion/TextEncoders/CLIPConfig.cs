@@ -5,21 +5,24 @@ namespace StorySync.Diffusion.TextEncoders;
 /// <summary>What the configs of CLIP's two towers have in common.</summary>
 public abstract record CLIPTowerConfig
 {
-    private protected CLIPTowerConfig()
+    private protected CLIPTowerConfig(int hiddenSize, int intermediateSize, int numAttentionHeads)
     {
+        HiddenSize = hiddenSize;
+        IntermediateSize = intermediateSize;
+        NumAttentionHeads = numAttentionHeads;
     }
 
     /// <summary>Width of the tokens.</summary>
     [Range(1, 1 << 20)]
-    public abstract int HiddenSize { get; init; }
+    public int HiddenSize { get; init; }
 
     /// <summary>Width inside a feed-forward layer.</summary>
     [Range(1, 1 << 20)]
-    public abstract int IntermediateSize { get; init; }
+    public int IntermediateSize { get; init; }
 
     /// <summary>Number of attention heads; divides <see cref="HiddenSize"/>.</summary>
     [Range(1, 4096)]
-    public abstract int NumAttentionHeads { get; init; }
+    public int NumAttentionHeads { get; init; }
 
     /// <summary>Number of layers.</summary>
     [Range(1, 4096)]
@@ -45,14 +48,11 @@ public abstract record CLIPTowerConfig
 /// <see cref="CLIPModel"/>'s <c>text_config</c>; names and defaults are those of transformers' <c>CLIPTextConfig</c>.</summary>
 public sealed record CLIPTextConfig : CLIPTowerConfig
 {
-    /// <inheritdoc/>
-    public override int HiddenSize { get; init; } = 512;
-
-    /// <inheritdoc/>
-    public override int IntermediateSize { get; init; } = 2048;
-
-    /// <inheritdoc/>
-    public override int NumAttentionHeads { get; init; } = 8;
+    /// <summary>A config of defaults.</summary>
+    public CLIPTextConfig()
+        : base(hiddenSize: 512, intermediateSize: 2048, numAttentionHeads: 8)
+    {
+    }
 
     /// <summary>Number of token ids.</summary>
     [Range(1, int.MaxValue)]
@@ -75,14 +75,11 @@ public sealed record CLIPTextConfig : CLIPTowerConfig
 /// <c>CLIPVisionConfig</c>.</summary>
 public sealed record CLIPVisionConfig : CLIPTowerConfig
 {
-    /// <inheritdoc/>
-    public override int HiddenSize { get; init; } = 768;
-
-    /// <inheritdoc/>
-    public override int IntermediateSize { get; init; } = 3072;
-
-    /// <inheritdoc/>
-    public override int NumAttentionHeads { get; init; } = 12;
+    /// <summary>A config of defaults.</summary>
+    public CLIPVisionConfig()
+        : base(hiddenSize: 768, intermediateSize: 3072, numAttentionHeads: 12)
+    {
+    }
 
     /// <summary>Channels of an image.</summary>
     [Range(1, 4096)]

@@ -6,8 +6,8 @@ using static TorchSharp.torch;
 namespace StorySync.Diffusion.TextEncoders;
 
 /// <summary>Makes a <see cref="CLIPModel"/>'s input of an image: resizes, crops to the middle, rescales, normalises. Properties are
-/// the entries of <c>preprocessor_config.json</c>; defaults are those of transformers' <c>CLIPImageProcessor</c>, whose Pillow form
-/// gives the same numbers.</summary>
+/// the entries of <c>preprocessor_config.json</c>; defaults are those of transformers' <c>CLIPImageProcessor</c>, whose form for Pillow
+/// (<c>CLIPImageProcessorPil</c>) gives the same numbers.</summary>
 public sealed record CLIPImageProcessor
 {
     /// <summary>Whether to resize.</summary>
@@ -78,7 +78,7 @@ public sealed record CLIPImageProcessor
     /// <param name="height">Number of rows.</param>
     /// <param name="width">Number of columns.</param>
     /// <returns>float32, (1, 3, height, width) of <see cref="CropSize"/>.</returns>
-    /// <exception cref="ArgumentException">There are not height · width · 3 bytes.</exception>
+    /// <exception cref="ArgumentException">There are not height · width · 3 bytes, or the resized image would be too large.</exception>
     public Tensor Preprocess(ReadOnlySpan<byte> rgb, int height, int width)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(height);
@@ -91,6 +91,12 @@ public sealed record CLIPImageProcessor
         if (DoResize)
         {
             var (newHeight, newWidth) = Size.ToResize(height, width);
+            if ((long)Math.Max(height, newHeight) * Math.Max(width, newWidth) * 3 > Array.MaxLength)
+            {
+                throw new ArgumentException(
+                    $"An image of {width} × {height} pixels would be resized to {newWidth} × {newHeight}, which is too large. Crop it first.", nameof(rgb));
+            }
+
             rgb = PillowBicubic.Resize(rgb, height, width, newHeight, newWidth);
             (height, width) = (newHeight, newWidth);
         }

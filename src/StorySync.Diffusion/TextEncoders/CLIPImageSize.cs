@@ -1,4 +1,3 @@
-using System.ComponentModel.DataAnnotations;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
@@ -10,15 +9,12 @@ namespace StorySync.Diffusion.TextEncoders;
 public sealed record CLIPImageSize
 {
     /// <summary>The shorter of height and width, in pixels; null where both are given.</summary>
-    [Range(1, 1 << 16)]
     public int? ShortestEdge { get; init; }
 
     /// <summary>Height, in pixels.</summary>
-    [Range(1, 1 << 16)]
     public int? Height { get; init; }
 
     /// <summary>Width, in pixels.</summary>
-    [Range(1, 1 << 16)]
     public int? Width { get; init; }
 
     /// <summary>A shortest edge.</summary>
@@ -39,18 +35,9 @@ internal sealed class CLIPImageSizeConverter : JsonConverter<CLIPImageSize>
     public override CLIPImageSize Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)
     {
         var size = JsonElement.ParseValue(ref reader);
-        if (size.ValueKind == JsonValueKind.Number && size.TryGetInt32(out var number))
-        {
-            return number;
-        }
-
-        if (size.ValueKind != JsonValueKind.Object)
-        {
-            throw new JsonException("A size is a number, or an object with shortest_edge or with height and width.");
-        }
-
-        int? Entry(string key) => size.TryGetProperty(key, out var entry) ? entry.Deserialize<int?>() : null;
-        return new CLIPImageSize { ShortestEdge = Entry("shortest_edge"), Height = Entry("height"), Width = Entry("width") };
+        return size.ValueKind == JsonValueKind.Object
+            ? new CLIPImageSize { ShortestEdge = Entry(size, "shortest_edge"), Height = Entry(size, "height"), Width = Entry(size, "width") }
+            : new CLIPImageSize { ShortestEdge = Pixels(size) };
     }
 
     public override void Write(Utf8JsonWriter writer, CLIPImageSize value, JsonSerializerOptions options)
@@ -66,4 +53,12 @@ internal sealed class CLIPImageSizeConverter : JsonConverter<CLIPImageSize>
 
         writer.WriteEndObject();
     }
+
+    private static int? Entry(JsonElement size, string key) =>
+        size.TryGetProperty(key, out var entry) && entry.ValueKind != JsonValueKind.Null ? Pixels(entry) : null;
+
+    private static int Pixels(JsonElement number) =>
+        number.ValueKind == JsonValueKind.Number && number.TryGetInt32(out var pixels) && pixels > 0
+            ? pixels
+            : throw new JsonException("A size is a positive whole number, or an object with shortest_edge or with height and width.");
 }

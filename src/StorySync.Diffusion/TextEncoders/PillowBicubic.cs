@@ -1,7 +1,7 @@
 namespace StorySync.Diffusion.TextEncoders;
 
-/// <summary>Bicubic resizing of 8-bit RGB images, to the bit as Pillow does it: the cubic is widened when an image shrinks, columns
-/// come before rows, each pass is rounded to 8 bits, and weights are integers of 22 fractional bits.</summary>
+/// <summary>Bicubic resizing of 8-bit RGB images, to the bit as Pillow 13 does it: the cubic is widened when an image shrinks, each
+/// pass is rounded to 8 bits, and weights are integers of 22 fractional bits.</summary>
 internal static class PillowBicubic
 {
     private const int Channels = 3;
@@ -14,28 +14,40 @@ internal static class PillowBicubic
     /// <param name="newWidth">Columns of the result.</param>
     public static byte[] Resize(ReadOnlySpan<byte> pixels, int height, int width, int newHeight, int newWidth)
     {
-        var wide = new byte[height * newWidth * Channels];
-        var columns = Taps(width, newWidth);
+        // The order shows in the last bit. Pillow before 13 always took columns first.
+        var rowsFirst = height - newHeight > Math.Max(2 * (width - newWidth), 0);
+        return rowsFirst
+            ? ResizeColumns(ResizeRows(pixels, height, width, newHeight), newHeight, width, newWidth)
+            : ResizeRows(ResizeColumns(pixels, height, width, newWidth), height, newWidth, newHeight);
+    }
+
+    private static byte[] ResizeColumns(ReadOnlySpan<byte> pixels, int height, int width, int newWidth)
+    {
+        var result = new byte[height * newWidth * Channels];
+        var taps = Taps(width, newWidth);
         for (var y = 0; y < height; y++)
         {
             var source = pixels.Slice(y * width * Channels, width * Channels);
-            var target = wide.AsSpan(y * newWidth * Channels, newWidth * Channels);
+            var target = result.AsSpan(y * newWidth * Channels, newWidth * Channels);
             for (var i = 0; i < target.Length; i++)
             {
-                var (first, weights) = columns[i / Channels];
+                var (first, weights) = taps[i / Channels];
                 target[i] = Weigh(source, (first * Channels) + (i % Channels), Channels, weights);
             }
         }
 
-        var result = new byte[newHeight * newWidth * Channels];
-        var rows = Taps(height, newHeight);
-        var stride = newWidth * Channels;
-        for (var y = 0; y < newHeight; y++)
+        return result;
+    }
+
+    private static byte[] ResizeRows(ReadOnlySpan<byte> pixels, int height, int width, int newHeight)
+    {
+        var stride = width * Channels;
+        var result = new byte[newHeight * stride];
+        foreach (var (y, (first, weights)) in Taps(height, newHeight).Index())
         {
-            var (first, weights) = rows[y];
             for (var i = 0; i < stride; i++)
             {
-                result[(y * stride) + i] = Weigh(wide, (first * stride) + i, stride, weights);
+                result[(y * stride) + i] = Weigh(pixels, (first * stride) + i, stride, weights);
             }
         }
 
