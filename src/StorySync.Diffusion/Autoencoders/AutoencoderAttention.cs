@@ -32,10 +32,9 @@ internal sealed class AutoencoderAttention : nn.Module<Tensor, Tensor?, Tensor>
     public override Tensor forward(Tensor input, Tensor? latents)
     {
         using var scope = NewDisposeScope();
-        var normed = spatial_norm?.call(input, latents) ?? group_norm!.call(input);
-        var tokens = normed.flatten(2).transpose(1, 2).unsqueeze(1);
+        var places = (spatial_norm?.call(input, latents) ?? group_norm!.call(input)).permute(0, 2, 3, 1);
+        var tokens = places.flatten(1, 2).unsqueeze(1);
         var attended = nn.functional.scaled_dot_product_attention(to_q.call(tokens), to_k.call(tokens), to_v.call(tokens));
-        var output = to_out[0].call(attended).squeeze(1).transpose(1, 2).reshape(input.shape);
-        return output.add_(input).MoveToOuterDisposeScope();
+        return to_out[0].call(attended).reshape(places.shape).permute(0, 3, 1, 2).add_(input).MoveToOuterDisposeScope();
     }
 }

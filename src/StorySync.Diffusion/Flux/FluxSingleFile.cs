@@ -87,9 +87,25 @@ internal sealed partial class FluxSingleFile : ITensorSource
     /// <inheritdoc/>
     public IReadOnlyDictionary<string, TensorInfo> Tensors { get; }
 
-    /// <summary>Whether a checkpoint is a FLUX transformer under its original names.</summary>
-    public static bool Recognises(ITensorSource source) =>
-        source.Tensors.Keys.Any(name => name is "double_blocks.0.img_attn.qkv.weight" or Prefix + "double_blocks.0.img_attn.qkv.weight");
+    /// <summary>The configuration, as far as the tensors tell: how positions share a head, they do not.</summary>
+    /// <exception cref="ModelFileException">A tensor is missing that every FLUX transformer has.</exception>
+    public FluxTransformer2DConfig ReadConfig()
+    {
+        var image = Shape("x_embedder.weight");
+        var headWidth = Shape("transformer_blocks.0.attn.norm_q.weight")[0];
+        return new FluxTransformer2DConfig
+        {
+            InChannels = (int)image[1],
+            OutChannels = (int)Shape("proj_out.bias")[0],
+            NumLayers = Count("transformer_blocks.", ".norm1.linear.bias"),
+            NumSingleLayers = Count("single_transformer_blocks.", ".norm.linear.bias"),
+            AttentionHeadDim = (int)headWidth,
+            NumAttentionHeads = (int)(image[0] / headWidth),
+            JointAttentionDim = (int)Shape("context_embedder.weight")[1],
+            PooledProjectionDim = (int)Shape("time_text_embed.text_embedder.linear_1.weight")[1],
+            GuidanceEmbeds = Tensors.ContainsKey("time_text_embed.guidance_embedder.linear_1.weight"),
+        };
+    }
 
     /// <inheritdoc/>
     public Tensor Read(string name) => origins.TryGetValue(name, out var origin)
@@ -98,6 +114,16 @@ internal sealed partial class FluxSingleFile : ITensorSource
 
     /// <inheritdoc/>
     public void Dispose() => file.Dispose();
+
+    private IReadOnlyList<long> Shape(string name) => Tensors.TryGetValue(name, out var info)
+        ? info.Shape
+        : throw new ModelFileException(
+            Path,
+            $"no FLUX transformer in black-forest-labs' layout: no tensor of it stands for '{name}'; expected are tensors such as "
+            + "'img_in.weight' and 'double_blocks.0.img_attn.qkv.weight'");
+
+    private int Count(string start, string end) => Tensors.Keys.Count(name =>
+        name.StartsWith(start, StringComparison.Ordinal) && name.EndsWith(end, StringComparison.Ordinal));
 
     private static IEnumerable<(string Name, Rows Rows)> Translate(string name)
     {

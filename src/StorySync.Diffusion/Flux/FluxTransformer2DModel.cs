@@ -1,6 +1,7 @@
 using System.Diagnostics.CodeAnalysis;
 using StorySync.Attention;
 using StorySync.Diffusion.Layers;
+using StorySync.Diffusion.Weights;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -56,6 +57,48 @@ public sealed class FluxTransformer2DModel : nn.Module<FluxInputs, DenoisingCont
     /// <summary>The attention processors, by layer: <c>transformer_blocks.N.attn</c>, <c>single_transformer_blocks.N.attn</c>.</summary>
     public AttentionProcessors AttentionProcessors { get; }
 
+    /// <summary>Loads the model from a folder in diffusers' layout.</summary>
+    /// <param name="folder">The model.</param>
+    /// <param name="component">The component's folder in it.</param>
+    /// <param name="dtype">The type to compute in; bfloat16 is the one that the checkpoints have, and needs no memory of its own on the CPU.</param>
+    /// <param name="device">Where to compute; the CPU by default.</param>
+    /// <param name="variant">The variant of the files to prefer.</param>
+    /// <param name="streamBlocks">Whether to leave the weights of the blocks in the mapped file and bring a block's to the device, in the
+    /// type to compute in, only while it runs: needs room for one block instead of all.</param>
+    /// <exception cref="ModelFileException">A file is missing or broken.</exception>
+    /// <exception cref="WeightMismatchException">The weights are not those of the configuration.</exception>
+    public static FluxTransformer2DModel Load(
+        ModelFolder folder,
+        string component = "transformer",
+        ScalarType dtype = ScalarType.Float32,
+        Device? device = null,
+        string? variant = null,
+        bool streamBlocks = false)
+    {
+        ArgumentNullException.ThrowIfNull(folder);
+        var model = new FluxTransformer2DModel(folder.Config<FluxTransformer2DConfig>(component));
+        using var weights = folder.OpenWeights(component, variant);
+        model.Bind(weights, dtype, device ?? CPU, streamBlocks);
+        return model;
+    }
+
+    /// <summary>Loads the model from a single file as black-forest-labs publish it (<c>flux1-schnell.safetensors</c>); the sizes follow
+    /// from its tensors.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="dtype">As in <see cref="Load"/>.</param>
+    /// <param name="device">As in <see cref="Load"/>.</param>
+    /// <param name="streamBlocks">As in <see cref="Load"/>.</param>
+    /// <exception cref="ModelFileException">The file is missing, broken, or no FLUX transformer in this layout.</exception>
+    /// <exception cref="WeightMismatchException">Tensors are missing or unexpected.</exception>
+    public static FluxTransformer2DModel LoadSingleFile(
+        string path, ScalarType dtype = ScalarType.Float32, Device? device = null, bool streamBlocks = false)
+    {
+        using var weights = new FluxSingleFile(SafetensorsFile.Open(path));
+        var model = new FluxTransformer2DModel(weights.ReadConfig());
+        model.Bind(weights, dtype, device ?? CPU, streamBlocks);
+        return model;
+    }
+
     /// <summary>Predicts the velocity, from data to noise.</summary>
     /// <param name="input1">Latents, timestep and conditions.</param>
     /// <param name="input2">The run.</param>
@@ -86,12 +129,18 @@ public sealed class FluxTransformer2DModel : nn.Module<FluxInputs, DenoisingCont
         return proj_out.call(norm_out.call(image, temb)).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Computes on a device that need not have room for the whole model: from now on the weights of a block are there only
-    /// while it runs, and stay where they are otherwise. Weights that are mapped from a file cost no memory meanwhile.</summary>
-    /// <param name="device">Where to compute.</param>
-    /// <param name="dtype">What to compute in.</param>
-    public void StreamBlocks(Device device, ScalarType dtype) =>
-        streaming = new BlockStreaming(this, blocks, device, dtype);
+    private void Bind(ITensorSource weights, ScalarType dtype, Device device, bool streamBlocks)
+    {
+        if (streamBlocks)
+        {
+            WeightBinder.Bind(this, weights);
+            streaming = new BlockStreaming(this, blocks, device, dtype);
+        }
+        else
+        {
+            WeightBinder.Bind(this, weights, dtype, device);
+        }
+    }
 
     /// <summary>Timesteps and guidance scales are embedded a thousandfold, in the model's dtype.</summary>
     [return: NotNullIfNotNull(nameof(value))]

@@ -10,8 +10,9 @@ internal sealed class CheckpointKind
     private static readonly (string Name, Func<CheckpointKind, bool> Fits)[] Kinds =
     [
         ("a LoRA's; load them as an adapter of the base model", c => c.Contains(".lora_") || c.Contains("lora_unet") || c.Contains("lora_te")),
+        ("a FLUX transformer's in the original layout; open it with FluxTransformer2DModel.LoadSingleFile",
+            c => c.StartsWith("double_blocks.0.") || c.StartsWith("model.diffusion_model.double_blocks.0.")),
         ($"a single-file checkpoint's {Original}", c => c.StartsWith("model.diffusion_model.") || c.StartsWith("first_stage_model.")),
-        ($"a FLUX transformer's {Original}", c => c.StartsWith("double_blocks.0.")),
         ($"an autoencoder's {Original}", c => c.StartsWith("decoder.mid.attn_1.")),
         ("a ControlNet's", c => c.StartsWith("controlnet_")),
         ("a FLUX transformer's with guidance embedding (FLUX.1 dev)", c => c.StartsWith("time_text_embed.guidance_embedder.")),

@@ -24,4 +24,29 @@ public class AutoencoderMemoryTests
             model.Decode(latents, sliced, tiled).Dispose();
         });
     }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void Channels_lie_side_by_side_from_the_first_layer_to_the_last(int batch)
+    {
+        using var scope = NewDisposeScope();
+        using var mode = inference_mode();
+        using var model = AutoencoderKL.Load(ModelFolder.Open(AutoencoderGoldenTests.PathOf("kl-tiled")), "");
+        var strides = new List<long>();
+        foreach (var layer in model.modules().OfType<nn.Module<Tensor, Tensor?, Tensor>>())
+        {
+            layer.register_forward_hook((_, _, _, output) =>
+            {
+                strides.Add(output.stride(1));
+                return output;
+            });
+        }
+
+        using var distribution = model.Encode(rand(batch, 3, 34, 26));
+        model.Decode(distribution.Mean);
+
+        Assert.NotEmpty(strides);
+        Assert.All(strides, stride => Assert.Equal(1, stride));
+    }
 }

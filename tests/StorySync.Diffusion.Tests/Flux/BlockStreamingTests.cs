@@ -19,8 +19,7 @@ public sealed class BlockStreamingTests
             using var comparison = new Comparison(reference);
             var inputs = FluxModels.Inputs(comparison).To(dtype);
             using var whole = FluxModels.Load(reference.ModelPath, dtype);
-            using var streamed = FluxModels.Load(reference.ModelPath);
-            streamed.StreamBlocks(CPU, dtype);
+            using var streamed = FluxModels.Load(reference.ModelPath, dtype, streamBlocks: true);
             Assert.Empty(ResidentBlocks(streamed, dtype));
 
             var resident = new List<string[]>();
@@ -38,11 +37,10 @@ public sealed class BlockStreamingTests
         foreach (var reference in FluxModels.OneCaseOfEachModel)
         {
             using var comparison = new Comparison(reference);
-            using var model = FluxModels.Load(reference.ModelPath);
+            using var whole = FluxModels.Load(reference.ModelPath);
+            using var streamed = FluxModels.Load(reference.ModelPath, streamBlocks: true);
             var inputs = FluxModels.Inputs(comparison);
-            var expected = FluxModels.Run(model, inputs);
-            model.StreamBlocks(CPU, float32);
-            Assert.Equal(expected, FluxModels.Run(model, inputs));
+            Assert.Equal(FluxModels.Run(whole, inputs), FluxModels.Run(streamed, inputs));
         }
     }
 
@@ -51,8 +49,7 @@ public sealed class BlockStreamingTests
     {
         var reference = FluxModels.OneCaseOfEachModel.First();
         using var comparison = new Comparison(reference);
-        using var model = FluxModels.Load(reference.ModelPath);
-        model.StreamBlocks(CPU, bfloat16);
+        using var model = FluxModels.Load(reference.ModelPath, bfloat16, streamBlocks: true);
         var inputs = FluxModels.Inputs(comparison).To(bfloat16);
         var expected = FluxModels.Run(model, inputs);
         var context = new DenoisingContext { Processor = new Observes(() => throw new InvalidOperationException("fails")) };

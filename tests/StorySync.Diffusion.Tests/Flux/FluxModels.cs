@@ -22,16 +22,8 @@ internal static class FluxModels
         }
     }
 
-    public static FluxTransformer2DModel Load(string folder, ScalarType? dtype = null)
-    {
-        var model = Build(folder);
-        using var weights = OpenWeights(folder);
-        WeightBinder.Bind(model, weights, dtype);
-        return model;
-    }
-
-    public static FluxTransformer2DModel Build(string folder) =>
-        new(ModelFolder.Open(folder).Config<FluxTransformer2DConfig>(""));
+    public static FluxTransformer2DModel Load(string folder, ScalarType dtype = ScalarType.Float32, bool streamBlocks = false) =>
+        FluxTransformer2DModel.Load(ModelFolder.Open(folder), component: "", dtype, streamBlocks: streamBlocks);
 
     public static ITensorSource OpenWeights(string folder) => ModelFolder.Open(folder).OpenWeights("");
 

@@ -17,13 +17,8 @@ public sealed class FluxRunTests
         foreach (var reference in FluxModels.OneCaseOfEachModel)
         {
             using var comparison = new Comparison(reference);
-            using var model = FluxModels.Load(reference.ModelPath, streamed ? null : bfloat16);
+            using var model = FluxModels.Load(reference.ModelPath, bfloat16, streamed);
             var inputs = FluxModels.Inputs(comparison).To(bfloat16);
-            if (streamed)
-            {
-                model.StreamBlocks(CPU, bfloat16);
-            }
-
             using var inference = inference_mode();
             LiveTensors.AssertNoneLeft(() => model.call(inputs, new DenoisingContext()).Dispose());
         }
@@ -37,12 +32,7 @@ public sealed class FluxRunTests
         foreach (var cases in FluxModels.OneCaseOfEachModel.Select(c => ReferenceData.Cases.Where(o => o.Group == c.Group && o.Model == c.Model).ToList()))
         {
             using var scope = NewDisposeScope();
-            using var model = FluxModels.Load(cases[0].ModelPath, streamed ? null : bfloat16);
-            if (streamed)
-            {
-                model.StreamBlocks(CPU, bfloat16);
-            }
-
+            using var model = FluxModels.Load(cases[0].ModelPath, bfloat16, streamed);
             var comparisons = cases.Select(c => new Comparison(c)).ToList();
             var inputs = comparisons.Select(c => FluxModels.Inputs(c).To(bfloat16)).ToList();
             var alone = inputs.Select(i => FluxModels.Run(model, i)).ToList();

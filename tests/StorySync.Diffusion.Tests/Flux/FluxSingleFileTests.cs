@@ -1,4 +1,5 @@
 using StorySync.Diffusion.Flux;
+using StorySync.Diffusion.Tests.TextEncoders;
 using StorySync.Diffusion.Tests.Weights;
 using StorySync.Diffusion.Weights;
 using StorySync.TestSupport;
@@ -29,17 +30,55 @@ public sealed class FluxSingleFileTests
             SafetensorsWriter.Write(path, original);
 
             using var expected = FluxModels.Load(reference.ModelPath);
-            using var actual = FluxModels.Build(reference.ModelPath);
+            using var actual = new FluxTransformer2DModel(expected.Config);
             using (var file = new FluxSingleFile(SafetensorsFile.Open(path)))
             {
                 WeightBinder.Bind(actual, file);
             }
 
-            foreach (var ((name, wanted), (_, found)) in expected.named_parameters().Zip(actual.named_parameters()))
-            {
-                Assert.True(wanted.bytes.SequenceEqual(found.bytes), name);
-            }
+            AssertSameWeights(expected, actual);
         }
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_single_file_tells_the_sizes_of_its_model(bool guidance)
+    {
+        var config = new FluxTransformer2DConfig
+        {
+            InChannels = 8,
+            OutChannels = 12,
+            NumLayers = 2,
+            NumSingleLayers = 1,
+            NumAttentionHeads = 2,
+            JointAttentionDim = 6,
+            PooledProjectionDim = 5,
+            GuidanceEmbeds = guidance,
+        };
+        using var folder = new TemporaryFolder();
+        using var scope = NewDisposeScope();
+        using var model = new FluxTransformer2DModel(config);
+        RandomModel.Write(folder, model, "{}");
+        using var usual = SafetensorsFile.Open(folder.File("model.safetensors"));
+        WeightBinder.Bind(model, usual);
+        var path = folder.File("flux1.safetensors");
+        SafetensorsWriter.Write(path, ToOriginal(usual, ""));
+
+        using var loaded = FluxTransformer2DModel.LoadSingleFile(path);
+        Assert.Equal(config, loaded.Config with { AxesDimsRope = config.AxesDimsRope });
+        AssertSameWeights(model, loaded);
+    }
+
+    [Fact]
+    public void A_file_of_another_layout_is_refused()
+    {
+        using var folder = new TemporaryFolder();
+        var path = folder.File("model.safetensors");
+        using var bias = zeros(3);
+        SafetensorsWriter.Write(path, new Dictionary<string, Tensor> { ["encoder.bias"] = bias });
+        var error = Assert.Throws<ModelFileException>(() => FluxTransformer2DModel.LoadSingleFile(path));
+        Assert.Contains("double_blocks.0.img_attn.qkv.weight", error.Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -61,6 +100,14 @@ public sealed class FluxSingleFileTests
 
         // Both lie in one stretch of memory, mlp two parts of three rows behind key.
         Assert.Equal(key.storage_offset() + (2 * 3 * 2), mlp.storage_offset());
+    }
+
+    private static void AssertSameWeights(FluxTransformer2DModel expected, FluxTransformer2DModel actual)
+    {
+        foreach (var ((name, wanted), (_, found)) in expected.named_parameters().Zip(actual.named_parameters()))
+        {
+            Assert.True(wanted.bytes.SequenceEqual(found.bytes), name);
+        }
     }
 
     private static Dictionary<string, Tensor> ToOriginal(ITensorSource usual, string prefix)
