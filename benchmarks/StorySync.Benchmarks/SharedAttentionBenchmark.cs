@@ -1,0 +1,169 @@
+using System.Diagnostics;
+using System.Globalization;
+using StorySync.Attention;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Benchmarks;
+
+/// <summary>Shared attention against the same thing as dense attention under an N·S × N·S bias, and against plain attention. The ways
+/// take turns, each time in a process of its own, so that peak memory is each one's own.</summary>
+internal static class SharedAttentionBenchmark
+{
+    public const string Usage =
+        "shared-attention [IMAGES=6 [TOKENS=4096 [HEADS=10 [WIDTH=64 [MASKED=0.3 [ROUNDS=3]]]]]]   time and peak memory of one layer";
+
+    private static readonly string[] Ways = ["plain", "shared", "dense"];
+
+    public static int Run(string[] args)
+    {
+        if (args is ["--one", var one, .. var sizes])
+        {
+            Measure(one, Case.Parse(sizes));
+            return 0;
+        }
+
+        var asked = Case.Parse(args);
+        Console.WriteLine($"{asked}; {get_num_threads()} threads");
+        Console.WriteLine($"largest difference between shared and dense, 256 tokens an image: {Difference(asked with { Tokens = 256 }):g2}");
+
+        var results = Ways.ToDictionary(way => way, _ => new List<(double Seconds, double Megabytes)>());
+        for (var round = 0; round < asked.Rounds; round++)
+        {
+            foreach (var way in Ways)
+            {
+                results[way].Add(InProcess(way, args));
+            }
+        }
+
+        var dense = Median(results["dense"].Select(result => result.Seconds));
+        foreach (var way in Ways)
+        {
+            var seconds = Median(results[way].Select(result => result.Seconds));
+            Console.WriteLine(string.Create(
+                CultureInfo.InvariantCulture,
+                $"{way,-7} {seconds,8:f2} s  {Median(results[way].Select(result => result.Megabytes)),8:f0} MB above inputs  {dense / seconds,6:f1}× dense"));
+        }
+
+        return 0;
+    }
+
+    private static (double Seconds, double Megabytes) InProcess(string way, string[] sizes)
+    {
+        var start = new ProcessStartInfo(Environment.ProcessPath!) { RedirectStandardOutput = true };
+        if (Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet")
+        {
+            start.ArgumentList.Add(typeof(SharedAttentionBenchmark).Assembly.Location);
+        }
+
+        foreach (var argument in (string[])["shared-attention", "--one", way, .. sizes])
+        {
+            start.ArgumentList.Add(argument);
+        }
+
+        using var process = Process.Start(start)!;
+        var answer = process.StandardOutput.ReadToEnd().Split(' ', StringSplitOptions.RemoveEmptyEntries);
+        process.WaitForExit();
+        return process.ExitCode == 0 && answer.Length == 2
+            ? (double.Parse(answer[0], CultureInfo.InvariantCulture), double.Parse(answer[1], CultureInfo.InvariantCulture))
+            : throw new InvalidOperationException($"Measuring '{way}' ended with exit code {process.ExitCode}.");
+    }
+
+    private static void Measure(string way, Case sizes)
+    {
+        using var mode = inference_mode();
+        using var scope = NewDisposeScope();
+        Attend(way, Layer.Of(sizes with { Tokens = 64 }));
+        var layer = Layer.Of(sizes);
+        var before = Process.GetCurrentProcess().WorkingSet64;
+        var bias = way == "dense" ? layer.Bias() : null;
+        var clock = Stopwatch.StartNew();
+        Attend(way, layer, bias);
+        var seconds = clock.Elapsed.TotalSeconds;
+        var megabytes = (Process.GetCurrentProcess().PeakWorkingSet64 - before) / 1e6;
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{seconds} {megabytes}"));
+    }
+
+    private static double Difference(Case sizes)
+    {
+        using var mode = inference_mode();
+        using var scope = NewDisposeScope();
+        var layer = Layer.Of(sizes);
+        return (Attend("shared", layer) - Attend("dense", layer)).abs().max().item<float>();
+    }
+
+    private static Tensor Attend(string way, Layer layer, Tensor? bias = null)
+    {
+        using var scope = NewDisposeScope();
+        var (query, key, value) = (layer.Query, layer.Key, layer.Value);
+        switch (way)
+        {
+            case "plain":
+                return nn.functional.scaled_dot_product_attention(query, key, value).MoveToOuterDisposeScope();
+            case "shared":
+                using (var subjects = SubjectTokens.FromMasks(layer.Masks))
+                {
+                    return SharedAttention.Apply(query, key, value, subjects).MoveToOuterDisposeScope();
+                }
+
+            case "dense":
+                return nn.functional.scaled_dot_product_attention(All(query), All(key), All(value), bias ?? layer.Bias())
+                    .transpose(1, 2).unflatten(1, [query.shape[0], query.shape[2]]).squeeze(0).transpose(1, 2).MoveToOuterDisposeScope();
+            default:
+                throw new ArgumentException($"'{way}' is none of {string.Join(", ", Ways)}.", nameof(way));
+        }
+
+        static Tensor All(Tensor x) => x.transpose(1, 2).flatten(0, 1).unsqueeze(0).transpose(1, 2);
+    }
+
+    private static double Median(IEnumerable<double> values)
+    {
+        var sorted = values.Order().ToArray();
+        return (sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2;
+    }
+
+    private sealed record Case(int Images, int Tokens, int Heads, int Width, double Masked, int Rounds)
+    {
+        public static Case Parse(string[] args)
+        {
+            return new((int)At(0, 6), (int)At(1, 4096), (int)At(2, 10), (int)At(3, 64), At(4, 0.3), (int)At(5, 3));
+
+            double At(int index, double otherwise) =>
+                index < args.Length ? double.Parse(args[index], CultureInfo.InvariantCulture) : otherwise;
+        }
+    }
+
+    /// <summary>What one layer attends to; tokens first in memory, as a model's projections leave them.</summary>
+    private sealed record Layer(Tensor Query, Tensor Key, Tensor Value, Tensor Masks)
+    {
+        public static Layer Of(Case sizes)
+        {
+            using var random = new Generator(0);
+            return new(Tokens(), Tokens(), Tokens(), rand([sizes.Images, sizes.Tokens], generator: random) < sizes.Masked);
+
+            Tensor Tokens() => randn([sizes.Images, sizes.Tokens, sizes.Heads, sizes.Width], generator: random).transpose(1, 2);
+        }
+
+        /// <summary>0 where a token reads another, −∞ elsewhere, (images · tokens)².</summary>
+        public Tensor Bias()
+        {
+            using var scope = NewDisposeScope();
+            var (images, tokens) = (Masks.shape[0], Masks.shape[1]);
+            var bias = zeros([images * tokens, images * tokens]);
+            for (var reader = 0L; reader < images; reader++)
+            {
+                for (var read = 0L; read < images; read++)
+                {
+                    if (reader != read)
+                    {
+                        using var block = NewDisposeScope();
+                        var closed = Masks[reader].unsqueeze(1).logical_and(Masks[read].unsqueeze(0)).logical_not();
+                        bias.narrow(0, reader * tokens, tokens).narrow(1, read * tokens, tokens).masked_fill_(closed, float.NegativeInfinity);
+                    }
+                }
+            }
+
+            return bias.MoveToOuterDisposeScope();
+        }
+    }
+}
