@@ -41,6 +41,8 @@ public static class SharedAttention
         Require.InRange(strength, 0, double.MaxValue, nameof(strength));
         Require.InRange(dropout, 0, Math.BitDecrement(1.0), nameof(dropout));
         var repeats = subjects.RepeatsIn(query, tokenAxis: 2, nameof(query));
+        subjects.RepeatsIn(key, tokenAxis: 2, nameof(key));
+        subjects.RepeatsIn(value, tokenAxis: 2, nameof(value));
 
         using var scope = NewDisposeScope();
         var sharing = strength > 0

@@ -42,6 +42,21 @@ public class HarmonizationTests
         Assert.True(hidden.SameAs(Harmonization.Apply(hidden, subjects, alpha: 0, threshold: 1.1)));
     }
 
+    [Theory]
+    [InlineData(ScalarType.Float16, 4e-3)]
+    [InlineData(ScalarType.BFloat16, 4e-2)]
+    public void Half_precision_finds_the_same_matches(ScalarType dtype, double tolerance)
+    {
+        using var scope = NewDisposeScope();
+        using var random = new Generator(4);
+        using var subjects = SubjectTokens.FromMasks(rand([3, 30], generator: random) < 0.5);
+        var hidden = randn([3, 30, 8], generator: random).to_type(dtype);
+        var half = Harmonization.Apply(hidden, subjects);
+        Assert.Equal(dtype, half.dtype);
+        Assert.True((half.@float() - Harmonization.Apply(hidden.@float(), subjects)).abs().max().item<float>() < tolerance);
+        Assert.False(half.SameAs(hidden));
+    }
+
     [Fact]
     public void Blocks_of_rows_give_what_the_whole_gives()
     {
