@@ -1,0 +1,132 @@
+using System.Text;
+
+namespace StorySync.Diffusion.Tokenizers;
+
+/// <summary>
+/// Turns prompts into the token ids of a text encoder: CLIP's byte-level BPE or T5's SentencePiece unigrams, with the ids of
+/// transformers' <c>CLIPTokenizer</c> and <c>T5Tokenizer</c>. Immutable; one instance can serve many threads.
+/// </summary>
+public sealed class PromptTokenizer
+{
+    private readonly ITokenizerModel _model;
+    private readonly SpecialTokens _rawSpecials;
+    private readonly SpecialTokens _normalizedSpecials;
+
+    internal PromptTokenizer(ITokenizerModel model, TokenizerSettings settings)
+    {
+        _model = model;
+        ModelMaxLength = settings.ModelMaxLength;
+
+        var ids = settings.AssignIds(model);
+        VocabularySize = Math.Max(model.VocabularySize, ids.Values.DefaultIfEmpty(-1).Max() + 1);
+        BosTokenId = settings.BosToken is { } bos ? ids[bos] : null;
+        EosTokenId = ids[settings.EosToken];
+        PadTokenId = ids[settings.PadToken];
+        _rawSpecials = new SpecialTokens(ids.Where(t => !t.Key.Normalized).Select(t => (t.Key.Content, t.Value)));
+        _normalizedSpecials = new SpecialTokens(ids.Where(t => t.Key.Normalized).Select(t => (model.Normalize(t.Key.Content), t.Value)));
+    }
+
+    /// <summary>The longest sequence that the text encoder takes (<c>model_max_length</c>), <see cref="int.MaxValue"/> where the folder names none.</summary>
+    public int ModelMaxLength { get; }
+
+    /// <summary>The number of ids, special tokens included. A text encoder's embedding table may be larger.</summary>
+    public int VocabularySize { get; }
+
+    /// <summary>The id that every sequence begins with, null where the kind has none (T5).</summary>
+    public int? BosTokenId { get; }
+
+    /// <summary>The id that ends every sequence.</summary>
+    public int EosTokenId { get; }
+
+    /// <summary>The id that fills a sequence up.</summary>
+    public int PadTokenId { get; }
+
+    private int Prefix => BosTokenId is null ? 0 : 1;
+
+    /// <summary>
+    /// Loads a tokenizer folder of a diffusers model: <c>tokenizer.json</c>, or <c>vocab.json</c> with <c>merges.txt</c> (CLIP), or <c>spiece.model</c> (T5),
+    /// and the settings in <c>tokenizer_config.json</c> and <c>special_tokens_map.json</c>, where there are any.
+    /// </summary>
+    /// <exception cref="FileNotFoundException">The folder does not exist or lacks the vocabulary.</exception>
+    /// <exception cref="InvalidDataException">A file is damaged, or the files do not fit together.</exception>
+    public static PromptTokenizer Load(string folder) => TokenizerFolder.Load(folder);
+
+    /// <summary>The ids of <paramref name="text"/> with begin and end tokens, however many they are.</summary>
+    public TokenEncoding Encode(string text)
+    {
+        var (normalized, tokens) = Tokenize(text);
+        return Assemble(normalized, tokens, tokens.Count, length: 0);
+    }
+
+    /// <summary>
+    /// The ids of <paramref name="text"/> in a sequence of exactly <paramref name="maxLength"/> tokens: padded, or cut in front of the end
+    /// token, which <see cref="TokenEncoding.TruncatedText"/> reports.
+    /// </summary>
+    /// <param name="text">The prompt.</param>
+    /// <param name="maxLength">The length, at least that of an empty prompt; null means <see cref="ModelMaxLength"/>.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The length has no room for the begin and end token.</exception>
+    /// <exception cref="InvalidOperationException">No length was given, and the folder names none.</exception>
+    public TokenEncoding EncodePadded(string text, int? maxLength = null)
+    {
+        if (maxLength is null && ModelMaxLength == int.MaxValue)
+            throw new InvalidOperationException("The tokenizer's folder names no model_max_length: give the length to pad to.");
+        int length = maxLength ?? ModelMaxLength;
+        ArgumentOutOfRangeException.ThrowIfLessThan(length, Prefix + 1, nameof(maxLength));
+
+        var (normalized, tokens) = Tokenize(text);
+        return Assemble(normalized, tokens, Math.Min(tokens.Count, length - Prefix - 1), length);
+    }
+
+    internal string Normalize(string text) => Tokenize(text).Normalized;
+
+    private TokenEncoding Assemble(string normalized, List<Token> tokens, int kept, int length)
+    {
+        int used = Prefix + kept + 1;
+        var ids = new long[Math.Max(length, used)];
+        var mask = new long[ids.Length];
+        ids.AsSpan(used).Fill(PadTokenId);
+        mask.AsSpan(0, used).Fill(1);
+
+        if (BosTokenId is { } bos)
+            ids[0] = bos;
+        for (int i = 0; i < kept; i++)
+            ids[Prefix + i] = tokens[i].Id;
+        ids[used - 1] = EosTokenId;
+        return new TokenEncoding(this, normalized, tokens, kept, Prefix, ids, mask);
+    }
+
+    private (string Normalized, List<Token> Tokens) Tokenize(string text)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        var normalized = new StringBuilder(text.Length);
+        var tokens = new List<Token>();
+        foreach (var (raw, rawId) in _rawSpecials.Split(WellFormed(text)))
+        {
+            if (rawId is { } special)
+            {
+                AddSpecial(raw, special);
+                continue;
+            }
+            foreach (var (part, id) in _normalizedSpecials.Split(_model.Normalize(raw)))
+            {
+                if (id is { } normalizedSpecial)
+                {
+                    AddSpecial(part, normalizedSpecial);
+                    continue;
+                }
+                _model.Tokenize(part, normalized.Length, tokens);
+                normalized.Append(part);
+            }
+        }
+        return (normalized.ToString(), tokens);
+
+        void AddSpecial(string content, int id)
+        {
+            tokens.Add(new Token(id, normalized.Length, normalized.Length + content.Length));
+            normalized.Append(content);
+        }
+    }
+
+    /// <summary>Replaces lone surrogates, which no UTF-8 can carry, by U+FFFD.</summary>
+    private static string WellFormed(string text) => Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(text));
+}

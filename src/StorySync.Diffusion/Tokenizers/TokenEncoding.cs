@@ -1,0 +1,85 @@
+using System.Collections.Immutable;
+using System.Text;
+
+namespace StorySync.Diffusion.Tokenizers;
+
+/// <summary>A prompt as token ids, and where its words went.</summary>
+public sealed class TokenEncoding
+{
+    private readonly PromptTokenizer _tokenizer;
+    private readonly List<Token> _tokens;
+    private readonly int _kept;
+    private readonly int _prefix;
+
+    internal TokenEncoding(PromptTokenizer tokenizer, string text, List<Token> tokens, int kept, int prefix, long[] ids, long[] attentionMask)
+    {
+        _tokenizer = tokenizer;
+        _tokens = tokens;
+        _kept = kept;
+        _prefix = prefix;
+        Text = text;
+        Ids = [.. ids];
+        AttentionMask = [.. attentionMask];
+    }
+
+    /// <summary>The ids, with begin and end tokens and padding.</summary>
+    public ImmutableArray<long> Ids { get; }
+
+    /// <summary>1 for a token of the prompt (begin and end tokens among them), 0 for padding; as long as <see cref="Ids"/>.</summary>
+    public ImmutableArray<long> AttentionMask { get; }
+
+    /// <summary>The prompt as the model sees it: normalized, in lower case for CLIP.</summary>
+    public string Text { get; }
+
+    /// <summary>Whether the end of the prompt did not fit.</summary>
+    public bool IsTruncated => _kept < _tokens.Count;
+
+    /// <summary>The end of <see cref="Text"/> that did not fit, empty if all did.</summary>
+    public string TruncatedText => IsTruncated ? Text[_tokens[_kept].Start..].Trim() : "";
+
+    /// <summary>
+    /// The positions in <see cref="Ids"/> of all tokens that carry <paramref name="phrase"/>, at every place where it occurs as whole words, in any case.
+    /// </summary>
+    /// <param name="phrase">Words of the prompt, as they stand there: "a red fox".</param>
+    /// <returns>Ascending positions, at least one.</returns>
+    /// <exception cref="ArgumentException">The phrase is empty, is not in the prompt, or all of it was truncated away.</exception>
+    public ImmutableArray<int> PositionsOf(string phrase)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(phrase);
+        string sought = _tokenizer.Normalize(phrase).Trim();
+        if (sought.Length == 0)
+            throw new ArgumentException($"The phrase \"{phrase}\" holds nothing that the tokenizer keeps.", nameof(phrase));
+
+        var touched = new SortedSet<int>();
+        foreach (int start in WholeWordMatches(sought))
+            touched.UnionWith(TokensIn(start, start + sought.Length));
+        if (touched.Count == 0)
+            throw new ArgumentException($"The phrase \"{phrase}\" does not occur, as whole words, in the prompt \"{Text}\".", nameof(phrase));
+
+        touched.RemoveWhere(i => i >= _kept);
+        if (touched.Count == 0)
+            throw new ArgumentException($"The phrase \"{phrase}\" is in the part of the prompt that does not fit into {Ids.Length} tokens: \"{TruncatedText}\". Move it forward or shorten the prompt.", nameof(phrase));
+        return [.. touched.Select(i => i + _prefix)];
+    }
+
+    private IEnumerable<int> WholeWordMatches(string sought)
+    {
+        int at = 0;
+        while ((at = Text.IndexOf(sought, at, StringComparison.OrdinalIgnoreCase)) >= 0)
+        {
+            bool whole = WordBoundary.IsAt(Text, at) && WordBoundary.IsAt(Text, at + sought.Length);
+            if (whole)
+                yield return at;
+            at += whole ? sought.Length : 1;
+        }
+    }
+
+    private IEnumerable<int> TokensIn(int start, int end)
+    {
+        for (int i = 0; i < _tokens.Count; i++)
+        {
+            if (_tokens[i].Start < end && _tokens[i].End > start)
+                yield return i;
+        }
+    }
+}

@@ -1,0 +1,175 @@
+using System.Text.Json;
+
+namespace StorySync.Diffusion.Tokenizers;
+
+/// <summary>Reads a tokenizer's folder as transformers writes and finds it: <c>tokenizer.json</c> goes before the older files.</summary>
+internal sealed class TokenizerFolder
+{
+    private const string ConfigFile = "tokenizer_config.json", SpecialTokensFile = "special_tokens_map.json", TokenizerFile = "tokenizer.json";
+    private const string VocabularyFile = "vocab.json", MergesFile = "merges.txt", SentencePieceFile = "spiece.model";
+    private const string ClipBegin = "<|startoftext|>", ClipEnd = "<|endoftext|>";
+    private const string T5End = "</s>", T5Unknown = "<unk>", T5Pad = "<pad>";
+    private const int DefaultExtraIds = 100;
+
+    private readonly string _folder;
+    private readonly JsonElement? _config;
+    private readonly JsonElement? _tokenizer;
+    private readonly SettingsReader _settings;
+
+    private TokenizerFolder(string folder)
+    {
+        _folder = folder;
+        if (!Directory.Exists(folder))
+            throw new FileNotFoundException($"The tokenizer folder '{folder}' does not exist.", folder);
+        _config = ReadJson(ConfigFile);
+        _tokenizer = ReadJson(TokenizerFile);
+        var specialTokens = ReadJson(SpecialTokensFile);
+        _settings = Guard("its settings", () => new SettingsReader(_config, specialTokens, _tokenizer));
+    }
+
+    public static PromptTokenizer Load(string folder)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(folder);
+        var files = new TokenizerFolder(folder);
+        return files.IsClip() ? files.LoadClip() : files.LoadT5();
+    }
+
+    private bool IsClip()
+    {
+        string className = Guard(ConfigFile, () => _config.Member("tokenizer_class")?.GetString()) ?? "";
+        if (className.StartsWith("CLIP", StringComparison.Ordinal))
+            return true;
+        if (className.StartsWith("T5", StringComparison.Ordinal))
+            return false;
+        // Without a class, or with the one that stands for any, the vocabulary tells.
+        if (className is not ("" or "PreTrainedTokenizerFast" or "TokenizersBackend"))
+            throw Damaged(ConfigFile, $"its tokenizer_class is \"{className}\", where CLIPTokenizer or T5Tokenizer was expected");
+        if (ModelType() is { } type)
+            return type == "BPE";
+        if (File.Exists(PathOf(VocabularyFile)))
+            return true;
+        if (File.Exists(PathOf(SentencePieceFile)))
+            return false;
+        throw new FileNotFoundException($"The tokenizer folder '{_folder}' holds no vocabulary: expected {TokenizerFile}, {VocabularyFile} with {MergesFile}, or {SentencePieceFile}.", _folder);
+    }
+
+    private PromptTokenizer LoadClip()
+    {
+        Dictionary<string, int> vocabulary;
+        List<string> merges;
+        if (_tokenizer is not null)
+        {
+            CheckModelType("BPE");
+            vocabulary = Guard(TokenizerFile, () => ReadVocabulary(Model("vocab")));
+            merges = Guard(TokenizerFile, () => ReadMerges(Model("merges")));
+        }
+        else
+        {
+            var json = ReadJson(VocabularyFile) ?? throw Missing(VocabularyFile);
+            vocabulary = Guard(VocabularyFile, () => ReadVocabulary(json));
+            merges = [.. ReadLines(MergesFile).Where(line => line.Length > 0 && !line.StartsWith("#version", StringComparison.Ordinal))];
+        }
+
+        string unknown = Guard(ConfigFile, () => _settings.UnkToken(ClipEnd));
+        if (!vocabulary.ContainsKey(unknown))
+            throw Damaged(_tokenizer is null ? VocabularyFile : TokenizerFile, $"it lacks the unk_token \"{unknown}\"");
+        return Guard("its vocabulary", () => new PromptTokenizer(
+            new CLIPTokenizer(vocabulary, merges, unknown),
+            _settings.Read(ClipBegin, ClipEnd, ClipEnd, ClipEnd, alsoSpecial: [])));
+    }
+
+    private PromptTokenizer LoadT5()
+    {
+        List<(string Piece, double Score)> pieces;
+        byte[] charsMap;
+        List<string> special = [];
+        if (_tokenizer is not null)
+        {
+            CheckModelType("Unigram");
+            pieces = Guard(TokenizerFile, () => ReadPieces(Model("vocab")));
+            charsMap = Guard(TokenizerFile, () => FindCharsMap(_tokenizer.Member("normalizer")));
+        }
+        else
+        {
+            var model = Guard(SentencePieceFile, () => SentencePieceModel.Parse(ReadBytes(SentencePieceFile)));
+            (pieces, charsMap, special) = (model.Pieces, model.PrecompiledCharsMap, model.SpecialPieces);
+            int extraIds = Guard(ConfigFile, () => _settings.ExtraIds(DefaultExtraIds));
+            for (int i = extraIds - 1; i >= 0; i--)
+            {
+                pieces.Add(($"<extra_id_{i}>", 0));
+                special.Add($"<extra_id_{i}>");
+            }
+        }
+
+        string unknown = Guard(ConfigFile, () => _settings.UnkToken(T5Unknown));
+        int unknownId = pieces.FindIndex(p => p.Piece == unknown);
+        if (unknownId < 0)
+            throw Damaged(_tokenizer is null ? SentencePieceFile : TokenizerFile, $"it lacks the unk_token \"{unknown}\"");
+        return Guard("its vocabulary", () => new PromptTokenizer(
+            new T5Tokenizer(pieces, unknownId, charsMap),
+            _settings.Read(bos: null, T5End, T5Unknown, T5Pad, special)));
+    }
+
+    private string? ModelType() => Guard(TokenizerFile, () => _tokenizer.Member("model").Member("type")?.GetString());
+
+    private void CheckModelType(string expected)
+    {
+        if (ModelType() is { } type && type != expected)
+            throw Damaged(TokenizerFile, $"its model is of type \"{type}\", where \"{expected}\" was expected");
+    }
+
+    private JsonElement Model(string member) => _tokenizer.Member("model").Member(member) ?? throw new KeyNotFoundException($"it lacks model.{member}");
+
+    private static Dictionary<string, int> ReadVocabulary(JsonElement json)
+    {
+        var vocabulary = new Dictionary<string, int>();
+        foreach (var entry in json.EnumerateObject())
+            vocabulary[entry.Name] = entry.Value.GetInt32();
+        return vocabulary;
+    }
+
+    /// <summary>Merges are "a b", or ["a", "b"] in newer files.</summary>
+    private static List<string> ReadMerges(JsonElement json) =>
+        [.. json.EnumerateArray().Select(m => m.ValueKind == JsonValueKind.Array ? $"{m[0].GetString()} {m[1].GetString()}" : m.GetString()!)];
+
+    private static List<(string Piece, double Score)> ReadPieces(JsonElement json) =>
+        [.. json.EnumerateArray().Select(p => (p[0].GetString()!, p[1].GetDouble()))];
+
+    private static byte[] FindCharsMap(JsonElement? normalizer)
+    {
+        if (normalizer.Member("type")?.GetString() == "Precompiled")
+            return normalizer.Member("precompiled_charsmap")?.GetBytesFromBase64() ?? [];
+        return normalizer.Member("normalizers") is { } sequence
+            ? sequence.EnumerateArray().Select(n => FindCharsMap(n)).FirstOrDefault(map => map.Length > 0, [])
+            : [];
+    }
+
+    private JsonElement? ReadJson(string name) =>
+        File.Exists(PathOf(name)) ? Guard(name, () => JsonElement.Parse(ReadBytes(name))) : null;
+
+    private byte[] ReadBytes(string name) => File.Exists(PathOf(name)) ? File.ReadAllBytes(PathOf(name)) : throw Missing(name);
+
+    private string[] ReadLines(string name) => File.Exists(PathOf(name)) ? File.ReadAllLines(PathOf(name)) : throw Missing(name);
+
+    private string PathOf(string name) => Path.Combine(_folder, name);
+
+    private FileNotFoundException Missing(string name) =>
+        new($"The tokenizer folder '{_folder}' lacks {name}. Download the folder again, with all its files.", PathOf(name));
+
+    private InvalidDataException Damaged(string what, string why, Exception? cause = null) =>
+        new($"The tokenizer folder '{_folder}' cannot be used because of {what}: {why}. Download the folder again.", cause);
+
+    /// <summary>Runs <paramref name="read"/> and turns what a damaged file causes into one kind of exception.</summary>
+    private T Guard<T>(string what, Func<T> read)
+    {
+        try
+        {
+            return read();
+        }
+        catch (Exception e) when (e is JsonException or InvalidOperationException or KeyNotFoundException or FormatException or ArgumentException
+            or IndexOutOfRangeException or OverflowException or InvalidDataException)
+        {
+            throw Damaged(what, e.Message.TrimEnd('.'), e);
+        }
+    }
+}

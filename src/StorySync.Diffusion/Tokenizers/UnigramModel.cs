@@ -1,0 +1,89 @@
+namespace StorySync.Diffusion.Tokenizers;
+
+/// <summary>
+/// SentencePiece's unigram model (Kudo, "Subword Regularization", 2018): the segmentation of a word with the highest sum of scores.
+/// </summary>
+/// <remarks>
+/// <c>SentencePieceTokenizer</c> of Microsoft.ML.Tokenizers does not serve here: it refuses T5's model (which has no begin-of-sentence
+/// piece), reads no <c>tokenizer.json</c>, and adds scores in float32, where the reference adds in float64.
+/// </remarks>
+internal sealed class UnigramModel
+{
+    private const double UnknownPenalty = 10;
+
+    private readonly Dictionary<string, int> _ids;
+    private readonly Dictionary<string, int>.AlternateLookup<ReadOnlySpan<char>> _idsBySpan;
+    private readonly double[] _scores;
+    private readonly int _unknownId;
+    private readonly double _unknownScore;
+    private readonly int _longest;
+
+    public UnigramModel(IReadOnlyList<(string Piece, double Score)> pieces, int unknownId)
+    {
+        _ids = new Dictionary<string, int>(pieces.Count);
+        _scores = new double[pieces.Count];
+        for (int id = 0; id < pieces.Count; id++)
+        {
+            _ids[pieces[id].Piece] = id;
+            _scores[id] = pieces[id].Score;
+            _longest = Math.Max(_longest, pieces[id].Piece.Length);
+        }
+        _idsBySpan = _ids.GetAlternateLookup<ReadOnlySpan<char>>();
+        _unknownId = unknownId;
+        _unknownScore = _scores.Min() - UnknownPenalty;
+    }
+
+    /// <summary>The piece's id, or null.</summary>
+    public int? IdOf(string piece) => _ids.TryGetValue(piece, out int id) ? id : null;
+
+    /// <summary>Segments <paramref name="word"/> (well-formed UTF-16) and returns its tokens; adjacent unknown characters are one token.</summary>
+    public List<Token> Encode(ReadOnlySpan<char> word)
+    {
+        // best[i]: the best segmentation of the first i characters; Start is where its last piece begins.
+        var best = new (double Score, int Start, int Id)[word.Length + 1];
+        best.AsSpan(1).Fill((0, -1, 0));
+
+        int runeLength;
+        for (int start = 0; start < word.Length; start += runeLength)
+        {
+            runeLength = char.IsHighSurrogate(word[start]) ? 2 : 1;
+            bool runeIsPiece = false;
+            for (int length = 1; length <= Math.Min(_longest, word.Length - start); length++)
+            {
+                if (!_idsBySpan.TryGetValue(word.Slice(start, length), out int id))
+                    continue;
+                Offer(start, length, id, _scores[id]);
+                runeIsPiece |= length == runeLength;
+            }
+            if (!runeIsPiece)
+                Offer(start, runeLength, _unknownId, _unknownScore);
+        }
+        return Backtrack(word, best);
+
+        void Offer(int start, int length, int id, double score)
+        {
+            score += best[start].Score;
+            ref var end = ref best[start + length];
+            if (end.Start < 0 || score > end.Score)
+                end = (score, start, id);
+        }
+    }
+
+    private List<Token> Backtrack(ReadOnlySpan<char> word, (double Score, int Start, int Id)[] best)
+    {
+        var tokens = new List<Token>();
+        int end = word.Length;
+        while (end > 0)
+        {
+            var (_, start, id) = best[end];
+            while (id == _unknownId && start > 0 && best[start].Id == _unknownId)
+                start = best[start].Start;
+            if (id == _unknownId && _idsBySpan.TryGetValue(word[start..end], out int whole))
+                id = whole;
+            tokens.Add(new Token(id, start, end));
+            end = start;
+        }
+        tokens.Reverse();
+        return tokens;
+    }
+}
