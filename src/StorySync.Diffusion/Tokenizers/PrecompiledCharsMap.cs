@@ -23,7 +23,7 @@ internal sealed class PrecompiledCharsMap
     {
         uint size = blob.Length >= sizeof(uint) ? BinaryPrimitives.ReadUInt32LittleEndian(blob) : 0;
         if (size == 0 || size % sizeof(uint) != 0 || size > blob.Length - sizeof(uint))
-            throw new InvalidDataException($"Its precompiled_charsmap of {blob.Length} bytes is damaged: it does not hold the trie that it announces.");
+            throw new InvalidDataException($"its precompiled_charsmap of {blob.Length} bytes does not hold the trie that it announces");
 
         _trie = new uint[size / sizeof(uint)];
         for (int i = 0; i < _trie.Length; i++)

@@ -1,4 +1,5 @@
 using System.Text;
+using StorySync.Diffusion.Weights;
 
 namespace StorySync.Diffusion.Tokenizers;
 
@@ -47,8 +48,7 @@ public sealed class PromptTokenizer
     /// Loads a tokenizer folder of a diffusers model: <c>tokenizer.json</c>, or <c>vocab.json</c> with <c>merges.txt</c> (CLIP), or <c>spiece.model</c> (T5),
     /// and the settings in <c>tokenizer_config.json</c> and <c>special_tokens_map.json</c>, where there are any.
     /// </summary>
-    /// <exception cref="FileNotFoundException">The folder does not exist or lacks the vocabulary.</exception>
-    /// <exception cref="InvalidDataException">A file is damaged, or the files do not fit together.</exception>
+    /// <exception cref="ModelFileException">The folder or its vocabulary is missing, a file is damaged, or the files do not fit together.</exception>
     public static PromptTokenizer Load(string folder) => TokenizerFolder.Load(folder);
 
     /// <summary>The ids of <paramref name="text"/> with begin and end tokens, however many they are.</summary>

@@ -28,12 +28,12 @@ internal sealed class SentencePieceModel
         }
         catch (InvalidProtocolBufferException e)
         {
-            throw new InvalidDataException($"It is no SentencePiece model: {e.Message}", e);
+            throw new InvalidDataException($"it is no SentencePiece model: {e.Message}", e);
         }
         if (model.Pieces.Count == 0)
-            throw new InvalidDataException("It is no SentencePiece model: it holds no pieces.");
+            throw new InvalidDataException("it is no SentencePiece model: it holds no pieces");
         if (model._modelType != UnigramModelType)
-            throw new InvalidDataException($"It is a SentencePiece model of type {model._modelType}, where {UnigramModelType} (unigram) was expected.");
+            throw new InvalidDataException($"it is a SentencePiece model of type {model._modelType}, where {UnigramModelType} (unigram) was expected");
         return model;
     }
 

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using StorySync.Diffusion.Weights;
 
 namespace StorySync.Diffusion.Tokenizers;
 
@@ -20,11 +21,11 @@ internal sealed class TokenizerFolder
     {
         _folder = folder;
         if (!Directory.Exists(folder))
-            throw new FileNotFoundException($"The tokenizer folder '{folder}' does not exist.", folder);
+            throw new ModelFileException(folder, "there is no such folder");
         _config = ReadJson(ConfigFile);
         _tokenizer = ReadJson(TokenizerFile);
         var specialTokens = ReadJson(SpecialTokensFile);
-        _settings = Guard("its settings", () => new SettingsReader(_config, specialTokens, _tokenizer));
+        _settings = Guard(ConfigFile, () => new SettingsReader(_config, specialTokens, _tokenizer));
     }
 
     public static PromptTokenizer Load(string folder)
@@ -50,7 +51,7 @@ internal sealed class TokenizerFolder
             return true;
         if (File.Exists(PathOf(SentencePieceFile)))
             return false;
-        throw new FileNotFoundException($"The tokenizer folder '{_folder}' holds no vocabulary: expected {TokenizerFile}, {VocabularyFile} with {MergesFile}, or {SentencePieceFile}.", _folder);
+        throw new ModelFileException(_folder, $"no tokenizer's vocabulary is there; expected {TokenizerFile}, {VocabularyFile} with {MergesFile}, or {SentencePieceFile}");
     }
 
     private PromptTokenizer LoadClip()
@@ -65,15 +66,14 @@ internal sealed class TokenizerFolder
         }
         else
         {
-            var json = ReadJson(VocabularyFile) ?? throw Missing(VocabularyFile);
-            vocabulary = Guard(VocabularyFile, () => ReadVocabulary(json));
-            merges = [.. ReadLines(MergesFile).Where(line => line.Length > 0 && !line.StartsWith("#version", StringComparison.Ordinal))];
+            vocabulary = Guard(VocabularyFile, () => JsonFile.Read(Existing(VocabularyFile), ReadVocabulary));
+            merges = [.. File.ReadLines(Existing(MergesFile)).Where(line => line.Length > 0 && !line.StartsWith("#version", StringComparison.Ordinal))];
         }
 
         string unknown = Guard(ConfigFile, () => _settings.UnkToken(ClipEnd));
         if (!vocabulary.ContainsKey(unknown))
             throw Damaged(_tokenizer is null ? VocabularyFile : TokenizerFile, $"it lacks the unk_token \"{unknown}\"");
-        return Guard("its vocabulary", () => new PromptTokenizer(
+        return Guard("", () => new PromptTokenizer(
             new CLIPTokenizer(vocabulary, merges, unknown),
             _settings.Read(ClipBegin, ClipEnd, ClipEnd, ClipEnd, alsoSpecial: [])));
     }
@@ -91,7 +91,7 @@ internal sealed class TokenizerFolder
         }
         else
         {
-            var model = Guard(SentencePieceFile, () => SentencePieceModel.Parse(ReadBytes(SentencePieceFile)));
+            var model = Guard(SentencePieceFile, () => SentencePieceModel.Parse(File.ReadAllBytes(Existing(SentencePieceFile))));
             (pieces, charsMap, special) = (model.Pieces, model.PrecompiledCharsMap, model.SpecialPieces);
             int extraIds = Guard(ConfigFile, () => _settings.ExtraIds(DefaultExtraIds));
             for (int i = extraIds - 1; i >= 0; i--)
@@ -105,7 +105,7 @@ internal sealed class TokenizerFolder
         int unknownId = pieces.FindIndex(p => p.Piece == unknown);
         if (unknownId < 0)
             throw Damaged(_tokenizer is null ? SentencePieceFile : TokenizerFile, $"it lacks the unk_token \"{unknown}\"");
-        return Guard("its vocabulary", () => new PromptTokenizer(
+        return Guard("", () => new PromptTokenizer(
             new T5Tokenizer(pieces, unknownId, charsMap),
             _settings.Read(bos: null, T5End, T5Unknown, T5Pad, special)));
     }
@@ -144,32 +144,27 @@ internal sealed class TokenizerFolder
             : [];
     }
 
-    private JsonElement? ReadJson(string name) =>
-        File.Exists(PathOf(name)) ? Guard(name, () => JsonElement.Parse(ReadBytes(name))) : null;
+    private JsonElement? ReadJson(string name) => File.Exists(PathOf(name)) ? JsonFile.Read(PathOf(name), root => root.Clone()) : null;
 
-    private byte[] ReadBytes(string name) => File.Exists(PathOf(name)) ? File.ReadAllBytes(PathOf(name)) : throw Missing(name);
-
-    private string[] ReadLines(string name) => File.Exists(PathOf(name)) ? File.ReadAllLines(PathOf(name)) : throw Missing(name);
+    private string Existing(string name) => File.Exists(PathOf(name)) ? PathOf(name)
+        : throw new ModelFileException(PathOf(name), "there is no such file; download the folder again, with all its files");
 
     private string PathOf(string name) => Path.Combine(_folder, name);
 
-    private FileNotFoundException Missing(string name) =>
-        new($"The tokenizer folder '{_folder}' lacks {name}. Download the folder again, with all its files.", PathOf(name));
-
-    private InvalidDataException Damaged(string what, string why, Exception? cause = null) =>
-        new($"The tokenizer folder '{_folder}' cannot be used because of {what}: {why}. Download the folder again.", cause);
+    private ModelFileException Damaged(string name, string problem, Exception? cause = null) =>
+        new(PathOf(name), $"{problem}; download the folder again", cause);
 
     /// <summary>Runs <paramref name="read"/> and turns what a damaged file causes into one kind of exception.</summary>
-    private T Guard<T>(string what, Func<T> read)
+    private T Guard<T>(string name, Func<T> read)
     {
         try
         {
             return read();
         }
-        catch (Exception e) when (e is JsonException or InvalidOperationException or KeyNotFoundException or FormatException or ArgumentException
+        catch (Exception e) when (e is InvalidOperationException or KeyNotFoundException or FormatException or ArgumentException
             or IndexOutOfRangeException or OverflowException or InvalidDataException)
         {
-            throw Damaged(what, e.Message.TrimEnd('.'), e);
+            throw Damaged(name, char.ToLowerInvariant(e.Message[0]) + e.Message[1..].TrimEnd('.'), e);
         }
     }
 }

@@ -32,7 +32,7 @@ internal sealed record TokenizerSettings
         foreach (var (role, token) in new[] { ("bos_token", BosToken), ("eos_token", EosToken), ("unk_token", UnkToken), ("pad_token", PadToken) })
         {
             if (token is not null && !ids.ContainsKey(token))
-                ids.Add(token, model.IdOf(token.Content) ?? throw new InvalidDataException($"Its vocabulary of {model.VocabularySize} tokens lacks the {role} \"{token.Content}\"."));
+                ids.Add(token, model.IdOf(token.Content) ?? throw new InvalidDataException($"its vocabulary of {model.VocabularySize} tokens lacks the {role} \"{token.Content}\""));
         }
         return ids;
     }
