@@ -36,9 +36,13 @@ internal sealed class CLIPTokenizer : ITokenizerModel
         {
             // The only character whose lower case, taken without regard to its neighbours, is two characters.
             if (rune.Value == CapitalIWithDot)
+            {
                 result.Append("i\u0307");
+            }
             else
+            {
                 result.Append(Rune.ToLowerInvariant(rune));
+            }
         }
         return result.ToString();
     }

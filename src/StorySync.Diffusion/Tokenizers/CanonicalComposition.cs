@@ -16,25 +16,33 @@ internal static class CanonicalComposition
     private const int HangulS = 0xAC00, HangulL = 0x1100, HangulV = 0x1161, HangulT = 0x11A7;
     private const int HangulLCount = 19, HangulVCount = 21, HangulTCount = 28, HangulSCount = HangulLCount * HangulVCount * HangulTCount;
 
-    private static readonly Lazy<Tables> s_tables = new(Tables.Read);
+    private static readonly Lazy<Tables> Loaded = new(Tables.Read);
 
     /// <summary>Returns <paramref name="text"/>, which must be well-formed UTF-16, in form C.</summary>
     public static string Compose(string text)
     {
         if (!text.AsSpan().ContainsAnyInRange(FirstAffected, char.MaxValue))
+        {
             return text;
+        }
 
-        var tables = s_tables.Value;
+        var tables = Loaded.Value;
         var runes = new List<int>(text.Length);
         foreach (var rune in text.EnumerateRunes())
+        {
             Decompose(rune.Value, tables, runes);
+        }
+
         Reorder(runes, tables);
         Recompose(runes, tables);
 
         var result = new StringBuilder(text.Length);
         Span<char> pair = stackalloc char[2];
         foreach (int rune in runes)
+        {
             result.Append(pair[..new Rune(rune).EncodeToUtf16(pair)]);
+        }
+
         return result.ToString();
     }
 
@@ -46,13 +54,17 @@ internal static class CanonicalComposition
             result.Add(HangulL + syllable / (HangulVCount * HangulTCount));
             result.Add(HangulV + syllable % (HangulVCount * HangulTCount) / HangulTCount);
             if (syllable % HangulTCount != 0)
+            {
                 result.Add(HangulT + syllable % HangulTCount);
+            }
         }
         else if (tables.Decompositions.TryGetValue(rune, out var parts))
         {
             Decompose(parts.First, tables, result);
             if (parts.Second != 0)
+            {
                 Decompose(parts.Second, tables, result);
+            }
         }
         else
         {
@@ -66,15 +78,23 @@ internal static class CanonicalComposition
         for (int start = 0; start < runes.Count; start++)
         {
             if (tables.CombiningClass(runes[start]) == 0)
+            {
                 continue;
+            }
+
             int end = start + 1;
             while (end < runes.Count && tables.CombiningClass(runes[end]) != 0)
+            {
                 end++;
+            }
+
             if (end - start > 1)
             {
                 var sorted = runes.GetRange(start, end - start).OrderBy(tables.CombiningClass).ToList();
                 for (int i = 0; i < sorted.Count; i++)
+                {
                     runes[start + i] = sorted[i];
+                }
             }
             start = end;
         }
@@ -96,7 +116,10 @@ internal static class CanonicalComposition
                 continue;
             }
             if (combiningClass == 0)
+            {
                 starter = written;
+            }
+
             lastClass = combiningClass;
             runes[written++] = rune;
         }
@@ -107,10 +130,16 @@ internal static class CanonicalComposition
     {
         int l = first - HangulL, v = second - HangulV;
         if ((uint)l < HangulLCount && (uint)v < HangulVCount)
+        {
             return HangulS + (l * HangulVCount + v) * HangulTCount;
+        }
+
         int syllable = first - HangulS, t = second - HangulT;
         if ((uint)syllable < HangulSCount && syllable % HangulTCount == 0 && t is > 0 and < HangulTCount)
+        {
             return first + t;
+        }
+
         return tables.Compositions.TryGetValue((first, second), out int composed) ? composed : null;
     }
 
@@ -132,13 +161,20 @@ internal static class CanonicalComposition
             while (reader.ReadLine() is { } line)
             {
                 if (line.StartsWith('#'))
+                {
                     continue;
+                }
+
                 int sign = line.IndexOfAny(['=', '>', '.']);
                 int rune = Hex(line.AsSpan(0, sign));
                 if (line[sign] == '.')
+                {
                     tables.AddClass(rune, line.AsSpan(sign + 2));
+                }
                 else
+                {
                     tables.AddDecomposition(rune, line.AsSpan(sign + 1), composes: line[sign] == '=');
+                }
             }
             return tables;
         }
@@ -148,7 +184,9 @@ internal static class CanonicalComposition
             int slash = rest.IndexOf('/');
             int last = Hex(rest[..slash]), combiningClass = int.Parse(rest[(slash + 1)..], CultureInfo.InvariantCulture);
             for (int rune = first; rune <= last; rune++)
+            {
                 _classes.Add(rune, combiningClass);
+            }
         }
 
         private void AddDecomposition(int rune, ReadOnlySpan<char> parts, bool composes)
@@ -157,9 +195,12 @@ internal static class CanonicalComposition
             var pair = space < 0 ? (Hex(parts), 0) : (Hex(parts[..space]), Hex(parts[(space + 1)..]));
             Decompositions.Add(rune, pair);
             if (composes)
+            {
                 Compositions.Add(pair, rune);
+            }
         }
 
-        private static int Hex(ReadOnlySpan<char> digits) => int.Parse(digits, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture);
+        private static int Hex(ReadOnlySpan<char> digits) =>
+            int.Parse(digits, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture);
     }
 }

@@ -2,7 +2,9 @@ using System.Text;
 
 namespace StorySync.Diffusion.Tokenizers;
 
-/// <summary>Cuts lower-cased text into CLIP's words: English contractions, runs of letters, single digits, runs of anything else but spaces.</summary>
+/// <summary>
+/// Cuts lower-cased text into CLIP's words: English contractions, runs of letters, single digits, runs of anything else but spaces.
+/// </summary>
 /// <remarks>A regular expression of .NET sees UTF-16 units and would take letters outside the basic plane for punctuation.</remarks>
 internal static class ClipSplit
 {
@@ -14,10 +16,10 @@ internal static class ClipSplit
         Other,
     }
 
-    private static readonly string[] s_contractions = ["'s", "'t", "'re", "'ve", "'m", "'ll", "'d"];
+    private static readonly string[] Contractions = ["'s", "'t", "'re", "'ve", "'m", "'ll", "'d"];
 
     // Where these begin a word CLIP's pattern takes them as a whole, whatever the special tokens are; byte-level splitting then parts them.
-    private static readonly string[][] s_markers = [["<|", "startoftext", "|>"], ["<|", "endoftext", "|>"]];
+    private static readonly string[][] Markers = [["<|", "startoftext", "|>"], ["<|", "endoftext", "|>"]];
 
     /// <summary>The words of <paramref name="text"/>, each as its range [start, end).</summary>
     public static IEnumerable<(int Start, int End)> Words(string text)
@@ -25,16 +27,22 @@ internal static class ClipSplit
         int start = 0;
         while (start < text.Length)
         {
-            if (Array.Find(s_markers, m => At(text, start, string.Concat(m))) is { } marker)
+            if (Array.Find(Markers, m => At(text, start, string.Concat(m))) is { } marker)
             {
                 foreach (string part in marker)
+                {
                     yield return (start, start += part.Length);
+                }
+
                 continue;
             }
 
             int end = WordEnd(text, start, out var kind);
             if (kind != Kind.Space)
+            {
                 yield return (start, end);
+            }
+
             start = end;
         }
     }
@@ -43,10 +51,16 @@ internal static class ClipSplit
     {
         int end = start;
         kind = Next(text, ref end);
-        if (kind == Kind.Other && Array.Find(s_contractions, c => At(text, start, c)) is { } contraction)
+        if (kind == Kind.Other && Array.Find(Contractions, c => At(text, start, c)) is { } contraction)
+        {
             return start + contraction.Length;
+        }
+
         if (kind == Kind.Number)
+        {
             return end;
+        }
+
         for (int next = end; next < text.Length && Next(text, ref next) == kind; end = next)
         {
         }

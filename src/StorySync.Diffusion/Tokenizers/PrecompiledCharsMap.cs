@@ -23,11 +23,16 @@ internal sealed class PrecompiledCharsMap
     {
         uint size = blob.Length >= sizeof(uint) ? BinaryPrimitives.ReadUInt32LittleEndian(blob) : 0;
         if (size == 0 || size % sizeof(uint) != 0 || size > blob.Length - sizeof(uint))
+        {
             throw new InvalidDataException($"its precompiled_charsmap of {blob.Length} bytes does not hold the trie that it announces");
+        }
 
         _trie = new uint[size / sizeof(uint)];
         for (int i = 0; i < _trie.Length; i++)
+        {
             _trie[i] = BinaryPrimitives.ReadUInt32LittleEndian(blob[((i + 1) * sizeof(uint))..]);
+        }
+
         _replacements = blob[(int)(sizeof(uint) + size)..].ToArray();
     }
 
@@ -42,7 +47,9 @@ internal sealed class PrecompiledCharsMap
             var grapheme = rest[..StringInfo.GetNextTextElementLength(rest)];
             rest = rest[grapheme.Length..];
             if (!Encoding.UTF8.TryGetBytes(grapheme, utf8, out int length) || !TryReplace(utf8[..length], result))
+            {
                 AppendByRune(grapheme, result);
+            }
         }
         return result.ToString();
     }
@@ -54,7 +61,10 @@ internal sealed class PrecompiledCharsMap
         {
             Rune.DecodeFromUtf16(grapheme, out var rune, out int chars);
             if (!TryReplace(utf8[..rune.EncodeToUtf8(utf8)], result))
+            {
                 result.Append(grapheme[..chars]);
+            }
+
             grapheme = grapheme[chars..];
         }
     }
@@ -70,7 +80,10 @@ internal sealed class PrecompiledCharsMap
         {
             node ^= b;
             if (b == 0 || node >= _trie.Length || Label(_trie[node]) != b)
+            {
                 return false;
+            }
+
             uint unit = _trie[node];
             node ^= Offset(unit);
             if (HasLeaf(unit) && node < _trie.Length)
@@ -85,7 +98,10 @@ internal sealed class PrecompiledCharsMap
     private void AppendReplacement(int start, StringBuilder result)
     {
         if (start >= _replacements.Length)
+        {
             return;
+        }
+
         var replacement = _replacements.AsSpan(start);
         int end = replacement.IndexOf((byte)0);
         result.Append(Encoding.UTF8.GetString(end < 0 ? replacement : replacement[..end]));

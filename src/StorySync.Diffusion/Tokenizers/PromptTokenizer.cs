@@ -18,16 +18,18 @@ public sealed class PromptTokenizer
         _model = model;
         ModelMaxLength = settings.ModelMaxLength;
 
-        var ids = settings.AssignIds(model);
-        VocabularySize = Math.Max(model.VocabularySize, ids.Values.DefaultIfEmpty(-1).Max() + 1);
-        BosTokenId = settings.BosToken is { } bos ? ids[bos] : null;
-        EosTokenId = ids[settings.EosToken];
-        PadTokenId = ids[settings.PadToken];
-        _rawSpecials = new SpecialTokens(ids.Where(t => !t.Key.Normalized).Select(t => (t.Key.Content, t.Value)));
-        _normalizedSpecials = new SpecialTokens(ids.Where(t => t.Key.Normalized).Select(t => (model.Normalize(t.Key.Content), t.Value)));
+        var specials = settings.Assign(model);
+        VocabularySize = Math.Max(model.VocabularySize, specials.Values.Max(s => s.Id) + 1);
+        BosTokenId = settings.BosToken is { } bos ? specials[bos.Content].Id : null;
+        EosTokenId = specials[settings.EosToken.Content].Id;
+        PadTokenId = specials[settings.PadToken.Content].Id;
+        _rawSpecials = new SpecialTokens(specials.Where(s => !s.Value.Normalized).Select(s => (s.Key, s.Value.Id)));
+        _normalizedSpecials = new SpecialTokens(
+            specials.Where(s => s.Value.Normalized).Select(s => (model.Normalize(s.Key), s.Value.Id)));
     }
 
-    /// <summary>The longest sequence that the text encoder takes (<c>model_max_length</c>), <see cref="int.MaxValue"/> where the folder names none.</summary>
+    /// <summary>The longest sequence that the text encoder takes (<c>model_max_length</c>); <see cref="int.MaxValue"/> where the folder names
+    /// none.</summary>
     public int ModelMaxLength { get; }
 
     /// <summary>The number of ids, special tokens included. A text encoder's embedding table may be larger.</summary>
@@ -45,10 +47,12 @@ public sealed class PromptTokenizer
     private int Prefix => BosTokenId is null ? 0 : 1;
 
     /// <summary>
-    /// Loads a tokenizer folder of a diffusers model: <c>tokenizer.json</c>, or <c>vocab.json</c> with <c>merges.txt</c> (CLIP), or <c>spiece.model</c> (T5),
-    /// and the settings in <c>tokenizer_config.json</c> and <c>special_tokens_map.json</c>, where there are any.
+    /// Loads a tokenizer folder of a diffusers model: <c>tokenizer.json</c>, or <c>vocab.json</c> with <c>merges.txt</c> (CLIP), or
+    /// <c>spiece.model</c> (T5), and the settings in <c>tokenizer_config.json</c> and <c>special_tokens_map.json</c>, where there are any.
     /// </summary>
-    /// <exception cref="ModelFileException">The folder or its vocabulary is missing, a file is damaged, or the files do not fit together.</exception>
+    /// <param name="folder">The folder, for example <c>tokenizer_2</c> of a model.</param>
+    /// <exception cref="ModelFileException">The folder or its vocabulary is missing, a file is damaged, or the files do not fit
+    /// together.</exception>
     public static PromptTokenizer Load(string folder) => TokenizerFolder.Load(folder);
 
     /// <summary>The ids of <paramref name="text"/> with begin and end tokens, however many they are.</summary>
@@ -69,7 +73,10 @@ public sealed class PromptTokenizer
     public TokenEncoding EncodePadded(string text, int? maxLength = null)
     {
         if (maxLength is null && ModelMaxLength == int.MaxValue)
+        {
             throw new InvalidOperationException("The tokenizer's folder names no model_max_length: give the length to pad to.");
+        }
+
         int length = maxLength ?? ModelMaxLength;
         ArgumentOutOfRangeException.ThrowIfLessThan(length, Prefix + 1, nameof(maxLength));
 
@@ -88,9 +95,15 @@ public sealed class PromptTokenizer
         mask.AsSpan(0, used).Fill(1);
 
         if (BosTokenId is { } bos)
+        {
             ids[0] = bos;
+        }
+
         for (int i = 0; i < kept; i++)
+        {
             ids[Prefix + i] = tokens[i].Id;
+        }
+
         ids[used - 1] = EosTokenId;
         return new TokenEncoding(this, normalized, tokens, kept, Prefix, ids, mask);
     }
@@ -107,6 +120,7 @@ public sealed class PromptTokenizer
                 AddSpecial(raw, special);
                 continue;
             }
+
             foreach (var (part, id) in _normalizedSpecials.Split(_model.Normalize(raw)))
             {
                 if (id is { } normalizedSpecial)
@@ -114,10 +128,12 @@ public sealed class PromptTokenizer
                     AddSpecial(part, normalizedSpecial);
                     continue;
                 }
+
                 _model.Tokenize(part, normalized.Length, tokens);
                 normalized.Append(part);
             }
         }
+
         return (normalized.ToString(), tokens);
 
         void AddSpecial(string content, int id)

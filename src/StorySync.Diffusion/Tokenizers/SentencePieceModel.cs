@@ -31,9 +31,16 @@ internal sealed class SentencePieceModel
             throw new InvalidDataException($"it is no SentencePiece model: {e.Message}", e);
         }
         if (model.Pieces.Count == 0)
+        {
             throw new InvalidDataException("it is no SentencePiece model: it holds no pieces");
+        }
+
         if (model._modelType != UnigramModelType)
-            throw new InvalidDataException($"it is a SentencePiece model of type {model._modelType}, where {UnigramModelType} (unigram) was expected");
+        {
+            throw new InvalidDataException(
+                $"it is a SentencePiece model of type {model._modelType}, where {UnigramModelType} (unigram) was expected");
+        }
+
         return model;
     }
 
@@ -84,7 +91,9 @@ internal sealed class SentencePieceModel
         }
         Pieces.Add((piece, score));
         if (type is PieceType.Control or PieceType.UserDefined)
+        {
             SpecialPieces.Add(piece);
+        }
     }
 
     private void ReadTrainerSpec(CodedInputStream input)
@@ -92,9 +101,13 @@ internal sealed class SentencePieceModel
         while (input.ReadTag() is var tag and not 0)
         {
             if (WireFormat.GetTagFieldNumber(tag) == Field.ModelType)
+            {
                 _modelType = input.ReadEnum();
+            }
             else
+            {
                 input.SkipLastField();
+            }
         }
     }
 
@@ -103,9 +116,13 @@ internal sealed class SentencePieceModel
         while (input.ReadTag() is var tag and not 0)
         {
             if (WireFormat.GetTagFieldNumber(tag) == Field.PrecompiledCharsMap)
+            {
                 PrecompiledCharsMap = input.ReadBytes().ToByteArray();
+            }
             else
+            {
                 input.SkipLastField();
+            }
         }
     }
 

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 
 namespace StorySync.Diffusion.Tokenizers;
@@ -19,19 +20,25 @@ internal sealed class SettingsReader
         if (config.Member("added_tokens_decoder") is { } decoder)
         {
             foreach (var entry in decoder.EnumerateObject())
-                _table.Add((Token(entry.Value), int.Parse(entry.Name, System.Globalization.CultureInfo.InvariantCulture)));
+            {
+                _table.Add((Token(entry.Value), int.Parse(entry.Name, CultureInfo.InvariantCulture)));
+            }
+
             return;
         }
+
         _specialTokensMap = specialTokensMap;
         if (tokenizerJson.Member("added_tokens") is { } added)
         {
             foreach (var entry in added.EnumerateArray())
+            {
                 _table.Add((Token(entry), entry.GetProperty("id").GetInt32()));
+            }
         }
     }
 
     /// <summary>The number of T5's sentinel tokens, which its <c>spiece.model</c> leaves out.</summary>
-    public int ExtraIds(int byDefault) => _config.Member("extra_ids")?.GetInt32() ?? byDefault;
+    public int ExtraIds(int byDefault) => (int)(Number("extra_ids") ?? byDefault);
 
     public string UnkToken(string byDefault) => Role("unk_token", byDefault).Content;
 
@@ -41,13 +48,13 @@ internal sealed class SettingsReader
         EosToken = Role("eos_token", eos),
         UnkToken = Role("unk_token", unk),
         PadToken = Role("pad_token", pad),
-        Added = [.. _table, .. alsoSpecial.Select(content => new SpecialToken(content, Normalized: false)).Concat(Extras()).Where(NotInTable).Select(t => (t, (int?)null))],
-        ModelMaxLength = _config.Member("model_max_length") is { } length ? (int)Math.Min(length.GetDouble(), int.MaxValue) : int.MaxValue,
+        Added = [.. _table, .. alsoSpecial.Select(Plain).Concat(Extras()).Where(NotInTable).Select(token => (token, (int?)null))],
+        ModelMaxLength = (int)Math.Min(Number("model_max_length") ?? int.MaxValue, int.MaxValue),
     };
 
     private SpecialToken Role(string name, string byDefault)
     {
-        var token = (_specialTokensMap.Member(name) ?? _config.Member(name)) is { } value ? Token(value) : new SpecialToken(byDefault, Normalized: false);
+        var token = Setting(name) is { } value ? Token(value) : Plain(byDefault);
         int row = _table.FindIndex(t => t.Token.Content == token.Content);
         return row < 0 ? token : _table[row].Token;
     }
@@ -56,17 +63,31 @@ internal sealed class SettingsReader
     {
         foreach (string name in new[] { "additional_special_tokens", "extra_special_tokens" })
         {
-            if ((_specialTokensMap.Member(name) ?? _config.Member(name)) is { ValueKind: JsonValueKind.Array } list)
+            if (Setting(name) is { ValueKind: JsonValueKind.Array } list)
             {
                 foreach (var entry in list.EnumerateArray())
+                {
                     yield return Token(entry);
+                }
             }
         }
     }
 
     private bool NotInTable(SpecialToken token) => !_table.Exists(t => t.Token.Content == token.Content);
 
-    private static SpecialToken Token(JsonElement value) => value.ValueKind == JsonValueKind.String
-        ? new SpecialToken(value.GetString()!, Normalized: false)
-        : new SpecialToken(value.GetProperty("content").GetString()!, Normalized: ((JsonElement?)value).Member("normalized")?.GetBoolean() ?? false);
+    private JsonElement? Setting(string name) => _specialTokensMap.Member(name) ?? _config.Member(name);
+
+    private double? Number(string name) => _config.Member(name) is not { } value ? null
+        : value.ValueKind == JsonValueKind.Number ? value.GetDouble()
+        : throw new InvalidDataException($"{name} is {value.GetRawText()}, where a number was expected");
+
+    private static SpecialToken Plain(string content) => new(content, Normalized: false);
+
+    private static SpecialToken Token(JsonElement? value)
+    {
+        var content = value is { ValueKind: JsonValueKind.String } ? value : value.Member("content");
+        return content?.ValueKind == JsonValueKind.String
+            ? new SpecialToken(content.Value.GetString()!, value.Member("normalized")?.GetBoolean() ?? false)
+            : throw new InvalidDataException($"a special token is {value}, where text or an object with \"content\" was expected");
+    }
 }

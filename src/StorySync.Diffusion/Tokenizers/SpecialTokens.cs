@@ -27,9 +27,14 @@ internal sealed class SpecialTokens
         {
             int found = text.AsSpan(start).IndexOfAny(_any);
             if (found != 0)
+            {
                 yield return (found < 0 ? text[start..] : text.Substring(start, found), null);
+            }
+
             if (found < 0)
+            {
                 yield break;
+            }
 
             start += found;
             var token = Array.Find(_longestFirst, t => text.AsSpan(start).StartsWith(t.Content, StringComparison.Ordinal));

@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using System.Text;
 
 namespace StorySync.Diffusion.Tokenizers;
 
@@ -11,7 +10,8 @@ public sealed class TokenEncoding
     private readonly int _kept;
     private readonly int _prefix;
 
-    internal TokenEncoding(PromptTokenizer tokenizer, string text, List<Token> tokens, int kept, int prefix, long[] ids, long[] attentionMask)
+    internal TokenEncoding(
+        PromptTokenizer tokenizer, string text, List<Token> tokens, int kept, int prefix, long[] ids, long[] attentionMask)
     {
         _tokenizer = tokenizer;
         _tokens = tokens;
@@ -38,7 +38,8 @@ public sealed class TokenEncoding
     public string TruncatedText => IsTruncated ? Text[_tokens[_kept].Start..].Trim() : "";
 
     /// <summary>
-    /// The positions in <see cref="Ids"/> of all tokens that carry <paramref name="phrase"/>, at every place where it occurs as whole words, in any case.
+    /// The positions in <see cref="Ids"/> of all tokens that carry <paramref name="phrase"/>, at every place where it occurs as whole
+    /// words, in any case. Of an occurrence that was cut in two, the tokens that fit.
     /// </summary>
     /// <param name="phrase">Words of the prompt, as they stand there: "a red fox".</param>
     /// <returns>Ascending positions, at least one.</returns>
@@ -48,17 +49,30 @@ public sealed class TokenEncoding
         ArgumentException.ThrowIfNullOrWhiteSpace(phrase);
         string sought = _tokenizer.Normalize(phrase).Trim();
         if (sought.Length == 0)
+        {
             throw new ArgumentException($"The phrase \"{phrase}\" holds nothing that the tokenizer keeps.", nameof(phrase));
+        }
 
         var touched = new SortedSet<int>();
         foreach (int start in WholeWordMatches(sought))
+        {
             touched.UnionWith(TokensIn(start, start + sought.Length));
+        }
+
         if (touched.Count == 0)
-            throw new ArgumentException($"The phrase \"{phrase}\" does not occur, as whole words, in the prompt \"{Text}\".", nameof(phrase));
+        {
+            throw new ArgumentException(
+                $"The phrase \"{phrase}\" does not occur, as whole words, in the prompt \"{Text}\".", nameof(phrase));
+        }
 
         touched.RemoveWhere(i => i >= _kept);
         if (touched.Count == 0)
-            throw new ArgumentException($"The phrase \"{phrase}\" is in the part of the prompt that does not fit into {Ids.Length} tokens: \"{TruncatedText}\". Move it forward or shorten the prompt.", nameof(phrase));
+        {
+            throw new ArgumentException(
+                $"The phrase \"{phrase}\" is in the part of the prompt that does not fit into {Ids.Length} tokens: \"{TruncatedText}\". "
+                + "Move it forward or shorten the prompt.", nameof(phrase));
+        }
+
         return [.. touched.Select(i => i + _prefix)];
     }
 
@@ -69,7 +83,10 @@ public sealed class TokenEncoding
         {
             bool whole = WordBoundary.IsAt(Text, at) && WordBoundary.IsAt(Text, at + sought.Length);
             if (whole)
+            {
                 yield return at;
+            }
+
             at += whole ? sought.Length : 1;
         }
     }
@@ -78,8 +95,11 @@ public sealed class TokenEncoding
     {
         for (int i = 0; i < _tokens.Count; i++)
         {
-            if (_tokens[i].Start < end && _tokens[i].End > start)
+            // T5's lone word marks are empty: they carry nothing of the phrase.
+            if (Math.Max(start, _tokens[i].Start) < Math.Min(end, _tokens[i].End))
+            {
                 yield return i;
+            }
         }
     }
 }

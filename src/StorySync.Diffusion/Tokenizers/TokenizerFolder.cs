@@ -6,7 +6,8 @@ namespace StorySync.Diffusion.Tokenizers;
 /// <summary>Reads a tokenizer's folder as transformers writes and finds it: <c>tokenizer.json</c> goes before the older files.</summary>
 internal sealed class TokenizerFolder
 {
-    private const string ConfigFile = "tokenizer_config.json", SpecialTokensFile = "special_tokens_map.json", TokenizerFile = "tokenizer.json";
+    private const string ConfigFile = "tokenizer_config.json", SpecialTokensFile = "special_tokens_map.json";
+    private const string TokenizerFile = "tokenizer.json";
     private const string VocabularyFile = "vocab.json", MergesFile = "merges.txt", SentencePieceFile = "spiece.model";
     private const string ClipBegin = "<|startoftext|>", ClipEnd = "<|endoftext|>";
     private const string T5End = "</s>", T5Unknown = "<unk>", T5Pad = "<pad>";
@@ -21,11 +22,14 @@ internal sealed class TokenizerFolder
     {
         _folder = folder;
         if (!Directory.Exists(folder))
+        {
             throw new ModelFileException(folder, "there is no such folder");
+        }
+
         _config = ReadJson(ConfigFile);
         _tokenizer = ReadJson(TokenizerFile);
         var specialTokens = ReadJson(SpecialTokensFile);
-        _settings = Guard(ConfigFile, () => new SettingsReader(_config, specialTokens, _tokenizer));
+        _settings = Guard("", () => new SettingsReader(_config, specialTokens, _tokenizer));
     }
 
     public static PromptTokenizer Load(string folder)
@@ -39,19 +43,38 @@ internal sealed class TokenizerFolder
     {
         string className = Guard(ConfigFile, () => _config.Member("tokenizer_class")?.GetString()) ?? "";
         if (className.StartsWith("CLIP", StringComparison.Ordinal))
+        {
             return true;
+        }
+
         if (className.StartsWith("T5", StringComparison.Ordinal))
+        {
             return false;
+        }
+
         // Without a class, or with the one that stands for any, the vocabulary tells.
         if (className is not ("" or "PreTrainedTokenizerFast" or "TokenizersBackend"))
+        {
             throw Damaged(ConfigFile, $"its tokenizer_class is \"{className}\", where CLIPTokenizer or T5Tokenizer was expected");
+        }
+
         if (ModelType() is { } type)
+        {
             return type == "BPE";
+        }
+
         if (File.Exists(PathOf(VocabularyFile)))
+        {
             return true;
+        }
+
         if (File.Exists(PathOf(SentencePieceFile)))
+        {
             return false;
-        throw new ModelFileException(_folder, $"no tokenizer's vocabulary is there; expected {TokenizerFile}, {VocabularyFile} with {MergesFile}, or {SentencePieceFile}");
+        }
+
+        throw new ModelFileException(_folder, "no tokenizer's vocabulary is there; "
+            + $"expected {TokenizerFile}, {VocabularyFile} with {MergesFile}, or {SentencePieceFile}");
     }
 
     private PromptTokenizer LoadClip()
@@ -67,12 +90,15 @@ internal sealed class TokenizerFolder
         else
         {
             vocabulary = Guard(VocabularyFile, () => JsonFile.Read(Existing(VocabularyFile), ReadVocabulary));
-            merges = [.. File.ReadLines(Existing(MergesFile)).Where(line => line.Length > 0 && !line.StartsWith("#version", StringComparison.Ordinal))];
+            merges = [.. File.ReadLines(Existing(MergesFile)).Where(IsMerge)];
         }
 
-        string unknown = Guard(ConfigFile, () => _settings.UnkToken(ClipEnd));
+        string unknown = Guard("", () => _settings.UnkToken(ClipEnd));
         if (!vocabulary.ContainsKey(unknown))
+        {
             throw Damaged(_tokenizer is null ? VocabularyFile : TokenizerFile, $"it lacks the unk_token \"{unknown}\"");
+        }
+
         return Guard("", () => new PromptTokenizer(
             new CLIPTokenizer(vocabulary, merges, unknown),
             _settings.Read(ClipBegin, ClipEnd, ClipEnd, ClipEnd, alsoSpecial: [])));
@@ -101,10 +127,13 @@ internal sealed class TokenizerFolder
             }
         }
 
-        string unknown = Guard(ConfigFile, () => _settings.UnkToken(T5Unknown));
+        string unknown = Guard("", () => _settings.UnkToken(T5Unknown));
         int unknownId = pieces.FindIndex(p => p.Piece == unknown);
         if (unknownId < 0)
+        {
             throw Damaged(_tokenizer is null ? SentencePieceFile : TokenizerFile, $"it lacks the unk_token \"{unknown}\"");
+        }
+
         return Guard("", () => new PromptTokenizer(
             new T5Tokenizer(pieces, unknownId, charsMap),
             _settings.Read(bos: null, T5End, T5Unknown, T5Pad, special)));
@@ -115,22 +144,30 @@ internal sealed class TokenizerFolder
     private void CheckModelType(string expected)
     {
         if (ModelType() is { } type && type != expected)
+        {
             throw Damaged(TokenizerFile, $"its model is of type \"{type}\", where \"{expected}\" was expected");
+        }
     }
 
-    private JsonElement Model(string member) => _tokenizer.Member("model").Member(member) ?? throw new KeyNotFoundException($"it lacks model.{member}");
+    private JsonElement Model(string member) =>
+        _tokenizer.Member("model").Member(member) ?? throw new InvalidDataException($"it lacks model.{member}");
 
     private static Dictionary<string, int> ReadVocabulary(JsonElement json)
     {
         var vocabulary = new Dictionary<string, int>();
         foreach (var entry in json.EnumerateObject())
+        {
             vocabulary[entry.Name] = entry.Value.GetInt32();
+        }
+
         return vocabulary;
     }
 
+    private static bool IsMerge(string line) => line.Length > 0 && !line.StartsWith("#version", StringComparison.Ordinal);
+
     /// <summary>Merges are "a b", or ["a", "b"] in newer files.</summary>
-    private static List<string> ReadMerges(JsonElement json) =>
-        [.. json.EnumerateArray().Select(m => m.ValueKind == JsonValueKind.Array ? $"{m[0].GetString()} {m[1].GetString()}" : m.GetString()!)];
+    private static List<string> ReadMerges(JsonElement json) => [.. json.EnumerateArray()
+        .Select(merge => merge.ValueKind == JsonValueKind.Array ? $"{merge[0].GetString()} {merge[1].GetString()}" : merge.GetString()!)];
 
     private static List<(string Piece, double Score)> ReadPieces(JsonElement json) =>
         [.. json.EnumerateArray().Select(p => (p[0].GetString()!, p[1].GetDouble()))];
@@ -138,9 +175,12 @@ internal sealed class TokenizerFolder
     private static byte[] FindCharsMap(JsonElement? normalizer)
     {
         if (normalizer.Member("type")?.GetString() == "Precompiled")
+        {
             return normalizer.Member("precompiled_charsmap")?.GetBytesFromBase64() ?? [];
+        }
+
         return normalizer.Member("normalizers") is { } sequence
-            ? sequence.EnumerateArray().Select(n => FindCharsMap(n)).FirstOrDefault(map => map.Length > 0, [])
+            ? sequence.EnumerateArray().Select(step => FindCharsMap(step)).FirstOrDefault(map => map.Length > 0, [])
             : [];
     }
 

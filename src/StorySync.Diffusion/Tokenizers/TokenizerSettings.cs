@@ -17,23 +17,36 @@ internal sealed record TokenizerSettings
 
     public required int ModelMaxLength { get; init; }
 
-    /// <summary>The id of every special token. An added token that the vocabulary lacks comes behind it.</summary>
-    /// <exception cref="InvalidDataException">The vocabulary lacks one of the four tokens that have a role.</exception>
-    public Dictionary<SpecialToken, int> AssignIds(ITokenizerModel model)
+    /// <summary>
+    /// Every special token by its text. An added token that the vocabulary lacks comes behind it. Where roles share a text, the last
+    /// one says how it is matched, as in transformers.
+    /// </summary>
+    /// <exception cref="InvalidDataException">The vocabulary lacks a token that has a role.</exception>
+    public Dictionary<string, (int Id, bool Normalized)> Assign(ITokenizerModel model)
     {
-        var ids = new Dictionary<SpecialToken, int>();
+        var assigned = new Dictionary<string, (int Id, bool Normalized)>();
         int next = model.VocabularySize;
         foreach (var (token, given) in Added)
         {
-            if (!ids.ContainsKey(token))
-                ids.Add(token, model.IdOf(token.Content) ?? given ?? next);
-            next = Math.Max(next, ids[token] + 1);
+            int id = assigned.TryGetValue(token.Content, out var known) ? known.Id : model.IdOf(token.Content) ?? given ?? next;
+            assigned[token.Content] = (id, token.Normalized);
+            next = Math.Max(next, id + 1);
         }
-        foreach (var (role, token) in new[] { ("bos_token", BosToken), ("eos_token", EosToken), ("unk_token", UnkToken), ("pad_token", PadToken) })
+
+        (string, SpecialToken?)[] roles =
+            [("bos_token", BosToken), ("eos_token", EosToken), ("unk_token", UnkToken), ("pad_token", PadToken)];
+        foreach (var (role, token) in roles)
         {
-            if (token is not null && !ids.ContainsKey(token))
-                ids.Add(token, model.IdOf(token.Content) ?? throw new InvalidDataException($"its vocabulary of {model.VocabularySize} tokens lacks the {role} \"{token.Content}\""));
+            if (token is not null)
+            {
+                int? id = assigned.TryGetValue(token.Content, out var known) ? known.Id : model.IdOf(token.Content);
+                assigned[token.Content] = (id ?? throw Lacks(model, role, token), token.Normalized);
+            }
         }
-        return ids;
+
+        return assigned;
     }
+
+    private static InvalidDataException Lacks(ITokenizerModel model, string role, SpecialToken token) =>
+        new($"its vocabulary of {model.VocabularySize} tokens lacks the {role} \"{token.Content}\"");
 }

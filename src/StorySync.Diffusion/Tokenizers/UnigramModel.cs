@@ -36,7 +36,7 @@ internal sealed class UnigramModel
     /// <summary>The piece's id, or null.</summary>
     public int? IdOf(string piece) => _ids.TryGetValue(piece, out int id) ? id : null;
 
-    /// <summary>Segments <paramref name="word"/> (well-formed UTF-16) and returns its tokens; adjacent unknown characters are one token.</summary>
+    /// <summary>The tokens of <paramref name="word"/> (well-formed UTF-16); adjacent unknown characters are one token.</summary>
     public List<Token> Encode(ReadOnlySpan<char> word)
     {
         // best[i]: the best segmentation of the first i characters; Start is where its last piece begins.
@@ -51,12 +51,17 @@ internal sealed class UnigramModel
             for (int length = 1; length <= Math.Min(_longest, word.Length - start); length++)
             {
                 if (!_idsBySpan.TryGetValue(word.Slice(start, length), out int id))
+                {
                     continue;
+                }
+
                 Offer(start, length, id, _scores[id]);
                 runeIsPiece |= length == runeLength;
             }
             if (!runeIsPiece)
+            {
                 Offer(start, runeLength, _unknownId, _unknownScore);
+            }
         }
         return Backtrack(word, best);
 
@@ -65,7 +70,9 @@ internal sealed class UnigramModel
             score += best[start].Score;
             ref var end = ref best[start + length];
             if (end.Start < 0 || score > end.Score)
+            {
                 end = (score, start, id);
+            }
         }
     }
 
@@ -77,9 +84,15 @@ internal sealed class UnigramModel
         {
             var (_, start, id) = best[end];
             while (id == _unknownId && start > 0 && best[start].Id == _unknownId)
+            {
                 start = best[start].Start;
+            }
+
             if (id == _unknownId && _idsBySpan.TryGetValue(word[start..end], out int whole))
+            {
                 id = whole;
+            }
+
             tokens.Add(new Token(id, start, end));
             end = start;
         }

@@ -12,7 +12,9 @@ internal readonly ref struct Utf8Positions
     {
         _text = text;
         if (Ascii.IsValid(text))
+        {
             return;
+        }
 
         _runeStarts = new int[Encoding.UTF8.GetByteCount(text)];
         int at = 0, chars = 0;
@@ -33,9 +35,15 @@ internal readonly ref struct Utf8Positions
     public int EndOf(int index)
     {
         if (index >= ByteCount)
+        {
             return _text.Length;
+        }
+
         if (_runeStarts is null || index == 0)
+        {
             return index;
+        }
+
         int start = _runeStarts[index - 1];
         return start + (char.IsHighSurrogate(_text[start]) ? 2 : 1);
     }

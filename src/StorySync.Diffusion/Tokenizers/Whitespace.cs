@@ -13,9 +13,14 @@ internal static class Whitespace
         {
             bool white = char.IsWhiteSpace(c);
             if (!white)
+            {
                 result.Append(c);
+            }
             else if (!inRun)
+            {
                 result.Append(' ');
+            }
+
             inRun = white;
         }
         return result.ToString();

@@ -7,7 +7,7 @@ internal static class WordBoundary
 {
     // Scripts written without spaces, where any two characters may belong to two words:
     // Thai and Lao, Myanmar, Khmer, Japanese and Chinese (with the supplementary planes).
-    private static readonly (int First, int Last)[] s_unspaced =
+    private static readonly (int First, int Last)[] Unspaced =
         [(0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3040, 0x30FF), (0x3400, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF)];
 
     /// <summary>Whether a word may begin or end at <paramref name="index"/> of well-formed <paramref name="text"/>.</summary>
@@ -19,7 +19,10 @@ internal static class WordBoundary
             return true;
         }
         if (IsMark(after))
+        {
             return false;
+        }
+
         return !IsWord(before) || !IsWord(after) || IsUnspaced(before) || IsUnspaced(after);
     }
 
@@ -28,5 +31,5 @@ internal static class WordBoundary
     private static bool IsMark(Rune rune) => Rune.GetUnicodeCategory(rune)
         is UnicodeCategory.NonSpacingMark or UnicodeCategory.SpacingCombiningMark or UnicodeCategory.EnclosingMark;
 
-    private static bool IsUnspaced(Rune rune) => Array.Exists(s_unspaced, range => rune.Value >= range.First && rune.Value <= range.Last);
+    private static bool IsUnspaced(Rune rune) => Array.Exists(Unspaced, range => rune.Value >= range.First && rune.Value <= range.Last);
 }
