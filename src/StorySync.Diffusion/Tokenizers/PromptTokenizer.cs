@@ -28,8 +28,8 @@ public sealed class PromptTokenizer
             specials.Where(s => s.Value.Normalized).Select(s => (model.Normalize(s.Key), s.Value.Id)));
     }
 
-    /// <summary>The longest sequence that the text encoder takes (<c>model_max_length</c>); <see cref="int.MaxValue"/> where the folder names
-    /// none.</summary>
+    /// <summary>The longest sequence that the text encoder takes (<c>model_max_length</c>); <see cref="int.MaxValue"/> where the
+    /// folder names none.</summary>
     public int ModelMaxLength { get; }
 
     /// <summary>The number of ids, special tokens included. A text encoder's embedding table may be larger.</summary>

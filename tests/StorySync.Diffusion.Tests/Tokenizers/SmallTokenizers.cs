@@ -30,7 +30,8 @@ internal static class SmallTokenizers
         var printable = Enumerable.Range('!', '~' - '!' + 1).Concat(Enumerable.Range(0xA1, 12)).Concat(Enumerable.Range(0xAE, 82)).ToList();
         var letters = printable.Concat(Enumerable.Range(256, 256 - printable.Count)).Select(c => ((char)c).ToString()).ToList();
         string[] tokens =
-            [.. letters, .. letters.Select(l => l + "</w>"), .. Merges.Select(m => m.Replace(" ", "")), "<|startoftext|>", "<|endoftext|>"];
+            [.. letters, .. letters.Select(l => l + "</w>"),
+            .. Merges.Select(m => m.Replace(" ", "")), "<|startoftext|>", "<|endoftext|>"];
         return tokens.Select((token, id) => (token, id)).ToDictionary(t => t.token, t => t.id);
     }
 

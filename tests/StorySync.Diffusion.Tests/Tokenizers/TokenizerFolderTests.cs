@@ -35,7 +35,8 @@ public class TokenizerFolderTests
     [InlineData("tokenizer.json", """{"model": {"type": "Unigram", "vocab": [["a", -1]]}}""", "unk_token \"<unk>\"")]
     [InlineData("tokenizer.json", """{"model": {"vocab": [["<unk>", 0], ["</s>", 0]]}}""", "pad_token \"<pad>\"")]
     [InlineData("tokenizer.json", """
-        {"normalizer": {"type": "Precompiled", "precompiled_charsmap": "AAAA"}, "model": {"vocab": [["<unk>", 0], ["</s>", 0], ["<pad>", 0]]}}
+        {"normalizer": {"type": "Precompiled", "precompiled_charsmap": "AAAA"},
+        "model": {"vocab": [["<unk>", 0], ["</s>", 0], ["<pad>", 0]]}}
         """, "precompiled_charsmap")]
     [InlineData("tokenizer.json", """
         {"normalizer": {"type": "Precompiled", "precompiled_charsmap": "%"}, "model": {"vocab": [["<unk>", 0]]}}
