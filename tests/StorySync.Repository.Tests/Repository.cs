@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using StorySync.TestSupport;
 
 namespace StorySync.Repository.Tests;
 
@@ -7,7 +8,7 @@ internal static class Repository
 {
     private static readonly HashSet<string> Made = ["bin", "obj", ".git", ".vs", ".idea", "artifacts", "TestResults", "BenchmarkDotNet.Artifacts"];
 
-    public static string Root { get; } = FindRoot();
+    public static string Root => ReferenceData.RepositoryRoot;
 
     public static string PathOf(string relative) => Path.Combine(Root, relative);
 
@@ -43,17 +44,5 @@ internal static class Repository
         var errors = process.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
         await process.WaitForExitAsync(TestContext.Current.CancellationToken);
         return (process.ExitCode, await output + await errors);
-    }
-
-    private static string FindRoot()
-    {
-        var folder = AppContext.BaseDirectory;
-        while (!File.Exists(Path.Combine(folder, "StorySync.sln")))
-        {
-            folder = Path.GetDirectoryName(folder) ?? throw new DirectoryNotFoundException(
-                $"There is no StorySync.sln above {AppContext.BaseDirectory}: these tests run from the folder that they were built in.");
-        }
-
-        return folder;
     }
 }
