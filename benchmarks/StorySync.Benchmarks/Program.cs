@@ -1,14 +1,22 @@
+using BenchmarkDotNet.Running;
 using StorySync.Benchmarks;
 
 switch (args)
 {
     case ["shared-attention", .. var rest]:
         return SharedAttentionBenchmark.Run(rest);
+    case ["safetensors", .. var rest]:
+        return SafetensorsRun.Run(rest);
+    case ["micro", .. var rest]:
+        BenchmarkSwitcher.FromAssembly(typeof(SafetensorsBenchmarks).Assembly).Run(rest);
+        return 0;
     default:
         Console.Error.WriteLine($"""
             usage: dotnet run -c Release --project benchmarks/StorySync.Benchmarks -- COMMAND
 
               {SharedAttentionBenchmark.Usage}
+              {SafetensorsRun.Usage}
+              micro [--filter '*']        small things, by BenchmarkDotNet
             """);
         return 2;
 }
