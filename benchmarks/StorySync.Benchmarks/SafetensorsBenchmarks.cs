@@ -4,7 +4,9 @@ using static TorchSharp.torch;
 
 namespace StorySync.Benchmarks;
 
-/// <summary>What opening a checkpoint costs before any of its data is looked at.</summary>
+/// <summary>What opening a checkpoint costs before any of its data is looked at. In-process, so that no second program with a
+/// libtorch of its own is built.</summary>
+[InProcess]
 [MemoryDiagnoser]
 public class SafetensorsBenchmarks
 {
