@@ -30,7 +30,8 @@ public static class ComponentConfig
     public static T Read<T>(string path)
         where T : class => JsonFile.Read(path, root => Read<T>(path, JsonObject.Create(root)!));
 
-    private static T Read<T>(string path, JsonObject json)
+    /// <summary>As <see cref="Read{T}(string)"/>, from entries that are parsed already.</summary>
+    internal static T Read<T>(string path, JsonObject json)
         where T : class
     {
         var type = Options.GetTypeInfo(typeof(T));
@@ -47,7 +48,7 @@ public static class ComponentConfig
                 : $"'{key}' is {Find(json, exception.Path!)}, which cannot be read: {FirstSentence(exception.Message)}", exception);
         }
 
-        return Errors(config, type, "").FirstOrDefault() is { } error ? throw new ModelFileException(path, error) : config;
+        return Errors(config).FirstOrDefault() is { } error ? throw new ModelFileException(path, error) : config;
     }
 
     private static void RemoveNulls(JsonObject json, JsonTypeInfo type)
@@ -73,6 +74,9 @@ public static class ComponentConfig
     private static bool AllowsNull(JsonPropertyInfo property) => property.PropertyType.IsValueType
         ? Nullable.GetUnderlyingType(property.PropertyType) is not null
         : property.IsSetNullable;
+
+    /// <summary>What the validation attributes have against a config.</summary>
+    internal static IEnumerable<string> Errors(object config) => Errors(config, Options.GetTypeInfo(config.GetType()), "");
 
     private static IEnumerable<string> Errors(object config, JsonTypeInfo type, string prefix)
     {
@@ -122,6 +126,7 @@ public static class ComponentConfig
     {
         RangeAttribute range => string.Create(CultureInfo.InvariantCulture, $"it must be from {range.Minimum} to {range.Maximum}"),
         AllowedValuesAttribute allowed => $"it must be one of {string.Join(", ", allowed.Values)}",
+        DeniedValuesAttribute denied => $"it must not be {string.Join(" or ", denied.Values)}",
         _ => rule.FormatErrorMessage(key),
     };
 

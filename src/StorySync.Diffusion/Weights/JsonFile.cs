@@ -1,9 +1,11 @@
+using System.Text;
 using System.Text.Json;
+using System.Text.RegularExpressions;
 
 namespace StorySync.Diffusion.Weights;
 
 /// <summary>JSON files of model folders, with errors that name them.</summary>
-internal static class JsonFile
+internal static partial class JsonFile
 {
     private static readonly JsonDocumentOptions Strict = new() { AllowDuplicateProperties = false };
 
@@ -19,7 +21,7 @@ internal static class JsonFile
 
         try
         {
-            using var document = JsonDocument.Parse(json, Strict);
+            using var document = JsonDocument.Parse(QuotePythonNumbers(json), Strict);
             return document.RootElement.ValueKind == JsonValueKind.Object
                 ? read(document.RootElement)
                 : throw new ModelFileException(path, $"it holds {document.RootElement.ValueKind}; it must hold a JSON object");
@@ -31,6 +33,17 @@ internal static class JsonFile
                 : new ModelFileException(path, $"no valid JSON: {exception.Message}", exception);
         }
     }
+
+    /// <summary>Python writes infinities and NaN as bare words, which are no JSON; as strings they can be read.</summary>
+    private static ReadOnlyMemory<byte> QuotePythonNumbers(ReadOnlyMemory<byte> json) =>
+        json.Span.IndexOf("Infinity"u8) < 0 && json.Span.IndexOf("NaN"u8) < 0 ? json
+            : Encoding.UTF8.GetBytes(StringOrPythonNumber().Replace(
+                Encoding.UTF8.GetString(json.Span), match => match.Value[0] == '"' ? match.Value : $"\"{match.Value}\""));
+
+    [GeneratedRegex("""
+        "(?:[^"\\]|\\.)*"|-?Infinity|NaN
+        """)]
+    private static partial Regex StringOrPythonNumber();
 
     private static byte[] ReadBytes(string path)
     {
