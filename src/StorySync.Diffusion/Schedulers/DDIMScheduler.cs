@@ -1,0 +1,44 @@
+using StorySync.Diffusion.Schedulers.Tables;
+using static TorchSharp.torch;
+
+namespace StorySync.Diffusion.Schedulers;
+
+/// <summary>Denoising diffusion implicit models, equation 12 of arXiv 2010.02502 (diffusers' <c>DDIMScheduler</c>). Injects noise when
+/// the run's eta is above 0.</summary>
+public sealed class DDIMScheduler : DiffusionScheduler
+{
+    private readonly DDIMSchedulerConfig config;
+
+    /// <summary>Makes the scheduler.</summary>
+    /// <exception cref="ArgumentException">The config has a value that is not supported.</exception>
+    public DDIMScheduler(DDIMSchedulerConfig config)
+        : base(config, config.RescaleBetasZeroSnr) => this.config = config;
+
+    private protected override SchedulePlan Plan(ScheduleOptions options) =>
+        PlanAt(options.Steps!.Value, TimestepSpacing.SpreadRounded(config, options.Steps.Value));
+
+    internal override SchedulerRun Start(RunStart start) => new Run(this, start);
+
+    private sealed class Run(DDIMScheduler scheduler, RunStart start) : SchedulerRun(start)
+    {
+        private readonly DDIMSchedulerConfig config = scheduler.config;
+
+        private protected override SchedulerOutput Advance(Tensor modelOutput, Tensor sample)
+        {
+            var alphas = scheduler.AlphasCumprod;
+            var before = (int)Timestep - scheduler.TrainTimesteps / Plan.Steps;
+            var alpha = alphas[(int)Timestep];
+            var alphaBefore = before >= 0 ? alphas[before] : config.SetAlphaToOne ? 1 : alphas[0];
+            var deviation = Eta * TorchMath.Sqrt((1 - alphaBefore) / (1 - alpha) * (1 - alpha / alphaBefore));
+
+            var original = Prediction.Original(config.PredictionType, modelOutput, sample, Plan.Level(Index));
+            var epsilon = Prediction.Epsilon(config.PredictionType, modelOutput, sample, Plan.Level(Index));
+            original = config.Thresholding ? SampleLimit.Threshold(original, config.DynamicThresholdingRatio, config.SampleMaxValue)
+                : config.ClipSample ? SampleLimit.Clip(original, config.ClipSampleRange)
+                : original;
+
+            var previous = TorchMath.Sqrt(alphaBefore) * original + TorchMath.Sqrt(1 - alphaBefore - deviation * deviation) * epsilon;
+            return new SchedulerOutput(Eta > 0 ? previous + deviation * DrawNoise(modelOutput) : previous, original);
+        }
+    }
+}

@@ -1,0 +1,36 @@
+using System.ComponentModel.DataAnnotations;
+
+namespace StorySync.Diffusion.Schedulers;
+
+/// <summary>The config of <see cref="DDIMScheduler"/>.</summary>
+public sealed record DDIMSchedulerConfig : DiffusionSchedulerConfig
+{
+    /// <summary>Sets the defaults in which this scheduler differs from the others.</summary>
+    public DDIMSchedulerConfig() => TimestepSpacing = "leading";
+
+    /// <summary>What the model predicts.</summary>
+    [AllowedValues("epsilon", "sample", "v_prediction")]
+    public string PredictionType { get; init; } = "epsilon";
+
+    /// <summary>Whether predicted clean samples are clamped to ±<see cref="ClipSampleRange"/>.</summary>
+    public bool ClipSample { get; init; } = true;
+
+    /// <summary>The range that <see cref="ClipSample"/> clamps to.</summary>
+    public double ClipSampleRange { get; init; } = 1;
+
+    /// <summary>Whether the last step ends at the clean sample, or at the lowest noise level of training.</summary>
+    public bool SetAlphaToOne { get; init; } = true;
+
+    /// <summary>Dynamic thresholding (arXiv 2205.11487) in place of <see cref="ClipSample"/>.</summary>
+    public bool Thresholding { get; init; }
+
+    /// <summary>The quantile of dynamic thresholding.</summary>
+    [Range(0.0, 1.0)]
+    public double DynamicThresholdingRatio { get; init; } = 0.995;
+
+    /// <summary>The largest threshold of dynamic thresholding.</summary>
+    public double SampleMaxValue { get; init; } = 1;
+
+    /// <summary>Whether the betas are rescaled so that the last noise level has no signal (arXiv 2305.08891).</summary>
+    public bool RescaleBetasZeroSnr { get; init; }
+}

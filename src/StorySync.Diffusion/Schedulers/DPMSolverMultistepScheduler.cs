@@ -1,0 +1,155 @@
+using StorySync.Diffusion.Schedulers.Tables;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Diffusion.Schedulers;
+
+/// <summary>DPM-Solver and DPM-Solver++ as multistep methods, arXiv 2206.00927 and 2211.01095 (diffusers'
+/// <c>DPMSolverMultistepScheduler</c>). The <c>sde</c> algorithms inject noise in every step.</summary>
+public sealed class DPMSolverMultistepScheduler : DiffusionScheduler
+{
+    private readonly DPMSolverMultistepSchedulerConfig config;
+
+    /// <summary>Makes the scheduler.</summary>
+    /// <exception cref="ArgumentException">The config contradicts itself or has a value that is not supported.</exception>
+    public DPMSolverMultistepScheduler(DPMSolverMultistepSchedulerConfig config)
+        : base(config, config.RescaleBetasZeroSnr, finiteSigmas: true)
+    {
+        this.config = config;
+        SigmaSpacing.RequireAtMostOne(config);
+        Refuse(!config.PredictsOriginal && config.FinalSigmasType == "zero", "'final_sigmas_type' must be sigma_min");
+        Refuse(!config.PredictsOriginal && config.PredictionType == "flow_prediction", "'prediction_type' cannot be flow_prediction");
+        Refuse(config is { AlgorithmType: "sde-dpmsolver", SolverOrder: 3 }, "'solver_order' cannot be 3");
+
+        void Refuse(bool wrong, string demand)
+        {
+            if (wrong)
+            {
+                throw new ArgumentException($"'algorithm_type' is {config.AlgorithmType}, with which {demand}.");
+            }
+        }
+    }
+
+    private protected override bool TakesTimesteps => !SigmaSpacing.IsChosen(config) && !config.UseLuLambdas;
+
+    private protected override bool TakesMu => config.UseDynamicShifting;
+
+    private protected override SchedulePlan Plan(ScheduleOptions options)
+    {
+        var table = TrainSigmas();
+        var (sigmas, timesteps) = options.Timesteps is { } own ? At([.. own.Select(t => Math.Truncate(t))], table)
+            : SigmaSpacing.IsChosen(config) || config.UseLuLambdas ? Respaced(table, options.Steps!.Value)
+            : config.UseFlowSigmas ? Flow(options.Steps!.Value, options.Mu)
+            : At(TimestepSpacing.SpreadAboveLowest(config, options.Steps!.Value, Top()), table);
+
+        float[] all = [.. sigmas.Select(s => (float)s), config.FinalSigmasType == "zero" ? 0 : table[0]];
+        var levels = config.UseFlowSigmas ? NoiseLevel.OfFlow(all) : NoiseLevel.OfSigmas(all);
+        return new SchedulePlan(this, timesteps.Length, [.. timesteps.Select(t => (float)Math.Truncate(t))], all, levels);
+    }
+
+    internal override SchedulerRun Start(RunStart start) => new Run(config, start);
+
+    private static (double[] Sigmas, double[] Timesteps) At(double[] timesteps, float[] table) =>
+        ([.. timesteps.Select(t => Numbers.Interpolate(t, table))], timesteps);
+
+    private (double[] Sigmas, double[] Timesteps) Flow(int steps, double? mu)
+    {
+        var shift = mu is { } m ? Math.Exp(m) : config.FlowShift;
+        var signals = Numbers.LinSpace(1, 1.0 / TrainTimesteps, steps + 1).Skip(1);
+        double[] sigmas = [.. signals.Select(s => TimeShift.ByFactor(1 - s, shift)).Reverse()];
+        return (sigmas, [.. sigmas.Select(s => s * TrainTimesteps)]);
+    }
+
+    private (double[] Sigmas, double[] Timesteps) Respaced(float[] table, int steps)
+    {
+        float[] logTable = [.. table.Select(s => MathF.Log(s))];
+        double[] sigmas = SigmaSpacing.IsChosen(config)
+            ? SigmaSpacing.Spread(config, table[^1], table[0], steps)
+            : [.. Numbers.LinSpace(0, 1, steps).Select(r => Math.Exp(logTable[^1] + r * ((double)logTable[0] - logTable[^1])))];
+        var timesteps = sigmas.Select(s => SigmaSpacing.ToTimestep(s, logTable));
+        var rounds = (config.UseKarrasSigmas || config.UseLuLambdas) && config.BetaSchedule != "squaredcos_cap_v2";
+        return (sigmas, [.. rounds ? timesteps.Select(t => Math.Round(t)) : timesteps]);
+    }
+
+    /// <summary>One above the highest training timestep that is not clipped.</summary>
+    private int Top()
+    {
+        var levels = NoiseLevel.OfAlphas([.. AlphasCumprod]);
+        var top = TrainTimesteps;
+        while (top > 0 && levels[top - 1].Lambda < (float)config.LambdaMinClipped)
+        {
+            top--;
+        }
+
+        return top > 0 ? top
+            : throw new ArgumentException($"'lambda_min_clipped' is {config.LambdaMinClipped}, which clips every training timestep.");
+    }
+
+    private sealed class Run(DPMSolverMultistepSchedulerConfig config, RunStart start) : SchedulerRun(start)
+    {
+        private readonly TensorHistory outputs = new(config.SolverOrder);
+
+        private protected override SchedulerOutput Advance(Tensor modelOutput, Tensor sample)
+        {
+            outputs.Push(Convert(modelOutput, sample));
+            var (m0, order) = (outputs[0], Order());
+            var step = DPMSolverCoefficients.Of(config, Plan.Level(Index), Plan.Level(Index + 1), order);
+
+            sample = sample.to(float32);
+            var previous = step.Sample * sample + step.Output * m0;
+            if (order == 2)
+            {
+                previous += step.First * (1 / Ratio(1) * (m0 - outputs[1]));
+            }
+            else if (order == 3)
+            {
+                var (r0, r1) = (Ratio(1), Ratio(2));
+                var newer = 1 / r0 * (m0 - outputs[1]);
+                var older = 1 / r1 * (outputs[1] - outputs[2]);
+                previous += step.First * (newer + r0 / (r0 + r1) * (newer - older));
+                previous += step.Second * (1 / (r0 + r1) * (newer - older));
+            }
+
+            if (config.IsStochastic)
+            {
+                previous += step.Noise * DrawNoise(sample);
+            }
+
+            return new SchedulerOutput(previous.to(m0.dtype));
+        }
+
+        private int Order()
+        {
+            var (count, few) = (Plan.Timesteps.Length, Plan.Timesteps.Length < 15);
+            var endsEuler = config.EulerAtFinal || (config.LowerOrderFinal && few) || config.FinalSigmasType == "zero";
+            var most = Index == count - 1 && endsEuler ? 1 : Index == count - 2 && config.LowerOrderFinal && few ? 2 : config.SolverOrder;
+            return Math.Min(most, outputs.Count);
+        }
+
+        /// <summary>The length in λ of the step <paramref name="age"/> steps ago, in units of the present one's.</summary>
+        private float Ratio(int age) => (Lambda(Index - age + 1) - Lambda(Index - age)) / (Lambda(Index + 1) - Lambda(Index));
+
+        private float Lambda(int index) => Plan.Level(index).Lambda;
+
+        private Tensor Convert(Tensor modelOutput, Tensor sample)
+        {
+            var level = Plan.Level(Index);
+            if (config.PredictsOriginal)
+            {
+                var original = config.PredictionType == "flow_prediction" ? sample - Plan.Sigmas[Index] * modelOutput
+                    : Prediction.Original(config.PredictionType, modelOutput, sample, level);
+                return config.Thresholding ? Threshold(original) : original;
+            }
+
+            var epsilon = Prediction.Epsilon(config.PredictionType, modelOutput, sample, level);
+            return config.Thresholding
+                ? (sample - level.Signal * Threshold((sample - level.Noise * epsilon) / level.Signal)) / level.Noise
+                : epsilon;
+        }
+
+        private Tensor Threshold(Tensor original) =>
+            SampleLimit.Threshold(original, config.DynamicThresholdingRatio, config.SampleMaxValue);
+
+        private protected override void Forget() => outputs.Dispose();
+    }
+}

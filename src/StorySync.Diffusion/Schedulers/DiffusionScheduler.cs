@@ -1,0 +1,39 @@
+using System.Collections.Immutable;
+using StorySync.Diffusion.Schedulers.Tables;
+
+namespace StorySync.Diffusion.Schedulers;
+
+/// <summary>A scheduler whose noise levels come from betas, which is all but flow matching.</summary>
+public abstract class DiffusionScheduler : Scheduler
+{
+    private protected DiffusionScheduler(DiffusionSchedulerConfig config, bool rescaleZeroSnr = false, bool finiteSigmas = false)
+        : base(config)
+    {
+        AlphasCumprod = [.. NoiseTable.AlphasCumprod(config, rescaleZeroSnr)];
+        if (rescaleZeroSnr && finiteSigmas)
+        {
+            // Zero would make the first sigma infinite; diffusers takes the smallest half-precision number.
+            AlphasCumprod = AlphasCumprod.SetItem(TrainTimesteps - 1, MathF.ScaleB(1, -24));
+        }
+    }
+
+    /// <summary>By training timestep, the share of the clean sample's variance: the cumulative product of 1 − beta.</summary>
+    public ImmutableArray<float> AlphasCumprod { get; }
+
+    /// <summary>By training timestep, noise over signal.</summary>
+    private protected float[] TrainSigmas() => TorchMath.Sqrt(AlphasCumprod.Select(a => (1 - a) / a));
+
+    /// <summary>A plan whose timesteps are training timesteps, for schedulers that step in terms of alphas.</summary>
+    private protected SchedulePlan PlanAt(int steps, IEnumerable<double> timesteps)
+    {
+        float[] table = [.. timesteps.Select(t => (float)t)];
+        if (table.Max() >= TrainTimesteps)
+        {
+            throw new ArgumentException(
+                $"{GetType().Name}: with {steps} steps the first timestep is {table.Max()}, but the model was trained on "
+                + $"0 … {TrainTimesteps - 1}. Take fewer steps or a smaller 'steps_offset'.");
+        }
+
+        return new SchedulePlan(this, steps, table, [], NoiseLevel.OfAlphas([.. table.Select(t => AlphasCumprod[(int)t])]));
+    }
+}

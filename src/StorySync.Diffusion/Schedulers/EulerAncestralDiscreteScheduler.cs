@@ -1,0 +1,44 @@
+using StorySync.Diffusion.Schedulers.Tables;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Diffusion.Schedulers;
+
+/// <summary>Euler's method with ancestral sampling: each step goes below the next noise level and adds noise back (k-diffusion's
+/// <c>sample_euler_ancestral</c>, diffusers' <c>EulerAncestralDiscreteScheduler</c>). Draws noise in every step, even the
+/// last.</summary>
+public sealed class EulerAncestralDiscreteScheduler : DiffusionScheduler
+{
+    private readonly EulerAncestralDiscreteSchedulerConfig config;
+
+    /// <summary>Makes the scheduler.</summary>
+    /// <exception cref="ArgumentException">The config has a value that is not supported.</exception>
+    public EulerAncestralDiscreteScheduler(EulerAncestralDiscreteSchedulerConfig config)
+        : base(config, config.RescaleBetasZeroSnr, finiteSigmas: true) => this.config = config;
+
+    private protected override SchedulePlan Plan(ScheduleOptions options)
+    {
+        var table = TrainSigmas();
+        var steps = options.Steps!.Value;
+        float[] timesteps = [.. TimestepSpacing.Spread(config, steps).Select(t => (float)t)];
+        return SigmaPlan.Create(this, config, steps, timesteps, [.. timesteps.Select(t => (float)Numbers.Interpolate(t, table)), 0]);
+    }
+
+    internal override SchedulerRun Start(RunStart start) => new Run(config, start);
+
+    private sealed class Run(EulerAncestralDiscreteSchedulerConfig config, RunStart start) : SchedulerRun(start)
+    {
+        private protected override SchedulerOutput Advance(Tensor modelOutput, Tensor sample)
+        {
+            var (sigma, next) = (Plan.Sigmas[Index], Plan.Sigmas[Index + 1]);
+            var up = TorchMath.Sqrt(next * next * (sigma * sigma - next * next) / (sigma * sigma));
+            var down = TorchMath.Sqrt(next * next - up * up);
+
+            sample = sample.to(float32);
+            var original = Prediction.Original(config.PredictionType, modelOutput, sample, sigma);
+            var derivative = (sample - original) / sigma;
+            var previous = sample + derivative * (down - sigma) + DrawNoise(modelOutput) * up;
+            return new SchedulerOutput(previous.to(modelOutput.dtype), original);
+        }
+    }
+}

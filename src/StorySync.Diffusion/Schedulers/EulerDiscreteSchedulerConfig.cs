@@ -1,0 +1,44 @@
+using System.ComponentModel.DataAnnotations;
+using StorySync.Diffusion.Schedulers.Tables;
+
+namespace StorySync.Diffusion.Schedulers;
+
+/// <summary>The config of <see cref="EulerDiscreteScheduler"/>.</summary>
+public sealed record EulerDiscreteSchedulerConfig : DiffusionSchedulerConfig, ISigmaSpacing
+{
+    /// <summary>What the model predicts.</summary>
+    [AllowedValues("epsilon", "v_prediction", "sample", "original_sample")]
+    public string PredictionType { get; init; } = "epsilon";
+
+    /// <summary>Whether sigmas between training timesteps are interpolated, or spread evenly in their logarithm.</summary>
+    [AllowedValues("linear", "log_linear")]
+    public string InterpolationType { get; init; } = "linear";
+
+    /// <summary>Karras et al.'s spacing of sigmas.</summary>
+    public bool UseKarrasSigmas { get; init; }
+
+    /// <summary>Sigmas evenly spaced in their logarithm.</summary>
+    public bool UseExponentialSigmas { get; init; }
+
+    /// <summary>Sigmas spaced by a beta distribution.</summary>
+    public bool UseBetaSigmas { get; init; }
+
+    /// <summary>The lowest sigma of the three spacings above; by default the lowest of the chosen timesteps.</summary>
+    public double? SigmaMin { get; init; }
+
+    /// <summary>The highest sigma of the three spacings above; by default the highest of the chosen timesteps.</summary>
+    public double? SigmaMax { get; init; }
+
+    /// <summary>With <c>continuous</c> and <c>v_prediction</c>, the model's timesteps are log(sigma) / 4.</summary>
+    [AllowedValues("discrete", "continuous")]
+    public string TimestepType { get; init; } = "discrete";
+
+    /// <summary>Whether the betas are rescaled so that the last noise level has no signal (arXiv 2305.08891).</summary>
+    public bool RescaleBetasZeroSnr { get; init; }
+
+    /// <summary>The sigma that the last step ends at.</summary>
+    [AllowedValues("zero", "sigma_min")]
+    public string FinalSigmasType { get; init; } = "zero";
+
+    internal bool ContinuousTimesteps => TimestepType == "continuous" && PredictionType == "v_prediction";
+}

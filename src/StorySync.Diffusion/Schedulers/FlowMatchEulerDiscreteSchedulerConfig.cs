@@ -1,0 +1,48 @@
+using System.ComponentModel.DataAnnotations;
+using StorySync.Diffusion.Schedulers.Tables;
+
+namespace StorySync.Diffusion.Schedulers;
+
+/// <summary>The config of <see cref="FlowMatchEulerDiscreteScheduler"/>.</summary>
+public sealed record FlowMatchEulerDiscreteSchedulerConfig : SchedulerConfig, ISigmaSpacing
+{
+    /// <summary>The time shift; without meaning when <see cref="UseDynamicShifting"/> is set.</summary>
+    public double Shift { get; init; } = 1;
+
+    /// <summary>Whether the time shift comes from the plan's mu, which depends on the size of the image.</summary>
+    public bool UseDynamicShifting { get; init; }
+
+    /// <summary>Mu at <see cref="BaseImageSeqLen"/> image tokens.</summary>
+    public double BaseShift { get; init; } = 0.5;
+
+    /// <summary>Mu at <see cref="MaxImageSeqLen"/> image tokens.</summary>
+    public double MaxShift { get; init; } = 1.15;
+
+    /// <summary>The smaller of the two image sizes between which mu is interpolated, in tokens.</summary>
+    public int BaseImageSeqLen { get; init; } = 256;
+
+    /// <summary>The larger of the two image sizes between which mu is interpolated, in tokens.</summary>
+    public int MaxImageSeqLen { get; init; } = 4096;
+
+    /// <summary>Whether sigmas count from clean to noisy.</summary>
+    public bool InvertSigmas { get; init; }
+
+    /// <summary>What the lowest sigma is stretched to.</summary>
+    public double? ShiftTerminal { get; init; }
+
+    /// <summary>Karras et al.'s spacing of sigmas.</summary>
+    public bool UseKarrasSigmas { get; init; }
+
+    /// <summary>Sigmas evenly spaced in their logarithm.</summary>
+    public bool UseExponentialSigmas { get; init; }
+
+    /// <summary>Sigmas spaced by a beta distribution.</summary>
+    public bool UseBetaSigmas { get; init; }
+
+    /// <summary>How mu shifts.</summary>
+    [AllowedValues("exponential", "linear")]
+    public string TimeShiftType { get; init; } = "exponential";
+
+    /// <summary>Whether each step goes to the predicted clean sample and adds fresh noise.</summary>
+    public bool StochasticSampling { get; init; }
+}

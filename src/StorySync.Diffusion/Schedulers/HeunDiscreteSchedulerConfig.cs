@@ -1,0 +1,30 @@
+using System.ComponentModel.DataAnnotations;
+using StorySync.Diffusion.Schedulers.Tables;
+
+namespace StorySync.Diffusion.Schedulers;
+
+/// <summary>The config of <see cref="HeunDiscreteScheduler"/>.</summary>
+public sealed record HeunDiscreteSchedulerConfig : DiffusionSchedulerConfig, ISigmaSpacing
+{
+    /// <summary>Sets the defaults in which this scheduler differs from the others.</summary>
+    public HeunDiscreteSchedulerConfig() => (BetaStart, BetaEnd) = (0.00085, 0.012);
+
+    /// <summary>What the model predicts.</summary>
+    [AllowedValues("epsilon", "v_prediction", "sample")]
+    public string PredictionType { get; init; } = "epsilon";
+
+    /// <summary>Karras et al.'s spacing of sigmas.</summary>
+    public bool UseKarrasSigmas { get; init; }
+
+    /// <summary>Sigmas evenly spaced in their logarithm.</summary>
+    public bool UseExponentialSigmas { get; init; }
+
+    /// <summary>Sigmas spaced by a beta distribution.</summary>
+    public bool UseBetaSigmas { get; init; }
+
+    /// <summary>Whether predicted clean samples are clamped to ±<see cref="ClipSampleRange"/>.</summary>
+    public bool ClipSample { get; init; }
+
+    /// <summary>The range that <see cref="ClipSample"/> clamps to.</summary>
+    public double ClipSampleRange { get; init; } = 1;
+}

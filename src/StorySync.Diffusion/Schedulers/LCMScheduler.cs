@@ -1,0 +1,73 @@
+using StorySync.Diffusion.Schedulers.Tables;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Diffusion.Schedulers;
+
+/// <summary>Multistep sampling of latent consistency models, arXiv 2310.04378 (diffusers' <c>LCMScheduler</c>). Injects noise in every
+/// step but the last.</summary>
+public sealed class LCMScheduler : DiffusionScheduler
+{
+    private readonly LCMSchedulerConfig config;
+
+    /// <summary>Makes the scheduler.</summary>
+    /// <exception cref="ArgumentException">The config contradicts itself or has a value that is not supported.</exception>
+    public LCMScheduler(LCMSchedulerConfig config)
+        : base(config, config.RescaleBetasZeroSnr)
+    {
+        this.config = config;
+        if (config.OriginalInferenceSteps > config.NumTrainTimesteps)
+        {
+            throw new ArgumentException($"'original_inference_steps' is {config.OriginalInferenceSteps}; it can be at most "
+                + $"'num_train_timesteps', which is {config.NumTrainTimesteps}.");
+        }
+    }
+
+    private protected override bool TakesTimesteps => true;
+
+    private protected override SchedulePlan Plan(ScheduleOptions options)
+    {
+        if (options.Timesteps is { } own)
+        {
+            return PlanAt(own.Count, own.Select(t => Math.Truncate(t)));
+        }
+
+        var (steps, originals) = (options.Steps!.Value, config.OriginalInferenceSteps);
+        if (steps > originals)
+        {
+            throw new ArgumentException(
+                $"{steps} steps are more than the {originals} of the distillation (original_inference_steps).", nameof(options));
+        }
+
+        var spacing = TrainTimesteps / originals;
+        var pick = originals / (double)steps;
+        return PlanAt(steps, Enumerable.Range(0, steps).Select(i => (double)((originals - (int)(i * pick)) * spacing - 1)));
+    }
+
+    internal override SchedulerRun Start(RunStart start) => new Run(config, start);
+
+    private sealed class Run(LCMSchedulerConfig config, RunStart start) : SchedulerRun(start)
+    {
+        private protected override SchedulerOutput Advance(Tensor modelOutput, Tensor sample)
+        {
+            // The boundary condition of consistency models: at timestep 0 the sample itself.
+            const float DataVariance = 0.25f;
+            var scaled = Timestep * (float)config.TimestepScaling;
+            var skip = DataVariance / (scaled * scaled + DataVariance);
+            var direct = scaled / TorchMath.Sqrt(scaled * scaled + DataVariance);
+
+            var original = Prediction.Original(config.PredictionType, modelOutput, sample, Plan.Level(Index));
+            original = config.Thresholding ? SampleLimit.Threshold(original, config.DynamicThresholdingRatio, config.SampleMaxValue)
+                : config.ClipSample ? SampleLimit.Clip(original, config.ClipSampleRange)
+                : original;
+            var denoised = direct * original + skip * sample;
+            if (Index == Plan.Timesteps.Length - 1)
+            {
+                return new SchedulerOutput(denoised, denoised.alias());
+            }
+
+            var next = Plan.Level(Index + 1);
+            return new SchedulerOutput(next.Signal * denoised + next.Noise * DrawNoise(denoised), denoised);
+        }
+    }
+}

@@ -1,0 +1,126 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using StorySync.Diffusion.Weights;
+
+namespace StorySync.Diffusion.Schedulers;
+
+/// <summary>
+/// Turns noise into a sample step by step. A scheduler is immutable: <see cref="CreatePlan(int)"/> gives an immutable plan, and what a
+/// generation has to remember from step to step lives in the run that <see cref="SchedulePlan.Start"/> makes of it. So any number of
+/// generations can share a scheduler and a plan, on any threads.
+/// </summary>
+public abstract class Scheduler
+{
+    private static readonly Dictionary<string, Func<string, JsonElement, Scheduler>> Classes = new()
+    {
+        [nameof(DDIMScheduler)] = Class<DDIMSchedulerConfig>(config => new DDIMScheduler(config)),
+        [nameof(DDPMScheduler)] = Class<DDPMSchedulerConfig>(config => new DDPMScheduler(config)),
+        [nameof(DPMSolverMultistepScheduler)] = Class<DPMSolverMultistepSchedulerConfig>(config => new DPMSolverMultistepScheduler(config)),
+        [nameof(EulerAncestralDiscreteScheduler)] = Class<EulerAncestralDiscreteSchedulerConfig>(config => new EulerAncestralDiscreteScheduler(config)),
+        [nameof(EulerDiscreteScheduler)] = Class<EulerDiscreteSchedulerConfig>(config => new EulerDiscreteScheduler(config)),
+        [nameof(FlowMatchEulerDiscreteScheduler)] = Class<FlowMatchEulerDiscreteSchedulerConfig>(config => new FlowMatchEulerDiscreteScheduler(config)),
+        [nameof(HeunDiscreteScheduler)] = Class<HeunDiscreteSchedulerConfig>(config => new HeunDiscreteScheduler(config)),
+        [nameof(LCMScheduler)] = Class<LCMSchedulerConfig>(config => new LCMScheduler(config)),
+        [nameof(PNDMScheduler)] = Class<PNDMSchedulerConfig>(config => new PNDMScheduler(config)),
+        [nameof(UniPCMultistepScheduler)] = Class<UniPCMultistepSchedulerConfig>(config => new UniPCMultistepScheduler(config)),
+    };
+
+    private protected Scheduler(SchedulerConfig config)
+    {
+        if (ComponentConfig.Errors(config).FirstOrDefault() is { } error)
+        {
+            throw new ArgumentException(error, nameof(config));
+        }
+
+        TrainTimesteps = config.NumTrainTimesteps;
+    }
+
+    /// <summary>The number of noise levels that the model was trained with.</summary>
+    public int TrainTimesteps { get; }
+
+    /// <summary>How often the model is called per step: 2 for Heun, else 1.</summary>
+    public virtual int Order => 1;
+
+    /// <summary>Reads a <c>scheduler_config.json</c> and makes the scheduler that its <c>_class_name</c> names. Entries that the class
+    /// does not know are passed over; those that are missing or null have diffusers' default.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="className">The diffusers class to make in place of the one the file names: the way to put another scheduler on a
+    /// model.</param>
+    /// <exception cref="ModelFileException">The file is missing or damaged, names no known class, or has an entry that is not
+    /// supported.</exception>
+    public static Scheduler Load(string path, string? className = null) =>
+        JsonFile.Read(path, json => Create(path, json, className));
+
+    /// <summary>Makes a scheduler from the entries of a <c>scheduler_config.json</c>.</summary>
+    /// <param name="config">A JSON object.</param>
+    /// <param name="className">The diffusers class; null for the config's <c>_class_name</c>.</param>
+    /// <exception cref="ModelFileException">The config names no known class or has an entry that is not supported.</exception>
+    public static Scheduler FromConfig(JsonElement config, string? className = null) => Create("scheduler config", config, className);
+
+    /// <summary>Plans a number of denoising steps.</summary>
+    /// <param name="steps">At least 1.</param>
+    public SchedulePlan CreatePlan(int steps) => CreatePlan(new ScheduleOptions { Steps = steps });
+
+    /// <summary>Plans a denoising.</summary>
+    /// <param name="options">The number of steps, or timesteps or sigmas of one's own where the scheduler takes them.</param>
+    /// <exception cref="ArgumentException">The options contradict each other, or the scheduler does not take one of them.</exception>
+    public SchedulePlan CreatePlan(ScheduleOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        if ((options.Steps ?? options.Timesteps?.Count ?? options.Sigmas?.Count) is not > 0)
+        {
+            throw new ArgumentException(
+                "A plan needs a number of steps of at least 1, or timesteps or sigmas that are not empty.", nameof(options));
+        }
+
+        if (options is { Steps: { } steps, Timesteps.Count: var count } && count != steps)
+        {
+            throw new ArgumentException($"{steps} steps and {count} timesteps are given; leave one of them out.", nameof(options));
+        }
+
+        Reject(options.Mu is not null && !TakesMu, "mu", "it has no dynamic shifting (use_dynamic_shifting)");
+        Reject(options.Timesteps is not null && !TakesTimesteps, "timesteps", "its timesteps follow from its config");
+        Reject(options.Sigmas is not null && !TakesSigmas, "sigmas", "its sigmas follow from its config");
+        return Plan(options);
+    }
+
+    private protected virtual bool TakesTimesteps => false;
+
+    private protected virtual bool TakesSigmas => false;
+
+    private protected virtual bool TakesMu => false;
+
+    private protected abstract SchedulePlan Plan(ScheduleOptions options);
+
+    internal abstract SchedulerRun Start(RunStart start);
+
+    private void Reject(bool given, string option, string reason)
+    {
+        if (given)
+        {
+            throw new ArgumentException($"This {GetType().Name} takes no {option}: {reason}.", option);
+        }
+    }
+
+    private static Scheduler Create(string source, JsonElement json, string? className)
+    {
+        className ??= json.TryGetProperty("_class_name", out var name) ? name.GetString() : null;
+        if (className is null || !Classes.TryGetValue(className, out var create))
+        {
+            throw new ModelFileException(source, (className is null ? "'_class_name' is missing" : $"'_class_name' is {className}")
+                + $"; it must be one of {string.Join(", ", Classes.Keys)}");
+        }
+
+        try
+        {
+            return create(source, json);
+        }
+        catch (ArgumentException exception)
+        {
+            throw new ModelFileException(source, exception.Message, exception);
+        }
+    }
+
+    private static Func<string, JsonElement, Scheduler> Class<T>(Func<T, Scheduler> create)
+        where T : SchedulerConfig => (source, json) => create(ComponentConfig.Read<T>(source, JsonObject.Create(json)!));
+}
