@@ -24,7 +24,8 @@ public class SafetensorsBenchmarks
         path = Path.Combine(folder.FullName, "weights.safetensors");
         SafetensorsWriter.Write(
             path,
-            Enumerable.Range(0, Tensors).Select(i => new TensorInfo($"down_blocks.{i % 4}.attentions.{i}.weight", SafetensorsDtype.F16, 64, 64)),
+            Enumerable.Range(0, Tensors).Select(i => new TensorInfo(
+                $"down_blocks.{i % 4}.attentions.{i}.weight", SafetensorsDtype.F16, 64, 64)),
             _ => ones([64, 64], ScalarType.Float16));
     }
 

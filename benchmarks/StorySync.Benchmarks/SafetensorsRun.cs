@@ -74,8 +74,8 @@ internal static class SafetensorsRun
             var taken = PrivateMemory.Read() - memory;
             clock.Restart();
             var sum = tensors.Sum(tensor => tensor.sum().item<float>());
-            Console.WriteLine($"round {round}: open and get {tensors.Count} tensors {opened.TotalMilliseconds:f1} ms, {taken / 1e6:f1} MB private memory; "
-                + $"read every byte {clock.Elapsed.TotalSeconds:f3} s (sum {sum:e6})");
+            Console.WriteLine($"round {round}: open and get {tensors.Count} tensors {opened.TotalMilliseconds:f1} ms, "
+                + $"{taken / 1e6:f1} MB private memory; read every byte {clock.Elapsed.TotalSeconds:f3} s (sum {sum:e6})");
         }
     }
 }

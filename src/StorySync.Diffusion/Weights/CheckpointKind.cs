@@ -9,14 +9,16 @@ internal sealed class CheckpointKind
     // The first that fits is the answer, so the more particular come first.
     private static readonly (string Name, Func<CheckpointKind, bool> Fits)[] Kinds =
     [
-        ("a LoRA's; load them as an adapter of the base model", c => c.Contains(".lora_") || c.Contains("lora_unet") || c.Contains("lora_te")),
+        ("a LoRA's; load them as an adapter of the base model",
+            c => c.Contains(".lora_") || c.Contains("lora_unet") || c.Contains("lora_te")),
         ("a FLUX transformer's in the original layout; open it with FluxTransformer2DModel.LoadSingleFile",
             c => c.StartsWith("double_blocks.0.") || c.StartsWith("model.diffusion_model.double_blocks.0.")),
         ($"a single-file checkpoint's {Original}", c => c.StartsWith("model.diffusion_model.") || c.StartsWith("first_stage_model.")),
         ($"an autoencoder's {Original}", c => c.StartsWith("decoder.mid.attn_1.")),
         ("a ControlNet's", c => c.StartsWith("controlnet_")),
         ("a FLUX transformer's with guidance embedding (FLUX.1 dev)", c => c.StartsWith("time_text_embed.guidance_embedder.")),
-        ("a FLUX transformer's without guidance embedding (FLUX.1 schnell)", c => c.StartsWith("single_transformer_blocks.0.") && c.StartsWith("context_embedder.")),
+        ("a FLUX transformer's without guidance embedding (FLUX.1 schnell)",
+            c => c.StartsWith("single_transformer_blocks.0.") && c.StartsWith("context_embedder.")),
         ("Kandinsky 3's UNet's", c => c.StartsWith("add_time_condition.")),
         ("an SDXL UNet's", c => c.StartsWith("add_embedding.linear_1.") && c.StartsWith("down_blocks.")),
         ("an SD 1.5 UNet's", c => c.CrossAttentionWidth == 768),
@@ -26,7 +28,8 @@ internal sealed class CheckpointKind
         ("an SD or SDXL autoencoder's", c => c.StartsWith("decoder.mid_block.") && c.StartsWith("post_quant_conv.")),
         ("FLUX.1's autoencoder's", c => c.StartsWith("decoder.mid_block.")),
         ("a whole CLIP model's, with image tower", c => c.StartsWith("vision_model.")),
-        ("a CLIP text encoder's with projection (SDXL's second)", c => c.StartsWith("text_projection.") && c.Contains("layers.0.self_attn.")),
+        ("a CLIP text encoder's with projection (SDXL's second)",
+            c => c.StartsWith("text_projection.") && c.Contains("layers.0.self_attn.")),
         ("a CLIP text encoder's", c => c.Contains("embeddings.token_embedding.")),
         ("a T5 model's", c => c.StartsWith("encoder.block.0.layer.0.SelfAttention.")),
     ];
@@ -42,8 +45,9 @@ internal sealed class CheckpointKind
         return Kinds.FirstOrDefault(kind => kind.Fits(checkpoint)).Name;
     }
 
-    private long? CrossAttentionWidth => tensors.TryGetValue("down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight", out var info)
-        && info.Shape is [.., var width] ? width : null;
+    private long? CrossAttentionWidth =>
+        tensors.TryGetValue("down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight", out var info)
+            && info.Shape is [.., var width] ? width : null;
 
     private bool StartsWith(string prefix) => tensors.Keys.Any(name => name.StartsWith(prefix, StringComparison.Ordinal));
 

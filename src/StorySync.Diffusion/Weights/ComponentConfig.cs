@@ -26,7 +26,8 @@ public static class ComponentConfig
     /// <summary>Reads a config file.</summary>
     /// <typeparam name="T">The record.</typeparam>
     /// <param name="path">A <c>config.json</c> or <c>scheduler_config.json</c>.</param>
-    /// <exception cref="ModelFileException">The file is missing or no JSON object, or an entry is of another kind or out of its range.</exception>
+    /// <exception cref="ModelFileException">The file is missing or no JSON object, or an entry is of another kind or out of its
+    /// range.</exception>
     public static T Read<T>(string path)
         where T : class => JsonFile.Read(path, root => Read<T>(path, JsonObject.Create(root)!));
 
@@ -88,7 +89,8 @@ public static class ComponentConfig
             }
 
             var key = prefix + property.Name;
-            var rules = property.AttributeProvider?.GetCustomAttributes(typeof(ValidationAttribute), inherit: true).Cast<ValidationAttribute>() ?? [];
+            var rules = property.AttributeProvider?.GetCustomAttributes(typeof(ValidationAttribute), inherit: true)
+                .Cast<ValidationAttribute>() ?? [];
             foreach (var (item, rule) in Items(value).SelectMany(_ => rules, (item, rule) => (item, rule)))
             {
                 if (!IsValid(rule, item))

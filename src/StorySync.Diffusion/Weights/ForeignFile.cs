@@ -6,8 +6,8 @@ namespace StorySync.Diffusion.Weights;
 /// <summary>Says what a file is that should be a safetensors file and is none.</summary>
 internal static partial class ForeignFile
 {
-    private const string Conversion = "Pickle files can run code when they are loaded, so they are never read. Convert it where you trust it, "
-        + "in Python: `from safetensors.torch import save_file; import torch; "
+    private const string Conversion = "Pickle files can run code when they are loaded, so they are never read. "
+        + "Convert it where you trust it, in Python: `from safetensors.torch import save_file; import torch; "
         + "save_file({k: v.contiguous().clone() for k, v in torch.load(path, weights_only=True).items()}, 'model.safetensors')`, "
         + "or for a whole pipeline `DiffusionPipeline.from_pretrained(...).save_pretrained(folder, safe_serialization=True)`";
 
@@ -33,7 +33,8 @@ internal static partial class ForeignFile
         {
             var size = LfsSize().Match(text) is { Success: true } match && long.TryParse(match.Groups[1].ValueSpan, out var bytes)
                 ? $" of {ByteSize.Text(bytes)}" : "";
-            return new ModelFileException(path, $"a Git LFS pointer, not the file itself{size}: run `git lfs pull` in its repository, or download the file");
+            return new ModelFileException(path,
+                $"a Git LFS pointer, not the file itself{size}: run `git lfs pull` in its repository, or download the file");
         }
 
         if (start.StartsWith("PK\u0003\u0004"u8) || (start.Length > 1 && start[0] == 0x80 && start[1] is >= 2 and <= 5))
@@ -44,11 +45,14 @@ internal static partial class ForeignFile
         var what = text switch
         {
             "" => "an empty file: download it again",
-            ['<', ..] => "a web page, not a model: the download was answered with an error or a login page; log in or accept the model's terms, and download again",
-            ['{' or '[', ..] => "a JSON text, not a safetensors file: if it is an index, open its folder instead; if it holds an error message, download again",
+            ['<', ..] => "a web page, not a model: the download was answered with an error or a login page; "
+                + "log in or accept the model's terms, and download again",
+            ['{' or '[', ..] => "a JSON text, not a safetensors file: if it is an index, open its folder instead; "
+                + "if it holds an error message, download again",
             _ when start.StartsWith("GGUF"u8) => "a GGUF file: take the model's safetensors files instead",
             _ when start.Length < 10 => $"only {start.Length} bytes: the download broke off at its start; download it again",
-            _ when !start.ContainsAnyExcept((byte)0) => "filled with zeros where its header should be: the download is not complete; run it again",
+            _ when !start.ContainsAnyExcept((byte)0) =>
+                "filled with zeros where its header should be: the download is not complete; run it again",
             _ => "no safetensors file: it does not start with a length of at most 100,000,000 and a header in braces; download it again",
         };
         return new ModelFileException(path, what);

@@ -6,14 +6,15 @@ namespace StorySync.Diffusion.Weights;
 /// (https://huggingface.co/docs/huggingface_hub/guides/manage-cache). It is read, never written.</summary>
 internal sealed partial class HubCache(string root)
 {
-    /// <summary>The cache of this user: <c>HF_HUB_CACHE</c>, else <c>HF_HOME/hub</c>, else <c>huggingface/hub</c> in the user's cache folder.</summary>
+    /// <summary>The cache of this user: <c>HF_HUB_CACHE</c>, else <c>HF_HOME/hub</c>, else <c>huggingface/hub</c> in the user's
+    /// cache folder.</summary>
     public static HubCache Default => new(Root(Environment.GetEnvironmentVariable));
 
     public static string Root(Func<string, string?> environment)
     {
         var home = Environment.GetFolderPath(Environment.SpecialFolder.UserProfile);
-        return Variable("HF_HUB_CACHE")
-            ?? Path.Combine(Variable("HF_HOME") ?? Path.Combine(Variable("XDG_CACHE_HOME") ?? Path.Combine(home, ".cache"), "huggingface"), "hub");
+        var caches = Variable("XDG_CACHE_HOME") ?? Path.Combine(home, ".cache");
+        return Variable("HF_HUB_CACHE") ?? Path.Combine(Variable("HF_HOME") ?? Path.Combine(caches, "huggingface"), "hub");
 
         string? Variable(string name) => environment(name) switch
         {
@@ -31,14 +32,16 @@ internal sealed partial class HubCache(string root)
     {
         if (HubName().Match(name) is not { Success: true } match)
         {
-            throw new ModelFileException(name, "there is no such folder, and it is no 'organisation/name[@revision]' of the Hugging Face cache");
+            throw new ModelFileException(name,
+                "there is no such folder, and it is no 'organisation/name[@revision]' of the Hugging Face cache");
         }
 
         var model = Path.Combine(root, "models--" + match.Groups["model"].Value.Replace("/", "--", StringComparison.Ordinal));
         if (!Directory.Exists(model))
         {
             throw new ModelFileException(name, $"there is no such folder, and no such model in the Hugging Face cache ({root}); "
-                + $"download it first (`hf download {match.Groups["model"].Value}`), or set HF_HUB_CACHE or HF_HOME if your cache is elsewhere");
+                + $"download it first (`hf download {match.Groups["model"].Value}`), "
+                + "or set HF_HUB_CACHE or HF_HOME if your cache is elsewhere");
         }
 
         var revision = match.Groups["revision"] is { Success: true } given ? given.Value : "main";

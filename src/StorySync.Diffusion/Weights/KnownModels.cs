@@ -18,6 +18,8 @@ internal static class KnownModels
         }
 
         var path = Path.Combine(AppContext.BaseDirectory, folder);
-        return Directory.Exists(path) ? path : throw new ModelFileException(path, $"the model '{name}' should lie here, beside the application");
+        return Directory.Exists(path)
+            ? path
+            : throw new ModelFileException(path, $"the model '{name}' should lie here, beside the application");
     }
 }

@@ -18,7 +18,8 @@ public sealed class ModelFolder
     /// <summary>The folder.</summary>
     public string Path { get; }
 
-    /// <summary>The pipeline's class in diffusers (<c>StableDiffusionXLPipeline</c>, for example); null if there is no <c>model_index.json</c>.</summary>
+    /// <summary>The pipeline's class in diffusers (<c>StableDiffusionXLPipeline</c>, for example); null if there is no
+    /// <c>model_index.json</c>.</summary>
     public string? ClassName { get; }
 
     /// <summary>The components that <c>model_index.json</c> names, without those that are left out there.</summary>
@@ -34,7 +35,8 @@ public sealed class ModelFolder
         if (File.Exists(model))
         {
             throw new ModelFileException(model, "a file; a model is given as a folder in the layout of diffusers. "
-                + "A single-file checkpoint becomes one by diffusers' `StableDiffusionXLPipeline.from_single_file(file).save_pretrained(folder)`");
+                + "A single-file checkpoint becomes one by diffusers' "
+                + "`StableDiffusionXLPipeline.from_single_file(file).save_pretrained(folder)`");
         }
 
         return new ModelFolder(Directory.Exists(model) ? model : KnownModels.Find(model) ?? HubCache.Default.Resolve(model));
@@ -51,8 +53,13 @@ public sealed class ModelFolder
     {
         ArgumentNullException.ThrowIfNull(component);
         var path = System.IO.Path.Combine(Path, component);
-        return Directory.Exists(path) ? path : throw new ModelFileException(path, "the model has no such folder; "
-            + $"it has {string.Join(", ", Directory.EnumerateDirectories(Path).Select(System.IO.Path.GetFileName).Order().DefaultIfEmpty("none"))}");
+        if (Directory.Exists(path))
+        {
+            return path;
+        }
+
+        var folders = Directory.EnumerateDirectories(Path).Select(System.IO.Path.GetFileName).Order().DefaultIfEmpty("none");
+        throw new ModelFileException(path, $"the model has no such folder; it has {string.Join(", ", folders)}");
     }
 
     /// <summary>A file of a component.</summary>
@@ -93,7 +100,8 @@ public sealed class ModelFolder
             }
         }
 
-        var pickle = Directory.EnumerateFiles(folder).FirstOrDefault(file => System.IO.Path.GetExtension(file) is ".bin" or ".ckpt" or ".pt" or ".pth");
+        var pickle = Directory.EnumerateFiles(folder)
+            .FirstOrDefault(file => System.IO.Path.GetExtension(file) is ".bin" or ".ckpt" or ".pt" or ".pth");
         throw pickle is not null ? ForeignFile.Pickle(pickle) : new ModelFileException(folder,
             $"it holds no weights; expected {string.Join(" or ", Stems.Select(stem => stem + ".safetensors"))}, or their .index.json");
     }
@@ -102,7 +110,8 @@ public sealed class ModelFolder
     /// <param name="progress">Hears of each file as it is done.</param>
     /// <param name="cancellationToken">Stops the work.</param>
     /// <returns>All files of the folder. In a folder that is not of the cache, none can be checked.</returns>
-    public async Task<IReadOnlyList<FileCheck>> VerifyAsync(IProgress<FileCheck>? progress = null, CancellationToken cancellationToken = default)
+    public async Task<IReadOnlyList<FileCheck>> VerifyAsync(
+        IProgress<FileCheck>? progress = null, CancellationToken cancellationToken = default)
     {
         var checks = new List<FileCheck>();
         foreach (var file in Directory.EnumerateFiles(Path, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal))
@@ -132,28 +141,32 @@ public sealed class ModelFolder
         .Select(file => System.IO.Path.GetFileName(file).Split('.'))
         .Select(parts => parts switch
         {
-            [var stem, var variant, "safetensors"] when Stems.Contains(stem) && !variant.Contains("-of-", StringComparison.Ordinal) => variant,
+            [_, var shard, "safetensors"] when shard.Contains("-of-", StringComparison.Ordinal) => null,
+            [var stem, var variant, "safetensors"] when Stems.Contains(stem) => variant,
             [var stem, "safetensors", "index", var variant, "json"] when Stems.Contains(stem) => variant,
             _ => null,
         })
         .OfType<string>().Distinct().Order(StringComparer.Ordinal);
 
-    private static (string? ClassName, IReadOnlyDictionary<string, ModelComponent> Components) ReadIndex(string path) => JsonFile.Read(path, root =>
-    {
-        var components = new Dictionary<string, ModelComponent>(StringComparer.Ordinal);
-        foreach (var entry in root.EnumerateObject())
+    private static (string? ClassName, IReadOnlyDictionary<string, ModelComponent> Components) ReadIndex(string path) =>
+        JsonFile.Read(path, root =>
         {
-            // Besides components there are settings; [null, null] is a component that the model leaves out.
-            if (entry.Value.ValueKind == JsonValueKind.Array && entry.Value.GetArrayLength() == 2
-                && entry.Value[0].ValueKind == JsonValueKind.String && entry.Value[1].ValueKind == JsonValueKind.String)
+            var components = new Dictionary<string, ModelComponent>(StringComparer.Ordinal);
+            foreach (var entry in root.EnumerateObject())
             {
-                components.Add(entry.Name, new ModelComponent(entry.Value[0].GetString()!, entry.Value[1].GetString()!));
+                // Besides components there are settings; [null, null] is a component that the model leaves out.
+                if (entry.Value.ValueKind == JsonValueKind.Array && entry.Value.GetArrayLength() == 2
+                    && entry.Value[0].ValueKind == JsonValueKind.String && entry.Value[1].ValueKind == JsonValueKind.String)
+                {
+                    components.Add(entry.Name, new ModelComponent(entry.Value[0].GetString()!, entry.Value[1].GetString()!));
+                }
             }
-        }
 
-        var className = root.TryGetProperty("_class_name", out var name) && name.ValueKind == JsonValueKind.String ? name.GetString() : null;
-        return (className, (IReadOnlyDictionary<string, ModelComponent>)components);
-    });
+            var className = root.TryGetProperty("_class_name", out var name) && name.ValueKind == JsonValueKind.String
+                ? name.GetString()
+                : null;
+            return (className, (IReadOnlyDictionary<string, ModelComponent>)components);
+        });
 }
 
 /// <summary>What <c>model_index.json</c> says of a component.</summary>

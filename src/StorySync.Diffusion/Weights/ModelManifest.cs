@@ -14,7 +14,8 @@ public sealed record ModelManifest(IReadOnlyDictionary<string, IReadOnlyList<lon
     /// <summary>What a module holds: its parameters and its persistent buffers.</summary>
     /// <param name="module">The module.</param>
     public static ModelManifest Of(nn.Module module) =>
-        new(ModuleTensors.Of(module).ToDictionary(entry => entry.Name, entry => (IReadOnlyList<long>)entry.Tensor.shape, StringComparer.Ordinal));
+        new(ModuleTensors.Of(module).ToDictionary(
+            entry => entry.Name, entry => (IReadOnlyList<long>)entry.Tensor.shape, StringComparer.Ordinal));
 
     /// <summary>What a checkpoint holds.</summary>
     /// <param name="source">The checkpoint.</param>

@@ -42,7 +42,8 @@ public readonly struct OneOrMany<T> : IEquatable<OneOrMany<T>>, IOneOrMany
     /// <exception cref="ArgumentException">There is a list of another length.</exception>
     public IReadOnlyList<T> For(int blocks) => !isList ? Enumerable.Repeat(Values[0], blocks).ToArray()
         : Values.Count == blocks ? Values
-        : throw new ArgumentException($"The list [{string.Join(", ", Values)}] has {Values.Count} entries; there are {blocks} blocks.", nameof(blocks));
+        : throw new ArgumentException(
+            $"The list [{string.Join(", ", Values)}] has {Values.Count} entries; there are {blocks} blocks.", nameof(blocks));
 
     /// <inheritdoc/>
     public bool Equals(OneOrMany<T> other) => isList == other.isList && Values.SequenceEqual(other.Values);

@@ -36,7 +36,8 @@ public sealed class SafetensorsFile : ITensorSource
 
     /// <summary>Opens a file, checks its header and maps it. No tensor is read.</summary>
     /// <param name="path">The file.</param>
-    /// <exception cref="ModelFileException">The file is missing, truncated, no safetensors file, or breaks a rule of the format.</exception>
+    /// <exception cref="ModelFileException">The file is missing, truncated, no safetensors file, or breaks a rule of the
+    /// format.</exception>
     public static SafetensorsFile Open(string path)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
@@ -71,7 +72,8 @@ public sealed class SafetensorsFile : ITensorSource
         if (info.Dtype.ToScalarType() is not { } type)
         {
             throw new NotSupportedException(
-                $"{Path}: tensor '{name}' is stored as {info.Dtype}, which cannot be read; convert the file to one of {SafetensorsDtypes.Names}.");
+                $"{Path}: tensor '{name}' is stored as {info.Dtype}, which cannot be read; "
+                + $"convert the file to one of {SafetensorsDtypes.Names}.");
         }
 
         long[] shape = [.. info.Shape];

@@ -4,7 +4,8 @@ using System.Text.Unicode;
 
 namespace StorySync.Diffusion.Weights;
 
-/// <summary>The JSON header of a safetensors file, checked as strictly as the format's own validator does, and for duplicate keys.</summary>
+/// <summary>The JSON header of a safetensors file, checked as strictly as the format's own validator does, and for duplicate
+/// keys.</summary>
 /// <param name="Tensors">What the file holds, in the order of the data.</param>
 /// <param name="Begins">Where the tensors begin, in bytes from the start of the data section; same order.</param>
 /// <param name="Metadata">The <c>__metadata__</c> entry.</param>
@@ -146,7 +147,8 @@ internal sealed record SafetensorsHeader(
         // GetRawText, because 1.0, 1e3 and -0 are numbers to JSON but not sizes.
         return item.ValueKind == JsonValueKind.Number && item.TryGetInt64(out var number) && item.GetRawText().All(char.IsAsciiDigit)
             ? number
-            : throw new FormatException($"{key} of tensor '{name}' holds {Shorten(item.GetRawText())}; it must be an integer from 0 to 2⁶³ − 1");
+            : throw new FormatException($"{key} of tensor '{name}' holds {Shorten(item.GetRawText())}; "
+                + "it must be an integer from 0 to 2⁶³ − 1");
     }
 
     private static JsonElement Member(string name, JsonElement entry, string key) => entry.TryGetProperty(key, out var member)
@@ -160,7 +162,8 @@ internal sealed record SafetensorsHeader(
         {
             if (entry.Begin != end)
             {
-                throw new FormatException($"the data of tensor '{entry.Info.Name}' begins at {entry.Begin}, but what precedes it ends at {end}: "
+                throw new FormatException(
+                    $"the data of tensor '{entry.Info.Name}' begins at {entry.Begin}, but what precedes it ends at {end}: "
                     + (entry.Begin < end ? "tensors must not overlap" : "there must be no holes"));
             }
 

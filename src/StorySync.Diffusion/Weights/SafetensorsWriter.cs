@@ -12,12 +12,14 @@ public static class SafetensorsWriter
 {
     private static readonly UTF8Encoding Utf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
-    /// <summary>Writes tensors. The file appears whole, under its name, when all is written; one that was there before is replaced.</summary>
+    /// <summary>Writes tensors. The file appears whole, under its name, when all is written; one that was there before is
+    /// replaced.</summary>
     /// <param name="path">The file to write; its folder must exist.</param>
     /// <param name="tensors">The tensors by name, of any device and layout.</param>
     /// <param name="metadata">The file's <c>__metadata__</c>; left out if null.</param>
     /// <param name="cancellationToken">Stops between two tensors; nothing is left behind.</param>
-    /// <exception cref="ArgumentException">A tensor's type has no place in the format, or a tensor is called <c>__metadata__</c>.</exception>
+    /// <exception cref="ArgumentException">A tensor's type has no place in the format, or a tensor is called
+    /// <c>__metadata__</c>.</exception>
     public static void Write(
         string path,
         IReadOnlyDictionary<string, Tensor> tensors,
@@ -62,7 +64,8 @@ public static class SafetensorsWriter
 
     private static TensorInfo Describe(string name, Tensor tensor) => tensor.dtype.ToSafetensors() is { } dtype
         ? new TensorInfo(name, dtype, tensor.shape)
-        : throw new ArgumentException($"Tensor '{name}' has the type {tensor.dtype}; safetensors files are written with {SafetensorsDtypes.Names}.");
+        : throw new ArgumentException(
+            $"Tensor '{name}' has the type {tensor.dtype}; safetensors files are written with {SafetensorsDtypes.Names}.");
 
     private static TensorInfo[] Order(IEnumerable<TensorInfo> tensors)
     {
@@ -77,7 +80,8 @@ public static class SafetensorsWriter
 
         if (ordered.Any(info => info.Name == SafetensorsHeader.MetadataKey))
         {
-            throw new ArgumentException($"A tensor cannot be called {SafetensorsHeader.MetadataKey}: the format keeps that name for itself.", nameof(tensors));
+            throw new ArgumentException(
+                $"A tensor cannot be called {SafetensorsHeader.MetadataKey}: the format keeps that name for itself.", nameof(tensors));
         }
 
         return ordered;
@@ -98,7 +102,8 @@ public static class SafetensorsWriter
         var padded = (header.Length + 7) / 8 * 8;
         if (padded > SafetensorsHeader.MaximumLength)
         {
-            throw new ArgumentException($"The header would take {ByteSize.Text(padded)}; the format allows {ByteSize.Text(SafetensorsHeader.MaximumLength)}.");
+            throw new ArgumentException(
+                $"The header would take {ByteSize.Text(padded)}; the format allows {ByteSize.Text(SafetensorsHeader.MaximumLength)}.");
         }
 
         Span<byte> length = stackalloc byte[sizeof(ulong)];
@@ -113,21 +118,24 @@ public static class SafetensorsWriter
         var entries = new List<string>(tensors.Length + 1);
         if (metadata is not null)
         {
-            entries.Add($"\"{SafetensorsHeader.MetadataKey}\":{{{string.Join(',', metadata.Select(pair => $"{Quote(pair.Key)}:{Quote(pair.Value)}"))}}}");
+            var pairs = string.Join(',', metadata.Select(pair => $"{Quote(pair.Key)}:{Quote(pair.Value)}"));
+            entries.Add($"\"{SafetensorsHeader.MetadataKey}\":{{{pairs}}}");
         }
 
         var begin = 0L;
         foreach (var info in tensors)
         {
             var end = checked(begin + info.ByteCount);
-            entries.Add($"{Quote(info.Name)}:{{\"dtype\":\"{info.Dtype}\",\"shape\":[{string.Join(',', info.Shape)}],\"data_offsets\":[{begin},{end}]}}");
+            entries.Add($"{Quote(info.Name)}:{{\"dtype\":\"{info.Dtype}\",\"shape\":[{string.Join(',', info.Shape)}],"
+                + $"\"data_offsets\":[{begin},{end}]}}");
             begin = end;
         }
 
         return $"{{{string.Join(',', entries)}}}";
     }
 
-    /// <summary>A JSON string with as few escapes as there can be; System.Text.Json has no encoder that leaves all of Unicode alone.</summary>
+    /// <summary>A JSON string with as few escapes as there can be; System.Text.Json has no encoder that leaves all of
+    /// Unicode alone.</summary>
     private static string Quote(string text)
     {
         var quoted = new StringBuilder("\"", text.Length + 2);

@@ -58,7 +58,8 @@ public sealed class ShardedSafetensors : ITensorSource
             {
                 owners[name] = shard.Tensors.ContainsKey(name)
                     ? shard
-                    : throw new ModelFileException(Path, $"it says that '{name}' is in {names.Key}, which does not hold it; download both again");
+                    : throw new ModelFileException(Path,
+                        $"it says that '{name}' is in {names.Key}, which does not hold it; download both again");
             }
         }
 
@@ -85,8 +86,11 @@ public sealed class ShardedSafetensors : ITensorSource
             throw new ModelFileException(path, "it has no object 'weight_map', so it is no index of a sharded checkpoint");
         }
 
-        return map.EnumerateObject().ToDictionary(entry => entry.Name, entry => entry.Value.ValueKind == JsonValueKind.String
-            ? entry.Value.GetString()!
-            : throw new ModelFileException(path, $"entry '{entry.Name}' of 'weight_map' is {entry.Value}; it must be a file name"), StringComparer.Ordinal);
+        return map.EnumerateObject().ToDictionary(
+            entry => entry.Name,
+            entry => entry.Value.ValueKind == JsonValueKind.String
+                ? entry.Value.GetString()!
+                : throw new ModelFileException(path, $"entry '{entry.Name}' of 'weight_map' is {entry.Value}; it must be a file name"),
+            StringComparer.Ordinal);
     });
 }
