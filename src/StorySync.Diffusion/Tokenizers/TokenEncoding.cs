@@ -78,16 +78,13 @@ public sealed class TokenEncoding
 
     private IEnumerable<int> WholeWordMatches(string sought)
     {
-        int at = 0;
-        while ((at = Text.IndexOf(sought, at, StringComparison.OrdinalIgnoreCase)) >= 0)
+        // Occurrences may overlap, as those of "fox fox" in "fox fox fox" do.
+        for (int at = 0; (at = Text.IndexOf(sought, at, StringComparison.OrdinalIgnoreCase)) >= 0; at++)
         {
-            bool whole = WordBoundary.IsAt(Text, at) && WordBoundary.IsAt(Text, at + sought.Length);
-            if (whole)
+            if (WordBoundary.IsAt(Text, at) && WordBoundary.IsAt(Text, at + sought.Length))
             {
                 yield return at;
             }
-
-            at += whole ? sought.Length : 1;
         }
     }
 

@@ -10,6 +10,7 @@ public class PhraseTests
     [InlineData("the red fox", "red fox", new[] { 2, 3 })]
     [InlineData("the red fox", "the", new[] { 1 })]
     [InlineData("red fox the red fox", "red fox", new[] { 1, 2, 4, 5 })]
+    [InlineData("fox fox fox owl", "fox fox", new[] { 1, 2, 3 })]
     [InlineData("The RED Fox", "red fox", new[] { 2, 3 })]
     [InlineData("the red fox", "Red FOX", new[] { 2, 3 })]
     [InlineData("the  red\tfox", " red \n fox ", new[] { 2, 3 })]
