@@ -9,9 +9,13 @@ namespace StorySync.Diffusion.Tests.Autoencoders;
 public class AutoencoderManifestTests
 {
     /// <summary>The full-size autoencoders of the reference; each file holds a config and the shapes that follow from it.</summary>
-    public static TheoryData<string> Manifests() => ReferenceData.Root is null
-        ? []
-        : [.. Directory.EnumerateFiles(Path.Combine(ReferenceData.Root, "manifests"), "*.json").Where(f => Build(f) is not null).Select(f => Path.GetFileName(f))];
+    public static TheoryData<string> Manifests()
+    {
+        var folder = Path.Combine(ReferenceData.Root ?? "", "manifests");
+        return Directory.Exists(folder)
+            ? [.. Directory.EnumerateFiles(folder, "*.json").Where(file => Build(file) is not null).Select(file => Path.GetFileName(file))]
+            : [];
+    }
 
     [Theory(SkipTestWithoutData = true)]
     [MemberData(nameof(Manifests))]
