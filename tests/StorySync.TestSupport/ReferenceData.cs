@@ -8,6 +8,9 @@ public static class ReferenceData
 {
     public const string Variable = "STORYSYNC_REFERENCE";
 
+    /// <summary>What <see cref="Rows"/> holds when there is nothing.</summary>
+    private const string Nothing = "(none)";
+
     private static readonly Lazy<IReadOnlyList<ReferenceCase>> LoadedCases = new(LoadCases);
 
     /// <summary>The folder, or null when there is none.</summary>
@@ -23,13 +26,26 @@ public static class ReferenceData
         return Root!;
     }
 
-    /// <summary>The path of a file or folder of the reference; skips the running test when there is no reference folder.</summary>
-    public static string PathOf(string relative) => Path.Combine(RequireRoot(), relative.Replace('/', Path.DirectorySeparatorChar));
+    /// <summary>The names of the cases that are wanted, as rows of a theory (see <see cref="Rows"/>).</summary>
+    public static TheoryData<string> CaseNames(Func<ReferenceCase, bool> wanted) => Rows(Cases.Where(wanted).Select(c => c.Name));
 
-    /// <summary>A case by its name; skips the running test when there is no reference folder.</summary>
+    /// <summary>Names of cases or files of the reference as rows of a theory. When there are none there is one row on which
+    /// <see cref="Case"/> and <see cref="PathOf"/> skip the test, because the runner counts a theory without data as failed.</summary>
+    public static TheoryData<string> Rows(IEnumerable<string> names) => [.. names.DefaultIfEmpty(Nothing)];
+
+    /// <summary>The path of a file or folder of the reference; skips the running test when there is none.</summary>
+    public static string PathOf(string relative)
+    {
+        RequireRoot();
+        Assert.SkipWhen(relative.EndsWith(Nothing, StringComparison.Ordinal), "The reference data has none of these files.");
+        return Path.Combine(Root!, relative.Replace('/', Path.DirectorySeparatorChar));
+    }
+
+    /// <summary>A case by its name; skips the running test when there is none.</summary>
     public static ReferenceCase Case(string name)
     {
         RequireRoot();
+        Assert.SkipWhen(name == Nothing, "The reference data has none of these cases.");
         return Cases.Single(c => c.Name == name);
     }
 

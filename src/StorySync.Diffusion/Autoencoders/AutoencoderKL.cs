@@ -25,7 +25,7 @@ public sealed class AutoencoderKL : nn.Module
         ArgumentNullException.ThrowIfNull(config);
         config.Validate();
         Config = config;
-        TileSize = config.SampleSize[0];
+        TileSize = Math.Max(config.SampleSize[0], config.SpatialFactor);
         encoder = new Encoder(config, 2L * config.LatentChannels);
         decoder = new Decoder(config);
         quant_conv = config.UseQuantConv ? new Conv2d(2L * config.LatentChannels, 2L * config.LatentChannels, kernel: 1) : null;
@@ -40,8 +40,17 @@ public sealed class AutoencoderKL : nn.Module
     public int SpatialFactor => Config.SpatialFactor;
 
     /// <summary>Height and width of a tile of the image, in pixels, where a picture is worked on in tiles; by default
-    /// <c>sample_size</c> of the config. A multiple of 4 × <see cref="SpatialFactor"/> keeps tiles aligned.</summary>
-    public int TileSize { get; set; }
+    /// <c>sample_size</c> of the config. With a multiple of 4 × <see cref="SpatialFactor"/> tiles meet exactly.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">It is smaller than <see cref="SpatialFactor"/>.</exception>
+    public int TileSize
+    {
+        get;
+        set
+        {
+            ArgumentOutOfRangeException.ThrowIfLessThan(value, SpatialFactor);
+            field = value;
+        }
+    }
 
     private int LatentTileSize => TileSize / SpatialFactor;
 
@@ -146,6 +155,7 @@ public sealed class AutoencoderKL : nn.Module
     {
         return Config is { LatentsMean: { } mean, LatentsStd: { } std } ? (ByChannel(mean), ByChannel(std)) : null;
 
-        Tensor ByChannel(IReadOnlyList<double> values) => tensor([.. values], dtype: latents.dtype, device: latents.device).reshape(1, -1, 1, 1);
+        Tensor ByChannel(IReadOnlyList<double> values) =>
+            tensor([.. values], dtype: latents.dtype, device: latents.device).reshape(1, -1, 1, 1);
     }
 }

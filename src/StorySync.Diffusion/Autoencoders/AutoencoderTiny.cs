@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 namespace StorySync.Diffusion.Autoencoders;
 
 /// <summary>A small autoencoder trained to do what a large one does, nearly and in a fraction of the time: for previews (diffusers'
-/// <c>AutoencoderTiny</c>, the TAESD family). Its latents are the denoiser's, without scaling.</summary>
+/// <c>AutoencoderTiny</c>, the TAESD family).</summary>
 /// <remarks>Images are (batch, channels, height, width) with values from -1 to 1. Input of another floating-point type than the
 /// weights' is converted; results have the weights' type.</remarks>
 public sealed class AutoencoderTiny : nn.Module
@@ -60,7 +60,8 @@ public sealed class AutoencoderTiny : nn.Module
     }
 
     /// <summary>Decodes latents.</summary>
-    /// <param name="latents">(batch, latent channels, height, width).</param>
+    /// <param name="latents">(batch, latent channels, height, width); those of a denoiser go through <see cref="UnscaleLatents"/>
+    /// first.</param>
     /// <returns>Images, (batch, channels, height, width), about -1 to 1, not clamped.</returns>
     /// <exception cref="ArgumentException">The shape is another.</exception>
     public Tensor Decode(Tensor latents)
@@ -68,5 +69,22 @@ public sealed class AutoencoderTiny : nn.Module
         PictureShape.Check(latents, Config.LatentChannels);
         using var scope = NewDisposeScope();
         return decoder.call(latents.to(decoder.Dtype)).contiguous().MoveToOuterDisposeScope();
+    }
+
+    /// <summary>From the autoencoder's latents to the denoiser's: (z - shift_factor) × scaling_factor. With the defaults both are the
+    /// same. A new tensor.</summary>
+    /// <param name="latents">(batch, latent channels, height, width).</param>
+    public Tensor ScaleLatents(Tensor latents)
+    {
+        using var shifted = latents - Config.ShiftFactor;
+        return shifted * Config.ScalingFactor;
+    }
+
+    /// <summary>From the denoiser's latents to the autoencoder's: what <see cref="ScaleLatents"/> did, undone. A new tensor.</summary>
+    /// <param name="latents">(batch, latent channels, height, width).</param>
+    public Tensor UnscaleLatents(Tensor latents)
+    {
+        using var unscaled = latents / Config.ScalingFactor;
+        return unscaled + Config.ShiftFactor;
     }
 }

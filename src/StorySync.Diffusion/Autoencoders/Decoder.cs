@@ -27,7 +27,8 @@ internal sealed class Decoder : nn.Module<Tensor, Tensor?, CancellationToken, Te
         {
             var attention = config.UpBlockTypes[i] == "AttnUpDecoderBlock2D";
             var resampling = i < channels.Length - 1 ? Resampling.Double : Resampling.None;
-            up_blocks.Add(new AutoencoderBlock(channels[Math.Max(i - 1, 0)], channels[i], config.LayersPerBlock + 1, attention, resampling, layers));
+            var before = channels[Math.Max(i - 1, 0)];
+            up_blocks.Add(new AutoencoderBlock(before, channels[i], config.LayersPerBlock + 1, attention, resampling, layers));
         }
 
         var (group, spatial) = layers.Norm(channels[^1]);

@@ -26,7 +26,8 @@ internal sealed class Encoder : nn.Module<Tensor, CancellationToken, Tensor>
         {
             var attention = config.DownBlockTypes[i] == "AttnDownEncoderBlock2D";
             var resampling = i < channels.Count - 1 ? Resampling.Halve : Resampling.None;
-            down_blocks.Add(new AutoencoderBlock(channels[Math.Max(i - 1, 0)], channels[i], config.LayersPerBlock, attention, resampling, layers));
+            var before = channels[Math.Max(i - 1, 0)];
+            down_blocks.Add(new AutoencoderBlock(before, channels[i], config.LayersPerBlock, attention, resampling, layers));
         }
 
         mid_block = new AutoencoderMidBlock(channels[^1], config.MidBlockAddAttention, layers);

@@ -27,7 +27,7 @@ internal static class Tiles
             var row = new List<Tensor>();
             for (long x = 0; x < input.shape[3]; x += stride)
             {
-                var tile = work(input.slice(2, y, Math.Min(y + inputTile, input.shape[2]), 1).slice(3, x, Math.Min(x + inputTile, input.shape[3]), 1));
+                var tile = work(Part(Part(input, 2, y, inputTile), 3, x, inputTile));
                 if (above is not null)
                 {
                     Blend(above[row.Count], tile, dimension: 2, blend);
@@ -41,7 +41,7 @@ internal static class Tiles
                 row.Add(tile);
             }
 
-            rows.Add(cat([.. row.Select(t => Start(Start(t, 2, kept), 3, kept))], dim: 3));
+            rows.Add(cat([.. row.Select(t => Part(Part(t, 2, 0, kept), 3, 0, kept))], dim: 3));
             above = [.. row];
         }
 
@@ -62,10 +62,11 @@ internal static class Tiles
         long[] shape = dimension == 2 ? [extent, 1] : [extent];
         var rising = tensor(weights, dtype: float32, device: tile.device).reshape(shape);
         var falling = tensor([.. weights.Select(w => 1 - w)], dtype: float32, device: tile.device).reshape(shape);
-        var start = Start(tile, dimension, extent);
+        var start = tile.narrow(dimension, 0, extent);
         var end = before.narrow(dimension, before.shape[dimension] - extent, extent);
         start.copy_((end * falling) + (start * rising));
     }
 
-    private static Tensor Start(Tensor x, int dimension, long length) => x.narrow(dimension, 0, Math.Min(length, x.shape[dimension]));
+    private static Tensor Part(Tensor x, int dimension, long start, long length) =>
+        x.narrow(dimension, start, Math.Min(length, x.shape[dimension] - start));
 }

@@ -102,7 +102,8 @@ public sealed class VQModel : nn.Module
         {
             using var scope = NewDisposeScope();
             var z = quantize ? Quantize(slice).Quantized : slice.to(decoder.Dtype);
-            return decoder.call(post_quant_conv.call(z), spatialNorms ? z : null, cancellation).contiguous().MoveToOuterDisposeScope();
+            var image = decoder.call(post_quant_conv.call(z), spatialNorms ? z : null, cancellation);
+            return image.contiguous().MoveToOuterDisposeScope();
         });
     }
 

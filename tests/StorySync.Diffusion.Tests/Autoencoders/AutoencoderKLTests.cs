@@ -27,6 +27,23 @@ public class AutoencoderKLTests
     }
 
     [Fact]
+    public void Tiny_latents_are_scaled_and_shifted()
+    {
+        using var scope = NewDisposeScope();
+        using var model = new AutoencoderTiny(new AutoencoderTinyConfig { ScalingFactor = 0.5, ShiftFactor = 3 });
+
+        Assert.Equal([-1f, 1], model.ScaleLatents(tensor([1f, 5])).data<float>().ToArray());
+        Assert.Equal([1f, 5], model.UnscaleLatents(tensor([-1f, 1])).data<float>().ToArray());
+    }
+
+    [Fact]
+    public void A_tile_holds_a_latent_at_least()
+    {
+        using var model = new AutoencoderKL(Config);
+        Assert.Throws<ArgumentOutOfRangeException>(() => model.TileSize = 3);
+    }
+
+    [Fact]
     public void Log_variance_is_clamped()
     {
         using var scope = NewDisposeScope();
@@ -48,7 +65,7 @@ public class AutoencoderKLTests
         using var today = Load(folder, "today", weights);
         using var old = Load(folder, "old", weights.ToDictionary(
             w => w.Key.Replace("to_q", "query").Replace("to_k", "key").Replace("to_v", "value").Replace("to_out.0", "proj_attn"),
-            w => asConvolutions && w.Key.Contains(".to_") && w.Value.ndim == 2 ? w.Value.reshape(w.Value.shape[0], w.Value.shape[1], 1, 1) : w.Value));
+            w => asConvolutions && w.Key.Contains(".to_") && w.Value.ndim == 2 ? w.Value.unsqueeze(-1).unsqueeze(-1) : w.Value));
         var latents = randn(1, 4, 3, 5);
 
         Assert.Equal(0, (today.Decode(latents) - old.Decode(latents)).abs().max().item<float>());
@@ -102,7 +119,8 @@ public class AutoencoderKLTests
         Assert.Contains("block_out_channels 2", error.Message, StringComparison.Ordinal);
     }
 
-    private static AutoencoderBlock Block(AutoencoderKL model, string path) => (AutoencoderBlock)model.named_modules().Single(m => m.name == path).module;
+    private static AutoencoderBlock Block(AutoencoderKL model, string path) =>
+        (AutoencoderBlock)model.named_modules().Single(m => m.name == path).module;
 
     private static Tensor Cancel(CancellationTokenSource source, Tensor output)
     {

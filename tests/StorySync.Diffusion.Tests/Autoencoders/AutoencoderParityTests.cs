@@ -8,11 +8,12 @@ namespace StorySync.Diffusion.Tests.Autoencoders;
 
 public class AutoencoderParityTests
 {
-    public static TheoryData<string> Models() => Names(c => c.Group == "vae");
+    public static TheoryData<string> Models() => ReferenceData.CaseNames(c => c.Group == "vae");
 
-    public static TheoryData<string> AttentionLayers() => Names(c => c.Group == "attention" && ClassOf(c) is "AutoencoderKL" or "VQModel");
+    public static TheoryData<string> AttentionLayers() =>
+        ReferenceData.CaseNames(c => c.Group == "attention" && ClassOf(c) is "AutoencoderKL" or "VQModel");
 
-    [Theory(SkipTestWithoutData = true)]
+    [Theory]
     [MemberData(nameof(Models))]
     public void Encodes_and_decodes_as_diffusers_does(string name)
     {
@@ -43,7 +44,7 @@ public class AutoencoderParityTests
         comparison.AssertAll();
     }
 
-    [Theory(SkipTestWithoutData = true)]
+    [Theory]
     [MemberData(nameof(AttentionLayers))]
     public void Attention_layer_is_that_of_diffusers(string name)
     {
@@ -96,8 +97,6 @@ public class AutoencoderParityTests
         comparison.Check("out.quantized", quantized);
         comparison.Check("out.indices", indices);
     }
-
-    private static TheoryData<string> Names(Func<ReferenceCase, bool> wanted) => [.. ReferenceData.Cases.Where(wanted).Select(c => c.Name)];
 
     private static string ClassOf(ReferenceCase reference)
     {
