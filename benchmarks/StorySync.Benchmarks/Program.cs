@@ -7,6 +7,8 @@ switch (args)
         return SharedAttentionBenchmark.Run(rest);
     case ["safetensors", .. var rest]:
         return SafetensorsRun.Run(rest);
+    case ["flux-small", .. var rest]:
+        return FluxSmall.Command().Parse(rest).Invoke();
     case ["micro", .. var rest]:
         BenchmarkSwitcher.FromAssembly(typeof(SafetensorsBenchmarks).Assembly).Run(rest);
         return 0;
@@ -16,6 +18,7 @@ switch (args)
 
               {SharedAttentionBenchmark.Usage}
               {SafetensorsRun.Usage}
+              {FluxSmall.Usage}
               micro [--filter '*']        small things, by BenchmarkDotNet
             """);
         return 2;

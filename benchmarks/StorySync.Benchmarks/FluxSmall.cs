@@ -1,0 +1,96 @@
+using System.CommandLine;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using StorySync.Attention;
+using StorySync.Diffusion.Flux;
+using StorySync.Diffusion.Weights;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Benchmarks;
+
+/// <summary>One forward pass of a FLUX transformer of real width, with 2 + 4 of its 19 + 38 blocks and random weights.</summary>
+internal static class FluxSmall
+{
+    public const string Usage = "flux-small [--help]         a forward pass of FLUX at real width, whole or with one block's weights in memory";
+
+    private static readonly FluxTransformer2DConfig Config = new() { NumLayers = 2, NumSingleLayers = 4 };
+    private static readonly JsonSerializerOptions ConfigNames = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
+
+    public static Command Command()
+    {
+        var folder = new Option<DirectoryInfo?>("--folder")
+        {
+            Description = "Where the model is, or is to be written for other programs to read; by default it is written for this run only.",
+        };
+        var height = new Option<int>("--height") { DefaultValueFactory = _ => 512, Description = "Pixels." };
+        var width = new Option<int>("--width") { DefaultValueFactory = _ => 512, Description = "Pixels." };
+        var batch = new Option<int>("--batch") { DefaultValueFactory = _ => 1 };
+        var tokens = new Option<int>("--tokens") { DefaultValueFactory = _ => 77, Description = "Text tokens." };
+        var dtype = new Option<ScalarType>("--dtype") { DefaultValueFactory = _ => ScalarType.Float32, Description = "The type to compute in." };
+        var stored = new Option<ScalarType?>("--stored") { Description = "The type that a model is written in; by default that of --dtype." };
+        var stream = new Option<bool>("--stream") { Description = "Hold the weights of one block at a time." };
+        var timing = new TimingOptions();
+        var command = new Command("flux-small", "A FLUX transformer of real width with fewer blocks.")
+        {
+            folder, height, width, batch, tokens, dtype, stored, stream,
+        };
+        timing.AddTo(command);
+        command.SetAction(parsed =>
+        {
+            using var inference = inference_mode();
+            using var temporary = parsed.GetValue(folder) is null ? new TemporaryFolder() : null;
+            var path = parsed.GetValue(folder)?.FullName ?? temporary!.Path;
+            var type = parsed.GetValue(dtype);
+            WriteModelOnce(path, parsed.GetValue(stored) ?? type);
+
+            timing.SetThreads(parsed);
+            using var model = FluxTransformer2DModel.Load(ModelFolder.Open(path), dtype: type, streamBlocks: parsed.GetValue(stream));
+            using var scope = NewDisposeScope();
+            var inputs = Inputs(
+                model.Config,
+                FluxLatents.Grid(parsed.GetValue(height) / 8, parsed.GetValue(width) / 8),
+                parsed.GetValue(batch),
+                parsed.GetValue(tokens),
+                type);
+            var report = timing.Run(parsed, () => model.call(inputs, new DenoisingContext()).Dispose());
+            report["what"] = "flux-small";
+            report["params"] = ModelManifest.Of(model).ElementCount;
+            report["shape"] = new JsonArray(parsed.GetValue(batch), parsed.GetValue(height), parsed.GetValue(width));
+            report["dtype"] = type.ToString();
+            report["streamed"] = parsed.GetValue(stream);
+            Console.WriteLine(report.ToJsonString());
+        });
+        return command;
+    }
+
+    private static void WriteModelOnce(string folder, ScalarType stored)
+    {
+        var transformer = Directory.CreateDirectory(Path.Combine(folder, "transformer")).FullName;
+        var weights = Path.Combine(transformer, "diffusion_pytorch_model.safetensors");
+        if (File.Exists(weights))
+        {
+            return;
+        }
+
+        using var model = new FluxTransformer2DModel(Config);
+        var shapes = ModelManifest.Of(model).Shapes;
+        var type = stored == ScalarType.BFloat16 ? SafetensorsDtype.BF16 : SafetensorsDtype.F32;
+        SafetensorsWriter.Write(
+            weights,
+            shapes.Select(s => new TensorInfo(s.Key, type, s.Value)),
+            name => empty([.. shapes[name]]).uniform_(-0.02, 0.02).to(stored));
+        var config = JsonSerializer.SerializeToNode(Config, ConfigNames)!;
+        config["_class_name"] = nameof(FluxTransformer2DModel);
+        File.WriteAllText(Path.Combine(transformer, "config.json"), config.ToJsonString());
+    }
+
+    private static FluxInputs Inputs(FluxTransformer2DConfig config, TokenGrid grid, int batch, int tokens, ScalarType dtype) => new(
+        randn(batch, grid.Tokens, config.InChannels).to(dtype),
+        grid,
+        randn(batch, tokens, config.JointAttentionDim).to(dtype),
+        randn(batch, config.PooledProjectionDim).to(dtype),
+        full(batch, 0.5f),
+        FluxLatents.ImageIds(grid),
+        FluxLatents.TextIds(tokens));
+}
