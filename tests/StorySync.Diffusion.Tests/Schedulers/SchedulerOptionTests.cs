@@ -1,0 +1,68 @@
+using System.Text.Json;
+using StorySync.Diffusion.Schedulers;
+using StorySync.TestSupport;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Diffusion.Tests.Schedulers;
+
+/// <summary>Mixtures of options, drawn at random, that the reference's cases lack. <c>Goldens/options.json</c> has what diffusers 0.42
+/// computes: each begins with the same four numbers, takes cosines of 0, 1, 2 … for noise, and is denoised by tanh(0.7 x − 0.4 t / 1000).</summary>
+public class SchedulerOptionTests
+{
+    private static readonly string Goldens =
+        Path.Combine(ReferenceData.RepositoryRoot, "tests", "StorySync.Diffusion.Tests", "Schedulers", "Goldens", "options.json");
+
+    private static readonly JsonElement[] Cases = [.. JsonSerializer.Deserialize<JsonElement>(File.ReadAllText(Goldens)).EnumerateArray()];
+
+    public static TheoryData<int, string> Names() =>
+        new(Cases.Select((c, i) => (i, $"{c.GetProperty("class")} {c.GetProperty("config").GetRawText()}")));
+
+    [Theory]
+    [MemberData(nameof(Names))]
+    public void Mixed_options_give_what_diffusers_gives(int index, string name)
+    {
+        using var scope = NewDisposeScope();
+        var golden = Cases[index];
+        var plan = Scheduler.FromConfig(golden.GetProperty("config"), golden.GetProperty("class").GetString()).CreatePlan(Options(golden));
+        Assert.True(Close(golden, "expected_timesteps", [.. plan.Timesteps]), $"{name}: timesteps {string.Join(", ", plan.Timesteps)}");
+        Assert.True(Close(golden, "expected_sigmas", [.. plan.Sigmas]), $"{name}: sigmas {string.Join(", ", plan.Sigmas)}");
+
+        var denoise = FakeDenoiser.Of(0.7, -0.4);
+        var sample = tensor([0.5f, -1, 1.5f, -0.25f], [1, 2, 1, 2]) * plan.InitNoiseSigma;
+        var drawn = 0;
+        using var run = plan.Start(_ => Cosines(4 * drawn++), eta: golden.GetProperty("eta").GetDouble());
+        while (!run.IsFinished)
+        {
+            sample = run.Step(denoise(run.ScaleModelInput(sample), run.Timestep), sample).PrevSample;
+        }
+
+        var values = sample.data<float>().ToArray();
+        Assert.True(Close(golden, "expected_sample", values), $"{name}: sample {string.Join(", ", values)}");
+    }
+
+    private static Tensor Cosines(int from) =>
+        tensor(Enumerable.Range(from, 4).Select(i => (float)Math.Cos(i)).ToArray(), [1, 2, 1, 2]);
+
+    private static ScheduleOptions Options(JsonElement golden)
+    {
+        var (timesteps, sigmas) = (Numbers(golden, "timesteps"), Numbers(golden, "sigmas"));
+        return new ScheduleOptions
+        {
+            Steps = timesteps is null && sigmas is null ? golden.GetProperty("steps").GetInt32() : null,
+            Timesteps = timesteps,
+            Sigmas = sigmas,
+            Mu = golden.TryGetProperty("mu", out var mu) ? mu.GetDouble() : null,
+        };
+    }
+
+    private static bool Close(JsonElement golden, string key, float[] actual)
+    {
+        var expected = Numbers(golden, key) ?? [];
+        return expected.Length == actual.Length
+            && expected.Zip(actual, (e, a) => Math.Abs(e - a) <= 1e-5 * Math.Max(1, Math.Abs(e))).All(close => close);
+    }
+
+    private static double[]? Numbers(JsonElement golden, string key) =>
+        golden.TryGetProperty(key, out var numbers) ? [.. numbers.EnumerateArray().Select(n => n.GetDouble())] : null;
+}
