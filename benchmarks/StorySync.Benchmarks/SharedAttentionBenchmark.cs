@@ -25,7 +25,8 @@ internal static class SharedAttentionBenchmark
 
         var asked = Case.Parse(args);
         Console.WriteLine($"{asked}; {get_num_threads()} threads");
-        Console.WriteLine($"largest difference between shared and dense, 256 tokens an image: {Difference(asked with { Tokens = 256 }):g2}");
+        var difference = Difference(asked with { Tokens = 256 });
+        Console.WriteLine($"largest difference between shared and dense, 256 tokens an image: {difference:g2}");
 
         var results = Ways.ToDictionary(way => way, _ => new List<(double Seconds, double Megabytes)>());
         for (var round = 0; round < asked.Rounds; round++)
@@ -40,9 +41,10 @@ internal static class SharedAttentionBenchmark
         foreach (var way in Ways)
         {
             var seconds = Median(results[way].Select(result => result.Seconds));
+            var megabytes = Median(results[way].Select(result => result.Megabytes));
             Console.WriteLine(string.Create(
                 CultureInfo.InvariantCulture,
-                $"{way,-7} {seconds,8:f2} s  {Median(results[way].Select(result => result.Megabytes)),8:f0} MB above inputs  {dense / seconds,6:f1}× dense"));
+                $"{way,-7} {seconds,8:f2} s  {megabytes,8:f0} MB above inputs  {dense / seconds,6:f1}× dense"));
         }
 
         return 0;
@@ -158,7 +160,8 @@ internal static class SharedAttentionBenchmark
                     {
                         using var block = NewDisposeScope();
                         var closed = Masks[reader].unsqueeze(1).logical_and(Masks[read].unsqueeze(0)).logical_not();
-                        bias.narrow(0, reader * tokens, tokens).narrow(1, read * tokens, tokens).masked_fill_(closed, float.NegativeInfinity);
+                        bias.narrow(0, reader * tokens, tokens).narrow(1, read * tokens, tokens)
+                            .masked_fill_(closed, float.NegativeInfinity);
                     }
                 }
             }

@@ -57,7 +57,8 @@ public class MethodReferenceTests
         {
             case "shared_attention":
             {
-                using var subjects = SubjectTokens.FromMasks(c.Flags("masks"), c.Has("present") ? [.. c.Flags("present").data<bool>()] : null);
+                bool[]? present = c.Has("present") ? [.. c.Flags("present").data<bool>()] : null;
+                using var subjects = SubjectTokens.FromMasks(c.Flags("masks"), present);
                 return Out(SharedAttention.Apply(
                     c.Values("q"), c.Values("k"), c.Values("v"), subjects, c.Number("strength"), c.Flag("subject_queries_only")));
             }

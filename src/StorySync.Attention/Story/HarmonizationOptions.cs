@@ -9,10 +9,11 @@ public sealed record HarmonizationOptions
     /// <summary>τ, −1 … 1: tokens blend if their cosine similarity is above it. Default 0.5.</summary>
     public double Threshold { get; init => field = Require.InRange(value, -1, 1); } = 0.5;
 
-    /// <summary>κ, 0.001 … 100, how evenly the matches in several images count: small values follow the most similar one. Default 0.1.</summary>
+    /// <summary>κ, 0.001 … 100, how evenly the matches in several images count: a small one follows the best match. Default 0.1.</summary>
     public double Temperature { get; init => field = Require.InRange(value, 0.001, 100); } = 0.1;
 
-    /// <summary>The steps that harmonize. Default the middle, 0.2 … 0.8: earlier there is no detail yet, later none may be smoothed away.</summary>
+    /// <summary>The steps that harmonize. Default the middle, 0.2 … 0.8: earlier there is no detail yet, later none may be smoothed
+    /// away.</summary>
     public StepRange Steps { get; init; } = new(0.2, 0.8);
 
     /// <summary>The layers that harmonize; see <see cref="StoryAttentionOptions"/> for the form. Default all.</summary>

@@ -3,8 +3,10 @@ using static TorchSharp.torch;
 
 namespace StorySync.Attention;
 
-/// <summary>Blends the modified branch's subject tokens after another processor has attended; heads are compared and blended as one.</summary>
-internal sealed class HarmonizationProcessor(StoryState story, HarmonizationOptions options, IAttentionProcessor inner) : IAttentionProcessor
+/// <summary>Blends the modified branch's subject tokens after another processor has attended; heads are compared and blended as
+/// one.</summary>
+internal sealed class HarmonizationProcessor(StoryState story, HarmonizationOptions options, IAttentionProcessor inner)
+    : IAttentionProcessor
 {
     private readonly LayerFilter _layers = new(options.Layers);
 

@@ -10,13 +10,15 @@ internal sealed class LayerFilter(string patterns)
     public static string Check(string patterns) =>
         Split(patterns).Any(pattern => pattern != "!")
             ? patterns
-            : throw new ArgumentException("Layers names no layer; give patterns such as \"up_blocks.*\", or \"*\" for all.", nameof(patterns));
+            : throw new ArgumentException(
+                "Layers names no layer; give patterns such as \"up_blocks.*\", or \"*\" for all.", nameof(patterns));
 
     /// <summary>Whether the path is chosen: it matches a pattern (any, if there are only exclusions) and no exclusion.</summary>
     public bool Contains(string path)
     {
         var (excluded, included) = (_patterns.Where(Excludes), _patterns.Where(pattern => !Excludes(pattern)));
-        return !excluded.Any(pattern => Matches(pattern[1..], path)) && (!included.Any() || included.Any(pattern => Matches(pattern, path)));
+        return !excluded.Any(pattern => Matches(pattern[1..], path))
+            && (!included.Any() || included.Any(pattern => Matches(pattern, path)));
     }
 
     private static string[] Split(string patterns) =>

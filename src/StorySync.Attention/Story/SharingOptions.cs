@@ -3,7 +3,8 @@ namespace StorySync.Attention;
 /// <summary>Masked cross-image attention sharing in a run; see <see cref="SharedAttention"/>.</summary>
 public sealed record SharingOptions
 {
-    /// <summary>λ, how strongly images read each other, at least 0; 0 turns sharing off. Default 1: foreign tokens count like own ones.</summary>
+    /// <summary>λ, how strongly images read each other, at least 0; 0 turns sharing off. Default 1: foreign tokens count like own
+    /// ones.</summary>
     public double Strength { get; init => field = Require.InRange(value, 0, double.MaxValue); } = 1;
 
     /// <summary>Whether only the subject's tokens read other images. Default true: backgrounds stay apart.</summary>

@@ -8,7 +8,8 @@ namespace StorySync.Attention;
 
 /// <summary>Shares attention among the modified branch's scenes; another processor attends in the unmodified branch, and where
 /// nothing is shared.</summary>
-internal sealed class SharingProcessor(StoryState story, SharingOptions options, long seed, IAttentionProcessor inner) : IAttentionProcessor
+internal sealed class SharingProcessor(StoryState story, SharingOptions options, long seed, IAttentionProcessor inner)
+    : IAttentionProcessor
 {
     private readonly LayerFilter _layers = new(options.Layers);
 

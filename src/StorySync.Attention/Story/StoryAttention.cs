@@ -114,7 +114,8 @@ public sealed class StoryAttention : IAttentionProcessor, IDisposable
     /// <summary>The map that a subject's mask was cut from.</summary>
     /// <param name="scene">The scene, from 0.</param>
     /// <param name="subject">The subject, from 0.</param>
-    /// <returns>A copy on the host, float32, (height, width), scaled to [0, 1], for the caller to dispose; null while there is none.</returns>
+    /// <returns>A copy on the host, float32, (height, width), scaled to [0, 1], for the caller to dispose; null while there is
+    /// none.</returns>
     public Tensor? MapOf(int scene, int subject = 0) => _masks.MapOf(scene, subject);
 
     /// <inheritdoc/>

@@ -100,7 +100,7 @@ internal sealed class SubjectMaps(IReadOnlyList<StorySubject> subjects, int scen
     }
 
     /// <summary>Whether maps on a grid count: it is small enough, or the smallest of all if none is.</summary>
-    private bool Counts(TokenGrid grid) => Side(grid) <= options.MaxGrid || Side(grid) == _step.Keys.Min(Side) && _step.Keys.Min(Side) > options.MaxGrid;
+    private bool Counts(TokenGrid grid) => Side(grid) <= Math.Max(options.MaxGrid, _step.Keys.Min(Side));
 
     private void Clear()
     {
@@ -117,7 +117,8 @@ internal sealed class SubjectMaps(IReadOnlyList<StorySubject> subjects, int scen
     {
         var width = Math.Max(query.shape[3], subjects.Count);
         if (_subjectValues is { } cached
-            && cached.shape[2] == textTokens && cached.shape[3] == width && cached.dtype == query.dtype && cached.device.Equals(query.device))
+            && cached.shape[2] == textTokens && cached.shape[3] == width
+            && cached.dtype == query.dtype && cached.device.Equals(query.device))
         {
             return cached;
         }
@@ -133,8 +134,8 @@ internal sealed class SubjectMaps(IReadOnlyList<StorySubject> subjects, int scen
                     if (token >= textTokens)
                     {
                         throw new ArgumentException(
-                            $"The subject '{subjects[subject].Name}' has token {token} in scene {scene}, but the model was given {textTokens} " +
-                            "text tokens. Put the subject nearer to the beginning of the prompt.");
+                            $"The subject '{subjects[subject].Name}' has token {token} in scene {scene}, but the model was given " +
+                            $"{textTokens} text tokens. Put the subject nearer to the beginning of the prompt.");
                     }
 
                     values[scene, 0, token, subject] = 1f / subjects[subject].Tokens[scene].Count;

@@ -22,7 +22,12 @@ public static class Harmonization
     /// <exception cref="ArgumentException">The tensors do not have the subjects' images and tokens.</exception>
     /// <exception cref="ArgumentOutOfRangeException">An option is out of range.</exception>
     public static Tensor Apply(
-        Tensor features, SubjectTokens subjects, Tensor? hidden = null, double alpha = 0.5, double threshold = 0.5, double temperature = 0.1)
+        Tensor features,
+        SubjectTokens subjects,
+        Tensor? hidden = null,
+        double alpha = 0.5,
+        double threshold = 0.5,
+        double temperature = 0.1)
     {
         ArgumentNullException.ThrowIfNull(features);
         ArgumentNullException.ThrowIfNull(subjects);

@@ -70,7 +70,9 @@ public static class SharedAttention
             {
                 using var group = NewDisposeScope();
                 var read = dropout > 0 ? Drop(foreign, dropout, random) : foreign;
-                var bias = strength == 1 ? null : cat([query.new_zeros(length), query.new_full(read.shape[0], Math.Log(strength))]).view(1, 1, 1, -1);
+                var bias = strength == 1
+                    ? null
+                    : cat([query.new_zeros(length), query.new_full(read.shape[0], Math.Log(strength))]).view(1, 1, 1, -1);
                 rows.index_copy_(1, readers, Attend(
                     asking.index_select(1, readers),
                     cat([ownKeys, keys.index_select(1, read)], 1),
@@ -115,7 +117,8 @@ public static class SharedAttention
     /// <summary>The tokens of an image that read their own image only.</summary>
     private static Tensor Rest(SubjectTokens subjects, int image, List<(Tensor Readers, Tensor Foreign)> sharing)
     {
-        var all = Enumerable.Range(0, subjects.Subjects).Select(subject => subjects.Of(image, subject)).Append(subjects.BackgroundOf(image));
+        var all = Enumerable.Range(0, subjects.Subjects).Select(subject => subjects.Of(image, subject))
+            .Append(subjects.BackgroundOf(image));
         var home = all.Where(tokens => !sharing.Any(group => ReferenceEquals(group.Readers, tokens)));
         return cat([arange(subjects.TextTokens, ScalarType.Int64, subjects.BackgroundOf(image).device), .. home]);
     }

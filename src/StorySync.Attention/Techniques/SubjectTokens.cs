@@ -22,7 +22,8 @@ public sealed class SubjectTokens : IDisposable
 
         using var scope = NewDisposeScope();
         var host = labels.cpu();
-        _tokens = Table((image, subject) => Present(image, subject) ? Where(host[image].eq(subject + 1)) : Where(zeros(0, ScalarType.Bool)));
+        _tokens = Table((image, subject) =>
+            Where(Present(image, subject) ? host[image].eq(subject + 1) : zeros(0, ScalarType.Bool)));
         _foreign = Table((image, subject) => Present(image, subject)
             ? cat([zeros(0, ScalarType.Int64), .. Others(image).Select(other => _tokens[other][subject] + (other * Length))])
             : zeros(0, ScalarType.Int64));
@@ -70,13 +71,15 @@ public sealed class SubjectTokens : IDisposable
         ArgumentNullException.ThrowIfNull(masks);
         using var scope = NewDisposeScope();
         Check(masks, present?.Count);
-        return new SubjectTokens(masks.to_type(ScalarType.Int64), 1, present is null ? null : (image, _) => present[image], textTokens, masks.device);
+        Func<int, int, bool>? ofImage = present is null ? null : (image, _) => present[image];
+        return new SubjectTokens(masks.to_type(ScalarType.Int64), 1, ofImage, textTokens, masks.device);
     }
 
     /// <summary>The tokens of several subjects.</summary>
     /// <param name="labels">For every token of every image 0 for background or s for subject s, (images, tokens).</param>
     /// <param name="subjects">The number of subjects.</param>
-    /// <param name="present">Whether an image (first argument, from 0) takes part in sharing a subject (second, from 0); null: all do.</param>
+    /// <param name="present">Whether an image (first argument, from 0) takes part in sharing a subject (second, from 0); null: all
+    /// do.</param>
     /// <param name="textTokens">How many text tokens lead the sequences that the image tokens are part of.</param>
     /// <param name="device">Where the layers' tensors are; null: where the labels are.</param>
     public static SubjectTokens FromLabels(
@@ -111,8 +114,8 @@ public sealed class SubjectTokens : IDisposable
         if (batch.shape[0] % Images != 0 || batch.shape[tokenAxis] != Length)
         {
             throw new ArgumentException(
-                $"The masks are of {Images} images with {Length} tokens, but '{name}' has {batch.shape[0]} rows (a multiple of {Images} is " +
-                $"needed) with {batch.shape[tokenAxis]} tokens.",
+                $"The masks are of {Images} images with {Length} tokens, but '{name}' has {batch.shape[0]} rows " +
+                $"(a multiple of {Images} is needed) with {batch.shape[tokenAxis]} tokens.",
                 name);
         }
 

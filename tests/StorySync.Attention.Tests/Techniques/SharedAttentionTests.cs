@@ -91,10 +91,11 @@ public class SharedAttentionTests
         using var scope = NewDisposeScope();
         using var subjects = SubjectTokens.FromMasks(ones([3, 10], ScalarType.Bool));
         var four = randn(4, 2, 10, 8);
-        Assert.Contains("4 rows", Assert.Throws<ArgumentException>(() => SharedAttention.Apply(four, four, four, subjects)).Message, StringComparison.Ordinal);
+        var rows = Assert.Throws<ArgumentException>(() => SharedAttention.Apply(four, four, four, subjects));
+        Assert.Contains("4 rows", rows.Message, StringComparison.Ordinal);
         var eleven = randn(3, 2, 11, 8);
-        Assert.Contains(
-            "11 tokens", Assert.Throws<ArgumentException>(() => SharedAttention.Apply(eleven, eleven, eleven, subjects)).Message, StringComparison.Ordinal);
+        var tokens = Assert.Throws<ArgumentException>(() => SharedAttention.Apply(eleven, eleven, eleven, subjects));
+        Assert.Contains("11 tokens", tokens.Message, StringComparison.Ordinal);
         var ten = randn(3, 2, 10, 8);
         Assert.Throws<ArgumentException>("key", () => SharedAttention.Apply(ten, eleven, ten, subjects));
         Assert.Throws<ArgumentException>("value", () => SharedAttention.Apply(ten, ten, four, subjects));
