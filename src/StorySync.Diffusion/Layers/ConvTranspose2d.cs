@@ -1,0 +1,28 @@
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace StorySync.Diffusion.Layers;
+
+/// <summary>A transposed convolution without overlap, over (batch, channels, height, width): every value becomes a square (torch's
+/// <c>nn.ConvTranspose2d</c> with stride and kernel equal).</summary>
+internal sealed class ConvTranspose2d : nn.Module<Tensor, Tensor>
+{
+    public readonly Parameter weight;
+    public readonly Parameter bias;
+    private readonly long[] stride;
+
+    /// <param name="inChannels">Channels of the input.</param>
+    /// <param name="outChannels">Channels of the output.</param>
+    /// <param name="kernel">Side of the squares; height and width grow by this factor.</param>
+    public ConvTranspose2d(long inChannels, long outChannels, long kernel)
+        : base(nameof(ConvTranspose2d))
+    {
+        weight = Parameters.Declare(inChannels, outChannels, kernel, kernel);
+        bias = Parameters.Declare(outChannels);
+        stride = [kernel, kernel];
+        RegisterComponents();
+    }
+
+    public override Tensor forward(Tensor input) => nn.functional.conv_transpose2d(input, weight, bias, stride);
+}

@@ -1,0 +1,76 @@
+using System.Text.Json;
+using StorySync.Attention;
+using StorySync.Diffusion.Kandinsky3;
+using StorySync.Diffusion.Layers;
+using StorySync.Diffusion.Tests.Weights;
+using StorySync.Diffusion.Weights;
+using StorySync.TestSupport;
+using static TorchSharp.torch;
+
+namespace StorySync.Diffusion.Tests.Kandinsky3;
+
+public sealed class Kandinsky3ParityTests
+{
+    public static TheoryData<string> Forwards =>
+        [.. ReferenceData.Cases.Where(c => c.Group == Kandinsky3Models.Group).Select(c => c.Name)];
+
+    public static TheoryData<string> Attentions =>
+        [.. ReferenceData.Cases.Select(c => c.Name).Where(n => n.StartsWith("attention-kandinsky3-", StringComparison.Ordinal))];
+
+    [Theory(SkipTestWithoutData = true)]
+    [MemberData(nameof(Forwards))]
+    public void The_forward_pass_and_each_of_its_parts_give_diffusers_numbers(string name)
+    {
+        using var inference = inference_mode();
+        using var comparison = new Comparison(ReferenceData.Case(name));
+        using var model = Kandinsky3Models.Load(comparison.Case.ModelPath);
+        Activations.Watch(comparison, model);
+
+        comparison.Check("out.sample", model.call(Kandinsky3Models.Inputs(comparison), new DenoisingContext()));
+        comparison.AssertAll();
+    }
+
+    [Theory(SkipTestWithoutData = true)]
+    [MemberData(nameof(Attentions))]
+    public void An_attention_layer_alone_gives_diffusers_numbers(string name)
+    {
+        using var inference = inference_mode();
+        using var comparison = new Comparison(ReferenceData.Case(name));
+        using var model = Kandinsky3Models.Load(comparison.Case.ModelPath);
+        var path = comparison.Case.Params.GetProperty("module").GetString();
+        var layer = model.named_modules().Single(m => m.name == path).module;
+        var (hidden, text) = (comparison.Input("hidden_states"), comparison.Input("encoder_hidden_states"));
+        var mask = comparison.OptionalInput("attention_mask")?.unsqueeze(1);
+
+        var output = layer is AttentionBlock attention
+            ? attention.call(
+                hidden,
+                attention.Layer.Kind == AttentionKind.Self ? null : text,
+                new BlockInputs(hidden, text, mask, new DenoisingContext()))
+            : ((PoolingAttention)layer).call(hidden, text, mask);
+
+        comparison.Check("out.output", output);
+        comparison.AssertAll();
+    }
+
+    [Fact]
+    public void The_full_size_model_has_the_names_and_shapes_of_its_checkpoint()
+    {
+        var path = ReferenceData.PathOf("manifests/kandinsky3-unet.json");
+        Assert.SkipUnless(File.Exists(path), "This reference has no manifests.");
+        using var manifest = JsonDocument.Parse(File.ReadAllBytes(path));
+        var expected = manifest.RootElement.GetProperty("shapes").EnumerateObject()
+            .Select(s => $"{s.Name} {string.Join("×", s.Value.EnumerateArray())}").Order(StringComparer.Ordinal);
+
+        // Its config is diffusers' class with its defaults, so an empty one gives the same.
+        using var folder = new TemporaryFolder();
+        string[] configs = [manifest.RootElement.GetProperty("config").GetRawText(), "{}", """{ "groups": null }"""];
+        foreach (var config in configs)
+        {
+            using var model = new Kandinsky3UNet(ComponentConfig.Read<Kandinsky3UNetConfig>(folder.File("config.json", config)));
+            var found = ModelManifest.Of(model);
+            Assert.Equal(expected, found.Shapes.Select(s => $"{s.Key} {string.Join("×", s.Value)}").Order(StringComparer.Ordinal));
+            Assert.Equal(manifest.RootElement.GetProperty("parameters").GetInt64(), found.ElementCount);
+        }
+    }
+}
