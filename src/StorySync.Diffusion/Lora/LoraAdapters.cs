@@ -1,0 +1,177 @@
+using StorySync.Diffusion.Layers;
+using StorySync.Diffusion.Weights;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace StorySync.Diffusion.Lora;
+
+/// <summary>The LoRAs on a model: several at once, each with its scale, on or off (diffusers' <c>load_lora_weights</c> and
+/// <c>set_adapters</c>). They are merged into the weights, so that a run with them costs no more than one without; the weights as
+/// they were are kept beside and come back to the bit. Do not change them during a run.</summary>
+public sealed class LoraAdapters : IDisposable
+{
+    private readonly Dictionary<string, (nn.Module Component, string Layer)> targets = [];
+    private readonly Dictionary<Parameter, Tensor> originals = new(ReferenceEqualityComparer.Instance);
+    private readonly Dictionary<string, (LoraFile File, double Scale)> adapters = [];
+    private bool enabled = true;
+
+    internal LoraAdapters(IEnumerable<(string Name, nn.Module Module, int? ResnetsPerLevel)> components)
+    {
+        foreach (var (component, module, resnets) in components)
+        {
+            foreach (var (name, layer) in LoraNames.Of(component, module, resnets))
+            {
+                targets.TryAdd(name, (module, layer));
+            }
+        }
+    }
+
+    /// <summary>The LoRAs that are loaded, by name, with their scales.</summary>
+    public IReadOnlyDictionary<string, double> Scales => adapters.ToDictionary(a => a.Key, a => a.Value.Scale);
+
+    /// <summary>Whether the LoRAs have an effect. Default true.</summary>
+    public bool Enabled
+    {
+        get => enabled;
+        set
+        {
+            enabled = value;
+            Merge();
+        }
+    }
+
+    /// <summary>Loads a LoRA.</summary>
+    /// <param name="path">A safetensors file in the layout of diffusers / PEFT or of kohya's scripts.</param>
+    /// <param name="name">A name to call it by; null for the file's own.</param>
+    /// <param name="scale">How strong it is; 1 as it was trained.</param>
+    /// <returns>The name.</returns>
+    /// <exception cref="ModelFileException">The file is missing, damaged, no LoRA, or one for another model.</exception>
+    /// <exception cref="ArgumentException">There is a LoRA of that name already, or the scale is no number.</exception>
+    public string Load(string path, string? name = null, double scale = 1)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        name ??= Path.GetFileNameWithoutExtension(path);
+        CheckScale(scale);
+        if (adapters.ContainsKey(name))
+        {
+            throw new ArgumentException($"There is a LoRA '{name}' already; remove it first, or give this one another name.", nameof(name));
+        }
+
+        var file = LoraFile.Open(path);
+        try
+        {
+            var strangers = file.Layers.Keys.Where(layer => !targets.ContainsKey(layer)).ToList();
+            if (strangers.Count > 0)
+            {
+                throw new ModelFileException(path, $"{strangers.Count} of its {file.Layers.Count} layers are none of this model's, '{strangers[0]}' for example; "
+                    + "the LoRA was made for another kind of model");
+            }
+
+            adapters.Add(name, (file, scale));
+            Merge();
+            return name;
+        }
+        catch
+        {
+            if (adapters.Remove(name))
+            {
+                Merge();
+            }
+
+            file.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Sets how strong a LoRA is.</summary>
+    /// <param name="name">Its name.</param>
+    /// <param name="scale">1 as it was trained, 0 for no effect.</param>
+    /// <exception cref="KeyNotFoundException">There is no LoRA of that name.</exception>
+    public void SetScale(string name, double scale)
+    {
+        CheckScale(scale);
+        adapters[name] = Find(name) with { Scale = scale };
+        Merge();
+    }
+
+    /// <summary>Takes a LoRA off.</summary>
+    /// <param name="name">Its name.</param>
+    /// <exception cref="KeyNotFoundException">There is no LoRA of that name.</exception>
+    public void Remove(string name)
+    {
+        var file = Find(name).File;
+        adapters.Remove(name);
+        Merge();
+        file.Dispose();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (var (file, _) in adapters.Values)
+        {
+            file.Dispose();
+        }
+
+        adapters.Clear();
+        foreach (var original in originals.Values)
+        {
+            original.Dispose();
+        }
+
+        originals.Clear();
+    }
+
+    /// <summary>Makes the weights what the adapters say, from the weights as they were.</summary>
+    private void Merge()
+    {
+        using var mode = no_grad();
+        var layers = adapters.Values.Where(a => enabled && a.Scale != 0)
+            .SelectMany(a => a.File.Layers.Select(l => (Parameter: Weight(l.Key), Layer: l.Value, a.Scale)))
+            .ToLookup(l => l.Parameter, ReferenceEqualityComparer.Instance);
+
+        foreach (var parameter in layers.Select(l => (Parameter)l.Key!).Where(p => !originals.ContainsKey(p)))
+        {
+            originals.Add(parameter, parameter.alias().DetachFromDisposeScope());
+        }
+
+        foreach (var (parameter, original) in originals.ToList())
+        {
+            using var scope = NewDisposeScope();
+            if (!layers.Contains(parameter))
+            {
+                originals.Remove(parameter);
+                Parameters.Replace(parameter, original);
+                continue;
+            }
+
+            var merged = original.to(float32, copy: true);
+            foreach (var (_, layer, scale) in layers[parameter])
+            {
+                merged.add_(layer.Delta(original), scale);
+            }
+
+            Parameters.Replace(parameter, merged.to(original.dtype).DetachFromDisposeScope());
+        }
+    }
+
+    private Parameter Weight(string name)
+    {
+        var (component, layer) = targets[name];
+        return component.get_parameter(layer + ".weight")
+            ?? throw new ModelFileException(adapters.Values.First(a => a.File.Layers.ContainsKey(name)).File.Layers[name].File.Path, $"layer '{name}' has no weight to add to");
+    }
+
+    private (LoraFile File, double Scale) Find(string name) => adapters.TryGetValue(name, out var adapter)
+        ? adapter
+        : throw new KeyNotFoundException($"There is no LoRA '{name}'; loaded are: {string.Join(", ", adapters.Keys.DefaultIfEmpty("none"))}.");
+
+    private static void CheckScale(double scale)
+    {
+        if (!double.IsFinite(scale))
+        {
+            throw new ArgumentException($"The scale is {scale}; it must be a number.", nameof(scale));
+        }
+    }
+}

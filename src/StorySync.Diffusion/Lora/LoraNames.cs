@@ -1,0 +1,78 @@
+using System.Text.RegularExpressions;
+using TorchSharp;
+
+namespace StorySync.Diffusion.Lora;
+
+/// <summary>The names under which LoRA files speak of the layers of a component.</summary>
+internal static partial class LoraNames
+{
+    /// <summary>Every name of every layer of a component: diffusers' with the component before it, kohya's, and for an SDXL UNet kohya's
+    /// on the block names of Stability's own code.</summary>
+    /// <param name="component">The component's name in diffusers: <c>unet</c>, <c>text_encoder</c>, <c>text_encoder_2</c>,
+    /// <c>transformer</c>.</param>
+    /// <param name="module">The component.</param>
+    /// <param name="resnetsPerLevel">Resnets of a level of the UNet; null for another kind of component.</param>
+    public static IEnumerable<(string Name, string Layer)> Of(string component, torch.nn.Module module, int? resnetsPerLevel)
+    {
+        foreach (var (layer, _) in module.named_modules())
+        {
+            yield return ($"{component}.{layer}", layer);
+            foreach (var prefix in KohyaPrefixes(component))
+            {
+                yield return ($"{prefix}_{layer.Replace('.', '_')}", layer);
+                if (resnetsPerLevel is { } resnets && OriginalName(layer, resnets) is { } original)
+                {
+                    yield return ($"{prefix}_{original}", layer);
+                }
+            }
+        }
+    }
+
+    private static string[] KohyaPrefixes(string component) => component switch
+    {
+        "unet" or "transformer" => ["lora_unet"],
+        "text_encoder" => ["lora_te", "lora_te1"],
+        "text_encoder_2" => ["lora_te2"],
+        _ => [],
+    };
+
+    /// <summary>Stability's code counts the layers of all levels through: the first convolution is input block 0, each resnet with its
+    /// transformer is a block, and so is each downsampler; an upsampler belongs to the last block of its level.</summary>
+    private static string? OriginalName(string layer, int resnets)
+    {
+        var match = BlockName().Match(layer);
+        if (!match.Success)
+        {
+            return null;
+        }
+
+        var (half, kind, rest) = (match.Groups["half"].Value, match.Groups["kind"].Value, match.Groups["rest"].Value);
+        var level = half == "mid_block" ? 0 : int.Parse(match.Groups["level"].ValueSpan, provider: null);
+        var index = int.Parse(match.Groups["index"].ValueSpan, provider: null);
+        var within = kind == "resnets" ? ResnetPart(rest) : rest.Replace('.', '_');
+        return (half, kind) switch
+        {
+            ("mid_block", "attentions") => $"middle_block_1_{within}",
+            ("mid_block", "resnets") => $"middle_block_{index * 2}_{within}",
+            ("down_blocks", "attentions") => $"input_blocks_{1 + (level * (resnets + 1)) + index}_1_{within}",
+            ("down_blocks", "resnets") => $"input_blocks_{1 + (level * (resnets + 1)) + index}_0_{within}",
+            ("down_blocks", "downsamplers") => $"input_blocks_{(level + 1) * (resnets + 1)}_0_op",
+            ("up_blocks", "attentions") => $"output_blocks_{(level * (resnets + 1)) + index}_1_{within}",
+            ("up_blocks", "resnets") => $"output_blocks_{(level * (resnets + 1)) + index}_0_{within}",
+            ("up_blocks", "upsamplers") => $"output_blocks_{(level * (resnets + 1)) + resnets}_2_conv",
+            _ => null,
+        };
+    }
+
+    private static string ResnetPart(string part) => part switch
+    {
+        "conv1" => "in_layers_2",
+        "time_emb_proj" => "emb_layers_1",
+        "conv2" => "out_layers_3",
+        "conv_shortcut" => "skip_connection",
+        _ => part,
+    };
+
+    [GeneratedRegex(@"^(?<half>down_blocks|mid_block|up_blocks)(?:\.(?<level>\d+))?\.(?<kind>attentions|resnets|downsamplers|upsamplers)\.(?<index>\d+)\.(?<rest>.+)$")]
+    private static partial Regex BlockName();
+}
