@@ -11,7 +11,9 @@ internal static class Parameters
     /// <summary>A parameter on the meta device: it has a shape and takes no memory.</summary>
     public static Parameter Declare(params long[] shape)
     {
-        var parameter = new Parameter(empty(shape, device: META), requires_grad: false);
+        // The public constructor leaves the tensor that it takes apart in TorchSharp's count of live tensors.
+        var value = empty(shape, device: META).DetachFromDisposeScope();
+        var parameter = Create(value.DecoupleFromNativeHandle());
         parameter.DetachFromDisposeScope();
         return parameter;
     }
@@ -28,6 +30,9 @@ internal static class Parameters
     /// <summary>Lets a parameter or buffer and a tensor trade their storages. Both objects stay the same.</summary>
     public static void Swap(Tensor parameter, Tensor value) =>
         (Handle(parameter), Handle(value)) = (Handle(value), Handle(parameter));
+
+    [UnsafeAccessor(UnsafeAccessorKind.Constructor)]
+    private static extern Parameter Create(nint handle);
 
     [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "handle")]
     private static extern ref nint Handle(Tensor tensor);
