@@ -9,7 +9,7 @@ public sealed class FluxLatentsTests
 {
     public static TheoryData<string> Cases => FluxParityTests.Transformers;
 
-    [Theory(SkipTestWithoutData = true)]
+    [Theory]
     [MemberData(nameof(Cases))]
     public void Packing_unpacking_and_ids_are_diffusers(string name)
     {

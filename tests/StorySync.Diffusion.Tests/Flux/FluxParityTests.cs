@@ -12,16 +12,16 @@ namespace StorySync.Diffusion.Tests.Flux;
 public sealed class FluxParityTests
 {
     public static TheoryData<string> Transformers =>
-        [.. ReferenceData.Cases.Where(c => c.Group == FluxModels.Group).Select(c => c.Name)];
+        ReferenceData.CaseNames(c => c.Group == FluxModels.Group);
 
     public static TheoryData<string> Attentions =>
-        [.. ReferenceData.Cases.Where(c => c.Group == "attention" && c.Call.Contains("FluxAttention", StringComparison.Ordinal)).Select(c => c.Name)];
+        ReferenceData.CaseNames(c => c.Group == "attention" && c.Call.Contains("FluxAttention", StringComparison.Ordinal));
 
     public static TheoryData<string> Manifests => ReferenceData.Root is null
         ? []
         : [.. Directory.EnumerateFiles(ReferenceData.PathOf("manifests"), "*.json").Where(IsFluxTransformer)];
 
-    [Theory(SkipTestWithoutData = true)]
+    [Theory]
     [MemberData(nameof(Transformers))]
     public void The_transformer_and_each_of_its_parts_give_diffusers_numbers(string name)
     {
@@ -33,7 +33,7 @@ public sealed class FluxParityTests
         comparison.AssertAll();
     }
 
-    [Theory(SkipTestWithoutData = true)]
+    [Theory]
     [MemberData(nameof(Attentions))]
     public void An_attention_layer_alone_gives_diffusers_numbers(string name)
     {
@@ -59,7 +59,7 @@ public sealed class FluxParityTests
         comparison.AssertAll();
     }
 
-    [Theory(SkipTestWithoutData = true)]
+    [Theory]
     [MemberData(nameof(Manifests))]
     public void A_full_size_model_has_the_names_and_shapes_of_its_checkpoint(string path)
     {

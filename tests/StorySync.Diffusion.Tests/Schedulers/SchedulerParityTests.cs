@@ -8,9 +8,9 @@ namespace StorySync.Diffusion.Tests.Schedulers;
 
 public class SchedulerParityTests
 {
-    public static TheoryData<string> Cases() => [.. ReferenceData.Cases.Where(c => c.Group == "scheduler").Select(c => c.Name)];
+    public static TheoryData<string> Cases() => ReferenceData.CaseNames(c => c.Group == "scheduler");
 
-    [Theory(SkipTestWithoutData = true)]
+    [Theory]
     [MemberData(nameof(Cases))]
     public void Tables_and_trajectory_are_those_of_diffusers(string name)
     {

@@ -9,12 +9,12 @@ namespace StorySync.Diffusion.Tests.Sdxl;
 
 public class UNetParityTests
 {
-    public static TheoryData<string> Forwards() => [.. ReferenceData.Cases.Where(c => c.Group == "sdxl-unet").Select(c => c.Name)];
+    public static TheoryData<string> Forwards() => ReferenceData.CaseNames(c => c.Group == "sdxl-unet");
 
     public static TheoryData<string> AttentionLayers() =>
-        [.. ReferenceData.Cases.Where(c => c.Group == "attention" && c.Name.StartsWith("attention-sdxl-", StringComparison.Ordinal)).Select(c => c.Name)];
+        ReferenceData.CaseNames(c => c.Group == "attention" && c.Name.StartsWith("attention-sdxl-", StringComparison.Ordinal));
 
-    [Theory(SkipTestWithoutData = true)]
+    [Theory]
     [MemberData(nameof(Forwards))]
     public void Forward_pass_is_that_of_diffusers(string name)
     {
@@ -36,7 +36,7 @@ public class UNetParityTests
         comparison.AssertAll();
     }
 
-    [Theory(SkipTestWithoutData = true)]
+    [Theory]
     [MemberData(nameof(AttentionLayers))]
     public void Attention_layer_is_that_of_diffusers(string name)
     {

@@ -7,9 +7,9 @@ namespace StorySync.Diffusion.Tests.TextEncoders;
 
 public class CLIPParityTests
 {
-    public static TheoryData<string> Cases() => [.. ReferenceData.Cases.Where(c => c.Group == "clip").Select(c => c.Name)];
+    public static TheoryData<string> Cases() => ReferenceData.CaseNames(c => c.Group == "clip");
 
-    [Theory(SkipTestWithoutData = true)]
+    [Theory]
     [MemberData(nameof(Cases))]
     public void CLIP_is_that_of_transformers(string name)
     {

@@ -13,7 +13,7 @@ public class TextEncoderManifestTests
         .Where(path => Read(path, root => root.GetProperty("class").GetString()!.StartsWith("transformers.", StringComparison.Ordinal)))
         .Select(path => Path.GetFileNameWithoutExtension(path))];
 
-    [Theory(SkipTestWithoutData = true)]
+    [Theory]
     [MemberData(nameof(Manifests))]
     public void Full_size_model_has_the_tensors_of_its_checkpoint(string name) =>
         Read(ReferenceData.PathOf($"manifests/{name}.json"), manifest =>

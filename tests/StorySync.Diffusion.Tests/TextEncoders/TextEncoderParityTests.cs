@@ -8,12 +8,11 @@ namespace StorySync.Diffusion.Tests.TextEncoders;
 
 public class TextEncoderParityTests
 {
-    public static TheoryData<string> Encoders() => [.. ReferenceData.Cases.Where(c => c.Group == "text").Select(c => c.Name)];
+    public static TheoryData<string> Encoders() => ReferenceData.CaseNames(c => c.Group == "text");
 
-    public static TheoryData<string> AttentionLayers() => [.. ReferenceData.Cases
-        .Where(c => c.Group == "attention" && c.Call.StartsWith("transformers ", StringComparison.Ordinal)).Select(c => c.Name)];
+    public static TheoryData<string> AttentionLayers() => ReferenceData.CaseNames(c => c.Group == "attention" && c.Call.StartsWith("transformers ", StringComparison.Ordinal));
 
-    [Theory(SkipTestWithoutData = true)]
+    [Theory]
     [MemberData(nameof(Encoders))]
     public void Text_encoder_is_that_of_transformers(string name)
     {
@@ -38,7 +37,7 @@ public class TextEncoderParityTests
         comparison.AssertAll();
     }
 
-    [Theory(SkipTestWithoutData = true)]
+    [Theory]
     [MemberData(nameof(AttentionLayers))]
     public void Attention_layer_is_that_of_transformers(string name)
     {
