@@ -88,6 +88,21 @@ public sealed class RgbImage
         return bitmap;
     }
 
+    /// <summary>The picture in another size (cubic resampling); the same picture where it has the size already.</summary>
+    /// <param name="width">Pixels, at least 1.</param>
+    /// <param name="height">Pixels, at least 1.</param>
+    public RgbImage Resize(int width, int height)
+    {
+        if (width == Width && height == Height)
+        {
+            return this;
+        }
+
+        using var bitmap = ToBitmap();
+        using var resized = bitmap.Resize(new SKImageInfo(width, height), new SKSamplingOptions(SKCubicResampler.Mitchell));
+        return FromBitmap(resized);
+    }
+
     /// <summary>Writes the picture as PNG, whole or not at all.</summary>
     /// <param name="path">The file to write; its folder is made if need be.</param>
     /// <param name="text">Texts to embed by keyword, for example generation settings under <c>parameters</c>; keywords are 1–79 Latin-1

@@ -1,0 +1,164 @@
+using System.Diagnostics;
+using StorySync.Attention;
+using StorySync.Diffusion.Schedulers;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Pipelines;
+
+/// <summary>What the denoising loop works on.</summary>
+internal sealed record DenoisingJob
+{
+    /// <summary>The steps.</summary>
+    public required SchedulePlan Plan { get; init; }
+
+    /// <summary>Encoded prompts, a row a picture; with guidance the negative ones come first.</summary>
+    public required PromptEmbeddings Embeddings { get; init; }
+
+    /// <summary>What to begin with, a row a picture, scaled as the plan wants it.</summary>
+    public required Tensor Latents { get; init; }
+
+    /// <summary>The run, as the attention layers see it.</summary>
+    public required DenoisingContext Context { get; init; }
+
+    /// <summary>The noise that steps inject.</summary>
+    public required NoiseSource Noise { get; init; }
+
+    /// <summary>The noise that an unmodified branch's steps inject; the same numbers as <see cref="Noise"/>.</summary>
+    public NoiseSource? BaseNoise { get; init; }
+
+    /// <summary>The model call to begin with.</summary>
+    public int BeginIndex { get; init; }
+
+    /// <summary>How much noise DDIM injects.</summary>
+    public double Eta { get; init; }
+
+    /// <summary>Joins the negative and positive half of the model's answer; null without guidance.</summary>
+    public Func<Tensor, Tensor>? Guide { get; init; }
+
+    /// <summary>Channels that the model reads behind the latents, a row a picture (inpainting models).</summary>
+    public Tensor? ExtraChannels { get; init; }
+
+    /// <summary>Keeps a part of the picture: takes the latents after a step and the number of the next model call.</summary>
+    public Func<Tensor, int, Tensor>? AfterStep { get; init; }
+
+    /// <summary>The story that the run belongs to.</summary>
+    public StoryAttention? Story { get; init; }
+}
+
+/// <summary>The denoising loop, the same for every model, for single pictures and for stories.</summary>
+internal static class Denoising
+{
+    /// <summary>Runs all steps.</summary>
+    /// <param name="predict">The model: sample, timestep, conditions, run → prediction.</param>
+    /// <param name="job">What to work on.</param>
+    /// <param name="onStep">Called after every step.</param>
+    /// <returns>The final latents, in the caller's dispose scope.</returns>
+    public static Tensor Run(Func<Tensor, Tensor, PromptEmbeddings, DenoisingContext, Tensor> predict, DenoisingJob job, Action<DenoisingStep, TimeSpan> onStep)
+    {
+        using var scope = NewDisposeScope();
+        var clock = Stopwatch.StartNew();
+        var count = job.Plan.Timesteps.Length - job.BeginIndex;
+        using var modified = new Branch(job, job.Noise);
+        Branch? unmodified = null;
+        try
+        {
+            for (var step = 0; step < count; step++)
+            {
+                job.Context.CancellationToken.ThrowIfCancellationRequested();
+                job.Context.Step = step;
+                var hasBase = job.Story?.BatchAt(step, count).HasBase ?? false;
+                if (!hasBase)
+                {
+                    unmodified?.Dispose();
+                    unmodified = null;
+                }
+                else if (step == 0)
+                {
+                    unmodified = new Branch(job, job.BaseNoise ?? throw new InvalidOperationException("An unmodified branch needs noise of its own."));
+                }
+
+                var timestep = modified.Run.Timestep;
+                Step(predict, job, unmodified is null ? [modified] : [modified, unmodified]);
+                job.Story?.CompleteStep();
+                onStep(new DenoisingStep(step, count, timestep, modified.Latents), clock.Elapsed);
+            }
+
+            return modified.Latents.MoveToOuterDisposeScope();
+        }
+        finally
+        {
+            unmodified?.Dispose();
+        }
+    }
+
+    private static void Step(Func<Tensor, Tensor, PromptEmbeddings, DenoisingContext, Tensor> predict, DenoisingJob job, Branch[] branches)
+    {
+        using var scope = NewDisposeScope();
+        var inputs = branches.Select(branch => Input(job, branch)).ToArray();
+        var halves = job.Guide is null ? 1 : 2;
+        var sample = cat([.. Enumerable.Repeat(inputs, halves).SelectMany(half => half)], dim: 0);
+        var timestep = tensor(branches[0].Run.Timestep, device: sample.device);
+
+        var prediction = predict(sample, timestep, EmbeddingsFor(job, halves, branches.Length), job.Context);
+        if (job.Guide is not null)
+        {
+            prediction = job.Guide(prediction);
+        }
+
+        var rows = prediction.shape[0] / branches.Length;
+        for (var i = 0; i < branches.Length; i++)
+        {
+            branches[i].Advance(prediction.narrow(0, i * rows, rows), job.AfterStep);
+        }
+    }
+
+    private static Tensor Input(DenoisingJob job, Branch branch)
+    {
+        var input = branch.Run.ScaleModelInput(branch.Latents);
+        return job.ExtraChannels is null ? input : cat([input, job.ExtraChannels], dim: 1);
+    }
+
+    private static PromptEmbeddings EmbeddingsFor(DenoisingJob job, int halves, int branches)
+    {
+        if (branches == 1)
+        {
+            return job.Embeddings;
+        }
+
+        var pictures = job.Latents.shape[0];
+        var rows = arange(halves * pictures, device: job.Latents.device).reshape(halves, 1, pictures).expand(halves, branches, pictures);
+        return job.Embeddings.Select(rows.flatten());
+    }
+
+    /// <summary>Latents on their way through the plan.</summary>
+    private sealed class Branch : IDisposable
+    {
+        public Branch(DenoisingJob job, NoiseSource noise)
+        {
+            Run = job.Plan.Start(noise, job.BeginIndex, job.Eta);
+            Latents = job.Latents.alias();
+        }
+
+        public SchedulerRun Run { get; }
+
+        public Tensor Latents { get; private set; }
+
+        public void Advance(Tensor prediction, Func<Tensor, int, Tensor>? afterStep)
+        {
+            using var scope = NewDisposeScope();
+            var next = Run.Step(prediction, Latents).PrevSample;
+            if (afterStep is not null)
+            {
+                next = afterStep(next, Run.Index);
+            }
+
+            // The latents outlive the step, in the scope that held the ones before.
+            next.MoveToOtherDisposeScope(Latents);
+            Latents.Dispose();
+            Latents = next;
+        }
+
+        public void Dispose() => Run.Dispose();
+    }
+}

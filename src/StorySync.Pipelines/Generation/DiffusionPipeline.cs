@@ -1,0 +1,128 @@
+using StorySync.Attention;
+using StorySync.Diffusion;
+using StorySync.Diffusion.Autoencoders;
+using StorySync.Diffusion.Schedulers;
+using StorySync.Diffusion.Tokenizers;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Pipelines;
+
+/// <summary>A text-to-image model with all its parts: prompts in, pictures out. Each architecture is one subclass.</summary>
+/// <remarks>A pipeline keeps nothing of a run, so that any number of runs can use it at once, on any threads.</remarks>
+public abstract class DiffusionPipeline : IDisposable
+{
+    private protected DiffusionPipeline(Scheduler scheduler, PipelineOptions options)
+    {
+        Scheduler = scheduler;
+        Options = options;
+        Device = options.ResolveDevice();
+    }
+
+    /// <summary>How the model was loaded.</summary>
+    public PipelineOptions Options { get; }
+
+    /// <summary>Where the model computes.</summary>
+    public Device Device { get; }
+
+    /// <summary>Turns noise into latents step by step; replace it to sample in another way.</summary>
+    public Scheduler Scheduler { get; set; }
+
+    /// <summary>Decodes previews; null decodes them with the model's own, slower autoencoder. Freed with the pipeline.</summary>
+    public AutoencoderTiny? PreviewDecoder { get; set; }
+
+    /// <summary>The attention processors of the denoiser, by layer.</summary>
+    public abstract AttentionProcessors AttentionProcessors { get; }
+
+    /// <summary>Steps of a run that does not say how many.</summary>
+    public abstract int DefaultSteps { get; }
+
+    /// <summary>Guidance scale of a run that does not name one.</summary>
+    public abstract double DefaultGuidanceScale { get; }
+
+    /// <summary>Height and width in pixels of a run that does not name them.</summary>
+    public abstract (int Height, int Width) DefaultSize { get; }
+
+    /// <summary>Height and width must be multiples of it.</summary>
+    public abstract int SizeMultiple { get; }
+
+    /// <summary>Loads a model of any architecture that this library knows.</summary>
+    /// <param name="model">A folder in diffusers' layout, <c>storybook</c> for the embedded model, or <c>organisation/name</c> in the
+    /// Hugging Face cache.</param>
+    /// <param name="options">Device, type and files; null for the defaults.</param>
+    /// <exception cref="StorySync.Diffusion.Weights.ModelFileException">The model is nowhere to be found, damaged or of an unknown
+    /// architecture.</exception>
+    public static DiffusionPipeline Load(string model, PipelineOptions? options = null) => PipelineLoader.Load(model, options ?? new());
+
+    /// <summary>Generates pictures: from noise, from other pictures (image to image), or in a part of them (inpainting).</summary>
+    /// <param name="request">What to generate.</param>
+    /// <param name="progress">Told after every step.</param>
+    /// <param name="cancellationToken">Stops the run between layers.</param>
+    /// <exception cref="ArgumentException">The request is no good; nothing was computed.</exception>
+    /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
+    public GenerationResult Generate(
+        GenerationRequest request, IProgress<GenerationProgress>? progress = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(request);
+        return new Generation(this, request, progress, cancellationToken).Run();
+    }
+
+    /// <summary>Generates pictures on another thread.</summary>
+    /// <inheritdoc cref="Generate"/>
+    public Task<GenerationResult> GenerateAsync(
+        GenerationRequest request, IProgress<GenerationProgress>? progress = null, CancellationToken cancellationToken = default) =>
+        Task.Run(() => Generate(request, progress, cancellationToken), cancellationToken);
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Dispose(true);
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Frees the models.</summary>
+    /// <param name="disposing">Whether it is called from <see cref="Dispose()"/>.</param>
+    protected virtual void Dispose(bool disposing)
+    {
+        if (disposing)
+        {
+            PreviewDecoder?.Dispose();
+        }
+    }
+
+    /// <summary>Checks what only this architecture can check of a request, before any work.</summary>
+    /// <exception cref="ArgumentException">The request is no good.</exception>
+    internal virtual void Check(GenerationRequest request)
+    {
+    }
+
+    /// <summary>A prompt as the tokens that the denoiser's attention reads.</summary>
+    internal abstract TokenEncoding Tokenize(string prompt);
+
+    /// <summary>The shape of the latents of so many pictures.</summary>
+    internal abstract long[] LatentShape(int pictures, int height, int width);
+
+    /// <summary>Channels that the denoiser reads behind the latents: mask and masked picture in inpainting models, else 0.</summary>
+    internal virtual int ExtraChannels => 0;
+
+    /// <summary>Plans the steps.</summary>
+    internal abstract SchedulePlan Plan(int steps, int height, int width);
+
+    /// <summary>Whether a guidance scale takes a second, negative half of the batch.</summary>
+    internal abstract bool IsGuided(double guidanceScale);
+
+    /// <summary>Encodes the prompts of a run: a row a picture; with guidance the negative ones first.</summary>
+    internal abstract PromptEmbeddings Encode(GenerationRequest request, int height, int width, bool guidance, CancellationToken cancellationToken);
+
+    /// <summary>The denoiser's answer.</summary>
+    internal abstract Tensor Predict(Tensor sample, Tensor timestep, PromptEmbeddings embeddings, DenoisingContext context);
+
+    /// <summary>Joins the negative and the positive half of an answer.</summary>
+    internal abstract Tensor Guide(Tensor prediction, GenerationRequest request, double scale);
+
+    /// <summary>Pictures, (rows, 3, height, width) in [−1, 1], to latents as the denoiser takes them.</summary>
+    internal abstract Tensor EncodeImages(Tensor images, NoiseSource noise, CancellationToken cancellationToken);
+
+    /// <summary>Latents to pictures, (rows, 3, height, width) in [0, 1].</summary>
+    internal abstract Tensor DecodeLatents(Tensor latents, int height, int width, CancellationToken cancellationToken);
+}

@@ -1,0 +1,147 @@
+using System.Diagnostics;
+using StorySync.Attention;
+using StorySync.Diffusion.Schedulers;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Pipelines;
+
+/// <summary>One run of a pipeline: checks the request, then encodes, denoises and decodes. Everything of the run lives here.</summary>
+internal sealed class Generation
+{
+    private readonly DiffusionPipeline pipeline;
+    private readonly GenerationRequest request;
+    private readonly IProgress<GenerationProgress>? progress;
+    private readonly CancellationToken cancellationToken;
+    private readonly int pictures;
+    private readonly int steps;
+    private readonly double guidanceScale;
+
+    /// <exception cref="ArgumentException">The request is no good.</exception>
+    public Generation(
+        DiffusionPipeline pipeline, GenerationRequest request, IProgress<GenerationProgress>? progress, CancellationToken cancellationToken)
+    {
+        (this.pipeline, this.request, this.progress, this.cancellationToken) = (pipeline, request, progress, cancellationToken);
+        RequestRules.Check(request, pipeline);
+        pipeline.Check(request);
+        pictures = request.Prompts.Count * request.ImagesPerPrompt;
+        steps = request.Steps ?? pipeline.DefaultSteps;
+        guidanceScale = request.GuidanceScale ?? pipeline.DefaultGuidanceScale;
+        (Height, Width) = RequestRules.Size(request, pipeline);
+        Plan = pipeline.Plan(steps, Height, Width);
+        BeginIndex = request.Images is null ? 0 : Plan.BeginIndex(request.Strength);
+        Seeds = request.Seeds ?? [.. Enumerable.Range(0, pictures).Select(i => request.Seed + i)];
+    }
+
+    public int Height { get; }
+
+    public int Width { get; }
+
+    /// <summary>Whether the batch has a negative half.</summary>
+    public bool Guidance => pipeline.IsGuided(guidanceScale);
+
+    public IReadOnlyList<long> Seeds { get; }
+
+    private SchedulePlan Plan { get; }
+
+    private int BeginIndex { get; }
+
+    /// <summary>Runs.</summary>
+    /// <param name="story">The story that the pictures are the scenes of; null for pictures that know nothing of each other.</param>
+    public GenerationResult Run(StoryAttention? story = null)
+    {
+        using var mode = inference_mode();
+        using var scope = NewDisposeScope();
+        cancellationToken.ThrowIfCancellationRequested();
+        Report(GenerationStage.Encoding);
+        var clock = Stopwatch.StartNew();
+        using var noise = new SeededNoise(Seeds);
+        using var baseNoise = new SeededNoise(Seeds);
+        var embeddings = pipeline.Encode(request, Height, Width, Guidance, cancellationToken);
+        var start = Start(request.Noise ?? noise.Draw);
+        if (request.Latents is null && request.Images is null)
+        {
+            // The unmodified branch goes on from where the run's own noise is now.
+            baseNoise.Draw(Empty()).Dispose();
+        }
+
+        var job = new DenoisingJob
+        {
+            Plan = Plan,
+            Embeddings = embeddings,
+            Latents = start.Latents,
+            Context = new DenoisingContext
+            {
+                Steps = Plan.Timesteps.Length - BeginIndex,
+                Processor = story ?? request.AttentionProcessor,
+                CancellationToken = cancellationToken,
+            },
+            Noise = request.Noise ?? noise.Draw,
+            BaseNoise = baseNoise.Draw,
+            BeginIndex = BeginIndex,
+            Eta = request.Eta,
+            Guide = Guidance ? prediction => pipeline.Guide(prediction, request, guidanceScale) : null,
+            ExtraChannels = start.ExtraChannels,
+            AfterStep = start.AfterStep,
+            Story = story,
+        };
+        var encoded = clock.Elapsed;
+        var latents = Denoising.Run(pipeline.Predict, job, OnStep);
+        var denoised = clock.Elapsed;
+
+        IReadOnlyList<RgbImage> images = [];
+        if (!request.LatentsOnly)
+        {
+            Report(GenerationStage.Decoding, job.Context.Steps);
+            images = Pictures(latents);
+        }
+
+        Report(GenerationStage.Done, job.Context.Steps);
+        var timings = new GenerationTimings(encoded, denoised - encoded, clock.Elapsed - denoised);
+        return new GenerationResult(images, latents.DetachFromDisposeScope(), Seeds, timings);
+    }
+
+    private RunStart Start(NoiseSource noise)
+    {
+        if (request.Images is { } images)
+        {
+            return new ImageStart(pipeline, Plan, BeginIndex, noise, cancellationToken).From(images, request.Mask, request.Strength, Empty(), Height, Width);
+        }
+
+        var latents = request.Latents is { } given ? given.to(pipeline.Options.Dtype, pipeline.Device) : noise(Empty());
+        return new RunStart(latents * Plan.InitNoiseSigma);
+    }
+
+    /// <summary>Something of the shape, dtype and device of the run's latents.</summary>
+    private Tensor Empty() => empty(pipeline.LatentShape(pictures, Height, Width), dtype: pipeline.Options.Dtype, device: pipeline.Device);
+
+    private IReadOnlyList<RgbImage> Pictures(Tensor latents)
+    {
+        using var scope = NewDisposeScope();
+        return RgbImage.FromTensor(pipeline.DecodeLatents(latents, Height, Width, cancellationToken));
+    }
+
+    private void OnStep(DenoisingStep step, TimeSpan elapsed)
+    {
+        request.OnStep?.Invoke(step);
+        var due = request.PreviewInterval > 0 && (step.Index + 1) % request.PreviewInterval == 0;
+        progress?.Report(new GenerationProgress(GenerationStage.Denoising, step.Index + 1, step.Count, elapsed)
+        {
+            Previews = due ? Preview(step.Latents) : null,
+        });
+    }
+
+    private IReadOnlyList<RgbImage> Preview(Tensor latents)
+    {
+        if (pipeline.PreviewDecoder is not { } decoder)
+        {
+            return Pictures(latents);
+        }
+
+        using var scope = NewDisposeScope();
+        return RgbImage.FromTensor((decoder.Decode(latents) / 2) + 0.5);
+    }
+
+    private void Report(GenerationStage stage, int step = 0) =>
+        progress?.Report(new GenerationProgress(stage, step, Plan.Timesteps.Length - BeginIndex, TimeSpan.Zero));
+}

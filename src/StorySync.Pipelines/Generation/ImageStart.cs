@@ -1,0 +1,72 @@
+using StorySync.Diffusion.Schedulers;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Pipelines;
+
+/// <summary>What a run begins with.</summary>
+/// <param name="Latents">The first latents, scaled as the plan wants them.</param>
+internal sealed record RunStart(Tensor Latents)
+{
+    /// <summary>See <see cref="DenoisingJob.ExtraChannels"/>.</summary>
+    public Tensor? ExtraChannels { get; init; }
+
+    /// <summary>See <see cref="DenoisingJob.AfterStep"/>.</summary>
+    public Func<Tensor, int, Tensor>? AfterStep { get; init; }
+}
+
+/// <summary>Begins a run from pictures: image to image, and inpainting where there is a mask. Draws noise in diffusers' order
+/// (<c>StableDiffusionXLImg2ImgPipeline</c>, <c>StableDiffusionXLInpaintPipeline</c>).</summary>
+internal sealed class ImageStart(
+    DiffusionPipeline pipeline, SchedulePlan plan, int beginIndex, NoiseSource noise, CancellationToken cancellationToken)
+{
+    /// <param name="images">One for all pictures or one each.</param>
+    /// <param name="mask">White where the pictures are painted over; null repaints all of them.</param>
+    /// <param name="strength">How much is made anew.</param>
+    /// <param name="like">Something of the shape, dtype and device of the run's latents.</param>
+    /// <param name="height">Pixels.</param>
+    /// <param name="width">Pixels.</param>
+    public RunStart From(IReadOnlyList<RgbImage> images, RgbImage? mask, double strength, Tensor like, int height, int width)
+    {
+        var pictures = (int)like.shape[0];
+        var pixels = cat([.. images.Select(image => image.Resize(width, height).ToTensor())], dim: 0).to(like.dtype, like.device);
+        if (images.Count < pictures)
+        {
+            pixels = pixels.expand(pictures, -1, -1, -1);
+        }
+
+        var clean = pipeline.EncodeImages(pixels, noise, cancellationToken);
+        var added = noise(like);
+        if (mask is null)
+        {
+            return new RunStart(plan.AddNoise(clean, added, beginIndex));
+        }
+
+        var painted = Binary(mask.Resize(width, height), like);
+        var masked = pipeline.EncodeImages(pixels * (painted < 0.5), noise, cancellationToken);
+        var paintedLatents = nn.functional.interpolate(painted, like.shape[2..], mode: InterpolationMode.Nearest);
+        var latents = strength == 1 ? added * plan.InitNoiseSigma : plan.AddNoise(clean, added, beginIndex);
+        if (pipeline.ExtraChannels > 0)
+        {
+            return new RunStart(latents) { ExtraChannels = cat([paintedLatents.expand(pictures, -1, -1, -1), masked], dim: 1) };
+        }
+
+        return new RunStart(latents)
+        {
+            AfterStep = (step, next) =>
+            {
+                using var scope = NewDisposeScope();
+                var kept = next < plan.Timesteps.Length ? plan.AddNoise(clean, added, next) : clean;
+                return (((1 - paintedLatents) * kept) + (paintedLatents * step)).MoveToOuterDisposeScope();
+            },
+        };
+    }
+
+    /// <summary>(1, 1, height, width): 1 where the mask is at least half white.</summary>
+    private static Tensor Binary(RgbImage mask, Tensor like)
+    {
+        using var scope = NewDisposeScope();
+        var gray = (mask.ToTensor().mean([1], keepdim: true) / 2) + 0.5;
+        return (gray >= 0.5).to(like.dtype).to(like.device).MoveToOuterDisposeScope();
+    }
+}

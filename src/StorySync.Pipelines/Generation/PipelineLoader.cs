@@ -1,0 +1,25 @@
+using StorySync.Diffusion.Weights;
+
+namespace StorySync.Pipelines;
+
+/// <summary>Finds the pipeline that a model folder asks for.</summary>
+internal static class PipelineLoader
+{
+    private static readonly Dictionary<string, Func<ModelFolder, PipelineOptions, DiffusionPipeline>> Classes = new()
+    {
+        ["StableDiffusionXLPipeline"] = StableDiffusionXLPipeline.Load,
+        ["StableDiffusionXLImg2ImgPipeline"] = StableDiffusionXLPipeline.Load,
+        ["StableDiffusionXLInpaintPipeline"] = StableDiffusionXLPipeline.Load,
+    };
+
+    public static DiffusionPipeline Load(string model, PipelineOptions options)
+    {
+        var folder = ModelFolder.Open(model);
+        return folder.ClassName is { } name && Classes.TryGetValue(name, out var load)
+            ? load(folder, options)
+            : throw new ModelFileException(
+                Path.Combine(folder.Path, "model_index.json"),
+                (folder.ClassName is null ? "there is no '_class_name'" : $"'_class_name' is {folder.ClassName}")
+                + $"; known are {string.Join(", ", Classes.Keys)}");
+    }
+}

@@ -1,0 +1,11 @@
+using static TorchSharp.torch;
+
+namespace StorySync.Pipelines;
+
+/// <summary>Encoded prompts as a denoiser takes them: some tensors with one row a batch row, in the caller's dispose scope.</summary>
+internal abstract record PromptEmbeddings
+{
+    /// <summary>Chosen rows, in a given order.</summary>
+    /// <param name="rows">Row numbers, (n), int64.</param>
+    public abstract PromptEmbeddings Select(Tensor rows);
+}

@@ -1,0 +1,167 @@
+using System.Text.Json.Serialization;
+using StorySync.Attention;
+using StorySync.Diffusion;
+using StorySync.Diffusion.Autoencoders;
+using StorySync.Diffusion.Schedulers;
+using StorySync.Diffusion.Sdxl;
+using StorySync.Diffusion.TextEncoders;
+using StorySync.Diffusion.Tokenizers;
+using StorySync.Diffusion.Weights;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Pipelines;
+
+/// <summary>SDXL (diffusers' <c>StableDiffusionXLPipeline</c>, with image to image and inpainting in the same class).</summary>
+public sealed class StableDiffusionXLPipeline : DiffusionPipeline
+{
+    private readonly SdxlPrompts prompts;
+
+    private StableDiffusionXLPipeline(ModelFolder folder, PipelineOptions options)
+        : base(Scheduler.Load(folder.FilePath("scheduler", "scheduler_config.json")), options)
+    {
+        var (dtype, variant) = (options.Dtype, options.Variant);
+        Tokenizer = PromptTokenizer.Load(folder.ComponentPath("tokenizer"));
+        Tokenizer2 = PromptTokenizer.Load(folder.ComponentPath("tokenizer_2"));
+        TextEncoder = CLIPTextModel.Load(folder, "text_encoder", dtype, Device, variant);
+        TextEncoder2 = CLIPTextModelWithProjection.Load(folder, "text_encoder_2", dtype, Device, variant);
+        UNet = UNet2DConditionModel.Load(folder, "unet", dtype, Device, variant);
+        Vae = AutoencoderKL.Load(folder, "vae", dtype, Device, variant);
+        var index = folder.Config<Index>("", "model_index.json");
+        prompts = new SdxlPrompts(Tokenizer, Tokenizer2, TextEncoder, TextEncoder2, index.ForceZerosForEmptyPrompt);
+    }
+
+    /// <summary>The first text encoder's tokenizer.</summary>
+    public PromptTokenizer Tokenizer { get; }
+
+    /// <summary>The second text encoder's tokenizer.</summary>
+    public PromptTokenizer Tokenizer2 { get; }
+
+    /// <summary>The first text encoder.</summary>
+    public CLIPTextModel TextEncoder { get; }
+
+    /// <summary>The second text encoder, which gives the pooled text too.</summary>
+    public CLIPTextModelWithProjection TextEncoder2 { get; }
+
+    /// <summary>The denoiser.</summary>
+    public UNet2DConditionModel UNet { get; }
+
+    /// <summary>The autoencoder.</summary>
+    public AutoencoderKL Vae { get; }
+
+    /// <inheritdoc/>
+    public override AttentionProcessors AttentionProcessors => UNet.AttentionProcessors;
+
+    /// <inheritdoc/>
+    public override int DefaultSteps => 50;
+
+    /// <inheritdoc/>
+    public override double DefaultGuidanceScale => 5;
+
+    /// <inheritdoc/>
+    public override (int Height, int Width) DefaultSize =>
+        ((UNet.Config.SampleSize ?? 128) * Vae.SpatialFactor, (UNet.Config.SampleSize ?? 128) * Vae.SpatialFactor);
+
+    /// <inheritdoc/>
+    public override int SizeMultiple => Vae.SpatialFactor;
+
+    internal override int ExtraChannels => UNet.Config.InChannels - Vae.Config.LatentChannels;
+
+    /// <summary>Loads the model.</summary>
+    /// <param name="model">A folder in diffusers' layout, <c>storybook</c> for the embedded model, or <c>organisation/name</c> in the
+    /// Hugging Face cache.</param>
+    /// <param name="options">Device, type and files; null for the defaults.</param>
+    /// <exception cref="ModelFileException">The model is nowhere to be found or damaged.</exception>
+    /// <exception cref="WeightMismatchException">Weights are not those of their configuration.</exception>
+    public static new StableDiffusionXLPipeline Load(string model, PipelineOptions? options = null) => Load(ModelFolder.Open(model), options ?? new());
+
+    internal static StableDiffusionXLPipeline Load(ModelFolder folder, PipelineOptions options) => new(folder, options);
+
+    internal override void Check(GenerationRequest request)
+    {
+        var own = StableDiffusionXLRequest.Of(request);
+        var layers = Math.Min(TextEncoder.Config.NumHiddenLayers, TextEncoder2.Config.NumHiddenLayers);
+        RequestRules.OneOrEach(own.Prompts2?.Count, request.Prompts.Count, "Prompts2", "prompts");
+        RequestRules.OneOrEach(own.NegativePrompts2?.Count, request.Prompts.Count, "NegativePrompts2", "prompts");
+        RequestRules.Require(own.GuidanceRescale is >= 0 and <= 1, $"GuidanceRescale is {own.GuidanceRescale}; it must be from 0 to 1.");
+        RequestRules.Require(own.ClipSkip is null || (own.ClipSkip >= 0 && own.ClipSkip < layers), $"ClipSkip is {own.ClipSkip}; it must be from 0 to {layers - 1}.");
+    }
+
+    internal override TokenEncoding Tokenize(string prompt) => Tokenizer.EncodePadded(prompt);
+
+    internal override long[] LatentShape(int pictures, int height, int width) =>
+        [pictures, Vae.Config.LatentChannels, height / Vae.SpatialFactor, width / Vae.SpatialFactor];
+
+    internal override SchedulePlan Plan(int steps, int height, int width) => Scheduler.CreatePlan(steps);
+
+    internal override bool IsGuided(double guidanceScale) => guidanceScale > 1;
+
+    internal override PromptEmbeddings Encode(GenerationRequest request, int height, int width, bool guidance, CancellationToken cancellationToken)
+    {
+        var (text, pooled) = prompts.Encode(request, guidance, cancellationToken);
+        return new SdxlEmbeddings(text, pooled, TimeIds(request, height, width, guidance));
+    }
+
+    internal override Tensor Predict(Tensor sample, Tensor timestep, PromptEmbeddings embeddings, DenoisingContext context) =>
+        UNet.call(((SdxlEmbeddings)embeddings).Inputs(sample, timestep), context);
+
+    internal override Tensor Guide(Tensor prediction, GenerationRequest request, double scale) =>
+        Guidance.ClassifierFree(prediction, scale, StableDiffusionXLRequest.Of(request).GuidanceRescale);
+
+    internal override Tensor EncodeImages(Tensor images, NoiseSource noise, CancellationToken cancellationToken)
+    {
+        using var scope = NewDisposeScope();
+        using var distribution = Vae.Encode(images.to(VaeDtype), sliced: true, Options.TiledDecoding, cancellationToken);
+        var latents = distribution.Sample(noise(distribution.Mean));
+        return Vae.ScaleLatents(latents).to(Options.Dtype).MoveToOuterDisposeScope();
+    }
+
+    internal override Tensor DecodeLatents(Tensor latents, int height, int width, CancellationToken cancellationToken)
+    {
+        using var scope = NewDisposeScope();
+        var images = Vae.Decode(Vae.UnscaleLatents(latents.to(VaeDtype)), sliced: true, Options.TiledDecoding, cancellationToken);
+        return images.div_(2).add_(0.5).clamp_(0, 1).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+        {
+            TextEncoder.Dispose();
+            TextEncoder2.Dispose();
+            UNet.Dispose();
+            Vae.Dispose();
+        }
+
+        base.Dispose(disposing);
+    }
+
+    private ScalarType VaeDtype => Vae.parameters().First().dtype;
+
+    private Tensor TimeIds(GenerationRequest request, int height, int width, bool guidance)
+    {
+        var own = StableDiffusionXLRequest.Of(request);
+        static double[] Ids((int, int) original, (int, int) crop, (int, int) target) =>
+            [original.Item1, original.Item2, crop.Item1, crop.Item2, target.Item1, target.Item2];
+
+        var pictures = request.Prompts.Count * request.ImagesPerPrompt;
+        var positive = Ids(own.OriginalSize ?? (height, width), own.CropsCoordsTopLeft, own.TargetSize ?? (height, width));
+        var negative = own.NegativeOriginalSize is { } original && own.NegativeTargetSize is { } target
+            ? Ids(original, own.NegativeCropsCoordsTopLeft, target)
+            : positive;
+
+        // diffusers repeats the pair as a whole, so that with several pictures the rows alternate while those of the text do not;
+        // the pictures are to be the same.
+        using var scope = NewDisposeScope();
+        double[] rows = guidance ? [.. negative, .. positive] : positive;
+        return tensor(rows, [rows.Length / 6, 6], dtype: Options.Dtype, device: Device).repeat(pictures, 1).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The settings in <c>model_index.json</c>.</summary>
+    private sealed record Index
+    {
+        [JsonPropertyName("force_zeros_for_empty_prompt")]
+        public bool ForceZerosForEmptyPrompt { get; init; } = true;
+    }
+}

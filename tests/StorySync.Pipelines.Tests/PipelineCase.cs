@@ -1,0 +1,72 @@
+using System.Text.Json;
+using StorySync.Diffusion.Schedulers;
+using StorySync.TestSupport;
+using static TorchSharp.torch;
+
+namespace StorySync.Pipelines.Tests;
+
+/// <summary>Reads what a pipeline case of the reference says of its call.</summary>
+internal sealed class PipelineCase(Comparison comparison)
+{
+    public JsonElement Params { get; } = comparison.Case.Params;
+
+    public IReadOnlyList<string>? Strings(string name) =>
+        Find(name) is { } value ? [.. value.EnumerateArray().Select(s => s.GetString()!)] : null;
+
+    public int? Int(string name) => Find(name)?.GetInt32();
+
+    public double? Double(string name) => Find(name)?.GetDouble();
+
+    public (int, int)? Pair(string name) => Find(name) is { } value ? (value[0].GetInt32(), value[1].GetInt32()) : null;
+
+    public JsonElement? Find(string name) =>
+        Params.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
+
+    public RgbImage? Image(string name) =>
+        comparison.Case.Files.ValueKind == JsonValueKind.Object && comparison.Case.Files.TryGetProperty(name, out var path)
+            ? RgbImage.Load(comparison.Case.PathOf(path.GetString()!))
+            : null;
+
+    /// <summary>Hands out the noise that the case recorded, in its order.</summary>
+    public NoiseSource Tape()
+    {
+        var next = 0;
+        return like =>
+        {
+            var noise = comparison.Input($"noise.{next++}");
+            Assert.Equal(like.shape, noise.shape);
+            return noise;
+        };
+    }
+
+    /// <summary>The request, but for what belongs to one architecture.</summary>
+    public T Fill<T>(T request)
+        where T : GenerationRequest => request with
+        {
+            NegativePrompts = Strings("negative_prompt"),
+            Height = Int("height"),
+            Width = Int("width"),
+            Steps = Int("num_inference_steps"),
+            GuidanceScale = Double("guidance_scale"),
+            ImagesPerPrompt = Int("num_images_per_prompt") ?? 1,
+            Images = Image("input_image") is { } image ? [image] : null,
+            Mask = Image("mask_image"),
+            Strength = Double("strength") ?? 0.3,
+            Latents = comparison.OptionalInput("latents"),
+            Noise = Tape(),
+        };
+
+    /// <summary>Checks pictures against the tensor and against the PNG files, where one grey level is allowed.</summary>
+    public void CheckImages(IReadOnlyList<RgbImage> images)
+    {
+        for (var i = 0; i < images.Count; i++)
+        {
+            var expected = Image($"image.{i}")!;
+            Assert.Equal((expected.Width, expected.Height), (images[i].Width, images[i].Height));
+            for (var p = 0; p < expected.Pixels.Length; p++)
+            {
+                Assert.InRange(images[i].Pixels[p] - expected.Pixels[p], -1, 1);
+            }
+        }
+    }
+}
