@@ -1,0 +1,3 @@
+using StorySync.Samples.StoryStrip;
+
+return await StoryCommand.Create().Parse(args).InvokeAsync();

@@ -1,0 +1,21 @@
+using StorySync.Pipelines;
+
+namespace StorySync.Samples.StoryStrip;
+
+/// <summary>Everything that a run of the sample needs to know.</summary>
+internal sealed record StorySettings
+{
+    public required string Model { get; init; }
+
+    public required PipelineOptions Pipeline { get; init; }
+
+    public required Story Story { get; init; }
+
+    public required StoryOptions Options { get; init; }
+
+    public required bool WithPlain { get; init; }
+
+    public required bool WithMasks { get; init; }
+
+    public required string Output { get; init; }
+}

@@ -1,0 +1,50 @@
+namespace StorySync.Pipelines;
+
+/// <summary>What holds for every story, whatever the model.</summary>
+internal static class StoryRules
+{
+    /// <exception cref="ArgumentException">The story breaks a rule; the message names it.</exception>
+    public static void Check(Story story)
+    {
+        RequestRules.Require(story.Scenes is { Count: > 0 }, "The story has no scenes; give at least one.");
+        RequestRules.Require(story.Subjects is { Count: > 0 }, "The story has no subjects; give the phrase of at least one, such as \"a red fox\".");
+        for (var i = 0; i < story.Scenes.Count; i++)
+        {
+            var scene = story.Scenes[i];
+            CheckCount(i, scene.Subjects?.Count, story.Subjects.Count, "Subjects");
+            CheckCount(i, scene.Masks?.Count, story.Subjects.Count, "Masks");
+            for (var s = 0; s < story.Subjects.Count; s++)
+            {
+                RequestRules.Require(
+                    PhraseOf(story, i, s) is null || !string.IsNullOrWhiteSpace(PhraseOf(story, i, s)),
+                    $"Scene {i + 1}: subject {s + 1} has an empty phrase; null says that the scene lacks it.");
+            }
+        }
+    }
+
+    /// <exception cref="ArgumentException">A mask has other proportions than the pictures.</exception>
+    public static void CheckMasks(Story story, int width, int height)
+    {
+        for (var i = 0; i < story.Scenes.Count; i++)
+        {
+            foreach (var mask in story.Scenes[i].Masks ?? [])
+            {
+                RequestRules.Require(
+                    mask is null || (long)mask.Width * height == (long)mask.Height * width,
+                    $"Scene {i + 1}: a mask is {mask?.Width}×{mask?.Height}, the picture {width}×{height}; a mask can have any resolution but must have the picture's proportions.");
+            }
+        }
+    }
+
+    /// <summary>The words that stand for a subject in a scene's prompt; null where the scene lacks it.</summary>
+    public static string? PhraseOf(Story story, int scene, int subject) =>
+        story.Scenes[scene].Subjects is { } own ? own[subject] : story.Subjects[subject];
+
+    /// <summary>Whether a scene has a subject, by words or by a mask.</summary>
+    public static bool Has(Story story, int scene, int subject) =>
+        PhraseOf(story, scene, subject) is not null || story.Scenes[scene].Masks?[subject] is not null;
+
+    private static void CheckCount(int scene, int? count, int subjects, string name) => RequestRules.Require(
+        count is null || count == subjects,
+        $"Scene {scene + 1}: {name} has {count} entries; the story has {subjects} subjects, and each needs one (null for none).");
+}

@@ -1,0 +1,45 @@
+using StorySync.TestSupport;
+
+namespace StorySync.Pipelines.Tests;
+
+/// <summary>Tensors of tests that run at the same time would be counted too.</summary>
+[CollectionDefinition(LiveTensors.Alone, DisableParallelization = true)]
+public class OneAtATime;
+
+[Collection(LiveTensors.Alone)]
+public class MemoryTests(StorybookModel model) : IClassFixture<StorybookModel>
+{
+    private static readonly Story Frog = new()
+    {
+        Subjects = ["a frog"],
+        Scenes = [new("a frog standing in the forest"), new("a frog waving at the beach")],
+    };
+
+    [Fact]
+    public void A_story_leaves_no_tensor_behind() => LiveTensors.AssertNoneLeft(() =>
+        new StoryPipeline(model.Pipeline).Generate(Frog, new StoryOptions { Steps = 3, GuidanceScale = 4 }).Dispose());
+
+    [Fact]
+    public void A_cancelled_story_leaves_no_tensor_behind() => LiveTensors.AssertNoneLeft(() =>
+    {
+        using var source = new CancellationTokenSource();
+        var progress = new CancelAfterFirstStep(source);
+        Assert.Throws<OperationCanceledException>(() => new StoryPipeline(model.Pipeline).Generate(
+            Frog, new StoryOptions { Steps = 3, GuidanceScale = 4 }, progress, source.Token));
+    });
+
+    [Fact]
+    public void A_pipeline_frees_its_models() => LiveTensors.AssertNoneLeft(() =>
+        StableDiffusionXLPipeline.Load("storybook", new PipelineOptions { Device = "cpu" }).Dispose());
+
+    private sealed class CancelAfterFirstStep(CancellationTokenSource source) : IProgress<GenerationProgress>
+    {
+        public void Report(GenerationProgress value)
+        {
+            if (value.Step == 1)
+            {
+                source.Cancel();
+            }
+        }
+    }
+}

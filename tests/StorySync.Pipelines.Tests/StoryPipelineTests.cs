@@ -1,0 +1,219 @@
+using System.Text.Json;
+using StorySync.Attention;
+using static TorchSharp.torch;
+
+namespace StorySync.Pipelines.Tests;
+
+public class StoryPipelineTests(StorybookModel model) : IClassFixture<StorybookModel>
+{
+    private static readonly StoryOptions Quick = new() { Steps = 4, GuidanceScale = 4, Seed = 5 };
+
+    private static readonly Story Bear = new()
+    {
+        Subjects = ["a bear"],
+        Scenes = [new("a bear standing in the forest"), new("a bear waving at the beach"), new("a bear jumping in the snow")],
+    };
+
+    private StoryPipeline Stories => new(model.Pipeline);
+
+    [Fact]
+    public void With_every_technique_off_the_latents_are_the_plain_pipelines()
+    {
+        using var plain = Plain(Bear);
+        using var story = Stories.Generate(Bear, Quick with { Techniques = StoryAttentionOptions.Off });
+
+        Assert.True(SameBits(plain.Latents, story.Latents));
+    }
+
+    [Fact]
+    public void With_one_scene_the_latents_are_the_plain_pipelines()
+    {
+        var single = Bear with { Scenes = [Bear.Scenes[0]] };
+        using var plain = Plain(single);
+        using var story = Stories.Generate(single, Quick);
+
+        Assert.True(SameBits(plain.Latents, story.Latents));
+    }
+
+    [Fact]
+    public void Same_seed_makes_the_same_story()
+    {
+        using var first = Stories.Generate(Bear, Quick);
+        using var second = Stories.Generate(Bear, Quick);
+
+        Assert.True(SameBits(first.Latents, second.Latents));
+    }
+
+    [Fact]
+    public async Task Two_stories_at_once_are_what_each_is_alone()
+    {
+        var robot = new Story { Subjects = ["a robot"], Scenes = [new("a robot sitting in the city"), new("a robot waving in the desert")] };
+        var others = Quick with { Seed = 11, Techniques = new() { Sharing = new() { Dropout = 0.3 } } };
+        using var bearAlone = Stories.Generate(Bear, Quick);
+        using var robotAlone = Stories.Generate(robot, others);
+
+        var bear = Stories.GenerateAsync(Bear, Quick, cancellationToken: TestContext.Current.CancellationToken);
+        var second = Stories.GenerateAsync(robot, others, cancellationToken: TestContext.Current.CancellationToken);
+        using var bearBeside = await bear;
+        using var robotBeside = await second;
+
+        Assert.True(SameBits(bearAlone.Latents, bearBeside.Latents));
+        Assert.True(SameBits(robotAlone.Latents, robotBeside.Latents));
+    }
+
+    [Theory]
+    [InlineData(true, false, false)]
+    [InlineData(false, true, false)]
+    [InlineData(false, false, true)]
+    [InlineData(true, true, false)]
+    [InlineData(true, false, true)]
+    [InlineData(false, true, true)]
+    [InlineData(true, true, true)]
+    public void Every_subset_of_the_techniques_changes_the_pictures(bool sharing, bool harmonization, bool layout)
+    {
+        // Interpolation alone mixes queries that are equal: it works against what the other techniques change.
+        var changes = sharing || harmonization;
+        var off = StoryAttentionOptions.Off;
+        var all = new StoryAttentionOptions();
+        var options = Quick with
+        {
+            Techniques = new()
+            {
+                Sharing = sharing ? all.Sharing : off.Sharing,
+                Harmonization = harmonization ? all.Harmonization with { Steps = StepRange.All, Threshold = -1 } : off.Harmonization,
+                Layout = layout ? all.Layout : off.Layout,
+            },
+        };
+        using var plain = Plain(Bear);
+        using var story = Stories.Generate(Bear, options);
+
+        Assert.Equal(changes, (plain.Latents - story.Latents).abs().max().item<float>() > 1e-2);
+    }
+
+    [Fact]
+    public void Options_round_trip_through_JSON()
+    {
+        var options = Quick with
+        {
+            NegativePrompt = "a hat",
+            SameNoise = true,
+            Techniques = new()
+            {
+                Sharing = new() { Strength = 0.5, Dropout = 0.1, SubjectQueriesOnly = false, Steps = new(0.1, 0.9), Layers = "up_blocks.*" },
+                Layout = new() { Until = 0.4 },
+            },
+        };
+
+        Assert.Equal(options, JsonSerializer.Deserialize<StoryOptions>(JsonSerializer.Serialize(options)));
+    }
+
+    public static TheoryData<string, Story, StoryOptions> Mistakes() => new()
+    {
+        { "no scenes", Bear with { Scenes = [] }, Quick },
+        { "no subjects", Bear with { Subjects = [] }, Quick },
+        { "a fox", Bear with { Subjects = ["a fox"] }, Quick },
+        { "Scene 2", Bear with { Scenes = [Bear.Scenes[0], new("a cat waving")] }, Quick },
+        { "Subjects has 2", Bear with { Scenes = [new("a bear standing") { Subjects = ["a bear", "a cat"] }] }, Quick },
+        { "Steps is 0", Bear, Quick with { Steps = 0 } },
+        { "multiples of 8", Bear, Quick with { Width = 100 } },
+        { "proportions", Bear with { Scenes = [Bear.Scenes[0] with { Masks = [new RgbImage(2, 1, new byte[6])] }] }, Quick },
+    };
+
+    [Theory]
+    [MemberData(nameof(Mistakes), DisableDiscoveryEnumeration = true)]
+    public void A_mistake_is_one_clear_error_before_any_work(string part, Story story, StoryOptions options)
+    {
+        var stages = new Stages();
+        var error = Assert.Throws<ArgumentException>(() => Stories.Generate(story, options, stages));
+
+        Assert.Contains(part, error.Message, StringComparison.Ordinal);
+        Assert.Empty(stages.Seen);
+    }
+
+    [Fact]
+    public void An_option_out_of_range_is_refused_where_it_is_set()
+    {
+        Assert.Throws<ArgumentOutOfRangeException>(() => new SharingOptions { Strength = -1 });
+        Assert.Throws<ArgumentOutOfRangeException>(() => new HarmonizationOptions { Alpha = 1.5 });
+        Assert.Throws<ArgumentOutOfRangeException>(() => new LayoutOptions { Until = 2 });
+    }
+
+    [Fact]
+    public void Given_masks_are_the_masks_of_the_story()
+    {
+        var left = new RgbImage(4, 4, [.. Enumerable.Range(0, 16).SelectMany(i => Enumerable.Repeat((byte)(i % 4 < 2 ? 255 : 0), 3))]);
+        var masked = Bear with { Scenes = [.. Bear.Scenes.Select(scene => scene with { Masks = [left] })] };
+
+        using var story = Stories.Generate(masked, Quick);
+
+        Assert.All(story.Scenes, scene => Assert.Equal(0.5, scene.Masks[0]!.Area));
+        Assert.All(story.Scenes, scene => Assert.True(scene.Masks[0]!.Cells[0]));
+    }
+
+    [Fact]
+    public void A_scene_may_lack_the_subject()
+    {
+        var absent = Bear with { Scenes = [.. Bear.Scenes.Take(2), new("a cat sitting in the city") { Subjects = [null] }] };
+        using var plain = Plain(absent);
+        using var story = Stories.Generate(absent, Quick with { Techniques = new() { Layout = StoryAttentionOptions.Off.Layout } });
+
+        Assert.Null(story.Scenes[2].Masks[0]);
+        Assert.True(SameBits(plain.Latents[2], story.Latents[2]));
+        Assert.False(SameBits(plain.Latents[0], story.Latents[0]));
+    }
+
+    [Fact]
+    public void Cancelling_stops_the_run()
+    {
+        using var source = new CancellationTokenSource();
+        var stages = new Stages { OnReport = progress => Cancel(progress, source) };
+
+        Assert.Throws<OperationCanceledException>(() => Stories.Generate(Bear, Quick, stages, source.Token));
+        Assert.DoesNotContain(stages.Seen, progress => progress.Step > 2);
+    }
+
+    [Fact]
+    public void Progress_counts_the_steps_and_previews_come_when_asked_for()
+    {
+        var stages = new Stages();
+        using var story = Stories.Generate(Bear, Quick with { PreviewInterval = 2 }, stages);
+
+        var steps = stages.Seen.Where(p => p is { Stage: GenerationStage.Denoising }).ToList();
+        Assert.Equal([1, 2, 3, 4], steps.Select(p => p.Step));
+        Assert.All(steps, p => Assert.Equal(4, p.Steps));
+        Assert.Equal([0, 3, 0, 3], steps.Select(p => p.Previews?.Count ?? 0));
+        Assert.Equal(GenerationStage.Done, stages.Seen[^1].Stage);
+    }
+
+    private static void Cancel(GenerationProgress progress, CancellationTokenSource source)
+    {
+        if (progress.Step == 2)
+        {
+            source.Cancel();
+        }
+    }
+
+    private static bool SameBits(Tensor a, Tensor b) => a.equal(b).all().item<bool>();
+
+    private GenerationResult Plain(Story story) => model.Pipeline.Generate(new GenerationRequest
+    {
+        Prompts = [.. story.Scenes.Select(scene => scene.Prompt)],
+        Steps = Quick.Steps,
+        GuidanceScale = Quick.GuidanceScale,
+        Seed = Quick.Seed,
+        LatentsOnly = true,
+    });
+
+    private sealed class Stages : IProgress<GenerationProgress>
+    {
+        public List<GenerationProgress> Seen { get; } = [];
+
+        public Action<GenerationProgress>? OnReport { get; init; }
+
+        public void Report(GenerationProgress value)
+        {
+            Seen.Add(value);
+            OnReport?.Invoke(value);
+        }
+    }
+}
