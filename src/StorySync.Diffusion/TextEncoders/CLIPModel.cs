@@ -76,6 +76,19 @@ public sealed class CLIPModel : nn.Module<Tensor, Tensor, CancellationToken, CLI
         return visual_projection.call(vision_model.call(pixelValues, cancellationToken).Pooled).MoveToOuterDisposeScope();
     }
 
+    /// <summary>What the image tower makes of each patch: transformers' <c>vision_model(…).last_hidden_state</c> without the class
+    /// token, (batch, rows, columns, hidden_size).</summary>
+    /// <param name="pixelValues">What a <see cref="CLIPImageProcessor"/> makes of images, (batch, channels, image_size, image_size).</param>
+    /// <param name="cancellationToken">Looked at before each layer.</param>
+    /// <exception cref="ArgumentException">The pixels have another shape.</exception>
+    public Tensor GetImagePatches(Tensor pixelValues, CancellationToken cancellationToken = default)
+    {
+        using var scope = NewDisposeScope();
+        var side = Config.VisionConfig.ImageSize / Config.VisionConfig.PatchSize;
+        var tokens = vision_model.call(pixelValues, cancellationToken).LastHiddenState;
+        return tokens.narrow(1, 1, (long)side * side).unflatten(1, side, side).MoveToOuterDisposeScope();
+    }
+
     /// <summary>Compares every image with every text.</summary>
     /// <param name="input1">Token ids, int64, (texts, tokens).</param>
     /// <param name="input2">What a <see cref="CLIPImageProcessor"/> makes of images, (images, channels, image_size, image_size).</param>
