@@ -1,0 +1,104 @@
+using StorySync.Diffusion.TextEncoders;
+using StorySync.Diffusion.Tokenizers;
+using StorySync.Diffusion.Weights;
+using StorySync.Pipelines;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Evaluation;
+
+/// <summary>Makes vectors of pictures and texts that the measures compare, with any CLIP model.</summary>
+/// <remarks>Figures of different models cannot be compared with each other: say which model a figure comes from.</remarks>
+public sealed class ClipEvaluator : IDisposable
+{
+    private readonly CLIPModel model;
+    private readonly PromptTokenizer tokenizer;
+    private readonly CLIPImageProcessor processor;
+    private readonly Device device;
+
+    private ClipEvaluator(ModelFolder folder, string component, Device device)
+    {
+        this.device = device;
+        model = CLIPModel.Load(folder, component, device: device);
+        tokenizer = PromptTokenizer.Load(TokenizerOf(folder.ComponentPath(component)));
+        processor = File.Exists(Path.Combine(folder.ComponentPath(component), "preprocessor_config.json"))
+            ? CLIPImageProcessor.Load(folder, component)
+            : new CLIPImageProcessor { Size = model.Config.VisionConfig.ImageSize, CropSize = model.Config.VisionConfig.ImageSize };
+    }
+
+    /// <summary>Loads a CLIP model.</summary>
+    /// <param name="model">A folder of transformers' <c>CLIPModel</c> (for example of <c>openai/clip-vit-large-patch14</c>), its name in
+    /// the Hugging Face cache, or a pipeline's folder that has one in <c>clip/</c>. By default the embedded one. Its tokenizer is in the
+    /// same folder, in <c>tokenizer/</c> there, or in <c>tokenizer_2/</c> or <c>tokenizer/</c> beside it. Without a
+    /// <c>preprocessor_config.json</c>, pictures are prepared as CLIP's are, at the size that the model takes.</param>
+    /// <param name="device">Where to compute; the CPU by default.</param>
+    /// <exception cref="ModelFileException">A file is missing or broken.</exception>
+    public static ClipEvaluator Load(string model = "storybook", Device? device = null)
+    {
+        var folder = ModelFolder.Open(model);
+        return new ClipEvaluator(folder, folder.Has("clip") ? "clip" : "", device ?? CPU);
+    }
+
+    /// <summary>The vectors of pictures, <c>projection_dim</c> numbers each, not normalised.</summary>
+    /// <param name="images">The pictures.</param>
+    /// <param name="cancellationToken">Looked at before each layer.</param>
+    public IReadOnlyList<float[]> EmbedImages(IReadOnlyList<RgbImage> images, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(images);
+        using var mode = inference_mode();
+        using var scope = NewDisposeScope();
+        return images.Count == 0 ? [] : Rows(model.GetImageFeatures(Pixels(images), cancellationToken));
+    }
+
+    /// <summary>The vectors of texts, <c>projection_dim</c> numbers each, not normalised. What does not fit into the model is cut off.</summary>
+    /// <param name="texts">The texts.</param>
+    /// <param name="cancellationToken">Looked at before each layer.</param>
+    public IReadOnlyList<float[]> EmbedTexts(IReadOnlyList<string> texts, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(texts);
+        using var mode = inference_mode();
+        using var scope = NewDisposeScope();
+        var length = model.Config.TextConfig.MaxPositionEmbeddings;
+        long[] ids = [.. texts.SelectMany(text => tokenizer.EncodePadded(text, length).Ids)];
+        return texts.Count == 0 ? [] : Rows(model.GetTextFeatures(tensor(ids, [texts.Count, length], device: device), cancellationToken));
+    }
+
+    /// <summary>What the image tower makes of each patch of pictures.</summary>
+    /// <param name="images">The pictures.</param>
+    /// <param name="cancellationToken">Looked at before each layer.</param>
+    public IReadOnlyList<PatchGrid> EmbedPatches(IReadOnlyList<RgbImage> images, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(images);
+        if (images.Count == 0)
+        {
+            return [];
+        }
+
+        using var mode = inference_mode();
+        using var scope = NewDisposeScope();
+        var patches = model.GetImagePatches(Pixels(images), cancellationToken);
+        var (rows, columns) = ((int)patches.shape[1], (int)patches.shape[2]);
+        return [.. Enumerable.Range(0, images.Count).Select(i => new PatchGrid(columns, rows, Rows(patches[i].flatten(0, 1))))];
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => model.Dispose();
+
+    private Tensor Pixels(IReadOnlyList<RgbImage> images) =>
+        cat([.. images.Select(image => processor.Preprocess(image.Pixels, image.Height, image.Width))]).to(device);
+
+    private static float[][] Rows(Tensor matrix)
+    {
+        var values = matrix.to(float32).cpu().contiguous().data<float>().ToArray();
+        return [.. values.Chunk((int)matrix.shape[1])];
+    }
+
+    private static string TokenizerOf(string folder)
+    {
+        string[] places = ["", "tokenizer", "../tokenizer_2", "../tokenizer"];
+        return places.Select(place => Path.GetFullPath(Path.Combine(folder, place)))
+            .FirstOrDefault(place => File.Exists(Path.Combine(place, "tokenizer.json")) || File.Exists(Path.Combine(place, "vocab.json")))
+            ?? throw new ModelFileException(folder, "there is no tokenizer; expected tokenizer.json, or vocab.json with merges.txt, here, in "
+                + "tokenizer/, or in tokenizer_2/ or tokenizer/ beside it");
+    }
+}

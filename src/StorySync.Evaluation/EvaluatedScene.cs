@@ -1,0 +1,20 @@
+using StorySync.Pipelines;
+
+namespace StorySync.Evaluation;
+
+/// <summary>A scene to measure, whatever made it.</summary>
+/// <param name="Prompt">What was asked for.</param>
+/// <param name="Image">The picture.</param>
+/// <param name="Subjects">For each subject of the story where it is; null, or an empty region, where the scene lacks it.</param>
+public sealed record EvaluatedScene(string Prompt, RgbImage Image, IReadOnlyList<SubjectRegion?> Subjects)
+{
+    /// <summary>The scenes of a story that was made here.</summary>
+    /// <param name="story">The story.</param>
+    public static IReadOnlyList<EvaluatedScene> Of(StoryResult story)
+    {
+        ArgumentNullException.ThrowIfNull(story);
+        return [.. story.Scenes.Select(scene => new EvaluatedScene(scene.Scene.Prompt, scene.Image, scene.Masks))];
+    }
+
+    internal SubjectRegion? Region(int subject) => Subjects[subject] is { Area: > 0 } region ? region : null;
+}

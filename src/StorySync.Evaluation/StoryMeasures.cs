@@ -1,0 +1,41 @@
+namespace StorySync.Evaluation;
+
+/// <summary>What the measures say of one story. A figure is null where there is nothing to take it of: without masks, or with the subject
+/// in fewer than two scenes. With several subjects, those of subjects are means over them.</summary>
+public sealed record StoryMeasures
+{
+    /// <summary><see cref="Evaluation.ClipI"/> of the subjects alone: cut out (<see cref="SubjectPictures.Crop"/>), the background removed
+    /// (<see cref="SubjectPictures.WithoutBackground"/>).</summary>
+    public double? ClipI { get; init; }
+
+    /// <summary><see cref="Evaluation.ClipI"/> of the whole pictures.</summary>
+    public double? ClipIPicture { get; init; }
+
+    /// <summary><see cref="Evaluation.ClipI"/> of the subjects cut out with what is around them.</summary>
+    public double? ClipICrop { get; init; }
+
+    /// <summary><see cref="Evaluation.ClipI"/> of the pictures with their background replaced by noise
+    /// (<see cref="SubjectPictures.OnNoise"/>).</summary>
+    public double? ClipINoise { get; init; }
+
+    /// <summary>The mean of the scenes' <see cref="Evaluation.ClipT.Score"/>.</summary>
+    public double ClipT { get; init; }
+
+    /// <summary>The mean of the scenes' <see cref="Evaluation.ClipT.Cosine"/>.</summary>
+    public double ClipTCosine { get; init; }
+
+    /// <summary><see cref="SubjectColor.Distance"/>.</summary>
+    public double? Color { get; init; }
+
+    /// <summary><see cref="PatchSimilarity.Mean"/>.</summary>
+    public double? Patches { get; init; }
+
+    /// <summary><see cref="Evaluation.Layout.Diversity"/>.</summary>
+    public double? Layout { get; init; }
+
+    /// <summary><see cref="Evaluation.Layout.Kept"/> against another run's regions; null if none was given.</summary>
+    public double? LayoutKept { get; init; }
+
+    /// <summary>The mean share of the picture that a subject takes, 0 … 1.</summary>
+    public double? Area { get; init; }
+}

@@ -1,0 +1,42 @@
+using StorySync.Pipelines;
+
+namespace StorySync.Evaluation;
+
+/// <summary>How much a subject's colour changes from picture to picture.</summary>
+/// <remarks>A measure of this project for prompts that leave the colour open: it needs no model, and a wrong colour is what an eye sees
+/// first.</remarks>
+public static class SubjectColor
+{
+    /// <summary>The mean red, green and blue of a region, 0 … 255.</summary>
+    /// <param name="image">The picture.</param>
+    /// <param name="region">The region, not empty.</param>
+    /// <exception cref="ArgumentException">The region is empty.</exception>
+    public static (double Red, double Green, double Blue) Mean(RgbImage image, SubjectRegion region)
+    {
+        ArgumentNullException.ThrowIfNull(image);
+        var inside = region.ToPixels(image);
+        var (red, green, blue, count) = (0L, 0L, 0L, 0L);
+        for (var i = 0; i < inside.Length; i++)
+        {
+            if (inside[i])
+            {
+                red += image.Pixels[3 * i];
+                green += image.Pixels[(3 * i) + 1];
+                blue += image.Pixels[(3 * i) + 2];
+                count++;
+            }
+        }
+
+        return count > 0
+            ? ((double)red / count, (double)green / count, (double)blue / count)
+            : throw new ArgumentException("The region is empty: it has no colour.", nameof(region));
+    }
+
+    /// <summary>The mean Euclidean distance over all pairs of mean colours, 0 … 441.7, lower is more consistent:
+    /// <c>2 / (n (n − 1)) Σ_{i&lt;j} |c_i − c_j|</c>.</summary>
+    /// <param name="colors">The mean colours, at least two.</param>
+    /// <exception cref="ArgumentException">There are fewer than two.</exception>
+    public static double Distance(IReadOnlyList<(double Red, double Green, double Blue)> colors) => Pairs.Mean(
+        colors,
+        (a, b) => Math.Sqrt(Math.Pow(a.Red - b.Red, 2) + Math.Pow(a.Green - b.Green, 2) + Math.Pow(a.Blue - b.Blue, 2)));
+}
