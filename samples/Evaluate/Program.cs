@@ -1,0 +1,3 @@
+using StorySync.Samples.Evaluate;
+
+return await EvaluateCommand.Create().Parse(args).InvokeAsync();

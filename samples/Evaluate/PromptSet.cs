@@ -1,0 +1,88 @@
+using YamlDotNet.Core;
+using YamlDotNet.Core.Events;
+using YamlDotNet.Serialization;
+using YamlDotNet.Serialization.NamingConventions;
+
+namespace StorySync.Samples.Evaluate;
+
+/// <summary>Stories in the form of ConsiStory+ (arXiv 2501.13554): a style, a subject, and settings, of which each makes a scene:
+/// "style subject setting". A file is a list of them, or lists by category.</summary>
+internal static class PromptSet
+{
+    public static IReadOnlyList<PromptStory> BuiltIn()
+    {
+        using var reader = new StreamReader(typeof(PromptSet).Assembly.GetManifestResourceStream("storybook.yaml")!);
+        return Parse(reader.ReadToEnd(), "the built-in prompts");
+    }
+
+    /// <exception cref="FileNotFoundException">There is no such file.</exception>
+    /// <exception cref="InvalidDataException">The file is no prompt set.</exception>
+    public static IReadOnlyList<PromptStory> Load(string path) =>
+        File.Exists(path) ? Parse(File.ReadAllText(path), path) : throw new FileNotFoundException($"There is no prompt set '{path}'.", path);
+
+    private static IReadOnlyList<PromptStory> Parse(string text, string path)
+    {
+        try
+        {
+            var reader = new DeserializerBuilder().WithNamingConvention(UnderscoredNamingConvention.Instance).IgnoreUnmatchedProperties().Build();
+            var isList = IsList(text);
+            (string Category, List<PromptStory> Stories)[] groups = isList
+                ? [("story", reader.Deserialize<List<PromptStory>>(text))]
+                : [.. reader.Deserialize<Dictionary<string, List<PromptStory>>>(text).Select(group => (group.Key, group.Value))];
+            PromptStory[] stories =
+            [
+                .. groups.SelectMany(group => group.Stories.Select((story, i) =>
+                    story with { Name = string.IsNullOrEmpty(story.Name) ? $"{group.Category}-{i + 1}" : story.Name })),
+            ];
+            Check(stories, path);
+            return stories;
+        }
+        catch (YamlException exception)
+        {
+            throw new InvalidDataException($"{path}, line {exception.Start.Line}: {(exception.InnerException ?? exception).Message}", exception);
+        }
+    }
+
+    private static bool IsList(string text)
+    {
+        var parser = new Parser(new StringReader(text));
+        parser.Consume<StreamStart>();
+        return parser.Accept<DocumentStart>(out _) && parser.Consume<DocumentStart>() is not null && parser.Accept<SequenceStart>(out _);
+    }
+
+    private static void Check(PromptStory[] stories, string path)
+    {
+        if (stories.Length == 0)
+        {
+            throw new InvalidDataException($"{path} has no stories; expected a list of style, subject and settings.");
+        }
+
+        foreach (var story in stories)
+        {
+            if (string.IsNullOrWhiteSpace(story.Subject) || story.Settings.Count == 0)
+            {
+                throw new InvalidDataException($"{path}: story '{story.Name}' needs a subject and at least one setting.");
+            }
+        }
+
+        if (stories.GroupBy(story => story.Name, StringComparer.OrdinalIgnoreCase).FirstOrDefault(group => group.Count() > 1) is { } twice)
+        {
+            throw new InvalidDataException($"{path}: two stories are called '{twice.Key}'.");
+        }
+    }
+}
+
+/// <summary>A story in a prompt set.</summary>
+internal sealed record PromptStory
+{
+    public string Name { get; set; } = "";
+
+    public string Style { get; set; } = "";
+
+    public string Subject { get; set; } = "";
+
+    public List<string> Settings { get; set; } = [];
+
+    public IEnumerable<string> Prompts =>
+        Settings.Select(setting => string.Join(' ', new[] { Style, Subject, setting }.Where(part => !string.IsNullOrWhiteSpace(part)).Select(part => part.Trim())));
+}

@@ -1,0 +1,89 @@
+using System.Text;
+using ScottPlot;
+using StorySync.Evaluation;
+
+namespace StorySync.Samples.Evaluate;
+
+/// <summary>Draws figures with their intervals, as SVG in data URIs.</summary>
+internal static class Plots
+{
+    private const string Font = "Roboto";
+    private static readonly string[] Colors = ["#1f6f8b", "#d1495b", "#6a8d3f", "#8d5fa8"];
+
+    static Plots()
+    {
+        // A bare Linux machine has no font.
+        Fonts.AddFontFile(Font, Path.Combine(AppContext.BaseDirectory, "Fonts", "Roboto-Regular.ttf"));
+        Fonts.Default = Font;
+    }
+
+    /// <summary>A bar a variant.</summary>
+    public static string Bars(Measure measure, IReadOnlyList<VariantSummary> summaries)
+    {
+        var plot = Empty(measure);
+        var places = Enumerable.Range(0, summaries.Count).Where(i => summaries[i].Figures.ContainsKey(measure.Key)).ToArray();
+        var figures = places.Select(i => summaries[i].Figures[measure.Key]).ToArray();
+        for (var i = 0; i < places.Length; i++)
+        {
+            var bar = plot.Add.Bar(places[i], figures[i].Mean);
+            bar.Color = Color.FromHex(Colors[summaries[places[i]].Variant.Name == BuiltInVariants.Plain ? 1 : 0]);
+        }
+
+        AddIntervals(plot, [.. places.Select(place => (double)place)], figures, Color.FromHex("#333333"));
+        plot.Axes.Bottom.SetTicks([.. summaries.Select((_, i) => (double)i)], [.. summaries.Select(summary => summary.Variant.Name)]);
+        plot.Axes.Bottom.TickLabelStyle.Rotation = 35;
+        plot.Axes.Bottom.TickLabelStyle.Alignment = Alignment.MiddleLeft;
+        plot.Axes.Bottom.MinimumSize = 110;
+        plot.Axes.Right.MinimumSize = 50;
+        return Svg(plot, 150 + (45 * summaries.Count), 340);
+    }
+
+    /// <summary>A line over the values of a swept constant, one for each variant that it was swept on.</summary>
+    public static string Lines(Measure measure, string axis, IReadOnlyList<VariantSummary> summaries)
+    {
+        var plot = Empty(measure);
+        var series = summaries.Where(summary => summary.Variant.Point?.Axis == axis && summary.Figures.ContainsKey(measure.Key))
+            .GroupBy(summary => summary.Variant.Point!.Base).ToArray();
+        foreach (var (i, line) in series.Index())
+        {
+            double[] places = [.. line.Select(summary => summary.Variant.Point!.Value)];
+            Interval[] figures = [.. line.Select(summary => summary.Figures[measure.Key])];
+            var color = Color.FromHex(Colors[i % Colors.Length]);
+            var scatter = plot.Add.Scatter(places, figures.Select(figure => figure.Mean).ToArray(), color);
+            scatter.LegendText = line.Key;
+            AddIntervals(plot, places, figures, color);
+        }
+
+        var points = series.SelectMany(line => line).Select(summary => summary.Variant.Point!).DistinctBy(point => point.Value).ToArray();
+        plot.Axes.Bottom.SetTicks([.. points.Select(point => point.Value)], [.. points.Select(point => point.Label)]);
+        plot.XLabel(axis);
+        if (series.Length > 1)
+        {
+            plot.ShowLegend();
+        }
+
+        return Svg(plot, 420, 300);
+    }
+
+    private static Plot Empty(Measure measure)
+    {
+        var plot = new Plot();
+        plot.Title(measure.Key);
+        plot.Axes.Title.Label.Bold = false;
+        plot.Axes.Bottom.Label.Bold = false;
+        return plot;
+    }
+
+    private static void AddIntervals(Plot plot, double[] places, Interval[] figures, Color color)
+    {
+        for (var i = 0; i < places.Length; i++)
+        {
+            var line = plot.Add.Line(places[i], figures[i].Low, places[i], figures[i].High);
+            line.LineColor = color;
+            line.LineWidth = 2;
+        }
+    }
+
+    private static string Svg(Plot plot, int width, int height) =>
+        "data:image/svg+xml;base64," + Convert.ToBase64String(Encoding.UTF8.GetBytes(plot.GetSvgXml(width, height)));
+}

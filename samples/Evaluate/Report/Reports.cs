@@ -1,0 +1,60 @@
+using System.Globalization;
+using System.Text;
+using Spectre.Console;
+
+namespace StorySync.Samples.Evaluate;
+
+/// <summary>Writes what was found: results.csv (a row a story), summary.json, report.html; and prints the table.</summary>
+internal static class Reports
+{
+    public static string Write(EvaluationSettings settings, IReadOnlyList<StoryRecord> records)
+    {
+        var summaries = VariantSummary.Of(settings.Variants, records);
+        WholeFile.Write(Path.Combine(settings.Output, "results.csv"), Csv(records));
+        WholeFile.Write(Path.Combine(settings.Output, "summary.json"), Json.Text(new
+        {
+            settings.Model,
+            settings.Clip,
+            settings.Pipeline.Device,
+            Dtype = settings.Pipeline.Dtype.ToString(),
+            Stories = settings.Stories.Select(story => story.Name),
+            settings.Scenes,
+            settings.Seed,
+            settings.Repeats,
+            Variants = summaries.Select(summary => new { summary.Variant, summary.Figures }),
+        }));
+        var report = Path.Combine(settings.Output, "report.html");
+        WholeFile.Write(report, HtmlReport.Write(settings, summaries, records));
+        return report;
+    }
+
+    public static Table Table(EvaluationSettings settings, IReadOnlyList<StoryRecord> records)
+    {
+        var table = new Table().Border(TableBorder.Simple).AddColumn("variant");
+        foreach (var measure in Measure.Main)
+        {
+            table.AddColumn(new TableColumn(measure.Key).RightAligned().NoWrap());
+        }
+
+        foreach (var summary in VariantSummary.Of(settings.Variants, records))
+        {
+            table.AddRow([Markup.Escape(summary.Variant.Name), .. Measure.Main.Select(measure => $"{summary.Text(measure)} [grey]{summary.Range(measure)}[/]")]);
+        }
+
+        return table;
+    }
+
+    private static string Csv(IReadOnlyList<StoryRecord> records)
+    {
+        static string Quoted(string text) => $"\"{text.Replace("\"", "\"\"", StringComparison.Ordinal)}\"";
+        var csv = new StringBuilder("variant,story,seed,scenes,").AppendJoin(',', Measure.All.Select(measure => measure.Key)).AppendLine();
+        foreach (var record in records)
+        {
+            csv.Append(CultureInfo.InvariantCulture, $"{Quoted(record.Job.Variant)},{Quoted(record.Job.Story)},{record.Job.Seed},{record.Job.Prompts.Count},")
+                .AppendJoin(',', Measure.All.Select(measure => measure.Of(record)?.ToString("r", CultureInfo.InvariantCulture)))
+                .AppendLine();
+        }
+
+        return csv.ToString();
+    }
+}

@@ -1,0 +1,128 @@
+using StorySync.Evaluation;
+using StorySync.Pipelines;
+
+namespace StorySync.Samples.Evaluate;
+
+/// <summary>Makes and measures every story in every variant, but those that are there already.</summary>
+internal sealed class EvaluationRun(EvaluationSettings settings)
+{
+    private readonly RunFolder folder = new(settings.Output);
+
+    /// <param name="progress">Told of each job, and of each step within one.</param>
+    /// <param name="cancellationToken">Stops the run; what is finished stays.</param>
+    public IReadOnlyList<StoryRecord> Run(RunProgress progress, CancellationToken cancellationToken)
+    {
+        using var models = new Models(settings);
+        var records = new List<StoryRecord>();
+        progress.Begin(settings.Repeats * settings.Stories.Count * settings.Variants.Count);
+        for (var repeat = 0; repeat < settings.Repeats; repeat++)
+        {
+            for (var story = 0; story < settings.Stories.Count; story++)
+            {
+                StoryRecord? plain = null;
+                foreach (var variant in settings.Variants)
+                {
+                    var job = Job(variant, settings.Stories[story], settings.SeedOf(story, repeat));
+                    progress.Next($"{job.Story}, {job.Variant}");
+                    var record = folder.Find(job) ?? Make(job, plain, models, progress, cancellationToken);
+                    plain ??= record;
+                    records.Add(record);
+                    progress.Done();
+                }
+            }
+        }
+
+        return records;
+    }
+
+    private StoryJob Job(Variant variant, PromptStory story, long seed)
+    {
+        // The plain run has every scene that another variant needs its masks of.
+        var scenes = variant.Scenes ?? (variant.Name == BuiltInVariants.Plain ? settings.Variants.Max(v => v.Scenes ?? settings.Scenes) : settings.Scenes);
+        return story.Settings.Count >= scenes
+            ? new StoryJob
+            {
+                Model = settings.Model,
+                Clip = settings.Clip,
+                Device = settings.Pipeline.Device,
+                Dtype = settings.Pipeline.Dtype.ToString(),
+                Variant = variant.Name,
+                Story = story.Name,
+                Subject = story.Subject,
+                Prompts = [.. story.Prompts.Take(scenes)],
+                Options = variant.Options with { Seed = seed },
+                Damage = variant.Damage,
+            }
+            : throw new ArgumentException($"The story '{story.Name}' has {story.Settings.Count} settings; {scenes} scenes need as many.");
+    }
+
+    private StoryRecord Make(StoryJob job, StoryRecord? plain, Models models, RunProgress progress, CancellationToken cancellationToken)
+    {
+        var story = new Story { Subjects = [job.Subject], Scenes = [.. job.Prompts.Select((prompt, i) => Scene(job, prompt, i, plain))] };
+        using var memory = new PeakMemory();
+        using var result = models.Stories.Generate(story, job.Options, progress, cancellationToken);
+        var peak = memory.MiB;
+
+        // Given masks say nothing of the pictures; those of the plain run, on the same noise, do.
+        SubjectRegion?[] regions = [.. result.Scenes.Select((scene, i) => job.Damage is null ? scene.Masks[0] : plain!.Region(i))];
+        EvaluatedScene[] scenes = [.. result.Scenes.Select((scene, i) => new EvaluatedScene(job.Prompts[i], scene.Image, [regions[i]]))];
+        var compared = plain is null || plain.Masks.Count < scenes.Length
+            ? null
+            : scenes.Select((scene, i) => scene with { Subjects = [plain.Region(i)] }).ToArray();
+
+        var record = new StoryRecord
+        {
+            Job = job,
+            Seeds = [.. result.Scenes.Select(scene => scene.Seed)],
+            Masks = [.. regions.Select(StoryRecord.Rows)],
+            Measures = models.Evaluator.Measure(scenes, compared, cancellationToken),
+            Seconds = result.Timings.Total.TotalSeconds,
+            SecondsPerScene = result.Timings.Total.TotalSeconds / scenes.Length,
+            PeakMiB = peak,
+            Folder = folder.FolderOf(job),
+        };
+        Directory.CreateDirectory(record.Folder);
+        for (var i = 0; i < scenes.Length; i++)
+        {
+            scenes[i].Image.SavePng(record.Picture(i));
+        }
+
+        folder.Keep(record);
+        return record;
+    }
+
+    private static Scene Scene(StoryJob job, string prompt, int index, StoryRecord? plain)
+    {
+        if (job.Damage is null || plain!.Region(index) is not { } region)
+        {
+            return new Scene(prompt);
+        }
+
+        var damaged = job.Damage.Apply(region, index, job.Prompts.Count);
+        return new Scene(prompt) { Masks = [damaged.ToImage(damaged.Width, damaged.Height)] };
+    }
+
+    /// <summary>The models, loaded when the first job needs them.</summary>
+    private sealed class Models(EvaluationSettings settings) : IDisposable
+    {
+        private readonly Lazy<DiffusionPipeline> pipeline = new(() => DiffusionPipeline.Load(settings.Model, settings.Pipeline));
+        private readonly Lazy<ClipEvaluator> clip = new(() => ClipEvaluator.Load(settings.Clip));
+
+        public StoryPipeline Stories => new(pipeline.Value);
+
+        public StoryEvaluator Evaluator => new(clip.Value);
+
+        public void Dispose()
+        {
+            if (pipeline.IsValueCreated)
+            {
+                pipeline.Value.Dispose();
+            }
+
+            if (clip.IsValueCreated)
+            {
+                clip.Value.Dispose();
+            }
+        }
+    }
+}

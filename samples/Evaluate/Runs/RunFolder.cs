@@ -1,0 +1,37 @@
+namespace StorySync.Samples.Evaluate;
+
+/// <summary>Where the stories of an evaluation are kept, so that none is made twice.</summary>
+internal sealed class RunFolder(string root)
+{
+    public string Root => root;
+
+    public string FolderOf(StoryJob job) => Path.Combine(root, "stories", Safe(job.Variant), $"{Safe(job.Story)}-{job.Seed}");
+
+    /// <summary>The record of a finished job; null if it is not finished, or was another one.</summary>
+    public StoryRecord? Find(StoryJob job)
+    {
+        var path = RecordOf(job);
+        if (!File.Exists(path))
+        {
+            return null;
+        }
+
+        try
+        {
+            var record = Json.Read<StoryRecord>(path) with { Folder = FolderOf(job) };
+            return Json.Text(record.Job) == Json.Text(job) ? record : null;
+        }
+        catch (InvalidDataException)
+        {
+            // Of another version of this program: made again.
+            return null;
+        }
+    }
+
+    /// <summary>Keeps a record; its pictures must be there already, so that a job with a record is a finished one.</summary>
+    public void Keep(StoryRecord record) => WholeFile.Write(RecordOf(record.Job), Json.Text(record));
+
+    private string RecordOf(StoryJob job) => Path.Combine(FolderOf(job), "record.json");
+
+    private static string Safe(string name) => string.Concat(name.Select(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '-' ? c : '_'));
+}

@@ -1,0 +1,29 @@
+using StorySync.Pipelines;
+
+namespace StorySync.Samples.Evaluate;
+
+/// <summary>Everything that decides what a story's pictures and figures are: two equal jobs give the same.</summary>
+internal sealed record StoryJob
+{
+    public required string Model { get; init; }
+
+    public required string Clip { get; init; }
+
+    public required string Device { get; init; }
+
+    public required string Dtype { get; init; }
+
+    public required string Variant { get; init; }
+
+    public required string Story { get; init; }
+
+    public required string Subject { get; init; }
+
+    public required IReadOnlyList<string> Prompts { get; init; }
+
+    public required StoryOptions Options { get; init; }
+
+    public MaskDamage? Damage { get; init; }
+
+    public long Seed => Options.Seed;
+}

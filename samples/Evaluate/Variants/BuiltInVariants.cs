@@ -1,0 +1,29 @@
+using StorySync.Attention;
+using StorySync.Pipelines;
+
+namespace StorySync.Samples.Evaluate;
+
+/// <summary>The paper's ablation: the plain model, each technique alone, each left out, all.</summary>
+internal static class BuiltInVariants
+{
+    public const string Plain = "plain";
+    public const string All = "all";
+
+    public static IReadOnlyList<Variant> Of(StoryOptions options)
+    {
+        var on = options.Techniques;
+        var off = StoryAttentionOptions.Off with { Masks = on.Masks };
+        Variant Named(string name, StoryAttentionOptions techniques) => new(name, options with { Techniques = techniques });
+        return
+        [
+            Named(Plain, off),
+            Named("sharing", off with { Sharing = on.Sharing }),
+            Named("harmonization", off with { Harmonization = on.Harmonization }),
+            Named("layout", off with { Layout = on.Layout }),
+            Named("without-sharing", on with { Sharing = off.Sharing }),
+            Named("without-harmonization", on with { Harmonization = off.Harmonization }),
+            Named("without-layout", on with { Layout = off.Layout }),
+            Named(All, on),
+        ];
+    }
+}
