@@ -20,7 +20,7 @@ internal static class PromptSet
     public static IReadOnlyList<PromptStory> Load(string path) =>
         File.Exists(path) ? Parse(File.ReadAllText(path), path) : throw new FileNotFoundException($"There is no prompt set '{path}'.", path);
 
-    private static IReadOnlyList<PromptStory> Parse(string text, string path)
+    private static PromptStory[] Parse(string text, string path)
     {
         try
         {

@@ -85,7 +85,7 @@ internal sealed class HtmlReport
             page.AppendLine("<h2>Variants</h2><div class=\"plots\">");
             foreach (var measure in Measure.Plotted)
             {
-                page.AppendLine($"<img alt=\"{measure.Key} by variant\" src=\"{Plots.Bars(measure, alone)}\">");
+                page.AppendLine($"<img alt=\"{measure.Key} by variant\" src=\"{Plots.Dots(measure, alone)}\">");
             }
 
             page.AppendLine("</div>");

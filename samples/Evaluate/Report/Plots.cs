@@ -1,10 +1,9 @@
-using System.Text;
 using ScottPlot;
 using StorySync.Evaluation;
 
 namespace StorySync.Samples.Evaluate;
 
-/// <summary>Draws figures with their intervals, as SVG in data URIs.</summary>
+/// <summary>Draws figures with their intervals, as PNG in data URIs.</summary>
 internal static class Plots
 {
     private const string Font = "Roboto";
@@ -17,25 +16,29 @@ internal static class Plots
         Fonts.Default = Font;
     }
 
-    /// <summary>A bar a variant.</summary>
-    public static string Bars(Measure measure, IReadOnlyList<VariantSummary> summaries)
+    /// <summary>A dot a variant, and a line where the plain model is.</summary>
+    public static string Dots(Measure measure, IReadOnlyList<VariantSummary> summaries)
     {
         var plot = Empty(measure);
         var places = Enumerable.Range(0, summaries.Count).Where(i => summaries[i].Figures.ContainsKey(measure.Key)).ToArray();
-        var figures = places.Select(i => summaries[i].Figures[measure.Key]).ToArray();
-        for (var i = 0; i < places.Length; i++)
+        foreach (var i in places)
         {
-            var bar = plot.Add.Bar(places[i], figures[i].Mean);
-            bar.Color = Color.FromHex(Colors[summaries[places[i]].Variant.Name == BuiltInVariants.Plain ? 1 : 0]);
+            var (figure, plain) = (summaries[i].Figures[measure.Key], summaries[i].Variant.Name == BuiltInVariants.Plain);
+            var color = Color.FromHex(Colors[plain ? 1 : 0]);
+            plot.Add.Marker(i, figure.Mean, MarkerShape.FilledCircle, 9, color);
+            AddIntervals(plot, [i], [figure], color);
+            if (plain)
+            {
+                plot.Add.HorizontalLine(figure.Mean, 1, color, LinePattern.Dashed);
+            }
         }
 
-        AddIntervals(plot, [.. places.Select(place => (double)place)], figures, Color.FromHex("#333333"));
         plot.Axes.Bottom.SetTicks([.. summaries.Select((_, i) => (double)i)], [.. summaries.Select(summary => summary.Variant.Name)]);
         plot.Axes.Bottom.TickLabelStyle.Rotation = 35;
         plot.Axes.Bottom.TickLabelStyle.Alignment = Alignment.MiddleLeft;
         plot.Axes.Bottom.MinimumSize = 110;
         plot.Axes.Right.MinimumSize = 50;
-        return Svg(plot, 150 + (45 * summaries.Count), 340);
+        return Png(plot, 150 + (45 * summaries.Count), 340);
     }
 
     /// <summary>A line over the values of a swept constant, one for each variant that it was swept on.</summary>
@@ -62,7 +65,7 @@ internal static class Plots
             plot.ShowLegend();
         }
 
-        return Svg(plot, 420, 300);
+        return Png(plot, 420, 300);
     }
 
     private static Plot Empty(Measure measure)
@@ -84,6 +87,10 @@ internal static class Plots
         }
     }
 
-    private static string Svg(Plot plot, int width, int height) =>
-        "data:image/svg+xml;base64," + Convert.ToBase64String(Encoding.UTF8.GetBytes(plot.GetSvgXml(width, height)));
+    /// <summary>At twice the resolution, for sharp screens.</summary>
+    private static string Png(Plot plot, int width, int height)
+    {
+        plot.ScaleFactor = 2;
+        return "data:image/png;base64," + Convert.ToBase64String(plot.GetImage(2 * width, 2 * height).GetImageBytes());
+    }
 }

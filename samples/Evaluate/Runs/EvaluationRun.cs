@@ -37,8 +37,7 @@ internal sealed class EvaluationRun(EvaluationSettings settings)
 
     private StoryJob Job(Variant variant, PromptStory story, long seed)
     {
-        // The plain run has every scene that another variant needs its masks of.
-        var scenes = variant.Scenes ?? (variant.Name == BuiltInVariants.Plain ? settings.Variants.Max(v => v.Scenes ?? settings.Scenes) : settings.Scenes);
+        var scenes = variant.Scenes ?? settings.Scenes;
         return story.Settings.Count >= scenes
             ? new StoryJob
             {
@@ -66,7 +65,7 @@ internal sealed class EvaluationRun(EvaluationSettings settings)
         // Given masks say nothing of the pictures; those of the plain run, on the same noise, do.
         SubjectRegion?[] regions = [.. result.Scenes.Select((scene, i) => job.Damage is null ? scene.Masks[0] : plain!.Region(i))];
         EvaluatedScene[] scenes = [.. result.Scenes.Select((scene, i) => new EvaluatedScene(job.Prompts[i], scene.Image, [regions[i]]))];
-        var compared = plain is null || plain.Masks.Count < scenes.Length
+        var compared = plain is null || job.Damage is not null || plain.Masks.Count < scenes.Length
             ? null
             : scenes.Select((scene, i) => scene with { Subjects = [plain.Region(i)] }).ToArray();
 
