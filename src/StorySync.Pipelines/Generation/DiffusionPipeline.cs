@@ -105,8 +105,21 @@ public abstract class DiffusionPipeline : IDisposable
     /// <summary>Channels that the denoiser reads behind the latents: mask and masked picture in inpainting models, else 0.</summary>
     internal virtual int ExtraChannels => 0;
 
+    /// <summary>Noise in the shape of the latents.</summary>
+    internal virtual Tensor DrawNoise(NoiseSource noise, int pictures, int height, int width) =>
+        noise(empty(LatentShape(pictures, height, width), dtype: Options.Dtype, device: Device));
+
+    /// <summary>Latents as an autoencoder has them, (rows, channels, height, width).</summary>
+    internal virtual Tensor Unpack(Tensor latents, int height, int width) => latents.alias();
+
     /// <summary>Plans the steps.</summary>
     internal abstract SchedulePlan Plan(int steps, int height, int width);
+
+    /// <summary>The model call to begin with when a picture is made anew by so much.</summary>
+    internal virtual int BeginIndex(SchedulePlan plan, double strength) => plan.BeginIndex(strength);
+
+    /// <summary>The scale by which the halves of an answer are joined.</summary>
+    internal virtual double GuidanceScaleOf(GenerationRequest request) => request.GuidanceScale ?? DefaultGuidanceScale;
 
     /// <summary>Whether a guidance scale takes a second, negative half of the batch.</summary>
     internal abstract bool IsGuided(double guidanceScale);

@@ -26,10 +26,10 @@ internal sealed class Generation
         pipeline.Check(request);
         pictures = request.Prompts.Count * request.ImagesPerPrompt;
         steps = request.Steps ?? pipeline.DefaultSteps;
-        guidanceScale = request.GuidanceScale ?? pipeline.DefaultGuidanceScale;
+        guidanceScale = pipeline.GuidanceScaleOf(request);
         (Height, Width) = RequestRules.Size(request, pipeline);
         Plan = pipeline.Plan(steps, Height, Width);
-        BeginIndex = request.Images is null ? 0 : Plan.BeginIndex(request.Strength);
+        BeginIndex = request.Images is null ? 0 : pipeline.BeginIndex(Plan, request.Strength);
         Seeds = request.Seeds ?? [.. Enumerable.Range(0, pictures).Select(i => request.Seed + i)];
     }
 
@@ -62,7 +62,7 @@ internal sealed class Generation
         if (request.Latents is null && request.Images is null)
         {
             // The unmodified branch goes on from where the run's own noise is now.
-            baseNoise.Draw(Empty()).Dispose();
+            DrawNoise(baseNoise.Draw).Dispose();
         }
 
         var job = new DenoisingJob
@@ -105,15 +105,14 @@ internal sealed class Generation
     {
         if (request.Images is { } images)
         {
-            return new ImageStart(pipeline, Plan, BeginIndex, noise, cancellationToken).From(images, request.Mask, request.Strength, Empty(), Height, Width);
+            return new ImageStart(pipeline, Plan, BeginIndex, noise, cancellationToken).From(images, request.Mask, request.Strength, pictures, Height, Width);
         }
 
-        var latents = request.Latents is { } given ? given.to(pipeline.Options.Dtype, pipeline.Device) : noise(Empty());
+        var latents = request.Latents is { } given ? given.to(pipeline.Options.Dtype, pipeline.Device) : DrawNoise(noise);
         return new RunStart(latents * Plan.InitNoiseSigma);
     }
 
-    /// <summary>Something of the shape, dtype and device of the run's latents.</summary>
-    private Tensor Empty() => empty(pipeline.LatentShape(pictures, Height, Width), dtype: pipeline.Options.Dtype, device: pipeline.Device);
+    private Tensor DrawNoise(NoiseSource noise) => pipeline.DrawNoise(noise, pictures, Height, Width);
 
     private IReadOnlyList<RgbImage> Pictures(Tensor latents)
     {
@@ -139,7 +138,7 @@ internal sealed class Generation
         }
 
         using var scope = NewDisposeScope();
-        return RgbImage.FromTensor((decoder.Decode(latents) / 2) + 0.5);
+        return RgbImage.FromTensor((decoder.Decode(pipeline.Unpack(latents, Height, Width)) / 2) + 0.5);
     }
 
     private void Report(GenerationStage stage, int step = 0) =>

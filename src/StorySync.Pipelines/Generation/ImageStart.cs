@@ -23,28 +23,27 @@ internal sealed class ImageStart(
     /// <param name="images">One for all pictures or one each.</param>
     /// <param name="mask">White where the pictures are painted over; null repaints all of them.</param>
     /// <param name="strength">How much is made anew.</param>
-    /// <param name="like">Something of the shape, dtype and device of the run's latents.</param>
+    /// <param name="pictures">How many pictures the run makes.</param>
     /// <param name="height">Pixels.</param>
     /// <param name="width">Pixels.</param>
-    public RunStart From(IReadOnlyList<RgbImage> images, RgbImage? mask, double strength, Tensor like, int height, int width)
+    public RunStart From(IReadOnlyList<RgbImage> images, RgbImage? mask, double strength, int pictures, int height, int width)
     {
-        var pictures = (int)like.shape[0];
-        var pixels = cat([.. images.Select(image => image.Resize(width, height).ToTensor())], dim: 0).to(like.dtype, like.device);
+        var pixels = cat([.. images.Select(image => image.Resize(width, height).ToTensor())], dim: 0).to(pipeline.Options.Dtype, pipeline.Device);
         if (images.Count < pictures)
         {
             pixels = pixels.expand(pictures, -1, -1, -1);
         }
 
         var clean = pipeline.EncodeImages(pixels, noise, cancellationToken);
-        var added = noise(like);
+        var added = pipeline.DrawNoise(noise, pictures, height, width);
         if (mask is null)
         {
             return new RunStart(plan.AddNoise(clean, added, beginIndex));
         }
 
-        var painted = Binary(mask.Resize(width, height), like);
+        var painted = Binary(mask.Resize(width, height), added);
         var masked = pipeline.EncodeImages(pixels * (painted < 0.5), noise, cancellationToken);
-        var paintedLatents = nn.functional.interpolate(painted, like.shape[2..], mode: InterpolationMode.Nearest);
+        var paintedLatents = nn.functional.interpolate(painted, added.shape[2..], mode: InterpolationMode.Nearest);
         var latents = strength == 1 ? added * plan.InitNoiseSigma : plan.AddNoise(clean, added, beginIndex);
         if (pipeline.ExtraChannels > 0)
         {

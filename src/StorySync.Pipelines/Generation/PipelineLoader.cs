@@ -7,6 +7,8 @@ internal static class PipelineLoader
 {
     private static readonly Dictionary<string, Func<ModelFolder, PipelineOptions, DiffusionPipeline>> Classes = new()
     {
+        ["FluxPipeline"] = FluxPipeline.Load,
+        ["FluxImg2ImgPipeline"] = FluxPipeline.Load,
         ["StableDiffusionXLPipeline"] = StableDiffusionXLPipeline.Load,
         ["StableDiffusionXLImg2ImgPipeline"] = StableDiffusionXLPipeline.Load,
         ["StableDiffusionXLInpaintPipeline"] = StableDiffusionXLPipeline.Load,

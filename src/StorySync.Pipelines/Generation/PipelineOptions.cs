@@ -19,6 +19,10 @@ public sealed record PipelineOptions
     /// <summary>Whether large pictures are decoded tile by tile: less memory, slightly other pixels.</summary>
     public bool TiledDecoding { get; init; }
 
+    /// <summary>Whether FLUX's blocks stay in their mapped file and each is brought to the device only while it runs: slower, but needs
+    /// room for one block instead of the model.</summary>
+    public bool StreamBlocks { get; init; }
+
     /// <summary>The device that <see cref="Device"/> means on this machine.</summary>
     /// <exception cref="ArgumentException">The device or type is none of those above, or the machine has no such device.</exception>
     public Device ResolveDevice()

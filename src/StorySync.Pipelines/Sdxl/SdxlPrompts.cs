@@ -31,16 +31,10 @@ internal sealed class SdxlPrompts(
     private (Tensor Text, Tensor Pooled) Encode(
         IReadOnlyList<string> prompts, IReadOnlyList<string>? prompts2, GenerationRequest request, int skip, CancellationToken cancellationToken)
     {
-        var count = request.Prompts.Count;
-        var first = encoder.call(Ids(tokenizer, prompts, count), cancellationToken);
-        var second = encoder2.call(Ids(tokenizer2, prompts2 ?? prompts, count), cancellationToken);
+        var (count, device) = (request.Prompts.Count, encoder.parameters().First().device);
+        var first = encoder.call(tokenizer.Ids(prompts, count, device), cancellationToken);
+        var second = encoder2.call(tokenizer2.Ids(prompts2 ?? prompts, count, device), cancellationToken);
         var text = cat([first.HiddenStates[^(skip + 2)], second.HiddenStates[^(skip + 2)]], dim: -1);
         return (text.repeat_interleave(request.ImagesPerPrompt, dim: 0), second.TextEmbeds!.repeat_interleave(request.ImagesPerPrompt, dim: 0));
-    }
-
-    private Tensor Ids(PromptTokenizer tokenizer, IReadOnlyList<string> prompts, int count)
-    {
-        var rows = Enumerable.Range(0, count).Select(i => tokenizer.EncodePadded(prompts.Count == 1 ? prompts[0] : prompts[i]).Ids).ToArray();
-        return tensor([.. rows.SelectMany(row => row)], [count, rows[0].Length], dtype: int64, device: encoder.parameters().First().device);
     }
 }

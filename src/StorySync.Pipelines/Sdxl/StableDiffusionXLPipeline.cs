@@ -108,20 +108,11 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
     internal override Tensor Guide(Tensor prediction, GenerationRequest request, double scale) =>
         Guidance.ClassifierFree(prediction, scale, StableDiffusionXLRequest.Of(request).GuidanceRescale);
 
-    internal override Tensor EncodeImages(Tensor images, NoiseSource noise, CancellationToken cancellationToken)
-    {
-        using var scope = NewDisposeScope();
-        using var distribution = Vae.Encode(images.to(VaeDtype), sliced: true, Options.TiledDecoding, cancellationToken);
-        var latents = distribution.Sample(noise(distribution.Mean));
-        return Vae.ScaleLatents(latents).to(Options.Dtype).MoveToOuterDisposeScope();
-    }
+    internal override Tensor EncodeImages(Tensor images, NoiseSource noise, CancellationToken cancellationToken) =>
+        Vae.EncodePictures(images, noise, Options, cancellationToken);
 
-    internal override Tensor DecodeLatents(Tensor latents, int height, int width, CancellationToken cancellationToken)
-    {
-        using var scope = NewDisposeScope();
-        var images = Vae.Decode(Vae.UnscaleLatents(latents.to(VaeDtype)), sliced: true, Options.TiledDecoding, cancellationToken);
-        return images.div_(2).add_(0.5).clamp_(0, 1).MoveToOuterDisposeScope();
-    }
+    internal override Tensor DecodeLatents(Tensor latents, int height, int width, CancellationToken cancellationToken) =>
+        Vae.DecodePictures(latents, Options, cancellationToken);
 
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
@@ -136,8 +127,6 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
 
         base.Dispose(disposing);
     }
-
-    private ScalarType VaeDtype => Vae.parameters().First().dtype;
 
     private Tensor TimeIds(GenerationRequest request, int height, int width, bool guidance)
     {

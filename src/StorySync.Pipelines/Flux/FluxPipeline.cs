@@ -1,0 +1,175 @@
+using StorySync.Attention;
+using StorySync.Diffusion;
+using StorySync.Diffusion.Autoencoders;
+using StorySync.Diffusion.Flux;
+using StorySync.Diffusion.Schedulers;
+using StorySync.Diffusion.TextEncoders;
+using StorySync.Diffusion.Tokenizers;
+using StorySync.Diffusion.Weights;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Pipelines;
+
+/// <summary>FLUX.1, schnell and dev (diffusers' <c>FluxPipeline</c> and <c>FluxImg2ImgPipeline</c>).</summary>
+/// <remarks>Latents are the denoiser's tokens, (rows, tokens, channels), from the first step to the last: see
+/// <see cref="FluxLatents"/>.</remarks>
+public sealed class FluxPipeline : DiffusionPipeline
+{
+    private const int LongestSequence = 512;
+
+    private readonly FluxPrompts prompts;
+
+    /// <param name="folder">The model.</param>
+    /// <param name="denoiser">The folder that has the transformer and the scheduler; usually the same.</param>
+    /// <param name="options">Device, type and files.</param>
+    internal FluxPipeline(ModelFolder folder, ModelFolder denoiser, PipelineOptions options)
+        : base(Scheduler.Load(denoiser.FilePath("scheduler", "scheduler_config.json")), options)
+    {
+        var (dtype, variant) = (options.Dtype, options.Variant);
+        Tokenizer = PromptTokenizer.Load(folder.ComponentPath("tokenizer"));
+        Tokenizer2 = PromptTokenizer.Load(folder.ComponentPath("tokenizer_2"));
+        TextEncoder = CLIPTextModel.Load(folder, "text_encoder", dtype, Device, variant);
+        TextEncoder2 = T5EncoderModel.Load(folder, "text_encoder_2", dtype, Device, variant);
+        Transformer = FluxTransformer2DModel.Load(denoiser, "transformer", dtype, Device, variant, options.StreamBlocks);
+        Vae = AutoencoderKL.Load(folder, "vae", dtype, Device, variant);
+        prompts = new FluxPrompts(Tokenizer, Tokenizer2, TextEncoder, TextEncoder2);
+    }
+
+    /// <summary>CLIP's tokenizer.</summary>
+    public PromptTokenizer Tokenizer { get; }
+
+    /// <summary>T5's tokenizer.</summary>
+    public PromptTokenizer Tokenizer2 { get; }
+
+    /// <summary>CLIP, which gives the pooled text.</summary>
+    public CLIPTextModel TextEncoder { get; }
+
+    /// <summary>T5, which gives the text tokens.</summary>
+    public T5EncoderModel TextEncoder2 { get; }
+
+    /// <summary>The denoiser.</summary>
+    public FluxTransformer2DModel Transformer { get; }
+
+    /// <summary>The autoencoder.</summary>
+    public AutoencoderKL Vae { get; }
+
+    /// <inheritdoc/>
+    public override AttentionProcessors AttentionProcessors => Transformer.AttentionProcessors;
+
+    /// <summary>28; 4 for a model without guidance embedding (schnell), which was distilled to few steps.</summary>
+    public override int DefaultSteps => IsDistilledToFewSteps ? 4 : 28;
+
+    /// <inheritdoc/>
+    public override double DefaultGuidanceScale => 3.5;
+
+    /// <inheritdoc/>
+    public override (int Height, int Width) DefaultSize => (128 * Vae.SpatialFactor, 128 * Vae.SpatialFactor);
+
+    /// <inheritdoc/>
+    public override int SizeMultiple => 2 * Vae.SpatialFactor;
+
+    private bool IsDistilledToFewSteps => !Transformer.Config.GuidanceEmbeds;
+
+    private int DefaultSequenceLength => IsDistilledToFewSteps ? 256 : LongestSequence;
+
+    /// <summary>Loads the model.</summary>
+    /// <param name="model">A folder in diffusers' layout, or <c>organisation/name</c> in the Hugging Face cache.</param>
+    /// <param name="options">Device, type and files; null for the defaults.</param>
+    /// <exception cref="ModelFileException">The model is nowhere to be found or damaged.</exception>
+    /// <exception cref="WeightMismatchException">Weights are not those of their configuration.</exception>
+    public static new FluxPipeline Load(string model, PipelineOptions? options = null) => Load(ModelFolder.Open(model), options ?? new());
+
+    internal static FluxPipeline Load(ModelFolder folder, PipelineOptions options) => new(folder, folder, options);
+
+    internal override void Check(GenerationRequest request)
+    {
+        var own = FluxRequest.Of(request);
+        RequestRules.OneOrEach(own.Prompts2?.Count, request.Prompts.Count, "Prompts2", "prompts");
+        RequestRules.OneOrEach(own.NegativePrompts2?.Count, request.Prompts.Count, "NegativePrompts2", "prompts");
+        RequestRules.Require(double.IsFinite(own.TrueCfgScale), $"TrueCfgScale is {own.TrueCfgScale}; it must be a number.");
+        RequestRules.Require(
+            own.MaxSequenceLength is null or (>= 1 and <= LongestSequence),
+            $"MaxSequenceLength is {own.MaxSequenceLength}; it must be from 1 to {LongestSequence}.");
+        RequestRules.Require(request.Mask is null, "There is a Mask, but FLUX here makes whole pictures anew; leave it out.");
+    }
+
+    internal override TokenEncoding Tokenize(string prompt) => Tokenizer2.EncodePadded(prompt, DefaultSequenceLength);
+
+    internal override long[] LatentShape(int pictures, int height, int width) => [pictures, Grid(height, width).Tokens, Transformer.Config.InChannels];
+
+    /// <summary>Noise is drawn in the autoencoder's layout, so that a seed stands for the picture that diffusers makes of it.</summary>
+    internal override Tensor DrawNoise(NoiseSource noise, int pictures, int height, int width)
+    {
+        using var scope = NewDisposeScope();
+        long[] shape = [pictures, Transformer.Config.InChannels / 4, height / Vae.SpatialFactor, width / Vae.SpatialFactor];
+        return FluxLatents.Pack(noise(empty(shape, dtype: Options.Dtype, device: Device))).MoveToOuterDisposeScope();
+    }
+
+    internal override Tensor Unpack(Tensor latents, int height, int width) => FluxLatents.Unpack(latents, Grid(height, width));
+
+    /// <summary>Even steps from all noise to the last step's, shifted by the number of tokens where the scheduler shifts by it.</summary>
+    internal override SchedulePlan Plan(int steps, int height, int width) => Scheduler is FlowMatchEulerDiscreteScheduler flow
+        ? flow.CreatePlan(new ScheduleOptions
+        {
+            Sigmas = [.. Enumerable.Range(0, steps).Select(i => (double)(steps - i) / steps)],
+            Mu = flow.CalculateShift(Grid(height, width).Tokens),
+        })
+        : Scheduler.CreatePlan(steps);
+
+    /// <summary>Other than SDXL's, FLUX's pipeline in diffusers makes a step that the strength covers in part.</summary>
+    internal override int BeginIndex(SchedulePlan plan, double strength) =>
+        (int)(plan.Steps - Math.Min(plan.Steps * strength, plan.Steps)) * plan.Order;
+
+    internal override double GuidanceScaleOf(GenerationRequest request) =>
+        request.NegativePrompts is null ? 1 : FluxRequest.Of(request).TrueCfgScale;
+
+    internal override bool IsGuided(double guidanceScale) => guidanceScale > 1;
+
+    internal override PromptEmbeddings Encode(GenerationRequest request, int height, int width, bool guidance, CancellationToken cancellationToken)
+    {
+        var length = FluxRequest.Of(request).MaxSequenceLength ?? DefaultSequenceLength;
+        var (text, pooled) = prompts.Encode(request, length, guidance, cancellationToken);
+        var grid = Grid(height, width);
+        return new FluxEmbeddings(
+            text,
+            pooled,
+            Transformer.Config.GuidanceEmbeds ? tensor((float)(request.GuidanceScale ?? DefaultGuidanceScale), device: Device) : null,
+            FluxLatents.TextIds(length, Device),
+            FluxLatents.ImageIds(grid, Device),
+            grid);
+    }
+
+    internal override Tensor Predict(Tensor sample, Tensor timestep, PromptEmbeddings embeddings, DenoisingContext context) =>
+        Transformer.call(((FluxEmbeddings)embeddings).Inputs(sample, timestep), context);
+
+    internal override Tensor Guide(Tensor prediction, GenerationRequest request, double scale) => Guidance.ClassifierFree(prediction, scale);
+
+    internal override Tensor EncodeImages(Tensor images, NoiseSource noise, CancellationToken cancellationToken)
+    {
+        using var scope = NewDisposeScope();
+        return FluxLatents.Pack(Vae.EncodePictures(images, noise, Options, cancellationToken)).MoveToOuterDisposeScope();
+    }
+
+    internal override Tensor DecodeLatents(Tensor latents, int height, int width, CancellationToken cancellationToken)
+    {
+        using var scope = NewDisposeScope();
+        return Vae.DecodePictures(Unpack(latents, height, width), Options, cancellationToken).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+        {
+            TextEncoder.Dispose();
+            TextEncoder2.Dispose();
+            Transformer.Dispose();
+            Vae.Dispose();
+        }
+
+        base.Dispose(disposing);
+    }
+
+    private TokenGrid Grid(int height, int width) => FluxLatents.Grid(height / Vae.SpatialFactor, width / Vae.SpatialFactor);
+}

@@ -1,0 +1,37 @@
+using StorySync.Diffusion.TextEncoders;
+using StorySync.Diffusion.Tokenizers;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Pipelines;
+
+/// <summary>FLUX's two text encoders (diffusers' <c>FluxPipeline.encode_prompt</c>): CLIP for the pooled text, T5 for the tokens. T5 gets
+/// no mask: padding is read too.</summary>
+internal sealed class FluxPrompts(PromptTokenizer tokenizer, PromptTokenizer tokenizer2, CLIPTextModel encoder, T5EncoderModel encoder2)
+{
+    /// <summary>Encodes the prompts of a request.</summary>
+    /// <returns>Text, (rows, <paramref name="length"/>, width), and pooled text, (rows, width); a row a picture, with guidance the negative
+    /// ones first.</returns>
+    public (Tensor Text, Tensor Pooled) Encode(GenerationRequest request, int length, bool guidance, CancellationToken cancellationToken)
+    {
+        using var scope = NewDisposeScope();
+        var own = FluxRequest.Of(request);
+        var (text, pooled) = Encode(request.Prompts, own.Prompts2);
+        if (guidance)
+        {
+            var (negative, negativePooled) = Encode(request.NegativePrompts!, own.NegativePrompts2);
+            text = cat([negative, text], dim: 0);
+            pooled = cat([negativePooled, pooled], dim: 0);
+        }
+
+        return (text.MoveToOuterDisposeScope(), pooled.MoveToOuterDisposeScope());
+
+        (Tensor, Tensor) Encode(IReadOnlyList<string> prompts, IReadOnlyList<string>? prompts2)
+        {
+            var (count, device) = (request.Prompts.Count, encoder.parameters().First().device);
+            var clip = encoder.call(tokenizer.Ids(prompts, count, device), cancellationToken);
+            var t5 = encoder2.call(tokenizer2.Ids(prompts2 ?? prompts, count, device, length), null, cancellationToken);
+            return (t5.repeat_interleave(request.ImagesPerPrompt, dim: 0), clip.PoolerOutput.repeat_interleave(request.ImagesPerPrompt, dim: 0));
+        }
+    }
+}

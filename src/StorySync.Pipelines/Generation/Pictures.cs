@@ -1,0 +1,37 @@
+using StorySync.Diffusion.Autoencoders;
+using StorySync.Diffusion.Schedulers;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Pipelines;
+
+/// <summary>Between pictures and a denoiser's latents by an <see cref="AutoencoderKL"/>, one picture after the other.</summary>
+internal static class Pictures
+{
+    /// <param name="vae">The autoencoder.</param>
+    /// <param name="images">(rows, 3, height, width), −1 … 1.</param>
+    /// <param name="noise">Decides which of the latents that stand for a picture are taken.</param>
+    /// <param name="options">Tiling, and the type of the result.</param>
+    /// <param name="cancellationToken">Looked at between blocks.</param>
+    public static Tensor EncodePictures(
+        this AutoencoderKL vae, Tensor images, NoiseSource noise, PipelineOptions options, CancellationToken cancellationToken)
+    {
+        using var scope = NewDisposeScope();
+        using var distribution = vae.Encode(images.to(vae.Dtype()), sliced: true, options.TiledDecoding, cancellationToken);
+        return vae.ScaleLatents(distribution.Sample(noise(distribution.Mean))).to(options.Dtype).MoveToOuterDisposeScope();
+    }
+
+    /// <param name="vae">The autoencoder.</param>
+    /// <param name="latents">(rows, channels, height, width), as the denoiser has them.</param>
+    /// <param name="options">Tiling.</param>
+    /// <param name="cancellationToken">Looked at between blocks.</param>
+    /// <returns>(rows, 3, height, width), 0 … 1.</returns>
+    public static Tensor DecodePictures(this AutoencoderKL vae, Tensor latents, PipelineOptions options, CancellationToken cancellationToken)
+    {
+        using var scope = NewDisposeScope();
+        var images = vae.Decode(vae.UnscaleLatents(latents.to(vae.Dtype())), sliced: true, options.TiledDecoding, cancellationToken);
+        return images.div_(2).add_(0.5).clamp_(0, 1).MoveToOuterDisposeScope();
+    }
+
+    private static ScalarType Dtype(this AutoencoderKL vae) => vae.parameters().First().dtype;
+}
