@@ -79,28 +79,10 @@ internal sealed class EvaluateCommand
         {
             self.model, self.clip, self.prompts, self.stories, self.scenes, self.variants, self.sweep, self.bases, self.options,
             self.steps, self.guidance, self.seed, self.repeats, self.device, self.dtype, self.output,
+            BlindCommand.Page(), BlindCommand.Score(),
         };
-        command.SetAction((parsed, cancellationToken) => Guarded(() => self.RunAsync(parsed, cancellationToken)));
+        command.SetAction((parsed, cancellationToken) => Failures.GuardedAsync(() => self.RunAsync(parsed, cancellationToken)));
         return command;
-    }
-
-    private static async Task<int> Guarded(Func<Task> run)
-    {
-        try
-        {
-            await run();
-            return 0;
-        }
-        catch (OperationCanceledException)
-        {
-            Console.Error.WriteLine("Cancelled; the stories that are finished stay, and the same command goes on from there.");
-            return 130;
-        }
-        catch (Exception exception) when (exception is ArgumentException or IOException or InvalidDataException or UnauthorizedAccessException or NotSupportedException)
-        {
-            Console.Error.WriteLine(exception.Message);
-            return 1;
-        }
     }
 
     private static Option<int?> Positive(string name, string description)
@@ -120,11 +102,6 @@ internal sealed class EvaluateCommand
     {
         var settings = Settings(parsed);
         Directory.CreateDirectory(settings.Output);
-        if (Console.IsOutputRedirected)
-        {
-            AnsiConsole.Profile.Width = 200;
-        }
-
         var records = await AnsiConsole.Progress().StartAsync(context =>
             Task.Run(() => new EvaluationRun(settings).Run(new RunProgress(context), cancellationToken), cancellationToken));
         var report = Reports.Write(settings, records);

@@ -9,11 +9,7 @@ namespace StorySync.Samples.Evaluate;
 /// "style subject setting". A file is a list of them, or lists by category.</summary>
 internal static class PromptSet
 {
-    public static IReadOnlyList<PromptStory> BuiltIn()
-    {
-        using var reader = new StreamReader(typeof(PromptSet).Assembly.GetManifestResourceStream("storybook.yaml")!);
-        return Parse(reader.ReadToEnd(), "the built-in prompts");
-    }
+    public static IReadOnlyList<PromptStory> BuiltIn() => Parse(Resource.Text("storybook.yaml"), "the built-in prompts");
 
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
     /// <exception cref="InvalidDataException">The file is no prompt set.</exception>

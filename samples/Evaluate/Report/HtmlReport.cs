@@ -26,9 +26,8 @@ internal sealed class HtmlReport
 
     private void Write()
     {
-        using var css = new StreamReader(typeof(HtmlReport).Assembly.GetManifestResourceStream("report.css")!);
         page.AppendLine($"<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>StorySync: evaluation of {Text(settings.Model)}</title>")
-            .AppendLine($"<style>{css.ReadToEnd()}</style><body>")
+            .AppendLine($"<style>{Resource.Text("report.css")}</style><body>")
             .AppendLine($"<h1>Evaluation of {Text(settings.Model)}</h1>");
         WriteNotice();
         WriteTable();
@@ -85,7 +84,7 @@ internal sealed class HtmlReport
             page.AppendLine("<h2>Variants</h2><div class=\"plots\">");
             foreach (var measure in Measure.Plotted)
             {
-                page.AppendLine($"<img alt=\"{measure.Key} by variant\" src=\"{Plots.Dots(measure, alone)}\">");
+                WritePlot($"{measure.Key} by variant", Plots.Dots(measure, alone));
             }
 
             page.AppendLine("</div>");
@@ -96,11 +95,19 @@ internal sealed class HtmlReport
             page.AppendLine($"<h2>{Text(axis)}</h2><div class=\"plots\">");
             foreach (var measure in axis == "scenes" ? [.. Measure.Plotted, Measure.Seconds, Measure.Memory] : Measure.Plotted)
             {
-                page.AppendLine($"<img alt=\"{measure.Key} over {Text(axis)}\" src=\"{Plots.Lines(measure, axis, summaries)}\">");
+                WritePlot($"{measure.Key} over {axis}", Plots.Lines(measure, axis, summaries));
             }
 
             page.AppendLine("</div>");
         }
+    }
+
+    /// <summary>Into the page, and beside it for use elsewhere.</summary>
+    private void WritePlot(string title, byte[] png)
+    {
+        var folder = Directory.CreateDirectory(Path.Combine(settings.Output, "plots"));
+        File.WriteAllBytes(Path.Combine(folder.FullName, title.Replace(' ', '-') + ".png"), png);
+        page.AppendLine($"<img alt=\"{Text(title)}\" src=\"data:image/png;base64,{Convert.ToBase64String(png)}\">");
     }
 
     private void WriteStrips()

@@ -3,7 +3,7 @@ using StorySync.Evaluation;
 
 namespace StorySync.Samples.Evaluate;
 
-/// <summary>Draws figures with their intervals, as PNG in data URIs.</summary>
+/// <summary>Draws figures with their intervals, as PNG.</summary>
 internal static class Plots
 {
     private const string Font = "Roboto";
@@ -17,7 +17,7 @@ internal static class Plots
     }
 
     /// <summary>A dot a variant, and a line where the plain model is.</summary>
-    public static string Dots(Measure measure, IReadOnlyList<VariantSummary> summaries)
+    public static byte[] Dots(Measure measure, IReadOnlyList<VariantSummary> summaries)
     {
         var plot = Empty(measure);
         var places = Enumerable.Range(0, summaries.Count).Where(i => summaries[i].Figures.ContainsKey(measure.Key)).ToArray();
@@ -42,7 +42,7 @@ internal static class Plots
     }
 
     /// <summary>A line over the values of a swept constant, one for each variant that it was swept on.</summary>
-    public static string Lines(Measure measure, string axis, IReadOnlyList<VariantSummary> summaries)
+    public static byte[] Lines(Measure measure, string axis, IReadOnlyList<VariantSummary> summaries)
     {
         var plot = Empty(measure);
         var series = summaries.Where(summary => summary.Variant.Point?.Axis == axis && summary.Figures.ContainsKey(measure.Key))
@@ -62,10 +62,10 @@ internal static class Plots
         plot.XLabel(axis);
         if (series.Length > 1)
         {
-            plot.ShowLegend();
+            plot.ShowLegend(Edge.Bottom);
         }
 
-        return Png(plot, 420, 300);
+        return Png(plot, 420, 340);
     }
 
     private static Plot Empty(Measure measure)
@@ -88,9 +88,9 @@ internal static class Plots
     }
 
     /// <summary>At twice the resolution, for sharp screens.</summary>
-    private static string Png(Plot plot, int width, int height)
+    private static byte[] Png(Plot plot, int width, int height)
     {
         plot.ScaleFactor = 2;
-        return "data:image/png;base64," + Convert.ToBase64String(plot.GetImage(2 * width, 2 * height).GetImageBytes());
+        return plot.GetImage(2 * width, 2 * height).GetImageBytes();
     }
 }

@@ -4,7 +4,7 @@ using Spectre.Console;
 
 namespace StorySync.Samples.Evaluate;
 
-/// <summary>Writes what was found: results.csv (a row a story), summary.json, report.html; and prints the table.</summary>
+/// <summary>Writes what was found: results.csv (a row a story), summary.json, table.md, plots, report.html; and prints the table.</summary>
 internal static class Reports
 {
     public static string Write(EvaluationSettings settings, IReadOnlyList<StoryRecord> records)
@@ -23,6 +23,7 @@ internal static class Reports
             settings.Repeats,
             Variants = summaries.Select(summary => new { summary.Variant, summary.Figures }),
         }));
+        WholeFile.Write(Path.Combine(settings.Output, "table.md"), Markdown(summaries));
         var report = Path.Combine(settings.Output, "report.html");
         WholeFile.Write(report, HtmlReport.Write(settings, summaries, records));
         return report;
@@ -42,6 +43,20 @@ internal static class Reports
         }
 
         return table;
+    }
+
+    private static string Markdown(IReadOnlyList<VariantSummary> summaries)
+    {
+        var table = new StringBuilder("| variant | ").AppendJoin(" | ", Measure.Main.Select(measure => measure.Key)).AppendLine(" |");
+        table.Append("|---|").AppendJoin('|', Measure.Main.Select(_ => "---:")).AppendLine("|");
+        foreach (var summary in summaries)
+        {
+            table.Append($"| {summary.Variant.Name} | ")
+                .AppendJoin(" | ", Measure.Main.Select(measure => $"{summary.Text(measure)} {(summary.Range(measure) is { Length: > 0 } range ? $"({range})" : "")}".TrimEnd()))
+                .AppendLine(" |");
+        }
+
+        return table.ToString();
     }
 
     private static string Csv(IReadOnlyList<StoryRecord> records)

@@ -5,7 +5,17 @@ internal sealed class RunFolder(string root)
 {
     public string Root => root;
 
-    public string FolderOf(StoryJob job) => Path.Combine(root, "stories", Safe(job.Variant), $"{Safe(job.Story)}-{job.Seed}");
+    public string FolderOf(StoryJob job) => Path.Combine(FolderOf(job.Variant), $"{Safe(job.Story)}-{job.Seed}");
+
+    /// <summary>Every finished job of a variant.</summary>
+    /// <exception cref="InvalidDataException">A record is of another version of this program.</exception>
+    public IReadOnlyList<StoryRecord> All(string variant) => Directory.Exists(FolderOf(variant))
+        ?
+        [
+            .. Directory.EnumerateFiles(FolderOf(variant), "record.json", SearchOption.AllDirectories).Order(StringComparer.Ordinal)
+                .Select(path => Json.Read<StoryRecord>(path) with { Folder = Path.GetDirectoryName(path)! }),
+        ]
+        : [];
 
     /// <summary>The record of a finished job; null if it is not finished, or was another one.</summary>
     public StoryRecord? Find(StoryJob job)
@@ -30,6 +40,8 @@ internal sealed class RunFolder(string root)
 
     /// <summary>Keeps a record; its pictures must be there already, so that a job with a record is a finished one.</summary>
     public void Keep(StoryRecord record) => WholeFile.Write(RecordOf(record.Job), Json.Text(record));
+
+    private string FolderOf(string variant) => Path.Combine(root, "stories", Safe(variant));
 
     private string RecordOf(StoryJob job) => Path.Combine(FolderOf(job), "record.json");
 

@@ -1,0 +1,90 @@
+using System.Net;
+using System.Text;
+
+namespace StorySync.Samples.Evaluate;
+
+/// <summary>A page on which people compare two variants without knowing which is which. It needs no server: answers are saved as a file.</summary>
+internal static class BlindPage
+{
+    private static readonly (string Name, string Text)[] Questions =
+    [
+        ("consistency", "In which row does the character look more like one and the same?"),
+        ("prompt", "Which row shows better what the captions say?"),
+        ("quality", "Which row looks better?"),
+    ];
+
+    public static IReadOnlyList<string> QuestionNames { get; } = [.. Questions.Select(question => question.Name)];
+
+    /// <summary>Writes <c>blind.html</c>, and <c>blind-key.json</c>, which is not to be shown to participants.</summary>
+    /// <param name="folder">The folder of an evaluation.</param>
+    /// <param name="first">A variant.</param>
+    /// <param name="second">The variant to compare with it.</param>
+    /// <param name="seed">Shuffles stories and rows.</param>
+    /// <returns>The page's path.</returns>
+    /// <exception cref="InvalidDataException">No story is there in both variants.</exception>
+    public static string Write(RunFolder folder, string first, string second, int seed)
+    {
+        var (firsts, seconds) = (folder.All(first), folder.All(second));
+        var both = firsts.Join(seconds, r => (r.Job.Story, r.Job.Seed), r => (r.Job.Story, r.Job.Seed), (a, b) => (First: a, Second: b))
+            .Where(pair => pair.First.Job.Prompts.SequenceEqual(pair.Second.Job.Prompts)).ToArray();
+        if (both.Length == 0)
+        {
+            throw new InvalidDataException($"{folder.Root} has no story in both '{first}' and '{second}'; make them first.");
+        }
+
+        var random = new Random(seed);
+        random.Shuffle(both);
+        (BlindPair Key, StoryRecord A, StoryRecord B)[] pairs = [.. both.Select((pair, i) =>
+        {
+            var (a, b) = random.Next(2) == 0 ? (pair.First, pair.Second) : (pair.Second, pair.First);
+            return (new BlindPair($"{i + 1}", a.Job.Story, a.Job.Seed, a.Job.Variant, b.Job.Variant), a, b);
+        })];
+        var page = Path.Combine(folder.Root, "blind.html");
+        WholeFile.Write(Path.Combine(folder.Root, "blind-key.json"), Json.Text(pairs.Select(pair => pair.Key)));
+        WholeFile.Write(page, Html(pairs));
+        return page;
+    }
+
+    private static string Html((BlindPair Key, StoryRecord A, StoryRecord B)[] pairs)
+    {
+        var html = new StringBuilder($"<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Which story?</title><style>{Resource.Text("report.css")}</style><body>\n")
+            .AppendLine("<h1>Which story?</h1>")
+            .AppendLine(FormattableString.Invariant($"<p>There are {pairs.Length} stories, each in two rows of pictures. Answer what you can; there are no right answers. In the end, save your answers as a file and send it to whoever asked you.</p><form>"));
+        foreach (var (key, a, b) in pairs)
+        {
+            html.Append($"<h2>{key.Id}</h2><div class=\"wide\"><div class=\"strip captions\"><b></b>");
+            foreach (var prompt in a.Job.Prompts)
+            {
+                html.Append($"<figure>{WebUtility.HtmlEncode(prompt)}</figure>");
+            }
+
+            html.AppendLine("</div>");
+            AppendRow(html, "A", a);
+            AppendRow(html, "B", b);
+            html.AppendLine("</div>");
+            foreach (var (name, text) in Questions)
+            {
+                html.Append($"<p>{text}<br>");
+                foreach (var (choice, label) in new[] { ("A", "A"), ("B", "B"), ("same", "no difference") })
+                {
+                    html.Append($"<label><input type=\"radio\" name=\"{key.Id} {name}\" value=\"{choice}\"> {label}</label> ");
+                }
+
+                html.AppendLine("</p>");
+            }
+        }
+
+        return html.AppendLine("</form><p><button id=\"save\">Save my answers</button></p>").Append($"<script>{Resource.Text("blind.js")}</script></body></html>").ToString();
+    }
+
+    private static void AppendRow(StringBuilder html, string row, StoryRecord record)
+    {
+        html.Append($"<div class=\"strip\"><b>{row}</b>");
+        for (var i = 0; i < record.Job.Prompts.Count; i++)
+        {
+            html.Append($"<figure><img alt=\"\" src=\"{WebPictures.Of(record.Picture(i))}\"></figure>");
+        }
+
+        html.AppendLine("</div>");
+    }
+}

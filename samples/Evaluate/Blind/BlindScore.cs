@@ -1,0 +1,58 @@
+using StorySync.Evaluation;
+
+namespace StorySync.Samples.Evaluate;
+
+/// <summary>What participants preferred.</summary>
+/// <param name="Question">The question's name.</param>
+/// <param name="Wins">How often the variant was preferred.</param>
+/// <param name="Losses">How often the other one was.</param>
+/// <param name="Ties">How often neither was.</param>
+/// <param name="Preference">The mean over participants of the share of answers for the variant, a tie counting half.</param>
+internal sealed record BlindScore(string Question, int Wins, int Losses, int Ties, Interval Preference)
+{
+    /// <summary>The two-sided sign test without ties: the probability of a result at least as uneven if both were liked equally.</summary>
+    public double SignTest
+    {
+        get
+        {
+            var n = Wins + Losses;
+            var (logTerm, sum) = (-n * Math.Log(2), 0.0);
+            for (var k = 0; k <= Math.Min(Wins, Losses); k++)
+            {
+                sum += Math.Exp(logTerm);
+                logTerm += Math.Log((double)(n - k) / (k + 1));
+            }
+
+            return Math.Min(1, 2 * sum);
+        }
+    }
+
+    /// <param name="key">Which variant was where.</param>
+    /// <param name="participants">The answers, by participant.</param>
+    /// <param name="variant">The variant whose preference is counted.</param>
+    /// <exception cref="InvalidDataException">An answer does not belong to the key.</exception>
+    public static IReadOnlyList<BlindScore> Of(IReadOnlyList<BlindPair> key, IReadOnlyList<BlindAnswers> participants, string variant)
+    {
+        var pairs = key.ToDictionary(pair => pair.Id);
+        double Points(BlindAnswer answer) => (pairs.TryGetValue(answer.Pair, out var pair), answer.Choice) switch
+        {
+            (true, "same") => 0.5,
+            (true, "A") => pair!.A == variant ? 1 : 0,
+            (true, "B") => pair!.B == variant ? 1 : 0,
+            _ => throw new InvalidDataException($"The answer '{answer.Choice}' to pair {answer.Pair} does not belong to this key."),
+        };
+
+        return
+        [
+            .. BlindPage.QuestionNames.Select(question =>
+            {
+                var points = participants.Select(person => person.Answers.Where(answer => answer.Question == question).Select(Points).ToArray())
+                    .Where(own => own.Length > 0).ToArray();
+                var all = points.SelectMany(own => own).ToArray();
+                return all.Length == 0
+                    ? null
+                    : new BlindScore(question, all.Count(p => p == 1), all.Count(p => p == 0), all.Count(p => p == 0.5), Bootstrap.Mean([.. points.Select(own => own.Average())]));
+            }).OfType<BlindScore>(),
+        ];
+    }
+}

@@ -1,0 +1,37 @@
+using StorySync.Samples.Evaluate;
+
+namespace StorySync.Evaluation.Tests.Samples;
+
+public class BlindScoreTests
+{
+    private static readonly BlindPair[] Key = [new("1", "cat", 7, "plain", "all"), new("2", "bear", 7, "all", "plain")];
+
+    [Fact]
+    public void Answers_count_for_the_variant_that_was_shown_there()
+    {
+        BlindAnswers[] participants =
+        [
+            new("x", [new("1", "consistency", "B"), new("2", "consistency", "A")]),
+            new("y", [new("1", "consistency", "A"), new("2", "consistency", "same")]),
+        ];
+        var score = Assert.Single(BlindScore.Of(Key, participants, "all"));
+        Assert.Equal(("consistency", 2, 1, 1), (score.Question, score.Wins, score.Losses, score.Ties));
+        Assert.Equal(0.625, score.Preference.Mean);
+        Assert.Equal(2, score.Preference.Count);
+    }
+
+    [Theory]
+    [InlineData(9, 1, 22 / 1024.0)]
+    [InlineData(1, 9, 22 / 1024.0)]
+    [InlineData(5, 0, 2 / 32.0)]
+    [InlineData(3, 3, 1)]
+    [InlineData(0, 0, 1)]
+    public void The_sign_test_is_the_binomial_one(int wins, int losses, double expected) =>
+        Assert.Equal(expected, new BlindScore("q", wins, losses, 4, Bootstrap.Mean([1])).SignTest, 1e-9);
+
+    [Theory]
+    [InlineData("3", "A")]
+    [InlineData("1", "C")]
+    public void An_answer_of_another_page_is_refused(string pair, string choice) =>
+        Assert.Throws<InvalidDataException>(() => BlindScore.Of(Key, [new("x", [new(pair, "quality", choice)])], "all"));
+}

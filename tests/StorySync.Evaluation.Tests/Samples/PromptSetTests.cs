@@ -1,0 +1,59 @@
+using StorySync.Samples.Evaluate;
+
+namespace StorySync.Evaluation.Tests.Samples;
+
+public sealed class PromptSetTests : IDisposable
+{
+    private readonly TemporaryFolder folder = new();
+
+    [Fact]
+    public void The_built_in_stories_leave_the_colour_open_and_repeat_no_scene()
+    {
+        var stories = PromptSet.BuiltIn();
+        Assert.Equal(12, stories.Count);
+        string[] colors = ["red", "orange", "yellow", "green", "blue", "purple", "pink", "white", "brown", "gray"];
+        Assert.All(stories, story =>
+        {
+            Assert.Equal(16, story.Settings.Distinct().Count());
+            Assert.All(story.Prompts, prompt =>
+            {
+                Assert.Contains(story.Subject, prompt);
+                Assert.DoesNotContain(prompt.Split(' '), word => colors.Contains(word));
+            });
+        });
+    }
+
+    [Fact]
+    public void Categories_of_stories_are_one_list()
+    {
+        var path = folder.Write("set.yaml", """
+            animals:
+              - style: A watercolor of
+                subject: an old owl
+                settings: [in a tree, over a lake]
+                extra: 3
+            humans:
+              - style: ""
+                subject: a girl
+                settings: [at school]
+            """);
+        var stories = PromptSet.Load(path);
+        Assert.Equal(["animals-1", "humans-1"], stories.Select(story => story.Name));
+        Assert.Equal(["A watercolor of an old owl in a tree", "A watercolor of an old owl over a lake"], stories[0].Prompts);
+        Assert.Equal(["a girl at school"], stories[1].Prompts);
+    }
+
+    [Theory]
+    [InlineData("- subject: a cat", "needs a subject and at least one setting")]
+    [InlineData("- settings: [a]", "needs a subject and at least one setting")]
+    [InlineData("- {name: a, subject: a cat, settings: [x]}\n- {name: A, subject: a cat, settings: [x]}", "two stories are called")]
+    [InlineData("- subject: [", "line")]
+    [InlineData("[]", "has no stories")]
+    public void A_broken_set_is_refused_with_its_fault(string text, string message)
+    {
+        var exception = Assert.Throws<InvalidDataException>(() => PromptSet.Load(folder.Write("set.yaml", text)));
+        Assert.Contains(message, exception.Message);
+    }
+
+    public void Dispose() => folder.Dispose();
+}

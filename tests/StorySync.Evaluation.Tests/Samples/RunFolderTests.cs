@@ -1,0 +1,60 @@
+using StorySync.Pipelines;
+using StorySync.Samples.Evaluate;
+
+namespace StorySync.Evaluation.Tests.Samples;
+
+public sealed class RunFolderTests : IDisposable
+{
+    private readonly TemporaryFolder folder = new();
+
+    private static StoryJob Job => new()
+    {
+        Model = "m", Clip = "c", Device = "cpu", Dtype = "Float32", Variant = "all, steps 3", Story = "a/b", Subject = "a cat",
+        Prompts = ["a cat sits"], Options = new StoryOptions { Seed = 5 }, Damage = new MaskDamage("erode", 1),
+    };
+
+    [Fact]
+    public void A_finished_job_is_found_again_as_it_was()
+    {
+        var (runs, record) = Keep();
+        var found = runs.Find(Job)!;
+        Assert.Equal(Json.Text(record), Json.Text(found));
+        Assert.Equal([true, false, false, true], found.Region(0)!.Cells.ToArray());
+        Assert.Null(found.Region(1));
+        Assert.Equal(Json.Text(record), Json.Text(Assert.Single(runs.All("all, steps 3"))));
+        Assert.Empty(runs.All("plain"));
+    }
+
+    [Fact]
+    public void A_job_with_other_settings_is_not_finished()
+    {
+        var (runs, _) = Keep();
+        Assert.Null(runs.Find(Job with { Damage = null }));
+        Assert.Null(runs.Find(Job with { Prompts = ["a cat stands"] }));
+        Assert.Null(runs.Find(Job with { Options = Job.Options with { Steps = 3 } }));
+        Assert.Null(runs.Find(Job with { Options = Job.Options with { Seed = 6 } }));
+    }
+
+    [Fact]
+    public void A_broken_record_is_not_a_finished_job()
+    {
+        var (runs, _) = Keep();
+        File.WriteAllText(Path.Combine(runs.FolderOf(Job), "record.json"), "{");
+        Assert.Null(runs.Find(Job));
+    }
+
+    public void Dispose() => folder.Dispose();
+
+    private (RunFolder Runs, StoryRecord Record) Keep()
+    {
+        var runs = new RunFolder(folder.Path);
+        var record = new StoryRecord
+        {
+            Job = Job, Seeds = [5, 6], Masks = [["#.", ".#"], null], Measures = new StoryMeasures { ClipI = 0.5, ClipT = 1.25 },
+            Seconds = 2, SecondsPerScene = 1, PeakMiB = 300,
+        };
+        Directory.CreateDirectory(runs.FolderOf(Job));
+        runs.Keep(record);
+        return (runs, record);
+    }
+}
