@@ -6,7 +6,7 @@ namespace StorySync.Diffusion.Layers;
 
 /// <summary>Lets a model run on a device that has no room for all of it: the blocks' weights stay where they were bound (a mapped
 /// file, say) and a block's are brought over while it runs. Several runs may share a block; it leaves with the last of them.</summary>
-internal sealed class BlockStreaming
+public sealed class BlockStreaming
 {
     private readonly Dictionary<nn.Module, Residence> residences;
 
@@ -14,8 +14,8 @@ internal sealed class BlockStreaming
     /// <param name="model">The model.</param>
     /// <param name="blocks">Modules of <paramref name="model"/> that run one after the other.</param>
     /// <param name="device">Where to compute.</param>
-    /// <param name="dtype">What to compute in.</param>
-    public BlockStreaming(nn.Module model, IEnumerable<nn.Module> blocks, Device device, ScalarType dtype)
+    /// <param name="dtype">What to compute in; null leaves every parameter its own type.</param>
+    public BlockStreaming(nn.Module model, IEnumerable<nn.Module> blocks, Device device, ScalarType? dtype)
     {
         residences = blocks.ToDictionary(block => block, block => new Residence([.. block.parameters()], device, dtype));
         var streamed = residences.Values.SelectMany(r => r.Parameters).ToHashSet(ReferenceEqualityComparer.Instance);
@@ -33,9 +33,9 @@ internal sealed class BlockStreaming
         return residence;
     }
 
-    private static Tensor Move(Tensor tensor, Device device, ScalarType dtype) => tensor.to(dtype, device).DetachFromDisposeScope();
+    private static Tensor Move(Tensor tensor, Device device, ScalarType? dtype) => tensor.to(dtype ?? tensor.dtype, device).DetachFromDisposeScope();
 
-    private sealed class Residence(Parameter[] parameters, Device device, ScalarType dtype) : IDisposable
+    private sealed class Residence(Parameter[] parameters, Device device, ScalarType? dtype) : IDisposable
     {
         private readonly Lock gate = new();
         private readonly List<Tensor> elsewhere = [];

@@ -19,6 +19,7 @@ public sealed class FluxPipeline : DiffusionPipeline
     private const int LongestSequence = 512;
 
     private readonly FluxPrompts prompts;
+    private readonly Residency residency;
 
     /// <param name="folder">The model.</param>
     /// <param name="denoiser">The folder that has the transformer and the scheduler; usually the same.</param>
@@ -26,14 +27,15 @@ public sealed class FluxPipeline : DiffusionPipeline
     internal FluxPipeline(ModelFolder folder, ModelFolder denoiser, PipelineOptions options)
         : base(Scheduler.Load(denoiser.FilePath("scheduler", "scheduler_config.json")), options)
     {
-        var (dtype, variant) = (options.Dtype, options.Variant);
+        var (dtype, variant, home) = (options.Dtype, options.Variant, options.Offload ? CPU : Device);
         Tokenizer = PromptTokenizer.Load(folder.ComponentPath("tokenizer"));
         Tokenizer2 = PromptTokenizer.Load(folder.ComponentPath("tokenizer_2"));
-        TextEncoder = CLIPTextModel.Load(folder, "text_encoder", dtype, Device, variant);
-        TextEncoder2 = T5EncoderModel.Load(folder, "text_encoder_2", dtype, Device, variant);
-        Transformer = FluxTransformer2DModel.Load(denoiser, "transformer", dtype, Device, variant, options.StreamBlocks);
-        Vae = AutoencoderKL.Load(folder, "vae", dtype, Device, variant);
+        TextEncoder = CLIPTextModel.Load(folder, "text_encoder", dtype, home, variant);
+        TextEncoder2 = T5EncoderModel.Load(folder, "text_encoder_2", dtype, home, variant);
+        Transformer = FluxTransformer2DModel.Load(denoiser, "transformer", dtype, options.StreamBlocks ? Device : home, variant, options.StreamBlocks);
+        Vae = AutoencoderKL.Load(folder, "vae", dtype, home, variant);
         prompts = new FluxPrompts(Tokenizer, Tokenizer2, TextEncoder, TextEncoder2);
+        residency = new Residency(options.Offload, Device, [TextEncoder, TextEncoder2, Vae, .. options.StreamBlocks ? [] : (nn.Module[])[Transformer]]);
     }
 
     /// <summary>CLIP's tokenizer.</summary>
@@ -128,6 +130,8 @@ public sealed class FluxPipeline : DiffusionPipeline
 
     internal override PromptEmbeddings Encode(GenerationRequest request, int height, int width, bool guidance, CancellationToken cancellationToken)
     {
+        using var held = residency.Hold(TextEncoder);
+        using var held2 = residency.Hold(TextEncoder2);
         var length = FluxRequest.Of(request).MaxSequenceLength ?? DefaultSequenceLength;
         var (text, pooled) = prompts.Encode(request, length, guidance, cancellationToken);
         var grid = Grid(height, width);
@@ -140,6 +144,8 @@ public sealed class FluxPipeline : DiffusionPipeline
             grid);
     }
 
+    internal override IDisposable? HoldDenoiser() => residency.Hold(Transformer);
+
     internal override Tensor Predict(Tensor sample, Tensor timestep, PromptEmbeddings embeddings, DenoisingContext context) =>
         Transformer.call(((FluxEmbeddings)embeddings).Inputs(sample, timestep), context);
 
@@ -147,12 +153,14 @@ public sealed class FluxPipeline : DiffusionPipeline
 
     internal override Tensor EncodeImages(Tensor images, NoiseSource noise, CancellationToken cancellationToken)
     {
+        using var held = residency.Hold(Vae);
         using var scope = NewDisposeScope();
         return FluxLatents.Pack(Vae.EncodePictures(images, noise, Options, cancellationToken)).MoveToOuterDisposeScope();
     }
 
     internal override Tensor DecodeLatents(Tensor latents, int height, int width, CancellationToken cancellationToken)
     {
+        using var held = residency.Hold(Vae);
         using var scope = NewDisposeScope();
         return Vae.DecodePictures(Unpack(latents, height, width), Options, cancellationToken).MoveToOuterDisposeScope();
     }

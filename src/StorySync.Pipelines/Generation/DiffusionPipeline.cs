@@ -127,7 +127,10 @@ public abstract class DiffusionPipeline : IDisposable
     /// <summary>Encodes the prompts of a run: a row a picture; with guidance the negative ones first.</summary>
     internal abstract PromptEmbeddings Encode(GenerationRequest request, int height, int width, bool guidance, CancellationToken cancellationToken);
 
-    /// <summary>The denoiser's answer.</summary>
+    /// <summary>Has the denoiser on the device until the result is disposed.</summary>
+    internal abstract IDisposable? HoldDenoiser();
+
+    /// <summary>The denoiser's answer, while it is held.</summary>
     internal abstract Tensor Predict(Tensor sample, Tensor timestep, PromptEmbeddings embeddings, DenoisingContext context);
 
     /// <summary>Joins the negative and the positive half of an answer.</summary>

@@ -86,7 +86,7 @@ internal sealed class Generation
             Story = story,
         };
         var encoded = clock.Elapsed;
-        var latents = Denoising.Run(pipeline.Predict, job, OnStep);
+        var latents = Denoise(job);
         var denoised = clock.Elapsed;
 
         IReadOnlyList<RgbImage> images = [];
@@ -99,6 +99,12 @@ internal sealed class Generation
         Report(GenerationStage.Done, job.Context.Steps);
         var timings = new GenerationTimings(encoded, denoised - encoded, clock.Elapsed - denoised);
         return new GenerationResult(images, latents.DetachFromDisposeScope(), Seeds, timings);
+    }
+
+    private Tensor Denoise(DenoisingJob job)
+    {
+        using var held = pipeline.HoldDenoiser();
+        return Denoising.Run(pipeline.Predict, job, OnStep);
     }
 
     private RunStart Start(NoiseSource noise)

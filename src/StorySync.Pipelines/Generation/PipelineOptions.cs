@@ -23,6 +23,10 @@ public sealed record PipelineOptions
     /// room for one block instead of the model.</summary>
     public bool StreamBlocks { get; init; }
 
+    /// <summary>Whether a part of the model is on the device only while it works: text encoders, denoiser and autoencoder one after
+    /// the other. Less memory on the device, some time for moving.</summary>
+    public bool Offload { get; init; }
+
     /// <summary>The device that <see cref="Device"/> means on this machine.</summary>
     /// <exception cref="ArgumentException">The device or type is none of those above, or the machine has no such device.</exception>
     public Device ResolveDevice()

@@ -2,6 +2,7 @@ using System.Text.Json.Serialization;
 using StorySync.Attention;
 using StorySync.Diffusion;
 using StorySync.Diffusion.Autoencoders;
+using StorySync.Diffusion.Lora;
 using StorySync.Diffusion.Schedulers;
 using StorySync.Diffusion.Sdxl;
 using StorySync.Diffusion.TextEncoders;
@@ -16,19 +17,23 @@ namespace StorySync.Pipelines;
 public sealed class StableDiffusionXLPipeline : DiffusionPipeline
 {
     private readonly SdxlPrompts prompts;
+    private readonly Residency residency;
 
     private StableDiffusionXLPipeline(ModelFolder folder, PipelineOptions options)
         : base(Scheduler.Load(folder.FilePath("scheduler", "scheduler_config.json")), options)
     {
-        var (dtype, variant) = (options.Dtype, options.Variant);
+        var (dtype, variant, home) = (options.Dtype, options.Variant, options.Offload ? CPU : Device);
         Tokenizer = PromptTokenizer.Load(folder.ComponentPath("tokenizer"));
         Tokenizer2 = PromptTokenizer.Load(folder.ComponentPath("tokenizer_2"));
-        TextEncoder = CLIPTextModel.Load(folder, "text_encoder", dtype, Device, variant);
-        TextEncoder2 = CLIPTextModelWithProjection.Load(folder, "text_encoder_2", dtype, Device, variant);
-        UNet = UNet2DConditionModel.Load(folder, "unet", dtype, Device, variant);
-        Vae = AutoencoderKL.Load(folder, "vae", dtype, Device, variant);
+        TextEncoder = CLIPTextModel.Load(folder, "text_encoder", dtype, home, variant);
+        TextEncoder2 = CLIPTextModelWithProjection.Load(folder, "text_encoder_2", dtype, home, variant);
+        UNet = UNet2DConditionModel.Load(folder, "unet", dtype, home, variant);
+        Vae = AutoencoderKL.Load(folder, "vae", dtype, home, variant);
         var index = folder.Config<Index>("", "model_index.json");
+        residency = new Residency(options.Offload, Device, TextEncoder, TextEncoder2, UNet, Vae);
         prompts = new SdxlPrompts(Tokenizer, Tokenizer2, TextEncoder, TextEncoder2, index.ForceZerosForEmptyPrompt);
+        int? resnets = UNet.Config.LayersPerBlock.IsList ? null : UNet.Config.LayersPerBlock[0];
+        Loras = new LoraAdapters([("unet", UNet, resnets), ("text_encoder", TextEncoder, null), ("text_encoder_2", TextEncoder2, null)]);
     }
 
     /// <summary>The first text encoder's tokenizer.</summary>
@@ -48,6 +53,9 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
 
     /// <summary>The autoencoder.</summary>
     public AutoencoderKL Vae { get; }
+
+    /// <summary>The LoRAs on the denoiser and the text encoders.</summary>
+    public LoraAdapters Loras { get; }
 
     /// <inheritdoc/>
     public override AttentionProcessors AttentionProcessors => UNet.AttentionProcessors;
@@ -98,9 +106,13 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
 
     internal override PromptEmbeddings Encode(GenerationRequest request, int height, int width, bool guidance, CancellationToken cancellationToken)
     {
+        using var held = residency.Hold(TextEncoder);
+        using var held2 = residency.Hold(TextEncoder2);
         var (text, pooled) = prompts.Encode(request, guidance, cancellationToken);
         return new SdxlEmbeddings(text, pooled, TimeIds(request, height, width, guidance));
     }
+
+    internal override IDisposable? HoldDenoiser() => residency.Hold(UNet);
 
     internal override Tensor Predict(Tensor sample, Tensor timestep, PromptEmbeddings embeddings, DenoisingContext context) =>
         UNet.call(((SdxlEmbeddings)embeddings).Inputs(sample, timestep), context);
@@ -108,17 +120,24 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
     internal override Tensor Guide(Tensor prediction, GenerationRequest request, double scale) =>
         Guidance.ClassifierFree(prediction, scale, StableDiffusionXLRequest.Of(request).GuidanceRescale);
 
-    internal override Tensor EncodeImages(Tensor images, NoiseSource noise, CancellationToken cancellationToken) =>
-        Vae.EncodePictures(images, noise, Options, cancellationToken);
+    internal override Tensor EncodeImages(Tensor images, NoiseSource noise, CancellationToken cancellationToken)
+    {
+        using var held = residency.Hold(Vae);
+        return Vae.EncodePictures(images, noise, Options, cancellationToken);
+    }
 
-    internal override Tensor DecodeLatents(Tensor latents, int height, int width, CancellationToken cancellationToken) =>
-        Vae.DecodePictures(latents, Options, cancellationToken);
+    internal override Tensor DecodeLatents(Tensor latents, int height, int width, CancellationToken cancellationToken)
+    {
+        using var held = residency.Hold(Vae);
+        return Vae.DecodePictures(latents, Options, cancellationToken);
+    }
 
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {
         if (disposing)
         {
+            Loras.Dispose();
             TextEncoder.Dispose();
             TextEncoder2.Dispose();
             UNet.Dispose();

@@ -1,0 +1,25 @@
+using StorySync.Diffusion.Layers;
+using TorchSharp;
+
+namespace StorySync.Pipelines;
+
+/// <summary>Where the parts of a model are: on the device for good, or only while they work (diffusers'
+/// <c>enable_model_cpu_offload</c>).</summary>
+internal sealed class Residency
+{
+    private readonly Dictionary<torch.nn.Module, BlockStreaming> streams = [];
+
+    /// <param name="offload">Whether the parts come and go.</param>
+    /// <param name="device">Where they work.</param>
+    /// <param name="parts">The parts; with offloading they are on the CPU now.</param>
+    public Residency(bool offload, torch.Device device, params torch.nn.Module[] parts)
+    {
+        if (offload)
+        {
+            streams = parts.ToDictionary(part => part, part => new BlockStreaming(part, [part], device, dtype: null));
+        }
+    }
+
+    /// <summary>Has a part on the device until the result is disposed.</summary>
+    public IDisposable? Hold(torch.nn.Module part) => streams.TryGetValue(part, out var stream) ? stream.Load(part) : null;
+}
