@@ -99,6 +99,9 @@ public abstract class DiffusionPipeline : IDisposable
     /// <summary>A prompt as the tokens that the denoiser's attention reads.</summary>
     internal abstract TokenEncoding Tokenize(string prompt);
 
+    /// <summary>The height or width that pictures have when this one is asked for.</summary>
+    internal virtual int PictureSide(int asked) => asked;
+
     /// <summary>The shape of the latents of so many pictures.</summary>
     internal abstract long[] LatentShape(int pictures, int height, int width);
 

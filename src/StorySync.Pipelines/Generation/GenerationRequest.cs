@@ -14,7 +14,8 @@ public record GenerationRequest
     /// an empty one. Has an effect only while guidance is on.</summary>
     public IReadOnlyList<string>? NegativePrompts { get; init; }
 
-    /// <summary>Height in pixels, a multiple of the latents' factor (8 for SDXL); null for the model's own size.</summary>
+    /// <summary>Height in pixels, a multiple of the latents' factor (8 for SDXL; Kandinsky 3 rounds up to one of 64); null for the
+    /// model's own size.</summary>
     public int? Height { get; init; }
 
     /// <summary>Width in pixels, likewise.</summary>

@@ -9,6 +9,8 @@ internal static class PipelineLoader
     {
         ["FluxPipeline"] = FluxPipeline.Load,
         ["FluxImg2ImgPipeline"] = FluxPipeline.Load,
+        ["Kandinsky3Pipeline"] = Kandinsky3Pipeline.Load,
+        ["Kandinsky3Img2ImgPipeline"] = Kandinsky3Pipeline.Load,
         ["StableDiffusionXLPipeline"] = StableDiffusionXLPipeline.Load,
         ["StableDiffusionXLImg2ImgPipeline"] = StableDiffusionXLPipeline.Load,
         ["StableDiffusionXLInpaintPipeline"] = StableDiffusionXLPipeline.Load,

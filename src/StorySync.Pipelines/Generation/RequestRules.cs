@@ -39,7 +39,9 @@ internal static class RequestRules
         var (height, width) = request.Images is [var first, ..]
             ? (first.Height / multiple * multiple, first.Width / multiple * multiple)
             : pipeline.DefaultSize;
-        return (request.Height ?? height, request.Width ?? width);
+        return (
+            request.Height is { } askedHeight ? pipeline.PictureSide(askedHeight) : height,
+            request.Width is { } askedWidth ? pipeline.PictureSide(askedWidth) : width);
     }
 
     public static void OneOrEach(int? count, int expected, string name, string what) =>

@@ -1,0 +1,94 @@
+using StorySync.Diffusion.Kandinsky3;
+using StorySync.TestSupport;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Pipelines.Tests;
+
+public class Kandinsky3PipelineParityTests
+{
+    public static TheoryData<string> Cases() => ReferenceData.CaseNames(
+        c => c.Group == "pipeline" && c.Call.StartsWith("diffusers.Kandinsky3", StringComparison.Ordinal));
+
+    [Theory]
+    [MemberData(nameof(Cases))]
+    public void Pipeline_is_that_of_diffusers(string name)
+    {
+        using var mode = inference_mode();
+        using var comparison = new Comparison(ReferenceData.Case(name));
+        var pipelineCase = new PipelineCase(comparison);
+        using var pipeline = Kandinsky3Pipeline.Load(comparison.Case.ModelPath, new PipelineOptions { Device = "cpu" });
+
+        var latents = new List<Tensor>();
+        var timesteps = new List<float>();
+        var request = pipelineCase.Fill(new GenerationRequest { Prompts = pipelineCase.Strings("prompt")! }) with
+        {
+            OnStep = step =>
+            {
+                latents.Add(step.Latents.clone().DetachFromDisposeScope());
+                timesteps.Add(step.Timestep);
+            },
+        };
+
+        CheckTokens(comparison, "", pipeline, request.Prompts);
+        CheckTokens(comparison, "negative_", pipeline, request.NegativePrompts);
+        CheckEmbeddings(comparison, pipeline, request);
+        var answers = Record(comparison, pipeline.UNet);
+        using var result = pipeline.Generate(request);
+
+        comparison.Check("out.denoiser_outputs", stack(answers));
+        comparison.Check("out.timesteps", tensor(timesteps.ToArray()));
+        comparison.Check("out.latents_after_step", stack(latents));
+        comparison.Check("out.image", pipeline.DecodeLatents(result.Latents, height: 0, width: 0, default));
+        comparison.AssertAll();
+        pipelineCase.CheckImages(result.Images);
+    }
+
+    private static List<Tensor> Record(Comparison comparison, Kandinsky3UNet unet)
+    {
+        var answers = new List<Tensor>();
+        unet.register_forward_hook((_, inputs, _, answer) =>
+        {
+            if (answers.Count == 0)
+            {
+                comparison.Check("out.denoiser.sample", inputs.Sample);
+                comparison.Check("out.denoiser.timestep", inputs.Timestep);
+                comparison.Check("out.denoiser.encoder_hidden_states", inputs.EncoderHiddenStates);
+                comparison.Check("out.denoiser.encoder_attention_mask", inputs.EncoderAttentionMask!);
+            }
+
+            answers.Add(answer.clone().DetachFromDisposeScope());
+            return answer;
+        });
+        return answers;
+    }
+
+    private static void CheckTokens(Comparison comparison, string prefix, Kandinsky3Pipeline pipeline, IReadOnlyList<string>? prompts)
+    {
+        if (prompts is not null)
+        {
+            var encodings = prompts.Select(pipeline.Tokenize).ToList();
+            comparison.Check($"out.{prefix}input_ids", Rows([.. encodings.Select(e => e.Ids)]));
+            comparison.Check($"out.{prefix}input_mask", Rows([.. encodings.Select(e => e.AttentionMask)]));
+        }
+    }
+
+    private static Tensor Rows(IReadOnlyList<IReadOnlyList<long>> rows) =>
+        tensor([.. rows.SelectMany(r => r)], [rows.Count, rows[0].Count], dtype: int64);
+
+    private static void CheckEmbeddings(Comparison comparison, Kandinsky3Pipeline pipeline, GenerationRequest request)
+    {
+        var guidance = request.GuidanceScale > 1;
+        var embeddings = (Kandinsky3Embeddings)pipeline.Encode(request, request.Height ?? 0, request.Width ?? 0, guidance, default);
+        var (text, mask) = (embeddings.Text, embeddings.Mask);
+        if (guidance)
+        {
+            comparison.Check("out.negative_prompt_embeds", text.chunk(2, 0)[0]);
+            comparison.Check("out.negative_attention_mask", mask.chunk(2, 0)[0]);
+            (text, mask) = (text.chunk(2, 0)[1], mask.chunk(2, 0)[1]);
+        }
+
+        comparison.Check("out.prompt_embeds", text);
+        comparison.Check("out.attention_mask", mask);
+    }
+}
