@@ -16,8 +16,9 @@ internal static class Kandinsky3Models
     {
         get
         {
-            ReferenceData.RequireRoot();
-            return ReferenceData.Cases.Last(c => c.Group == Group);
+            var found = ReferenceData.Cases.LastOrDefault(c => c.Group == Group);
+            Assert.SkipWhen(found is null, "The reference data has none of these cases.");
+            return found;
         }
     }
 

@@ -11,13 +11,12 @@ namespace StorySync.Diffusion.Tests.Kandinsky3;
 
 public sealed class Kandinsky3ParityTests
 {
-    public static TheoryData<string> Forwards =>
-        [.. ReferenceData.Cases.Where(c => c.Group == Kandinsky3Models.Group).Select(c => c.Name)];
+    public static TheoryData<string> Forwards => ReferenceData.CaseNames(c => c.Group == Kandinsky3Models.Group);
 
     public static TheoryData<string> Attentions =>
-        [.. ReferenceData.Cases.Select(c => c.Name).Where(n => n.StartsWith("attention-kandinsky3-", StringComparison.Ordinal))];
+        ReferenceData.CaseNames(c => c.Name.StartsWith("attention-kandinsky3-", StringComparison.Ordinal));
 
-    [Theory(SkipTestWithoutData = true)]
+    [Theory]
     [MemberData(nameof(Forwards))]
     public void The_forward_pass_and_each_of_its_parts_give_diffusers_numbers(string name)
     {
@@ -30,7 +29,7 @@ public sealed class Kandinsky3ParityTests
         comparison.AssertAll();
     }
 
-    [Theory(SkipTestWithoutData = true)]
+    [Theory]
     [MemberData(nameof(Attentions))]
     public void An_attention_layer_alone_gives_diffusers_numbers(string name)
     {
