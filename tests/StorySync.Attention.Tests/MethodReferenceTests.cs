@@ -1,6 +1,3 @@
-using System.Text.Json;
-using StorySync.Diffusion.Weights;
-using StorySync.TestSupport;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -9,18 +6,10 @@ namespace StorySync.Attention.Tests;
 /// <summary>The operators against the float64 cases of the reference, in float64 and float32.</summary>
 public class MethodReferenceTests
 {
-    private const string NoReference = "no reference data";
-
     public static TheoryData<string, ScalarType> Cases()
     {
         var data = new TheoryData<string, ScalarType>();
-        if (ReferenceData.Root is null)
-        {
-            data.Add(NoReference, ScalarType.Float64);
-            return data;
-        }
-
-        foreach (var name in Entries().Select(entry => entry.GetProperty("name").GetString()!))
+        foreach (var name in MethodCase.Names(_ => true))
         {
             data.Add(name, ScalarType.Float64);
             data.Add(name, ScalarType.Float32);
@@ -33,25 +22,19 @@ public class MethodReferenceTests
     [MemberData(nameof(Cases))]
     public void Operator_gives_the_reference_result(string name, ScalarType dtype)
     {
-        ReferenceData.RequireRoot();
-        var entry = Entries().Single(entry => entry.GetProperty("name").GetString() == name);
         using var mode = inference_mode();
         using var scope = NewDisposeScope();
-        using var file = SafetensorsFile.Open(ReferenceData.PathOf("method/method.safetensors"));
-        var results = Compute(new Case(file, entry, dtype));
+        using var methodCase = MethodCase.Open(name, dtype);
+        var results = Compute(methodCase);
 
-        foreach (var output in entry.GetProperty("outputs").EnumerateArray().Select(output => output.GetString()!))
+        foreach (var output in methodCase.Outputs)
         {
-            var expected = file.Read($"{name}/{output}");
             Assert.True(results.TryGetValue(output, out var actual), $"{output} was not computed.");
-            Assert.Equal(expected.shape, actual.shape);
-            var error = expected.numel() == 0 ? 0 : (actual.to(float64) - expected.to(float64)).abs().max().item<double>();
-            var tolerance = expected.dtype != ScalarType.Float64 ? 0 : dtype == ScalarType.Float64 ? 1e-12 : 5e-6;
-            Assert.True(error <= tolerance, $"{output} is off by {error}, allowed is {tolerance}.");
+            methodCase.Check(output, actual);
         }
     }
 
-    private static Dictionary<string, Tensor> Compute(Case c)
+    private static Dictionary<string, Tensor> Compute(MethodCase c)
     {
         switch (c.Op)
         {
@@ -104,30 +87,5 @@ public class MethodReferenceTests
         }
 
         static Dictionary<string, Tensor> Out(Tensor result) => new() { ["out"] = result };
-    }
-
-    private static JsonElement[] Entries()
-    {
-        using var document = JsonDocument.Parse(File.ReadAllText(ReferenceData.PathOf("method/method.json")));
-        return [.. document.RootElement.Clone().EnumerateArray()];
-    }
-
-    private sealed class Case(SafetensorsFile file, JsonElement entry, ScalarType dtype)
-    {
-        public string Op { get; } = entry.GetProperty("op").GetString()!;
-
-        public bool Has(string input) => file.Tensors.ContainsKey(NameOf(input));
-
-        public Tensor Raw(string input) => file.Read(NameOf(input));
-
-        public Tensor Values(string input) => Raw(input).to_type(dtype);
-
-        public Tensor Flags(string input) => Raw(input).ne(0);
-
-        public double Number(string parameter) => entry.GetProperty("params").GetProperty(parameter).GetDouble();
-
-        public bool Flag(string parameter) => entry.GetProperty("params").GetProperty(parameter).GetBoolean();
-
-        private string NameOf(string input) => $"{entry.GetProperty("name").GetString()}/{input}";
     }
 }

@@ -14,6 +14,12 @@ public sealed record SharingOptions
     /// Default 0.</summary>
     public double Dropout { get; init => field = Require.InRange(value, 0, 0.99); }
 
+    /// <summary>Where keys carry a rotary position (FLUX): whether a foreign key is moved, from its own position to that of the token of
+    /// the reading image's own subject that it is most like, by the cosine of the keys without their positions. Queries then find foreign
+    /// tokens by what they are, and the other images' layout stays behind. Default false: it is for sharing in layers that go by position;
+    /// FLUX's default layers go by content.</summary>
+    public bool MatchPositions { get; init; }
+
     /// <summary>The steps that share. Default all.</summary>
     public StepRange Steps { get; init; } = StepRange.All;
 

@@ -38,7 +38,8 @@ internal sealed class SharingProcessor(StoryState story, SharingOptions options,
             options.Strength,
             options.SubjectQueriesOnly,
             options.Dropout,
-            DropoutSeed(context.Step, layer.Path));
+            DropoutSeed(context.Step, layer.Path),
+            options.MatchPositions ? inputs.Rotary : null);
         var unmodified = batch.HasBase ? inner.Attend(layer, Unmodified(batch, inputs), context) : null;
         return batch.Join(shared, unmodified).MoveToOuterDisposeScope();
     }

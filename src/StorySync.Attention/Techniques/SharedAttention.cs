@@ -21,6 +21,9 @@ public static class SharedAttention
     /// those of every subject that the image takes part in. Subjects never read each other, nor does text read another image.</param>
     /// <param name="dropout">The share of the foreign tokens, 0 ≤ share &lt; 1, that each image does not get to see.</param>
     /// <param name="seed">Decides which tokens those are.</param>
+    /// <param name="rotary">The rotary position embedding that the keys carry, to move each foreign key to the position of the token of
+    /// the image's own subjects that it is most like; null leaves foreign keys where they were. Keys that find no own token stay
+    /// too.</param>
     /// <returns>The attended values, (rows, heads, tokens, value width).</returns>
     /// <exception cref="ArgumentException">The tensors do not have the subjects' images and tokens.</exception>
     /// <exception cref="ArgumentOutOfRangeException">An option is out of range.</exception>
@@ -32,7 +35,8 @@ public static class SharedAttention
         double strength = 1,
         bool subjectQueriesOnly = true,
         double dropout = 0,
-        long seed = 0)
+        long seed = 0,
+        RotaryEmbedding? rotary = null)
     {
         ArgumentNullException.ThrowIfNull(query);
         ArgumentNullException.ThrowIfNull(key);
@@ -66,16 +70,22 @@ public static class SharedAttention
             var asking = queries.select(1, image);
             var ownKeys = keys.narrow(1, image * length, length);
             var ownValues = values.narrow(1, image * length, length);
-            foreach (var (readers, foreign) in sharing[image])
+            foreach (var (readers, foreign, home) in sharing[image])
             {
                 using var group = NewDisposeScope();
                 var read = dropout > 0 ? Drop(foreign, dropout, random) : foreign;
+                var foreignKeys = keys.index_select(1, read);
+                if (rotary is not null && home.shape[0] > 0)
+                {
+                    foreignKeys = PositionMatching.Apply(rotary, foreignKeys, read.remainder(length), ownKeys.index_select(1, home), home);
+                }
+
                 var bias = strength == 1
                     ? null
                     : cat([query.new_zeros(length), query.new_full(read.shape[0], Math.Log(strength))]).view(1, 1, 1, -1);
                 rows.index_copy_(1, readers, Attend(
                     asking.index_select(1, readers),
-                    cat([ownKeys, keys.index_select(1, read)], 1),
+                    cat([ownKeys, foreignKeys], 1),
                     cat([ownValues, values.index_select(1, read)], 1),
                     bias));
             }
@@ -93,29 +103,31 @@ public static class SharedAttention
         return attended.flatten(0, 1).transpose(1, 2).MoveToOuterDisposeScope();
     }
 
-    /// <summary>The tokens of an image that read foreign tokens, and which those are; sets that are not empty.</summary>
-    private static IEnumerable<(Tensor Readers, Tensor Foreign)> Readers(SubjectTokens subjects, int image, bool subjectQueriesOnly)
+    /// <summary>The tokens of an image that read foreign tokens, and which those are, sets that are not empty; and the image's own tokens
+    /// of the subjects that are read.</summary>
+    private static IEnumerable<(Tensor Readers, Tensor Foreign, Tensor Home)> Readers(SubjectTokens subjects, int image, bool subjectQueriesOnly)
     {
         for (var subject = 0; subject < subjects.Subjects; subject++)
         {
             if (subjects.Of(image, subject).shape[0] > 0 && subjects.ForeignTo(image, subject).shape[0] > 0)
             {
-                yield return (subjects.Of(image, subject), subjects.ForeignTo(image, subject));
+                yield return (subjects.Of(image, subject), subjects.ForeignTo(image, subject), subjects.Of(image, subject));
             }
         }
 
         if (!subjectQueriesOnly && subjects.BackgroundOf(image).shape[0] > 0)
         {
-            var foreign = cat([.. Enumerable.Range(0, subjects.Subjects).Select(subject => subjects.ForeignTo(image, subject))]);
+            var all = Enumerable.Range(0, subjects.Subjects);
+            var foreign = cat([.. all.Select(subject => subjects.ForeignTo(image, subject))]);
             if (foreign.shape[0] > 0)
             {
-                yield return (subjects.BackgroundOf(image), foreign);
+                yield return (subjects.BackgroundOf(image), foreign, cat([.. all.Select(subject => subjects.Of(image, subject))]));
             }
         }
     }
 
     /// <summary>The tokens of an image that read their own image only.</summary>
-    private static Tensor Rest(SubjectTokens subjects, int image, List<(Tensor Readers, Tensor Foreign)> sharing)
+    private static Tensor Rest(SubjectTokens subjects, int image, List<(Tensor Readers, Tensor Foreign, Tensor Home)> sharing)
     {
         var all = Enumerable.Range(0, subjects.Subjects).Select(subject => subjects.Of(image, subject))
             .Append(subjects.BackgroundOf(image));
