@@ -139,7 +139,9 @@ internal sealed class StoryCommand
             throw new ArgumentException("The scenes need a --subject: the phrase that stands for the character in their prompts.");
         }
 
-        var techniques = new StoryAttentionOptions();
+        // A value out of range is refused here, before a model is loaded.
+        var techniques = Techniques(parsed);
+        _ = techniques(new StoryAttentionOptions());
         return new StorySettings
         {
             Model = modelName,
@@ -159,29 +161,31 @@ internal sealed class StoryCommand
                 Width = parsed.GetValue(width) ?? given.Width,
                 Height = parsed.GetValue(height) ?? given.Height,
                 SameNoise = parsed.GetValue(sameNoise),
-                Techniques = techniques with
-                {
-                    Sharing = techniques.Sharing with
-                    {
-                        Strength = parsed.GetValue(sharing) ?? techniques.Sharing.Strength,
-                        Dropout = parsed.GetValue(dropout) ?? techniques.Sharing.Dropout,
-                        SubjectQueriesOnly = !parsed.GetValue(shareAll),
-                    },
-                    Harmonization = techniques.Harmonization with
-                    {
-                        Alpha = parsed.GetValue(harmonization) ?? techniques.Harmonization.Alpha,
-                        Threshold = parsed.GetValue(threshold) ?? techniques.Harmonization.Threshold,
-                    },
-                    Layout = techniques.Layout with
-                    {
-                        Start = parsed.GetValue(layout) ?? techniques.Layout.Start,
-                        Until = parsed.GetValue(layoutUntil) ?? techniques.Layout.Until,
-                    },
-                },
             },
+            Techniques = techniques,
             WithPlain = !parsed.GetValue(noPlain),
             WithMasks = parsed.GetValue(masks),
             Output = parsed.GetValue(output)!.FullName,
         };
     }
+
+    private Func<StoryAttentionOptions, StoryAttentionOptions> Techniques(ParseResult parsed) => own => own with
+    {
+        Sharing = own.Sharing with
+        {
+            Strength = parsed.GetValue(sharing) ?? own.Sharing.Strength,
+            Dropout = parsed.GetValue(dropout) ?? own.Sharing.Dropout,
+            SubjectQueriesOnly = !parsed.GetValue(shareAll),
+        },
+        Harmonization = own.Harmonization with
+        {
+            Alpha = parsed.GetValue(harmonization) ?? own.Harmonization.Alpha,
+            Threshold = parsed.GetValue(threshold) ?? own.Harmonization.Threshold,
+        },
+        Layout = own.Layout with
+        {
+            Start = parsed.GetValue(layout) ?? own.Layout.Start,
+            Until = parsed.GetValue(layoutUntil) ?? own.Layout.Until,
+        },
+    };
 }

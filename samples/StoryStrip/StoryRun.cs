@@ -15,18 +15,19 @@ internal sealed class StoryRun(StorySettings settings)
         var stories = new StoryPipeline(pipeline);
         Directory.CreateDirectory(settings.Output);
 
-        var off = settings.Options with { Techniques = StoryAttentionOptions.Off };
+        var options = settings.Options with { Techniques = settings.Techniques(pipeline.DefaultTechniques) };
+        var off = options with { Techniques = StoryAttentionOptions.Off };
         using var plain = settings.WithPlain
             ? await stories.GenerateAsync(settings.Story, off, display.Progress("plain model"), cancellationToken)
             : null;
-        using var story = await stories.GenerateAsync(settings.Story, settings.Options, display.Progress("StorySync"), cancellationToken);
+        using var story = await stories.GenerateAsync(settings.Story, options, display.Progress("StorySync"), cancellationToken);
 
         if (plain is not null)
         {
             Write("plain", plain, off);
         }
 
-        Write("scene", story, settings.Options);
+        Write("scene", story, options);
         var strip = Path.Combine(settings.Output, "strip.png");
         Strip.Draw(plain is null ? [("StorySync", story)] : [("plain", plain), ("StorySync", story)]).SavePng(strip);
         display.Say($"Wrote {settings.Story.Scenes.Count} scenes to {settings.Output}");
@@ -54,7 +55,7 @@ internal sealed class StoryRun(StorySettings settings)
     private string Parameters(SceneResult scene, StoryOptions options)
     {
         var negative = options.NegativePrompt is null ? "" : $"\nNegative prompt: {options.NegativePrompt}";
-        var techniques = options.Techniques;
+        var techniques = options.Techniques!;
         return string.Create(CultureInfo.InvariantCulture, $"{scene.Scene.Prompt}{negative}\n"
             + $"Steps: {options.Steps}, CFG scale: {options.GuidanceScale}, Seed: {scene.Seed}, "
             + $"Size: {scene.Image.Width}x{scene.Image.Height}, Model: {settings.Model}, "

@@ -1,3 +1,4 @@
+using StorySync.Attention;
 using StorySync.Pipelines;
 
 namespace StorySync.Samples.StoryStrip;
@@ -12,6 +13,9 @@ internal sealed record StorySettings
     public required Story Story { get; init; }
 
     public required StoryOptions Options { get; init; }
+
+    /// <summary>What the command line makes of the model's own techniques.</summary>
+    public required Func<StoryAttentionOptions, StoryAttentionOptions> Techniques { get; init; }
 
     public required bool WithPlain { get; init; }
 

@@ -11,7 +11,7 @@ internal static class BuiltInVariants
 
     public static IReadOnlyList<Variant> Of(StoryOptions options)
     {
-        var on = options.Techniques;
+        var on = options.Techniques ?? new StoryAttentionOptions();
         var off = StoryAttentionOptions.Off with { Masks = on.Masks };
         Variant Named(string name, StoryAttentionOptions techniques) => new(name, options with { Techniques = techniques });
         return

@@ -71,6 +71,12 @@ public sealed class FluxPipeline : DiffusionPipeline
     /// <inheritdoc/>
     public override int SizeMultiple => 2 * Vae.SpatialFactor;
 
+    /// <summary>Sharing and harmonization keep to the blocks that attend by content and not by position, and masks come from the later
+    /// double blocks. For a model without guidance embedding (schnell), whose few steps settle a picture early, the masks are there within
+    /// the first step, and the windows are made for four steps.</summary>
+    /// <seealso cref="SharingOptions.MatchPositions"/>
+    public override StoryAttentionOptions DefaultTechniques => FluxTechniques.For(Transformer.Config, IsDistilledToFewSteps);
+
     private bool IsDistilledToFewSteps => !Transformer.Config.GuidanceEmbeds;
 
     private int DefaultSequenceLength => IsDistilledToFewSteps ? 256 : LongestSequence;

@@ -46,6 +46,9 @@ public abstract class DiffusionPipeline : IDisposable
     /// <summary>Height and width must be multiples of it.</summary>
     public abstract int SizeMultiple { get; }
 
+    /// <summary>The techniques of a story that does not say which: their strengths, layers and steps as they suit the model.</summary>
+    public virtual StoryAttentionOptions DefaultTechniques => new();
+
     /// <summary>Loads a model of any architecture that this library knows.</summary>
     /// <param name="model">A folder in diffusers' layout, <c>storybook</c> for the embedded model, or <c>organisation/name</c> in the
     /// Hugging Face cache.</param>

@@ -27,8 +27,9 @@ public sealed record StoryOptions
     /// resemble each other in their layout too. Default false.</summary>
     public bool SameNoise { get; init; }
 
-    /// <summary>The techniques, their strengths, layers and steps.</summary>
-    public StoryAttentionOptions Techniques { get; init; } = new();
+    /// <summary>The techniques, their strengths, layers and steps; null for what suits the model,
+    /// <see cref="DiffusionPipeline.DefaultTechniques"/>.</summary>
+    public StoryAttentionOptions? Techniques { get; init; }
 
     /// <summary>After how many steps progress carries a preview of the scenes; 0 (default) for never.</summary>
     public int PreviewInterval { get; init; }

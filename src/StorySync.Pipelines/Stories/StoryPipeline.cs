@@ -31,7 +31,7 @@ public sealed class StoryPipeline(DiffusionPipeline pipeline)
 
         using var scope = NewDisposeScope();
         using var attention = new StoryAttention(
-            options.Techniques, Subjects(story), story.Scenes.Count, generation.Guidance, options.Seed);
+            options.Techniques ?? pipeline.DefaultTechniques, Subjects(story), story.Scenes.Count, generation.Guidance, options.Seed);
         var result = generation.Run(attention);
         var scenes = story.Scenes.Select((scene, i) => new SceneResult(
             scene,

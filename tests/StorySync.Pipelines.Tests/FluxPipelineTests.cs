@@ -1,0 +1,99 @@
+using static TorchSharp.torch;
+
+namespace StorySync.Pipelines.Tests;
+
+public class FluxPipelineTests(FluxModel model) : IClassFixture<FluxModel>
+{
+    private static readonly FluxRequest Fox = new()
+    {
+        Prompts = ["A red fox walks through the snow"],
+        Height = 64,
+        Width = 64,
+        Steps = 2,
+        MaxSequenceLength = 32,
+        LatentsOnly = true,
+    };
+
+    [Fact]
+    public void Its_folder_is_known()
+    {
+        using var pipeline = DiffusionPipeline.Load(FluxModel.SchnellFolder, new PipelineOptions { Device = "cpu" });
+
+        Assert.IsType<FluxPipeline>(pipeline);
+    }
+
+    [Fact]
+    public void Steps_are_few_without_guidance_embedding()
+    {
+        Assert.Equal(4, model.Schnell.DefaultSteps);
+        Assert.Equal(28, model.Dev.DefaultSteps);
+    }
+
+    [Fact]
+    public void Only_a_model_with_guidance_embedding_heeds_the_guidance_scale()
+    {
+        Assert.True(Same(model.Schnell, Fox with { GuidanceScale = 1 }, Fox with { GuidanceScale = 7 }));
+        Assert.False(Same(model.Dev, Fox with { GuidanceScale = 1 }, Fox with { GuidanceScale = 7 }));
+    }
+
+    [Fact]
+    public void Real_guidance_takes_a_scale_and_a_negative_prompt()
+    {
+        var guided = Fox with { TrueCfgScale = 3, NegativePrompts = ["a house"] };
+
+        Assert.True(Same(model.Schnell, Fox, guided with { NegativePrompts = null }));
+        Assert.True(Same(model.Schnell, Fox, guided with { TrueCfgScale = 1 }));
+        Assert.False(Same(model.Schnell, Fox, guided));
+    }
+
+    [Fact]
+    public void A_seed_stands_for_the_same_picture_in_any_batch()
+    {
+        using var alone = model.Schnell.Generate(Fox with { Seed = 6 });
+        using var second = model.Schnell.Generate(Fox with { Seed = 5, ImagesPerPrompt = 2 });
+
+        Assert.True(alone.Latents[0].allclose(second.Latents[1], 1e-4, 1e-4));
+    }
+
+    [Fact]
+    public void A_step_that_the_strength_covers_in_part_is_made()
+    {
+        var steps = new List<int>();
+        var picture = new RgbImage(64, 64, new byte[64 * 64 * 3]);
+        using var result = model.Schnell.Generate(Fox with { Images = [picture], Steps = 7, Strength = 0.6, OnStep = step => steps.Add(step.Count) });
+
+        Assert.Equal([5, 5, 5, 5, 5], steps);
+    }
+
+    [Fact]
+    public void Streamed_blocks_give_the_same_picture()
+    {
+        using var streamed = FluxPipeline.Load(FluxModel.SchnellFolder, new PipelineOptions { Device = "cpu", StreamBlocks = true });
+        using var whole = model.Schnell.Generate(Fox);
+        using var result = streamed.Generate(Fox);
+
+        Assert.True(whole.Latents.equal(result.Latents).all().item<bool>());
+    }
+
+    public static TheoryData<string, FluxRequest> Mistakes() => new()
+    {
+        { "multiples of 16", Fox with { Width = 72 } },
+        { "MaxSequenceLength is 0", Fox with { MaxSequenceLength = 0 } },
+        { "MaxSequenceLength is 513", Fox with { MaxSequenceLength = 513 } },
+        { "TrueCfgScale", Fox with { TrueCfgScale = double.NaN } },
+        { "Prompts2 has 2", Fox with { Prompts2 = ["a", "b"] } },
+        { "Mask", Fox with { Images = [new RgbImage(1, 1, new byte[3])], Mask = new RgbImage(1, 1, new byte[3]) } },
+    };
+
+    [Theory]
+    [MemberData(nameof(Mistakes), DisableDiscoveryEnumeration = true)]
+    public void A_mistake_is_one_clear_error(string part, FluxRequest request) =>
+        Assert.Contains(part, Assert.Throws<ArgumentException>(() => model.Schnell.Generate(request)).Message, StringComparison.Ordinal);
+
+    private static bool Same(FluxPipeline pipeline, FluxRequest first, FluxRequest second)
+    {
+        using var a = pipeline.Generate(first);
+        using var b = pipeline.Generate(second);
+        return a.Latents.equal(b.Latents).all().item<bool>();
+    }
+}

@@ -1,0 +1,144 @@
+using StorySync.Attention;
+using StorySync.Diffusion.Flux;
+using StorySync.TestSupport;
+using static TorchSharp.torch;
+
+namespace StorySync.Pipelines.Tests;
+
+public class FluxStoryTests(FluxModel model) : IClassFixture<FluxModel>
+{
+    private static readonly StoryOptions Quick = new() { Height = 64, Width = 64, Seed = 5 };
+
+    private static readonly Story Fox = new()
+    {
+        Subjects = ["a red fox"],
+        Scenes = [new("a red fox in the forest"), new("a red fox at the beach"), new("a red fox in the snow")],
+    };
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void With_every_technique_off_the_latents_are_the_plain_pipelines(bool dev)
+    {
+        var pipeline = dev ? model.Dev : model.Schnell;
+        var options = Quick with { Steps = 3, Techniques = StoryAttentionOptions.Off };
+        using var plain = Plain(pipeline, Fox, 3);
+        using var story = new StoryPipeline(pipeline).Generate(Fox, options);
+
+        Assert.True(SameBits(plain.Latents, story.Latents));
+    }
+
+    [Fact]
+    public void With_one_scene_the_latents_are_the_plain_pipelines()
+    {
+        var single = Fox with { Scenes = [Fox.Scenes[0]] };
+        using var plain = Plain(model.Schnell, single, 4);
+        using var story = new StoryPipeline(model.Schnell).Generate(single, Quick);
+
+        Assert.True(SameBits(plain.Latents, story.Latents));
+    }
+
+    [Fact]
+    public void Same_seed_makes_the_same_story_and_subjects_are_found()
+    {
+        using var first = new StoryPipeline(model.Schnell).Generate(Fox, Quick);
+        using var second = new StoryPipeline(model.Schnell).Generate(Fox, Quick);
+
+        Assert.True(SameBits(first.Latents, second.Latents));
+        Assert.All(first.Scenes, scene => Assert.InRange(scene.Masks[0]!.Area, 0.01, 0.99));
+    }
+
+    [Fact]
+    public void Scenes_share_within_the_first_of_few_steps_already()
+    {
+        using var plain = Plain(model.Schnell, Fox, 1);
+        using var story = new StoryPipeline(model.Schnell).Generate(Fox, Quick with { Steps = 1 });
+
+        Assert.False(SameBits(plain.Latents, story.Latents));
+    }
+
+    [Fact]
+    public void Real_guidance_has_no_part_in_a_story_with_a_negative_prompt()
+    {
+        using var without = new StoryPipeline(model.Schnell).Generate(Fox, Quick);
+        using var with = new StoryPipeline(model.Schnell).Generate(Fox, Quick with { NegativePrompt = "a house" });
+
+        Assert.True(SameBits(without.Latents, with.Latents));
+    }
+
+    [Fact]
+    public void Sharing_keeps_to_the_blocks_that_go_by_content()
+    {
+        var techniques = FluxTechniques.For(new FluxTransformer2DConfig(), fewSteps: true);
+
+        int[] blocks = [.. techniques.Sharing.Layers.Split(", ").Select(Number)];
+        Assert.Equal([0, 7, 8, 9, 10, 18, 25, 28, 37, 42, 45, 50, 56], blocks);
+        Assert.Equal(techniques.Sharing.Layers, techniques.Harmonization.Layers);
+
+        static int Number(string path) => path.Split('.') is ["transformer_blocks", var block, "attn"]
+            ? int.Parse(block)
+            : 19 + int.Parse(path.Split('.')[1]);
+    }
+
+    [Theory]
+    [InlineData(2, 3)]
+    [InlineData(1, 2)]
+    [InlineData(8, 38)]
+    [InlineData(0, 5)]
+    [InlineData(5, 0)]
+    public void In_a_model_of_another_depth_the_default_layers_are_layers_of_the_model(int doubles, int singles)
+    {
+        var techniques = FluxTechniques.For(new FluxTransformer2DConfig { NumLayers = doubles, NumSingleLayers = singles }, fewSteps: true);
+        HashSet<string> paths =
+        [
+            .. Enumerable.Range(0, doubles).Select(i => $"transformer_blocks.{i}.attn"),
+            .. Enumerable.Range(0, singles).Select(i => $"single_transformer_blocks.{i}.attn"),
+        ];
+
+        Assert.Subset(paths, techniques.Sharing.Layers.Split(", ").ToHashSet());
+        if (techniques.Masks.ReadyAfterLayers is { } layers)
+        {
+            Assert.Equal(layers, techniques.Masks.Layers.Split(", ").Count(paths.Contains));
+        }
+    }
+
+    [Fact]
+    public void In_four_steps_layout_is_kept_in_the_first_and_the_last_is_not_harmonized()
+    {
+        var techniques = model.Schnell.DefaultTechniques;
+
+        Assert.Equal([true, false, false, false], Enumerable.Range(0, 4).Select(step => LayoutInterpolation.Weight(step, 4, until: techniques.Layout.Until) > 0));
+        Assert.Equal([false, true, true, false], Enumerable.Range(0, 4).Select(step => techniques.Harmonization.Steps.Contains(step, 4)));
+    }
+
+    private static GenerationResult Plain(FluxPipeline pipeline, Story story, int steps) => pipeline.Generate(new GenerationRequest
+    {
+        Prompts = [.. story.Scenes.Select(scene => scene.Prompt)],
+        Height = Quick.Height,
+        Width = Quick.Width,
+        Steps = steps,
+        Seed = Quick.Seed,
+        LatentsOnly = true,
+    });
+
+    private static bool SameBits(Tensor a, Tensor b) => a.equal(b).all().item<bool>();
+}
+
+[Collection(LiveTensors.Alone)]
+public class FluxMemoryTests(FluxModel model) : IClassFixture<FluxModel>
+{
+    [Fact]
+    public void A_story_leaves_no_tensor_behind()
+    {
+        var pipeline = model.Schnell;
+        var techniques = pipeline.DefaultTechniques;
+        var options = new StoryOptions
+        {
+            Height = 64,
+            Width = 64,
+            Techniques = techniques with { Sharing = techniques.Sharing with { MatchPositions = true, SubjectQueriesOnly = false } },
+        };
+        var story = new Story { Subjects = ["a fox"], Scenes = [new("a fox in the forest"), new("a fox at the beach")] };
+        LiveTensors.AssertNoneLeft(() => new StoryPipeline(pipeline).Generate(story, options).Dispose());
+    }
+}
