@@ -2,6 +2,7 @@ using StorySync.Attention;
 using StorySync.Diffusion;
 using StorySync.Diffusion.Autoencoders;
 using StorySync.Diffusion.Flux;
+using StorySync.Diffusion.Lora;
 using StorySync.Diffusion.Schedulers;
 using StorySync.Diffusion.TextEncoders;
 using StorySync.Diffusion.Tokenizers;
@@ -35,6 +36,7 @@ public sealed class FluxPipeline : DiffusionPipeline
         Transformer = FluxTransformer2DModel.Load(denoiser, "transformer", dtype, options.StreamBlocks ? Device : home, variant, options.StreamBlocks);
         Vae = AutoencoderKL.Load(folder, "vae", dtype, home, variant);
         prompts = new FluxPrompts(Tokenizer, Tokenizer2, TextEncoder, TextEncoder2);
+        Loras = new LoraAdapters([("transformer", Transformer, null), ("text_encoder", TextEncoder, null)]);
         residency = new Residency(options.Offload, Device, [TextEncoder, TextEncoder2, Vae, .. options.StreamBlocks ? [] : (nn.Module[])[Transformer]]);
     }
 
@@ -55,6 +57,9 @@ public sealed class FluxPipeline : DiffusionPipeline
 
     /// <summary>The autoencoder.</summary>
     public AutoencoderKL Vae { get; }
+
+    /// <summary>The LoRAs on the denoiser and on CLIP, in the layout of diffusers / PEFT.</summary>
+    public LoraAdapters Loras { get; }
 
     /// <inheritdoc/>
     public override AttentionProcessors AttentionProcessors => Transformer.AttentionProcessors;
@@ -176,6 +181,7 @@ public sealed class FluxPipeline : DiffusionPipeline
     {
         if (disposing)
         {
+            Loras.Dispose();
             TextEncoder.Dispose();
             TextEncoder2.Dispose();
             Transformer.Dispose();
