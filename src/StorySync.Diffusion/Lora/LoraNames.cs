@@ -6,6 +6,8 @@ namespace StorySync.Diffusion.Lora;
 /// <summary>The names under which LoRA files speak of the layers of a component.</summary>
 internal static partial class LoraNames
 {
+    private const string TextModel = "text_model.";
+
     /// <summary>Every name of every layer of a component: diffusers' with the component before it, kohya's, and for an SDXL UNet kohya's
     /// on the block names of Stability's own code.</summary>
     /// <param name="component">The component's name in diffusers: <c>unet</c>, <c>text_encoder</c>, <c>text_encoder_2</c>,
@@ -17,6 +19,12 @@ internal static partial class LoraNames
         foreach (var (layer, _) in module.named_modules())
         {
             yield return ($"{component}.{layer}", layer);
+            if (layer.StartsWith(TextModel, StringComparison.Ordinal))
+            {
+                // transformers 5 has no such level.
+                yield return ($"{component}.{layer[TextModel.Length..]}", layer);
+            }
+
             foreach (var prefix in KohyaPrefixes(component))
             {
                 yield return ($"{prefix}_{layer.Replace('.', '_')}", layer);
