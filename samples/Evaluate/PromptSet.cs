@@ -71,6 +71,8 @@ internal static class PromptSet
 /// <summary>A story in a prompt set.</summary>
 internal sealed record PromptStory
 {
+    private static readonly string[] Articles = ["a", "an", "the"];
+
     public string Name { get; set; } = "";
 
     public string Style { get; set; } = "";
@@ -78,6 +80,12 @@ internal sealed record PromptStory
     public string Subject { get; set; } = "";
 
     public List<string> Settings { get; set; } = [];
+
+    /// <summary>The words whose attention finds the subject. An article is none of them: its attention lies on the background, and masks
+    /// made of it are of everything.</summary>
+    public string Phrase => Subject.Trim().Split(' ', 2) is [var first, var rest] && Articles.Contains(first, StringComparer.OrdinalIgnoreCase)
+        ? rest.TrimStart()
+        : Subject.Trim();
 
     public IEnumerable<string> Prompts =>
         Settings.Select(setting => string.Join(' ', new[] { Style, Subject, setting }.Where(part => !string.IsNullOrWhiteSpace(part)).Select(part => part.Trim())));

@@ -47,7 +47,7 @@ internal sealed class EvaluationRun(EvaluationSettings settings)
                 Dtype = settings.Pipeline.Dtype.ToString(),
                 Variant = variant.Name,
                 Story = story.Name,
-                Subject = story.Subject,
+                Subject = story.Phrase,
                 Prompts = [.. story.Prompts.Take(scenes)],
                 Options = variant.Options with { Seed = seed },
                 Damage = variant.Damage,

@@ -44,6 +44,15 @@ public sealed class PromptSetTests : IDisposable
     }
 
     [Theory]
+    [InlineData("a cat", "cat")]
+    [InlineData("The old owl", "old owl")]
+    [InlineData("an owl", "owl")]
+    [InlineData("another owl", "another owl")]
+    [InlineData("Anna", "Anna")]
+    public void An_article_is_not_of_the_phrase_that_finds_the_subject(string subject, string phrase) =>
+        Assert.Equal(phrase, new PromptStory { Subject = subject }.Phrase);
+
+    [Theory]
     [InlineData("- subject: a cat", "needs a subject and at least one setting")]
     [InlineData("- settings: [a]", "needs a subject and at least one setting")]
     [InlineData("- {name: a, subject: a cat, settings: [x]}\n- {name: A, subject: a cat, settings: [x]}", "two stories are called")]
