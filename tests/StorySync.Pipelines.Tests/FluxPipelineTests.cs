@@ -1,3 +1,4 @@
+using StorySync.Diffusion.Weights;
 using static TorchSharp.torch;
 
 namespace StorySync.Pipelines.Tests;
@@ -73,6 +74,36 @@ public class FluxPipelineTests(FluxModel model) : IClassFixture<FluxModel>
         using var result = streamed.Generate(Fox);
 
         Assert.True(whole.Latents.equal(result.Latents).all().item<bool>());
+    }
+
+    [Theory]
+    [InlineData("transformer.single_transformer_blocks.0.attn.to_q")]
+    [InlineData("text_encoder.text_model.encoder.layers.0.self_attn.v_proj")]
+    [InlineData("text_encoder.encoder.layers.0.self_attn.v_proj")]
+    public void A_LoRA_is_added_to_the_layer_that_it_names(string layer)
+    {
+        using var scope = NewDisposeScope();
+        using var pipeline = FluxPipeline.Load(FluxModel.SchnellFolder, new PipelineOptions { Device = "cpu" });
+        var (component, path) = layer.StartsWith("transformer.", StringComparison.Ordinal)
+            ? ((nn.Module)pipeline.Transformer, layer["transformer.".Length..])
+            : (pipeline.TextEncoder, "text_model." + layer[layer.IndexOf("encoder.layers", StringComparison.Ordinal)..]);
+        var weight = component.get_parameter(path + ".weight")!;
+        var before = weight.clone();
+        var (down, up) = (randn(2, weight.shape[1]), randn(weight.shape[0], 2));
+        var file = Path.GetTempFileName();
+        try
+        {
+            SafetensorsWriter.Write(file, new Dictionary<string, Tensor> { [layer + ".lora_A.weight"] = down, [layer + ".lora_B.weight"] = up });
+            pipeline.Loras.Load(file, "style", scale: 0.5);
+
+            Assert.True(weight.allclose(before + (0.5 * up.matmul(down)), 1e-5, 1e-5));
+            pipeline.Loras.Remove("style");
+            Assert.True(weight.equal(before).all().item<bool>());
+        }
+        finally
+        {
+            File.Delete(file);
+        }
     }
 
     public static TheoryData<string, FluxRequest> Mistakes() => new()
