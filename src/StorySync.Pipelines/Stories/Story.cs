@@ -7,7 +7,8 @@ public sealed record Story
     public required IReadOnlyList<Scene> Scenes { get; init; }
 
     /// <summary>The subjects that are to stay the same, each by the phrase that stands for it in the prompts ("a red fox"), at least
-    /// one. A scene can have other words for a subject, or lack it: <see cref="Scene.Subjects"/>.</summary>
+    /// one. An English article that leads the phrase does not count. A scene can have other words for a subject, or lack it:
+    /// <see cref="Scene.Subjects"/>.</summary>
     public required IReadOnlyList<string> Subjects { get; init; }
 }
 

@@ -79,7 +79,7 @@ public sealed class StoryPipeline(DiffusionPipeline pipeline)
 
         try
         {
-            return pipeline.Tokenize(story.Scenes[scene].Prompt).PositionsOf(phrase);
+            return pipeline.Tokenize(story.Scenes[scene].Prompt).PositionsOf(StoryRules.WithoutArticle(phrase));
         }
         catch (ArgumentException exception)
         {

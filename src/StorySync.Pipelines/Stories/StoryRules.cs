@@ -40,6 +40,21 @@ internal static class StoryRules
     public static string? PhraseOf(Story story, int scene, int subject) =>
         story.Scenes[scene].Subjects is { } own ? own[subject] : story.Subjects[subject];
 
+    /// <summary>A phrase without the article that leads it: attention to an article lies all over the picture and blurs the mask.</summary>
+    public static string WithoutArticle(string phrase)
+    {
+        var words = phrase.Trim();
+        foreach (var article in (string[])["a ", "an ", "the "])
+        {
+            if (words.StartsWith(article, StringComparison.OrdinalIgnoreCase) && words.Length > article.Length)
+            {
+                return words[article.Length..].TrimStart();
+            }
+        }
+
+        return words;
+    }
+
     /// <summary>Whether a scene has a subject, by words or by a mask.</summary>
     public static bool Has(Story story, int scene, int subject) =>
         PhraseOf(story, scene, subject) is not null || story.Scenes[scene].Masks?[subject] is not null;
