@@ -9,6 +9,14 @@ switch (args)
         return SafetensorsRun.Run(rest);
     case ["flux-small", .. var rest]:
         return FluxSmall.Command().Parse(rest).Invoke();
+    case ["unet", .. var rest]:
+        return ModelRuns.UNet().Parse(rest).Invoke();
+    case ["vae-decode", .. var rest]:
+        return ModelRuns.VaeDecode().Parse(rest).Invoke();
+    case ["pipeline", .. var rest]:
+        return ModelRuns.Pipeline().Parse(rest).Invoke();
+    case ["load", .. var rest]:
+        return ModelRuns.Load().Parse(rest).Invoke();
     case ["micro", .. var rest]:
         BenchmarkSwitcher.FromAssembly(typeof(SafetensorsBenchmarks).Assembly).Run(rest);
         return 0;
@@ -19,6 +27,10 @@ switch (args)
               {SharedAttentionBenchmark.Usage}
               {SafetensorsRun.Usage}
               {FluxSmall.Usage}
+              {ModelRuns.UNetUsage}
+              {ModelRuns.VaeUsage}
+              {ModelRuns.PipelineUsage}
+              {ModelRuns.LoadUsage}
               micro [--filter '*']        small things, by BenchmarkDotNet
             """);
         return 2;

@@ -1,0 +1,135 @@
+using System.CommandLine;
+using System.Text.Json.Nodes;
+using StorySync.Attention;
+using StorySync.Diffusion.Autoencoders;
+using StorySync.Diffusion.Sdxl;
+using StorySync.Diffusion.Weights;
+using StorySync.Pipelines;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Benchmarks;
+
+/// <summary>Parts of SDXL by themselves, and a pipeline as a whole: from a model folder, or at full size with random weights.</summary>
+internal static class ModelRuns
+{
+    public const string UNetUsage = "unet [--help]               a forward pass of a UNet";
+    public const string VaeUsage = "vae-decode [--help]         decoding by an autoencoder";
+    public const string PipelineUsage = "pipeline [--help]           a pipeline, from prompts to pictures";
+    public const string LoadUsage = "load [--help]               loading a pipeline folder";
+
+    private static readonly UNet2DConditionConfig FullUNet = new()
+    {
+        SampleSize = 128,
+        DownBlockTypes = ["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"],
+        UpBlockTypes = ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"],
+        BlockOutChannels = [320, 640, 1280],
+        TransformerLayersPerBlock = new OneOrMany<int>[] { 1, 2, 10 },
+        AttentionHeadDim = new[] { 5, 10, 20 },
+        CrossAttentionDim = 2048,
+        UseLinearProjection = true,
+        AdditionEmbedType = "text_time",
+        AdditionTimeEmbedDim = 256,
+        ProjectionClassEmbeddingsInputDim = 2816,
+    };
+
+    private static readonly AutoencoderKLConfig FullVae = new()
+    {
+        DownBlockTypes = [.. Enumerable.Repeat("DownEncoderBlock2D", 4)],
+        UpBlockTypes = [.. Enumerable.Repeat("UpDecoderBlock2D", 4)],
+        BlockOutChannels = [128, 256, 512, 512],
+        LayersPerBlock = 2,
+    };
+
+    private static readonly Option<string?> Folder = new("--folder") { Description = "A model folder, or storybook; by default SDXL at full size with random weights." };
+    private static readonly Option<int> Height = new("--height") { DefaultValueFactory = _ => 512, Description = "Pixels." };
+    private static readonly Option<int> Width = new("--width") { DefaultValueFactory = _ => 512, Description = "Pixels." };
+    private static readonly Option<int> Batch = new("--batch") { DefaultValueFactory = _ => 1 };
+    private static readonly Option<int> Tokens = new("--tokens") { DefaultValueFactory = _ => 77, Description = "Text tokens." };
+    private static readonly Option<int> Steps = new("--steps") { DefaultValueFactory = _ => 20 };
+    private static readonly Option<string> Prompt = new("--prompt") { DefaultValueFactory = _ => "a cat standing in the forest" };
+
+    public static Command UNet() => Command("unet", "A forward pass of a UNet.", [Folder, Height, Width, Batch, Tokens], (parsed, timing) =>
+    {
+        using var model = parsed.GetValue(Folder) is { } folder ? UNet2DConditionModel.Load(ModelFolder.Open(folder)) : RandomWeights(new UNet2DConditionModel(FullUNet));
+        using var scope = NewDisposeScope();
+        var (config, batch) = (model.Config, parsed.GetValue(Batch));
+        var inputs = new UNetInputs(
+            randn(batch, config.InChannels, parsed.GetValue(Height) / 8, parsed.GetValue(Width) / 8), tensor(500f), randn(batch, parsed.GetValue(Tokens), config.CrossAttentionDim[0]))
+        {
+            TextEmbeds = config.AdditionEmbedType is null ? null : randn(batch, config.ProjectionClassEmbeddingsInputDim!.Value - (6 * config.AdditionTimeEmbedDim!.Value)),
+            TimeIds = randn(batch, 6),
+        };
+        return timing.Run(parsed, () => model.call(inputs, new DenoisingContext()).Dispose());
+    });
+
+    public static Command VaeDecode() => Command("vae-decode", "Decoding by an autoencoder.", [Folder, Height, Width, Batch], (parsed, timing) =>
+    {
+        using var model = parsed.GetValue(Folder) is { } folder ? AutoencoderKL.Load(ModelFolder.Open(folder)) : RandomWeights(new AutoencoderKL(FullVae));
+        using var scope = NewDisposeScope();
+        var latents = randn(parsed.GetValue(Batch), model.Config.LatentChannels, parsed.GetValue(Height) / 8, parsed.GetValue(Width) / 8);
+        return timing.Run(parsed, () => model.Decode(latents).Dispose());
+    });
+
+    public static Command Pipeline() => Command("pipeline", "A pipeline, from prompts to pictures.", [Folder, Height, Width, Batch, Steps, Prompt], (parsed, timing) =>
+    {
+        using var pipeline = DiffusionPipeline.Load(parsed.GetValue(Folder) ?? "storybook", new PipelineOptions { Device = "cpu" });
+        var request = new GenerationRequest
+        {
+            Prompts = [.. Enumerable.Repeat(parsed.GetValue(Prompt)!, parsed.GetValue(Batch))],
+            Steps = parsed.GetValue(Steps),
+            Height = parsed.GetValue(Height),
+            Width = parsed.GetValue(Width),
+        };
+        return timing.Run(parsed, () => pipeline.Generate(request).Dispose());
+    });
+
+    public static Command Load() => Command("load", "Loading a pipeline folder.", [Folder], (parsed, timing) =>
+        timing.Run(parsed, () => DiffusionPipeline.Load(parsed.GetValue(Folder) ?? "storybook", new PipelineOptions { Device = "cpu" }).Dispose()));
+
+    private static Command Command(string name, string description, Option[] options, Func<ParseResult, TimingOptions, JsonObject> run)
+    {
+        var timing = new TimingOptions();
+        var command = new Command(name, description);
+        foreach (var option in options)
+        {
+            command.Add(option);
+        }
+
+        timing.AddTo(command);
+        command.SetAction(parsed =>
+        {
+            using var inference = inference_mode();
+            timing.SetThreads(parsed);
+            var report = run(parsed, timing);
+            report["what"] = name;
+            report["source"] = parsed.GetValue(Folder) ?? (name is "unet" or "vae-decode" ? "sdxl" : "storybook");
+            Console.WriteLine(report.ToJsonString());
+        });
+        return command;
+    }
+
+    private static T RandomWeights<T>(T model)
+        where T : nn.Module
+    {
+        var weights = ModelManifest.Of(model).Shapes;
+        using var source = new RandomSource(weights);
+        WeightBinder.Bind(model, source);
+        return model;
+    }
+
+    /// <summary>A checkpoint of random numbers.</summary>
+    private sealed class RandomSource(IReadOnlyDictionary<string, IReadOnlyList<long>> shapes) : ITensorSource
+    {
+        public string Path => "random";
+
+        public IReadOnlyDictionary<string, TensorInfo> Tensors { get; } =
+            shapes.ToDictionary(s => s.Key, s => new TensorInfo(s.Key, SafetensorsDtype.F32, s.Value));
+
+        public Tensor Read(string name) => empty([.. Tensors[name].Shape]).uniform_(-0.02, 0.02);
+
+        public void Dispose()
+        {
+        }
+    }
+}
