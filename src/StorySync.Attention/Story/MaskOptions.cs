@@ -7,8 +7,8 @@ public sealed record MaskOptions
     /// smallest grid there is counts. Default 32, in which SDXL tells objects apart best.</summary>
     public int MaxGrid { get; init => field = Require.AtLeast(value, 1); } = 32;
 
-    /// <summary>γ, 0 … 1: how much a step's maps count one step later. 0 looks at the last step alone. Default 0.7.</summary>
-    public double Decay { get; init => field = Require.InRange(value, 0, 1); } = 0.7;
+    /// <summary>γ, 0 … 1: how much a step's maps count one step later. 0 looks at the last step alone. Default 0.9.</summary>
+    public double Decay { get; init => field = Require.InRange(value, 0, 1); } = 0.9;
 
     /// <summary>When the first mask is there. Null (default): after the first step, like every later mask. A number n, at least 1: already
     /// within the first step, made from the first n layers that count, so that the layers after them share. For models that need few
@@ -21,8 +21,9 @@ public sealed record MaskOptions
     /// <summary>Repair: how many connected components stay, the largest first, at least 0; 0 (default) keeps all.</summary>
     public int Components { get; init => field = Require.AtLeast(value, 0); }
 
-    /// <summary>Repair: connected components below this share of the picture, 0 … 1, are dropped. Default 0.</summary>
-    public double MinArea { get; init => field = Require.InRange(value, 0, 1); }
+    /// <summary>Repair: connected components below this share of the picture, 0 … 1, are dropped. Default 0.01: speckles
+    /// that attention leaves in the background are not the subject.</summary>
+    public double MinArea { get; init => field = Require.InRange(value, 0, 1); } = 0.01;
 
     /// <summary>The layers that count; see <see cref="StoryAttentionOptions"/> for the form. Default all.</summary>
     public string Layers { get; init => field = LayerFilter.Check(value); } = "*";

@@ -68,6 +68,9 @@ public sealed class Kandinsky3Pipeline : DiffusionPipeline
 
     internal static Kandinsky3Pipeline Load(ModelFolder folder, PipelineOptions options) => new(folder, options);
 
+    internal override void Check(GenerationRequest request) =>
+        RequestRules.Require(request.Mask is null, "There is a Mask, but Kandinsky 3 here makes whole pictures anew; leave it out.");
+
     internal override TokenEncoding Tokenize(string prompt) => prompts.Tokenize(prompt);
 
     /// <summary>diffusers makes latents of 8 cells for every begun 64 pixels, whatever the autoencoder makes of a cell.</summary>

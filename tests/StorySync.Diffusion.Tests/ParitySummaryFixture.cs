@@ -1,0 +1,3 @@
+using StorySync.TestSupport;
+
+[assembly: AssemblyFixture(typeof(ParitySummary))]
