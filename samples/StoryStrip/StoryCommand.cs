@@ -22,7 +22,7 @@ internal sealed class StoryCommand
 
     private readonly Option<string?> negative = new("--negative") { Description = "What all pictures are to be kept away from." };
 
-    private readonly Option<long?> seed = new("--seed") { Description = "Seed of the first scene; each further one has the next. [default: 7]" };
+    private readonly Option<long?> seed = new("--seed") { Description = "Seed of the first scene; each further one has the next. [default: the story's, else 7]" };
 
     private readonly Option<int?> steps = Positive("--steps", "Denoising steps. [default: the model's, 20 for the embedded one]");
 

@@ -28,16 +28,17 @@ internal sealed record StoryFile
     [YamlIgnore]
     public string Folder { get; init; } = ".";
 
-    /// <summary>The story that is told when none is given. What the bear looks like is left open.</summary>
+    /// <summary>The story that is told when none is given. What the frog looks like is left open.</summary>
     public static StoryFile Default { get; } = new()
     {
-        Subjects = ["a bear"],
+        Subjects = ["a frog"],
+        Seed = 307,
         Scenes =
         [
-            new() { Prompt = "a bear standing in the forest" },
-            new() { Prompt = "a bear waving at the beach" },
-            new() { Prompt = "a bear jumping in the snow" },
-            new() { Prompt = "a bear holding a balloon in the city" },
+            new() { Prompt = "a frog sitting in the forest" },
+            new() { Prompt = "a frog holding a balloon at the beach" },
+            new() { Prompt = "a frog standing in the snow" },
+            new() { Prompt = "a frog waving in the city" },
         ],
     };
 
