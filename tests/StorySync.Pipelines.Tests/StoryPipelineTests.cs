@@ -111,7 +111,7 @@ public class StoryPipelineTests(StorybookModel model) : IClassFixture<StorybookM
     {
         { "no scenes", Bear with { Scenes = [] }, Quick },
         { "no subjects", Bear with { Subjects = [] }, Quick },
-        { "a fox", Bear with { Subjects = ["a fox"] }, Quick },
+        { "\"fox\" does not occur", Bear with { Subjects = ["a fox"] }, Quick },
         { "Scene 2", Bear with { Scenes = [Bear.Scenes[0], new("a cat waving")] }, Quick },
         { "Subjects has 2", Bear with { Scenes = [new("a bear standing") { Subjects = ["a bear", "a cat"] }] }, Quick },
         { "Steps is 0", Bear, Quick with { Steps = 0 } },

@@ -11,10 +11,11 @@ internal static class Parameters
     /// <summary>A parameter on the meta device: it has a shape and takes no memory.</summary>
     public static Parameter Declare(params long[] shape)
     {
-        // The public constructor leaves the tensor that it takes apart in TorchSharp's count of live tensors.
-        var value = empty(shape, device: META).DetachFromDisposeScope();
-        var parameter = Create(value.DecoupleFromNativeHandle());
+        var parameter = new Parameter(empty(shape, device: META), requires_grad: false);
         parameter.DetachFromDisposeScope();
+
+        // The constructor takes the tensor apart but leaves it in TorchSharp's count of live tensors.
+        Interlocked.Decrement(ref TotalCount(null));
         return parameter;
     }
 
@@ -31,8 +32,8 @@ internal static class Parameters
     public static void Swap(Tensor parameter, Tensor value) =>
         (Handle(parameter), Handle(value)) = (Handle(value), Handle(parameter));
 
-    [UnsafeAccessor(UnsafeAccessorKind.Constructor)]
-    private static extern Parameter Create(nint handle);
+    [UnsafeAccessor(UnsafeAccessorKind.StaticField, Name = "_totalCount")]
+    private static extern ref long TotalCount(Tensor? tensor);
 
     [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "handle")]
     private static extern ref nint Handle(Tensor tensor);
