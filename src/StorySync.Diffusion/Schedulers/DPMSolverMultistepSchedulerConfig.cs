@@ -1,29 +1,14 @@
 using System.ComponentModel.DataAnnotations;
 using System.Text.Json.Serialization;
-using StorySync.Diffusion.Schedulers.Tables;
 
 namespace StorySync.Diffusion.Schedulers;
 
 /// <summary>The config of <see cref="DPMSolverMultistepScheduler"/>.</summary>
-public sealed record DPMSolverMultistepSchedulerConfig : DiffusionSchedulerConfig, ISigmaSpacing
+public sealed record DPMSolverMultistepSchedulerConfig : MultistepSchedulerConfig
 {
     /// <summary>The order of the solver; 2 for guided sampling.</summary>
     [Range(1, 3)]
     public int SolverOrder { get; init; } = 2;
-
-    /// <summary>What the model predicts.</summary>
-    [AllowedValues("epsilon", "sample", "v_prediction", "flow_prediction")]
-    public string PredictionType { get; init; } = "epsilon";
-
-    /// <summary>Dynamic thresholding (arXiv 2205.11487).</summary>
-    public bool Thresholding { get; init; }
-
-    /// <summary>The quantile of dynamic thresholding.</summary>
-    [Range(0.0, 1.0)]
-    public double DynamicThresholdingRatio { get; init; } = 0.995;
-
-    /// <summary>The largest threshold of dynamic thresholding.</summary>
-    public double SampleMaxValue { get; init; } = 1;
 
     /// <summary>The ODE or SDE that is solved, in terms of noise or (<c>++</c>) of the clean sample.</summary>
     [AllowedValues("dpmsolver", "dpmsolver++", "sde-dpmsolver", "sde-dpmsolver++", "deis")]
@@ -39,27 +24,8 @@ public sealed record DPMSolverMultistepSchedulerConfig : DiffusionSchedulerConfi
     /// <summary>Whether the last step is Euler's in any case.</summary>
     public bool EulerAtFinal { get; init; }
 
-    /// <summary>Karras et al.'s spacing of sigmas.</summary>
-    public bool UseKarrasSigmas { get; init; }
-
-    /// <summary>Sigmas evenly spaced in their logarithm.</summary>
-    public bool UseExponentialSigmas { get; init; }
-
-    /// <summary>Sigmas spaced by a beta distribution.</summary>
-    public bool UseBetaSigmas { get; init; }
-
     /// <summary>Sigmas evenly spaced in their logarithm, between those of training (arXiv 2211.01095).</summary>
     public bool UseLuLambdas { get; init; }
-
-    /// <summary>The sigmas of flow matching.</summary>
-    public bool UseFlowSigmas { get; init; }
-
-    /// <summary>The time shift of flow matching.</summary>
-    public double FlowShift { get; init; } = 1;
-
-    /// <summary>The sigma that the last step ends at.</summary>
-    [AllowedValues("zero", "sigma_min")]
-    public string FinalSigmasType { get; init; } = "zero";
 
     /// <summary>Training timesteps whose half log signal-to-noise ratio is below this are left out.</summary>
     [JsonNumberHandling(JsonNumberHandling.AllowNamedFloatingPointLiterals)]
@@ -68,12 +34,6 @@ public sealed record DPMSolverMultistepSchedulerConfig : DiffusionSchedulerConfi
     /// <summary>What the model says of its variance. The solver has no use for a learned one, which is not supported.</summary>
     [DeniedValues("learned", "learned_range")]
     public string? VarianceType { get; init; }
-
-    /// <summary>Whether the betas are rescaled so that the last noise level has no signal (arXiv 2305.08891).</summary>
-    public bool RescaleBetasZeroSnr { get; init; }
-
-    /// <summary>Whether the plan's mu takes the place of <see cref="FlowShift"/>.</summary>
-    public bool UseDynamicShifting { get; init; }
 
     /// <summary>How mu shifts.</summary>
     [AllowedValues("exponential")]
