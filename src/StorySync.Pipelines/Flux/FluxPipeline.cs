@@ -128,7 +128,7 @@ public sealed class FluxPipeline : DiffusionPipeline
             Sigmas = [.. Enumerable.Range(0, steps).Select(i => (double)(steps - i) / steps)],
             Mu = flow.CalculateShift(Grid(height, width).Tokens),
         })
-        : Scheduler.CreatePlan(steps);
+        : base.Plan(steps, height, width);
 
     /// <summary>Other than SDXL's, FLUX's pipeline in diffusers makes a step that the strength covers in part.</summary>
     internal override int BeginIndex(SchedulePlan plan, double strength) =>
@@ -136,8 +136,6 @@ public sealed class FluxPipeline : DiffusionPipeline
 
     internal override double GuidanceScaleOf(GenerationRequest request) =>
         request.NegativePrompts is null ? 1 : FluxRequest.Of(request).TrueCfgScale;
-
-    internal override bool IsGuided(double guidanceScale) => guidanceScale > 1;
 
     internal override PromptEmbeddings Encode(GenerationRequest request, int height, int width, bool guidance, CancellationToken cancellationToken)
     {

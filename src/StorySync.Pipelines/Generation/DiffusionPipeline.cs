@@ -119,16 +119,13 @@ public abstract class DiffusionPipeline : IDisposable
     internal virtual Tensor Unpack(Tensor latents, int height, int width) => latents.alias();
 
     /// <summary>Plans the steps.</summary>
-    internal abstract SchedulePlan Plan(int steps, int height, int width);
+    internal virtual SchedulePlan Plan(int steps, int height, int width) => Scheduler.CreatePlan(steps);
 
     /// <summary>The model call to begin with when a picture is made anew by so much.</summary>
     internal virtual int BeginIndex(SchedulePlan plan, double strength) => plan.BeginIndex(strength);
 
     /// <summary>The scale by which the halves of an answer are joined.</summary>
     internal virtual double GuidanceScaleOf(GenerationRequest request) => request.GuidanceScale ?? DefaultGuidanceScale;
-
-    /// <summary>Whether a guidance scale takes a second, negative half of the batch.</summary>
-    internal abstract bool IsGuided(double guidanceScale);
 
     /// <summary>Encodes the prompts of a run: a row a picture; with guidance the negative ones first.</summary>
     internal abstract PromptEmbeddings Encode(GenerationRequest request, int height, int width, bool guidance, CancellationToken cancellationToken);

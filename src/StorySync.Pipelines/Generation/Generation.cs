@@ -38,7 +38,7 @@ internal sealed class Generation
     public int Width { get; }
 
     /// <summary>Whether the batch has a negative half.</summary>
-    public bool Guidance => pipeline.IsGuided(guidanceScale);
+    public bool Guidance => guidanceScale > 1;
 
     public IReadOnlyList<long> Seeds { get; }
 

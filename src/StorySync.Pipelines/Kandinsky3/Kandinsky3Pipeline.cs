@@ -79,10 +79,6 @@ public sealed class Kandinsky3Pipeline : DiffusionPipeline
     internal override long[] LatentShape(int pictures, int height, int width) =>
         [pictures, UNet.Config.InChannels, height / Movq.SpatialFactor, width / Movq.SpatialFactor];
 
-    internal override SchedulePlan Plan(int steps, int height, int width) => Scheduler.CreatePlan(steps);
-
-    internal override bool IsGuided(double guidanceScale) => guidanceScale > 1;
-
     internal override PromptEmbeddings Encode(
         GenerationRequest request, int height, int width, bool guidance, CancellationToken cancellationToken)
     {

@@ -100,10 +100,6 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
     internal override long[] LatentShape(int pictures, int height, int width) =>
         [pictures, Vae.Config.LatentChannels, height / Vae.SpatialFactor, width / Vae.SpatialFactor];
 
-    internal override SchedulePlan Plan(int steps, int height, int width) => Scheduler.CreatePlan(steps);
-
-    internal override bool IsGuided(double guidanceScale) => guidanceScale > 1;
-
     internal override PromptEmbeddings Encode(GenerationRequest request, int height, int width, bool guidance, CancellationToken cancellationToken)
     {
         using var held = residency.Hold(TextEncoder);
