@@ -1,5 +1,3 @@
-using StorySync.Diffusion.Flux;
-using StorySync.Diffusion.Schedulers;
 using StorySync.Diffusion.Tokenizers;
 using StorySync.Diffusion.Weights;
 using StorySync.TestSupport;
@@ -22,19 +20,12 @@ public class FluxPipelineParityTests
         var pipelineCase = new PipelineCase(comparison);
         using var pipeline = Load(comparison.Case);
 
-        var latents = new List<Tensor>();
-        var timesteps = new List<float>();
         var request = pipelineCase.Fill(new FluxRequest { Prompts = pipelineCase.Strings("prompt")! }) with
         {
             Prompts2 = pipelineCase.Strings("prompt_2"),
             NegativePrompts2 = pipelineCase.Strings("negative_prompt_2"),
             TrueCfgScale = pipelineCase.Double("true_cfg_scale") ?? 1,
             MaxSequenceLength = pipelineCase.Int("max_sequence_length"),
-            OnStep = step =>
-            {
-                latents.Add(step.Latents.clone().DetachFromDisposeScope());
-                timesteps.Add(step.Timestep);
-            },
         };
 
         var guidance = request is { TrueCfgScale: > 1, NegativePrompts: not null };
@@ -44,32 +35,13 @@ public class FluxPipelineParityTests
         comparison.Check("out.prompt_embeds", Halves(embeddings.Text, guidance)[^1]);
         comparison.Check("out.pooled_prompt_embeds", Halves(embeddings.Pooled, guidance)[^1]);
         comparison.Check("out.text_ids", embeddings.TxtIds);
-        var answers = Record(comparison, pipeline.Transformer, guidance);
-        using var result = pipeline.Generate(request);
 
-        comparison.Check("out.denoiser_outputs", stack(answers));
-        comparison.Check("out.timesteps", tensor(timesteps.ToArray()));
-        comparison.Check("out.latents_after_step", stack(latents));
-        comparison.Check("out.image", pipeline.DecodeLatents(result.Latents, request.Height!.Value, request.Width!.Value, default));
-        comparison.AssertAll();
-        pipelineCase.CheckImages(result.Images);
-    }
-
-    /// <summary>A case names its folders, and the components that come from each where there are two:
-    /// <c>A (transformer, scheduler) + B (the rest)</c>.</summary>
-    private static FluxPipeline Load(ReferenceCase reference)
-    {
-        var folders = reference.Model.Split(" + ").Select(part => ModelFolder.Open(reference.PathOf(part.Split(" (")[0]))).ToArray();
-        return new FluxPipeline(folders[^1], folders[0], new PipelineOptions { Device = "cpu" });
-    }
-
-    /// <summary>diffusers makes two passes, the positive one first; here they are one batch, the negative half first.</summary>
-    private static List<Tensor> Record(Comparison comparison, FluxTransformer2DModel transformer, bool guidance)
-    {
-        var answers = new List<Tensor>();
-        transformer.register_forward_hook((_, inputs, _, answer) =>
-        {
-            if (answers.Count == 0)
+        // diffusers makes two passes, the positive one first; here they are one batch, the negative half first.
+        pipelineCase.CheckRun(
+            pipeline,
+            pipeline.Transformer,
+            request,
+            inputs =>
             {
                 var hidden = Halves(inputs.HiddenStates, guidance)[^1];
                 comparison.Check("out.denoiser.hidden_states", hidden);
@@ -82,12 +54,16 @@ public class FluxPipelineParityTests
                 {
                     comparison.Check("out.denoiser.guidance", inputs.Guidance.expand(hidden.shape[0]));
                 }
-            }
+            },
+            answer => Halves(answer, guidance).Reverse());
+    }
 
-            answers.AddRange(Halves(answer, guidance).Reverse().Select(half => half.clone().DetachFromDisposeScope()));
-            return answer;
-        });
-        return answers;
+    /// <summary>A case names its folders, and the components that come from each where there are two:
+    /// <c>A (transformer, scheduler) + B (the rest)</c>.</summary>
+    private static FluxPipeline Load(ReferenceCase reference)
+    {
+        var folders = reference.Model.Split(" + ").Select(part => ModelFolder.Open(reference.PathOf(part.Split(" (")[0]))).ToArray();
+        return new FluxPipeline(folders[^1], folders[0], new PipelineOptions { Device = "cpu" });
     }
 
     private static Tensor[] Halves(Tensor rows, bool guidance) => rows.chunk(guidance ? 2 : 1, 0);

@@ -1,4 +1,3 @@
-using StorySync.Diffusion.Kandinsky3;
 using StorySync.TestSupport;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -19,48 +18,18 @@ public class Kandinsky3PipelineParityTests
         var pipelineCase = new PipelineCase(comparison);
         using var pipeline = Kandinsky3Pipeline.Load(comparison.Case.ModelPath, new PipelineOptions { Device = "cpu" });
 
-        var latents = new List<Tensor>();
-        var timesteps = new List<float>();
-        var request = pipelineCase.Fill(new GenerationRequest { Prompts = pipelineCase.Strings("prompt")! }) with
-        {
-            OnStep = step =>
-            {
-                latents.Add(step.Latents.clone().DetachFromDisposeScope());
-                timesteps.Add(step.Timestep);
-            },
-        };
+        var request = pipelineCase.Fill(new GenerationRequest { Prompts = pipelineCase.Strings("prompt")! });
 
         CheckTokens(comparison, "", pipeline, request.Prompts);
         CheckTokens(comparison, "negative_", pipeline, request.NegativePrompts);
         CheckEmbeddings(comparison, pipeline, request);
-        var answers = Record(comparison, pipeline.UNet);
-        using var result = pipeline.Generate(request);
-
-        comparison.Check("out.denoiser_outputs", stack(answers));
-        comparison.Check("out.timesteps", tensor(timesteps.ToArray()));
-        comparison.Check("out.latents_after_step", stack(latents));
-        comparison.Check("out.image", pipeline.DecodeLatents(result.Latents, height: 0, width: 0, default));
-        comparison.AssertAll();
-        pipelineCase.CheckImages(result.Images);
-    }
-
-    private static List<Tensor> Record(Comparison comparison, Kandinsky3UNet unet)
-    {
-        var answers = new List<Tensor>();
-        unet.register_forward_hook((_, inputs, _, answer) =>
+        pipelineCase.CheckRun(pipeline, pipeline.UNet, request, inputs =>
         {
-            if (answers.Count == 0)
-            {
-                comparison.Check("out.denoiser.sample", inputs.Sample);
-                comparison.Check("out.denoiser.timestep", inputs.Timestep);
-                comparison.Check("out.denoiser.encoder_hidden_states", inputs.EncoderHiddenStates);
-                comparison.Check("out.denoiser.encoder_attention_mask", inputs.EncoderAttentionMask!);
-            }
-
-            answers.Add(answer.clone().DetachFromDisposeScope());
-            return answer;
+            comparison.Check("out.denoiser.sample", inputs.Sample);
+            comparison.Check("out.denoiser.timestep", inputs.Timestep);
+            comparison.Check("out.denoiser.encoder_hidden_states", inputs.EncoderHiddenStates);
+            comparison.Check("out.denoiser.encoder_attention_mask", inputs.EncoderAttentionMask!);
         });
-        return answers;
     }
 
     private static void CheckTokens(Comparison comparison, string prefix, Kandinsky3Pipeline pipeline, IReadOnlyList<string>? prompts)

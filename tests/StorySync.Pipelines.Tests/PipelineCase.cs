@@ -1,6 +1,8 @@
 using System.Text.Json;
+using StorySync.Attention;
 using StorySync.Diffusion.Schedulers;
 using StorySync.TestSupport;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace StorySync.Pipelines.Tests;
@@ -56,8 +58,49 @@ internal sealed class PipelineCase(Comparison comparison)
             Noise = Tape(),
         };
 
-    /// <summary>Checks pictures against the tensor and against the PNG files, where one grey level is allowed.</summary>
-    public void CheckImages(IReadOnlyList<RgbImage> images)
+    /// <summary>Runs a request and checks it at the denoiser, after every step and at the end.</summary>
+    /// <param name="pipeline">The pipeline.</param>
+    /// <param name="denoiser">Its denoiser.</param>
+    /// <param name="request">What to generate.</param>
+    /// <param name="checkFirst">Checks what the denoiser is given first.</param>
+    /// <param name="passes">The diffusers passes that one answer stands for, in order; by default it is one.</param>
+    public void CheckRun<TInputs>(
+        DiffusionPipeline pipeline,
+        nn.Module<TInputs, DenoisingContext, Tensor> denoiser,
+        GenerationRequest request,
+        Action<TInputs> checkFirst,
+        Func<Tensor, IEnumerable<Tensor>>? passes = null)
+    {
+        var (answers, latents, timesteps) = (new List<Tensor>(), new List<Tensor>(), new List<float>());
+        denoiser.register_forward_hook((_, inputs, _, answer) =>
+        {
+            if (answers.Count == 0)
+            {
+                checkFirst(inputs);
+            }
+
+            answers.AddRange((passes?.Invoke(answer) ?? [answer]).Select(pass => pass.clone().DetachFromDisposeScope()));
+            return answer;
+        });
+        using var result = pipeline.Generate(request with
+        {
+            OnStep = step =>
+            {
+                latents.Add(step.Latents.clone().DetachFromDisposeScope());
+                timesteps.Add(step.Timestep);
+            },
+        });
+
+        comparison.Check("out.denoiser_outputs", stack(answers));
+        comparison.Check("out.timesteps", tensor(timesteps.ToArray()));
+        comparison.Check("out.latents_after_step", stack(latents));
+        comparison.Check("out.image", pipeline.DecodeLatents(result.Latents, request.Height ?? 0, request.Width ?? 0, default));
+        comparison.AssertAll();
+        CheckImages(result.Images);
+    }
+
+    /// <summary>Checks pictures against the PNG files, where one grey level is allowed.</summary>
+    private void CheckImages(IReadOnlyList<RgbImage> images)
     {
         for (var i = 0; i < images.Count; i++)
         {

@@ -1,6 +1,4 @@
 using StorySync.Diffusion.Schedulers;
-using StorySync.Diffusion.Sdxl;
-using StorySync.Diffusion.Tokenizers;
 using StorySync.TestSupport;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -22,8 +20,6 @@ public class SdxlPipelineParityTests
         using var pipeline = StableDiffusionXLPipeline.Load(comparison.Case.ModelPath, new PipelineOptions { Device = "cpu" });
         pipeline.Scheduler = Scheduler.FromConfig(pipelineCase.Find("scheduler_config")!.Value, pipelineCase.Find("scheduler")!.Value.GetString());
 
-        var latents = new List<Tensor>();
-        var timesteps = new List<float>();
         var request = pipelineCase.Fill(new StableDiffusionXLRequest { Prompts = pipelineCase.Strings("prompt")! }) with
         {
             Prompts2 = pipelineCase.Strings("prompt_2"),
@@ -36,45 +32,19 @@ public class SdxlPipelineParityTests
             NegativeOriginalSize = pipelineCase.Pair("negative_original_size"),
             NegativeCropsCoordsTopLeft = pipelineCase.Pair("negative_crops_coords_top_left") ?? (0, 0),
             NegativeTargetSize = pipelineCase.Pair("negative_target_size"),
-            OnStep = step =>
-            {
-                latents.Add(step.Latents.clone().DetachFromDisposeScope());
-                timesteps.Add(step.Timestep);
-            },
         };
 
         CheckTokens(comparison, "", pipeline, request.Prompts, request.Prompts2);
         CheckTokens(comparison, "negative_", pipeline, request.NegativePrompts, request.NegativePrompts2);
         CheckEmbeddings(comparison, pipeline, request);
-        var answers = Record(comparison, pipeline.UNet);
-        using var result = pipeline.Generate(request);
-
-        comparison.Check("out.denoiser_outputs", stack(answers));
-        comparison.Check("out.timesteps", tensor(timesteps.ToArray()));
-        comparison.Check("out.latents_after_step", stack(latents));
-        comparison.Check("out.image", pipeline.DecodeLatents(result.Latents, request.Height!.Value, request.Width!.Value, default));
-        comparison.AssertAll();
-        pipelineCase.CheckImages(result.Images);
-    }
-
-    private static List<Tensor> Record(Comparison comparison, UNet2DConditionModel unet)
-    {
-        var answers = new List<Tensor>();
-        unet.register_forward_hook((_, inputs, _, answer) =>
+        pipelineCase.CheckRun(pipeline, pipeline.UNet, request, inputs =>
         {
-            if (answers.Count == 0)
-            {
-                comparison.Check("out.denoiser.sample", inputs.Sample);
-                comparison.Check("out.denoiser.timestep", inputs.Timestep);
-                comparison.Check("out.denoiser.encoder_hidden_states", inputs.EncoderHiddenStates);
-                comparison.Check("out.denoiser.added_cond_kwargs.text_embeds", inputs.TextEmbeds!);
-                comparison.Check("out.denoiser.added_cond_kwargs.time_ids", inputs.TimeIds!);
-            }
-
-            answers.Add(answer.clone().DetachFromDisposeScope());
-            return answer;
+            comparison.Check("out.denoiser.sample", inputs.Sample);
+            comparison.Check("out.denoiser.timestep", inputs.Timestep);
+            comparison.Check("out.denoiser.encoder_hidden_states", inputs.EncoderHiddenStates);
+            comparison.Check("out.denoiser.added_cond_kwargs.text_embeds", inputs.TextEmbeds!);
+            comparison.Check("out.denoiser.added_cond_kwargs.time_ids", inputs.TimeIds!);
         });
-        return answers;
     }
 
     private static void CheckTokens(
@@ -82,15 +52,9 @@ public class SdxlPipelineParityTests
     {
         if (prompts is not null)
         {
-            comparison.Check($"out.{prefix}input_ids", Ids(pipeline.Tokenizer, prompts));
-            comparison.Check($"out.{prefix}input_ids_2", Ids(pipeline.Tokenizer2, prompts2 ?? prompts));
+            comparison.Check($"out.{prefix}input_ids", pipeline.Tokenizer.Ids(prompts, prompts.Count, CPU));
+            comparison.Check($"out.{prefix}input_ids_2", pipeline.Tokenizer2.Ids(prompts2 ?? prompts, prompts.Count, CPU));
         }
-    }
-
-    private static Tensor Ids(PromptTokenizer tokenizer, IReadOnlyList<string> prompts)
-    {
-        var rows = prompts.Select(p => tokenizer.EncodePadded(p).Ids.ToArray()).ToArray();
-        return tensor([.. rows.SelectMany(r => r)], [rows.Length, rows[0].Length], dtype: int64);
     }
 
     private static void CheckEmbeddings(Comparison comparison, StableDiffusionXLPipeline pipeline, StableDiffusionXLRequest request)
