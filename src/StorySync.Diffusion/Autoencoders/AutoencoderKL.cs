@@ -64,15 +64,12 @@ public sealed class AutoencoderKL : nn.Module
     /// <exception cref="ModelFileException">A file is missing or broken.</exception>
     /// <exception cref="WeightMismatchException">The weights are not those of the configuration.</exception>
     public static AutoencoderKL Load(
-        ModelFolder folder, string component = "vae", ScalarType dtype = ScalarType.Float32, Device? device = null, string? variant = null)
-    {
-        ArgumentNullException.ThrowIfNull(folder);
-        var autoencoder = new AutoencoderKL(folder.Config<AutoencoderKLConfig>(component));
-        using var weights = new CurrentAttentionNames(folder.OpenWeights(component, variant));
-        var upcast = dtype == ScalarType.Float16 && autoencoder.Config.ForceUpcast;
-        WeightBinder.Bind(autoencoder, weights, upcast ? ScalarType.Float32 : dtype, device);
-        return autoencoder;
-    }
+        ModelFolder folder, string component = "vae", ScalarType dtype = ScalarType.Float32, Device? device = null, string? variant = null) =>
+        folder.Load(component, (AutoencoderKLConfig config) => new AutoencoderKL(config), variant, (model, weights) => WeightBinder.Bind(
+            model,
+            new CurrentAttentionNames(weights),
+            dtype == ScalarType.Float16 && model.Config.ForceUpcast ? ScalarType.Float32 : dtype,
+            device));
 
     /// <summary>Encodes images.</summary>
     /// <param name="images">(batch, channels, height, width), values from -1 to 1.</param>

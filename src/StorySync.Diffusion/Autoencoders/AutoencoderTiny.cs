@@ -39,14 +39,8 @@ public sealed class AutoencoderTiny : nn.Module
     /// <exception cref="ModelFileException">A file is missing or broken.</exception>
     /// <exception cref="WeightMismatchException">The weights are not those of the configuration.</exception>
     public static AutoencoderTiny Load(
-        ModelFolder folder, string component = "", ScalarType dtype = ScalarType.Float32, Device? device = null, string? variant = null)
-    {
-        ArgumentNullException.ThrowIfNull(folder);
-        var autoencoder = new AutoencoderTiny(folder.Config<AutoencoderTinyConfig>(component));
-        using var weights = folder.OpenWeights(component, variant);
-        WeightBinder.Bind(autoencoder, weights, dtype, device);
-        return autoencoder;
-    }
+        ModelFolder folder, string component = "", ScalarType dtype = ScalarType.Float32, Device? device = null, string? variant = null) =>
+        folder.Load(component, (AutoencoderTinyConfig config) => new AutoencoderTiny(config), dtype, device, variant);
 
     /// <summary>Encodes images.</summary>
     /// <param name="images">(batch, channels, height, width), values from -1 to 1.</param>

@@ -61,14 +61,9 @@ public sealed class VQModel : nn.Module
     /// <exception cref="ModelFileException">A file is missing or broken.</exception>
     /// <exception cref="WeightMismatchException">The weights are not those of the configuration.</exception>
     public static VQModel Load(
-        ModelFolder folder, string component = "movq", ScalarType dtype = ScalarType.Float32, Device? device = null, string? variant = null)
-    {
-        ArgumentNullException.ThrowIfNull(folder);
-        var autoencoder = new VQModel(folder.Config<VQModelConfig>(component));
-        using var weights = new CurrentAttentionNames(folder.OpenWeights(component, variant));
-        WeightBinder.Bind(autoencoder, weights, dtype, device);
-        return autoencoder;
-    }
+        ModelFolder folder, string component = "movq", ScalarType dtype = ScalarType.Float32, Device? device = null, string? variant = null) =>
+        folder.Load(component, (VQModelConfig config) => new VQModel(config), variant, (model, weights) =>
+            WeightBinder.Bind(model, new CurrentAttentionNames(weights), dtype, device));
 
     /// <summary>Encodes images.</summary>
     /// <param name="images">(batch, channels, height, width), values from -1 to 1.</param>

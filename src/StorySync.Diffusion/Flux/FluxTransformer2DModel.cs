@@ -73,14 +73,9 @@ public sealed class FluxTransformer2DModel : nn.Module<FluxInputs, DenoisingCont
         ScalarType dtype = ScalarType.Float32,
         Device? device = null,
         string? variant = null,
-        bool streamBlocks = false)
-    {
-        ArgumentNullException.ThrowIfNull(folder);
-        var model = new FluxTransformer2DModel(folder.Config<FluxTransformer2DConfig>(component));
-        using var weights = folder.OpenWeights(component, variant);
-        model.Bind(weights, dtype, device ?? CPU, streamBlocks);
-        return model;
-    }
+        bool streamBlocks = false) =>
+        folder.Load(component, (FluxTransformer2DConfig config) => new FluxTransformer2DModel(config), variant, (model, weights) =>
+            model.Bind(weights, dtype, device ?? CPU, streamBlocks));
 
     /// <summary>Loads the model from a single file as black-forest-labs publish it (<c>flux1-schnell.safetensors</c>); the sizes follow
     /// from its tensors.</summary>

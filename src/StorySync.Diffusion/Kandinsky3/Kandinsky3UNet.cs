@@ -81,14 +81,8 @@ public sealed class Kandinsky3UNet : nn.Module<Kandinsky3Inputs, DenoisingContex
     /// <exception cref="ModelFileException">A file is missing or broken.</exception>
     /// <exception cref="WeightMismatchException">The weights are not those of the configuration.</exception>
     public static Kandinsky3UNet Load(
-        ModelFolder folder, string component = "unet", ScalarType dtype = ScalarType.Float32, Device? device = null, string? variant = null)
-    {
-        ArgumentNullException.ThrowIfNull(folder);
-        var model = new Kandinsky3UNet(folder.Config<Kandinsky3UNetConfig>(component));
-        using var weights = folder.OpenWeights(component, variant);
-        WeightBinder.Bind(model, weights, dtype, device);
-        return model;
-    }
+        ModelFolder folder, string component = "unet", ScalarType dtype = ScalarType.Float32, Device? device = null, string? variant = null) =>
+        folder.Load(component, (Kandinsky3UNetConfig config) => new Kandinsky3UNet(config), dtype, device, variant);
 
     /// <summary>Predicts the noise.</summary>
     /// <param name="input1">Latents, timestep and text.</param>
@@ -131,7 +125,7 @@ public sealed class Kandinsky3UNet : nn.Module<Kandinsky3Inputs, DenoisingContex
     private BlockInputs Conditions(Kandinsky3Inputs inputs, DenoisingContext context)
     {
         var (batch, dtype) = (inputs.Sample.shape[0], inputs.Sample.dtype);
-        var mask = inputs.EncoderAttentionMask is { } counts ? ((1 - counts.to(dtype)) * -10000.0).unsqueeze(1).unsqueeze(1) : null;
+        var mask = BlockInputs.AdditiveMask(inputs.EncoderAttentionMask, dtype);
         var text = encoder_hid_proj.call(inputs.EncoderHiddenStates);
         var time = time_embedding.call(time_proj.call(inputs.Timestep.expand(batch)).to(dtype));
         return new BlockInputs(add_time_condition.call(time, text, mask), text, mask, context);

@@ -12,4 +12,8 @@ internal sealed record BlockInputs(Tensor TimeEmbedding, Tensor Text, Tensor? Te
 {
     /// <summary>The grid of the tokens in the block at hand.</summary>
     public TokenGrid Grid { get; init; }
+
+    /// <summary>What <see cref="TextMask"/> is to be for 1 for each text token that counts and 0 for the others, (batch, text tokens).</summary>
+    public static Tensor? AdditiveMask(Tensor? counts, ScalarType dtype) =>
+        counts is null ? null : ((1 - counts.to(dtype)) * -10000.0).unsqueeze(1).unsqueeze(1);
 }

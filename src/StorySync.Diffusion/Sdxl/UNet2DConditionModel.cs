@@ -105,14 +105,8 @@ public sealed class UNet2DConditionModel : nn.Module<UNetInputs, DenoisingContex
     /// <exception cref="ModelFileException">A file is missing or broken.</exception>
     /// <exception cref="WeightMismatchException">The weights are not those of the configuration.</exception>
     public static UNet2DConditionModel Load(
-        ModelFolder folder, string component = "unet", ScalarType dtype = ScalarType.Float32, Device? device = null, string? variant = null)
-    {
-        ArgumentNullException.ThrowIfNull(folder);
-        var model = new UNet2DConditionModel(folder.Config<UNet2DConditionConfig>(component));
-        using var weights = folder.OpenWeights(component, variant);
-        WeightBinder.Bind(model, weights, dtype, device);
-        return model;
-    }
+        ModelFolder folder, string component = "unet", ScalarType dtype = ScalarType.Float32, Device? device = null, string? variant = null) =>
+        folder.Load(component, (UNet2DConditionConfig config) => new UNet2DConditionModel(config), dtype, device, variant);
 
     /// <summary>Predicts the noise (or what else the model was trained to predict).</summary>
     /// <param name="input1">Latents, timestep and conditions.</param>
@@ -125,7 +119,8 @@ public sealed class UNet2DConditionModel : nn.Module<UNetInputs, DenoisingContex
         ArgumentNullException.ThrowIfNull(input2);
         using var scope = NewDisposeScope();
         var sample = Config.CenterInputSample ? (2 * input1.Sample) - 1 : input1.Sample;
-        var inputs = new BlockInputs(TimeEmbedding(input1), input1.EncoderHiddenStates, AdditiveMask(input1), input2);
+        var mask = BlockInputs.AdditiveMask(input1.EncoderAttentionMask, sample.dtype);
+        var inputs = new BlockInputs(TimeEmbedding(input1), input1.EncoderHiddenStates, mask, input2);
 
         var skips = new Stack<Tensor>();
         var hidden = conv_in.call(sample);
@@ -163,10 +158,6 @@ public sealed class UNet2DConditionModel : nn.Module<UNetInputs, DenoisingContex
         var times = add_time_proj.call(ids.flatten()).reshape(batch, -1);
         return embedding + add_embedding.call(cat([text, times], dim: -1).to(dtype));
     }
-
-    private static Tensor? AdditiveMask(UNetInputs inputs) => inputs.EncoderAttentionMask is { } mask
-        ? ((1 - mask.to(inputs.Sample.dtype)) * -10000.0).unsqueeze(1).unsqueeze(1)
-        : null;
 }
 
 /// <summary>What a UNet's forward pass takes.</summary>

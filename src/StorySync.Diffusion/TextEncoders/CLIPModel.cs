@@ -45,14 +45,9 @@ public sealed class CLIPModel : nn.Module<Tensor, Tensor, CancellationToken, CLI
     /// <exception cref="ModelFileException">A file is missing or broken.</exception>
     /// <exception cref="WeightMismatchException">The weights are not those of the configuration.</exception>
     public static CLIPModel Load(
-        ModelFolder folder, string component = "", ScalarType dtype = ScalarType.Float32, Device? device = null, string? variant = null)
-    {
-        ArgumentNullException.ThrowIfNull(folder);
-        var model = new CLIPModel(folder.Config<CLIPConfig>(component));
-        using var weights = folder.OpenWeights(component, variant);
-        CLIPCheckpoint.Bind(model, weights, dtype, device);
-        return model;
-    }
+        ModelFolder folder, string component = "", ScalarType dtype = ScalarType.Float32, Device? device = null, string? variant = null) =>
+        folder.Load(component, (CLIPConfig config) => new CLIPModel(config), variant, (model, weights) =>
+            CLIPCheckpoint.Bind(model, weights, dtype, device));
 
     /// <summary>The vectors of texts, (batch, projection_dim), not normalised.</summary>
     /// <param name="inputIds">Token ids, int64, (batch, tokens).</param>

@@ -35,14 +35,9 @@ public sealed class CLIPTextModel : nn.Module<Tensor, CancellationToken, CLIPTex
     /// <exception cref="ModelFileException">A file is missing or broken.</exception>
     /// <exception cref="WeightMismatchException">The weights are not those of the configuration.</exception>
     public static CLIPTextModel Load(
-        ModelFolder folder, string component = "text_encoder", ScalarType dtype = ScalarType.Float32, Device? device = null, string? variant = null)
-    {
-        ArgumentNullException.ThrowIfNull(folder);
-        var model = new CLIPTextModel(folder.Config<CLIPTextConfig>(component));
-        using var weights = folder.OpenWeights(component, variant);
-        CLIPCheckpoint.Bind(model, weights, dtype, device);
-        return model;
-    }
+        ModelFolder folder, string component = "text_encoder", ScalarType dtype = ScalarType.Float32, Device? device = null, string? variant = null) =>
+        folder.Load(component, (CLIPTextConfig config) => new CLIPTextModel(config), variant, (model, weights) =>
+            CLIPCheckpoint.Bind(model, weights, dtype, device));
 
     /// <summary>Encodes texts.</summary>
     /// <param name="input1">Token ids, int64, (batch, tokens), at most <see cref="CLIPTextConfig.MaxPositionEmbeddings"/> tokens.</param>

@@ -38,14 +38,9 @@ public sealed class CLIPTextModelWithProjection : nn.Module<Tensor, Cancellation
     /// <exception cref="ModelFileException">A file is missing or broken.</exception>
     /// <exception cref="WeightMismatchException">The weights are not those of the configuration.</exception>
     public static CLIPTextModelWithProjection Load(
-        ModelFolder folder, string component = "text_encoder_2", ScalarType dtype = ScalarType.Float32, Device? device = null, string? variant = null)
-    {
-        ArgumentNullException.ThrowIfNull(folder);
-        var model = new CLIPTextModelWithProjection(folder.Config<CLIPTextConfig>(component));
-        using var weights = folder.OpenWeights(component, variant);
-        CLIPCheckpoint.Bind(model, weights, dtype, device);
-        return model;
-    }
+        ModelFolder folder, string component = "text_encoder_2", ScalarType dtype = ScalarType.Float32, Device? device = null, string? variant = null) =>
+        folder.Load(component, (CLIPTextConfig config) => new CLIPTextModelWithProjection(config), variant, (model, weights) =>
+            CLIPCheckpoint.Bind(model, weights, dtype, device));
 
     /// <summary>Encodes texts.</summary>
     /// <param name="input1">Token ids, int64, (batch, tokens), at most <see cref="CLIPTextConfig.MaxPositionEmbeddings"/> tokens.</param>

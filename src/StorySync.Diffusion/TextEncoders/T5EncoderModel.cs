@@ -40,14 +40,9 @@ public sealed class T5EncoderModel : nn.Module<Tensor, Tensor?, CancellationToke
     /// <exception cref="ModelFileException">A file is missing or broken.</exception>
     /// <exception cref="WeightMismatchException">The weights are not those of the configuration.</exception>
     public static T5EncoderModel Load(
-        ModelFolder folder, string component, ScalarType dtype = ScalarType.Float32, Device? device = null, string? variant = null)
-    {
-        ArgumentNullException.ThrowIfNull(folder);
-        var model = new T5EncoderModel(folder.Config<T5Config>(component));
-        using var weights = folder.OpenWeights(component, variant);
-        WeightBinder.Bind(model, weights, name => TypeOf(name, dtype), device, NameOf);
-        return model;
-    }
+        ModelFolder folder, string component, ScalarType dtype = ScalarType.Float32, Device? device = null, string? variant = null) =>
+        folder.Load(component, (T5Config config) => new T5EncoderModel(config), variant, (model, weights) =>
+            WeightBinder.Bind(model, weights, name => TypeOf(name, dtype), device, NameOf));
 
     /// <summary>Encodes texts.</summary>
     /// <param name="input1">Token ids, int64, (batch, tokens).</param>
