@@ -8,12 +8,12 @@ namespace StorySync.Attention;
 internal sealed class HarmonizationProcessor(StoryState story, HarmonizationOptions options, IAttentionProcessor inner)
     : IAttentionProcessor
 {
-    private readonly LayerFilter _layers = new(options.Layers);
+    private readonly LayerFilter layers = new(options.Layers);
 
     public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, DenoisingContext context)
     {
         var attended = inner.Attend(layer, inputs, context);
-        if (options.Alpha == 0 || !options.Steps.Contains(context.Step, context.Steps) || !_layers.Contains(layer.Path)
+        if (options.Alpha == 0 || !options.Steps.Contains(context.Step, context.Steps) || !layers.Contains(layer.Path)
             || story.TokensOf(layer, inputs) is not { } tokens)
         {
             return attended;

@@ -3,26 +3,26 @@ using System.IO.Enumeration;
 namespace StorySync.Attention;
 
 /// <summary>Chooses layers by their paths.</summary>
-internal sealed class LayerFilter(string patterns)
+internal sealed class LayerFilter(string layers)
 {
-    private readonly string[] _patterns = Split(patterns);
+    private readonly string[] patterns = Split(layers);
 
-    public static string Check(string patterns) =>
-        Split(patterns).Any(pattern => pattern != "!")
-            ? patterns
+    public static string Check(string layers) =>
+        Split(layers).Any(pattern => pattern != "!")
+            ? layers
             : throw new ArgumentException(
-                "Layers names no layer; give patterns such as \"up_blocks.*\", or \"*\" for all.", nameof(patterns));
+                "Layers names no layer; give patterns such as \"up_blocks.*\", or \"*\" for all.", nameof(layers));
 
     /// <summary>Whether the path is chosen: it matches a pattern (any, if there are only exclusions) and no exclusion.</summary>
     public bool Contains(string path)
     {
-        var (excluded, included) = (_patterns.Where(Excludes), _patterns.Where(pattern => !Excludes(pattern)));
+        var (excluded, included) = (patterns.Where(Excludes), patterns.Where(pattern => !Excludes(pattern)));
         return !excluded.Any(pattern => Matches(pattern[1..], path))
             && (!included.Any() || included.Any(pattern => Matches(pattern, path)));
     }
 
-    private static string[] Split(string patterns) =>
-        patterns.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+    private static string[] Split(string layers) =>
+        layers.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
 
     private static bool Excludes(string pattern) => pattern.StartsWith('!');
 

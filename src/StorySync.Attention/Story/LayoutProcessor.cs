@@ -6,12 +6,12 @@ namespace StorySync.Attention;
 /// <summary>Mixes the unmodified branch's queries into the modified one's before another processor attends.</summary>
 internal sealed class LayoutProcessor(StoryState story, LayoutOptions options, IAttentionProcessor inner) : IAttentionProcessor
 {
-    private readonly LayerFilter _layers = new(options.Layers);
+    private readonly LayerFilter layers = new(options.Layers);
 
     public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, DenoisingContext context)
     {
         var batch = story.BatchOf(context);
-        if (!batch.HasBase || layer.Kind == AttentionKind.Cross || !_layers.Contains(layer.Path))
+        if (!batch.HasBase || layer.Kind == AttentionKind.Cross || !layers.Contains(layer.Path))
         {
             return inner.Attend(layer, inputs, context);
         }

@@ -11,11 +11,11 @@ namespace StorySync.Attention;
 internal sealed class SharingProcessor(StoryState story, SharingOptions options, long seed, IAttentionProcessor inner)
     : IAttentionProcessor
 {
-    private readonly LayerFilter _layers = new(options.Layers);
+    private readonly LayerFilter layers = new(options.Layers);
 
     public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, DenoisingContext context)
     {
-        if (options.Strength == 0 || !options.Steps.Contains(context.Step, context.Steps) || !_layers.Contains(layer.Path)
+        if (options.Strength == 0 || !options.Steps.Contains(context.Step, context.Steps) || !layers.Contains(layer.Path)
             || story.TokensOf(layer, inputs) is not { } tokens)
         {
             return inner.Attend(layer, inputs, context);

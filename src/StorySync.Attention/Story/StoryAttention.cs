@@ -17,12 +17,12 @@ namespace StorySync.Attention;
 /// </remarks>
 public sealed class StoryAttention : IAttentionProcessor, IDisposable
 {
-    private readonly StoryAttentionOptions _options;
-    private readonly StoryState _story;
-    private readonly SubjectMaps? _maps;
-    private readonly SubjectMasks _masks;
-    private readonly HarmonizationProcessor _techniques;
-    private int _step;
+    private readonly StoryAttentionOptions options;
+    private readonly StoryState story;
+    private readonly SubjectMaps? maps;
+    private readonly SubjectMasks masks;
+    private readonly HarmonizationProcessor techniques;
+    private int step;
 
     /// <summary>Makes the processor of a run.</summary>
     /// <param name="options">What is done.</param>
@@ -49,25 +49,25 @@ public sealed class StoryAttention : IAttentionProcessor, IDisposable
             Check(subject, scenes);
         }
 
-        _options = options;
-        _masks = new SubjectMasks(subjects, scenes, options.Masks);
-        _maps = subjects.Any(subject => subject.Tokens.Any(tokens => tokens.Count > 0))
+        this.options = options;
+        masks = new SubjectMasks(subjects, scenes, options.Masks);
+        maps = subjects.Any(subject => subject.Tokens.Any(tokens => tokens.Count > 0))
             ? new SubjectMaps(subjects, scenes, options.Masks)
             : null;
-        _story = new StoryState(options, scenes, guidance, _masks);
-        _techniques = new HarmonizationProcessor(
-            _story,
+        story = new StoryState(options, scenes, guidance, masks);
+        techniques = new HarmonizationProcessor(
+            story,
             options.Harmonization,
             new LayoutProcessor(
-                _story,
+                story,
                 options.Layout,
-                new SharingProcessor(_story, options.Sharing, seed, inner ?? PlainAttention.Instance)));
+                new SharingProcessor(story, options.Sharing, seed, inner ?? PlainAttention.Instance)));
     }
 
     /// <summary>The rows that the batch of a step must have.</summary>
     /// <param name="step">The step, 0 … <paramref name="steps"/> − 1.</param>
     /// <param name="steps">The number of steps of the run.</param>
-    public StoryBatch BatchAt(int step, int steps) => _story.BatchAt(step, steps);
+    public StoryBatch BatchAt(int step, int steps) => story.BatchAt(step, steps);
 
     /// <inheritdoc/>
     /// <exception cref="ArgumentException">The batch does not have the rows of <see cref="BatchAt"/>.</exception>
@@ -77,7 +77,7 @@ public sealed class StoryAttention : IAttentionProcessor, IDisposable
         ArgumentNullException.ThrowIfNull(layer);
         ArgumentNullException.ThrowIfNull(inputs);
         ArgumentNullException.ThrowIfNull(context);
-        var batch = _story.BatchOf(context);
+        var batch = story.BatchOf(context);
         if (inputs.Query.shape[0] != batch.Rows)
         {
             throw new ArgumentException(
@@ -86,22 +86,22 @@ public sealed class StoryAttention : IAttentionProcessor, IDisposable
                 nameof(inputs));
         }
 
-        if (_maps is not null && layer.Kind != AttentionKind.Self)
+        if (maps is not null && layer.Kind != AttentionKind.Self)
         {
-            Collect(_maps, layer, inputs, batch, context.Step);
+            Collect(maps, layer, inputs, batch, context.Step);
         }
 
-        return _techniques.Attend(layer, inputs, context);
+        return techniques.Attend(layer, inputs, context);
     }
 
     /// <summary>Ends a step: the masks that the next one uses are made from what this and the steps before have shown.</summary>
     public void CompleteStep()
     {
         using var scope = NewDisposeScope();
-        if (_maps?.Average() is { } average)
+        if (maps?.Average() is { } average)
         {
-            _masks.Update(average);
-            _maps.CompleteStep(average);
+            masks.Update(average);
+            maps.CompleteStep(average);
         }
     }
 
@@ -109,20 +109,20 @@ public sealed class StoryAttention : IAttentionProcessor, IDisposable
     /// <param name="scene">The scene, from 0.</param>
     /// <param name="subject">The subject, from 0.</param>
     /// <returns>A copy on the host, bool, (height, width) of its own grid, for the caller to dispose; null while there is none.</returns>
-    public Tensor? MaskOf(int scene, int subject = 0) => _masks.MaskOf(scene, subject);
+    public Tensor? MaskOf(int scene, int subject = 0) => masks.MaskOf(scene, subject);
 
     /// <summary>The map that a subject's mask was cut from.</summary>
     /// <param name="scene">The scene, from 0.</param>
     /// <param name="subject">The subject, from 0.</param>
     /// <returns>A copy on the host, float32, (height, width), scaled to [0, 1], for the caller to dispose; null while there is
     /// none.</returns>
-    public Tensor? MapOf(int scene, int subject = 0) => _masks.MapOf(scene, subject);
+    public Tensor? MapOf(int scene, int subject = 0) => masks.MapOf(scene, subject);
 
     /// <inheritdoc/>
     public void Dispose()
     {
-        _maps?.Dispose();
-        _masks.Dispose();
+        maps?.Dispose();
+        masks.Dispose();
     }
 
     private static void Check(StorySubject subject, int scenes)
@@ -150,17 +150,17 @@ public sealed class StoryAttention : IAttentionProcessor, IDisposable
 
     private void Collect(SubjectMaps maps, AttentionLayer layer, AttentionInputs inputs, StoryBatch batch, int step)
     {
-        if (step != _step && maps.Collected > 0)
+        if (step != this.step && maps.Collected > 0)
         {
-            throw new InvalidOperationException($"Step {step} began before {nameof(CompleteStep)} was called for step {_step}.");
+            throw new InvalidOperationException($"Step {step} began before {nameof(CompleteStep)} was called for step {this.step}.");
         }
 
-        _step = step;
+        this.step = step;
         maps.Collect(layer, inputs, batch);
-        if (!_masks.Found && maps.Collected >= _options.Masks.ReadyAfterLayers)
+        if (!masks.Found && maps.Collected >= options.Masks.ReadyAfterLayers)
         {
             using var scope = NewDisposeScope();
-            _masks.Update(maps.Average()!);
+            masks.Update(maps.Average()!);
         }
     }
 }

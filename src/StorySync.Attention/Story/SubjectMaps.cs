@@ -7,20 +7,20 @@ namespace StorySync.Attention;
 /// and, with decay, over the steps.</summary>
 internal sealed class SubjectMaps(IReadOnlyList<StorySubject> subjects, int scenes, MaskOptions options) : IDisposable
 {
-    private readonly LayerFilter _layers = new(options.Layers);
-    private readonly Dictionary<TokenGrid, (Tensor Sum, int Layers)> _step = [];
-    private HashSet<TokenGrid>? _grids;
-    private Tensor? _subjectValues;
-    private Tensor? _average;
+    private readonly LayerFilter layers = new(options.Layers);
+    private readonly Dictionary<TokenGrid, (Tensor Sum, int Layers)> thisStep = [];
+    private HashSet<TokenGrid>? grids;
+    private Tensor? subjectValues;
+    private Tensor? average;
 
     /// <summary>The layers that have been collected from in this step.</summary>
-    public int Collected => _step.Where(entry => Counts(entry.Key)).Sum(entry => entry.Value.Layers);
+    public int Collected => thisStep.Where(entry => Counts(entry.Key)).Sum(entry => entry.Value.Layers);
 
     public void Collect(AttentionLayer layer, AttentionInputs inputs, StoryBatch batch)
     {
         var joint = layer.Kind == AttentionKind.Joint;
         var first = joint ? inputs.TextTokens : 0;
-        if (inputs.Query.shape[2] - first != inputs.Grid.Tokens || _grids?.Contains(inputs.Grid) == false || !_layers.Contains(layer.Path))
+        if (inputs.Query.shape[2] - first != inputs.Grid.Tokens || grids?.Contains(inputs.Grid) == false || !layers.Contains(layer.Path))
         {
             return;
         }
@@ -37,47 +37,46 @@ internal sealed class SubjectMaps(IReadOnlyList<StorySubject> subjects, int scen
         var map = attended.narrow(3, 0, subjects.Count).to_type(ScalarType.Float32).mean([1])
             .transpose(1, 2).unflatten(2, [inputs.Grid.Height, inputs.Grid.Width]);
 
-        if (_step.Remove(inputs.Grid, out var entry))
+        if (thisStep.Remove(inputs.Grid, out var entry))
         {
             map = map + entry.Sum;
             entry.Sum.Dispose();
         }
 
-        _step[inputs.Grid] = (map.DetachFromDisposeScope(), entry.Layers + 1);
+        thisStep[inputs.Grid] = (map.DetachFromDisposeScope(), entry.Layers + 1);
     }
 
     /// <summary>The maps of this step so far together with those of the steps before, (scenes, subjects, height, width); null if there
     /// are none.</summary>
     public Tensor? Average()
     {
-        if (_step.Count == 0)
+        if (thisStep.Count == 0)
         {
             return null;
         }
 
         using var scope = NewDisposeScope();
-        var counted = _step.Where(entry => Counts(entry.Key)).ToList();
+        var counted = thisStep.Where(entry => Counts(entry.Key)).ToList();
         var grid = counted.MaxBy(entry => entry.Key.Tokens).Key;
         var sum = counted.Select(entry => Resize(entry.Value.Sum, grid)).Aggregate((total, next) => total + next);
         var step = sum / counted.Sum(entry => entry.Value.Layers);
-        var average = _average is null ? step : (Resize(_average, grid) * options.Decay) + step;
-        return average.MoveToOuterDisposeScope();
+        return (average is null ? step : (Resize(average, grid) * options.Decay) + step).MoveToOuterDisposeScope();
     }
 
     /// <summary>Ends the step: what it gave becomes part of the steps before.</summary>
     public void CompleteStep(Tensor average)
     {
-        _grids ??= [.. _step.Keys.Where(Counts)];
-        _average?.Dispose();
-        _average = average.alias().DetachFromDisposeScope();
+        grids ??= [.. thisStep.Keys.Where(Counts)];
+        this.average?.Dispose();
+        this.average = average.alias().DetachFromDisposeScope();
         Clear();
     }
 
     public void Dispose()
     {
         Clear();
-        _average?.Dispose();
-        _subjectValues?.Dispose();
+        average?.Dispose();
+        subjectValues?.Dispose();
     }
 
     private static int Side(TokenGrid grid) => Math.Max(grid.Height, grid.Width);
@@ -100,23 +99,23 @@ internal sealed class SubjectMaps(IReadOnlyList<StorySubject> subjects, int scen
     }
 
     /// <summary>Whether maps on a grid count: it is small enough, or the smallest of all if none is.</summary>
-    private bool Counts(TokenGrid grid) => Side(grid) <= Math.Max(options.MaxGrid, _step.Keys.Min(Side));
+    private bool Counts(TokenGrid grid) => Side(grid) <= Math.Max(options.MaxGrid, thisStep.Keys.Min(Side));
 
     private void Clear()
     {
-        foreach (var (sum, _) in _step.Values)
+        foreach (var (sum, _) in thisStep.Values)
         {
             sum.Dispose();
         }
 
-        _step.Clear();
+        thisStep.Clear();
     }
 
     /// <summary>(scenes, 1, text tokens, head width or more): fused attention wants values as wide as the queries.</summary>
     private Tensor SubjectValues(int textTokens, Tensor query)
     {
         var width = Math.Max(query.shape[3], subjects.Count);
-        if (_subjectValues is { } cached
+        if (subjectValues is { } cached
             && cached.shape[2] == textTokens && cached.shape[3] == width
             && cached.dtype == query.dtype && cached.device.Equals(query.device))
         {
@@ -143,7 +142,7 @@ internal sealed class SubjectMaps(IReadOnlyList<StorySubject> subjects, int scen
             }
         }
 
-        _subjectValues?.Dispose();
-        return _subjectValues = values.to(query.dtype, query.device).DetachFromDisposeScope();
+        subjectValues?.Dispose();
+        return subjectValues = values.to(query.dtype, query.device).DetachFromDisposeScope();
     }
 }

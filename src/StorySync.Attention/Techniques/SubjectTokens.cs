@@ -8,9 +8,9 @@ namespace StorySync.Attention;
 /// <remarks>Holds tensors: dispose it.</remarks>
 public sealed class SubjectTokens : IDisposable
 {
-    private readonly Tensor[][] _tokens;
-    private readonly Tensor[][] _foreign;
-    private readonly Tensor[] _background;
+    private readonly Tensor[][] tokens;
+    private readonly Tensor[][] foreign;
+    private readonly Tensor[] background;
 
     private SubjectTokens(Tensor labels, int subjects, Func<int, int, bool>? present, int textTokens, Device device)
     {
@@ -22,25 +22,25 @@ public sealed class SubjectTokens : IDisposable
 
         using var scope = NewDisposeScope();
         var host = labels.cpu();
-        _tokens = Table((image, subject) =>
+        tokens = Table((image, subject) =>
             Where(Present(image, subject) ? host[image].eq(subject + 1) : zeros(0, ScalarType.Bool)));
-        _foreign = Table((image, subject) => Present(image, subject)
-            ? cat([zeros(0, ScalarType.Int64), .. Others(image).Select(other => _tokens[other][subject] + (other * Length))])
+        foreign = Table((image, subject) => Present(image, subject)
+            ? cat([zeros(0, ScalarType.Int64), .. Others(image).Select(other => tokens[other][subject] + (other * Length))])
             : zeros(0, ScalarType.Int64));
-        _background = [.. Enumerable.Range(0, Images).Select(Background)];
+        background = [.. Enumerable.Range(0, Images).Select(Background)];
 
-        _tokens = Keep(_tokens, device);
-        _foreign = Keep(_foreign, device);
-        _background = Keep(_background, device);
+        tokens = Keep(tokens, device);
+        foreign = Keep(foreign, device);
+        background = Keep(background, device);
 
         Tensor Where(Tensor mask) => mask.nonzero().flatten() + TextTokens;
 
         Tensor Background(int image)
         {
             var free = ones(Length - TextTokens, ScalarType.Bool);
-            foreach (var tokens in _tokens[image])
+            foreach (var subject in tokens[image])
             {
-                free.index_fill_(0, tokens - TextTokens, false);
+                free.index_fill_(0, subject - TextTokens, false);
             }
 
             return Where(free);
@@ -93,20 +93,20 @@ public sealed class SubjectTokens : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        foreach (var tensor in _tokens.Concat(_foreign).SelectMany(row => row).Concat(_background))
+        foreach (var tensor in tokens.Concat(foreign).SelectMany(row => row).Concat(background))
         {
             tensor.Dispose();
         }
     }
 
     /// <summary>Where a subject's tokens are in an image's sequence.</summary>
-    internal Tensor Of(int image, int subject) => _tokens[image][subject];
+    internal Tensor Of(int image, int subject) => tokens[image][subject];
 
     /// <summary>Where a subject's tokens are in the other images, as indices into (images · length).</summary>
-    internal Tensor ForeignTo(int image, int subject) => _foreign[image][subject];
+    internal Tensor ForeignTo(int image, int subject) => foreign[image][subject];
 
     /// <summary>Where the image tokens that belong to no subject are in an image's sequence.</summary>
-    internal Tensor BackgroundOf(int image) => _background[image];
+    internal Tensor BackgroundOf(int image) => background[image];
 
     /// <summary>Finds how many times the images are repeated in a batch (once per guidance half), image by image in each.</summary>
     internal long RepeatsIn(Tensor batch, int tokenAxis, string name)

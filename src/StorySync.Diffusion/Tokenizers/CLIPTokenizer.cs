@@ -9,14 +9,14 @@ internal sealed class CLIPTokenizer : ITokenizerModel
     private const string EndOfWord = "</w>";
     private const int CapitalIWithDot = 0x130;
 
-    private readonly BpeTokenizer _bpe;
+    private readonly BpeTokenizer bpe;
 
-    private readonly IReadOnlyDictionary<string, int> _vocabulary;
+    private readonly IReadOnlyDictionary<string, int> vocabulary;
 
     public CLIPTokenizer(IReadOnlyDictionary<string, int> vocabulary, IReadOnlyList<string> merges, string unknownToken)
     {
-        _vocabulary = vocabulary;
-        _bpe = BpeTokenizer.Create(new BpeOptions(vocabulary)
+        this.vocabulary = vocabulary;
+        bpe = BpeTokenizer.Create(new BpeOptions(vocabulary)
         {
             Merges = merges,
             EndOfWordSuffix = EndOfWord,
@@ -25,9 +25,9 @@ internal sealed class CLIPTokenizer : ITokenizerModel
         });
     }
 
-    public int VocabularySize => _vocabulary.Count;
+    public int VocabularySize => vocabulary.Count;
 
-    public int? IdOf(string token) => _vocabulary.TryGetValue(token, out int id) ? id : null;
+    public int? IdOf(string token) => vocabulary.TryGetValue(token, out int id) ? id : null;
 
     public string Normalize(string text)
     {
@@ -52,7 +52,7 @@ internal sealed class CLIPTokenizer : ITokenizerModel
         foreach (var (start, end) in ClipSplit.Words(text))
         {
             var word = text.AsSpan(start, end - start);
-            var pieces = _bpe.EncodeToTokens(word, out _, considerPreTokenization: false, considerNormalization: false);
+            var pieces = bpe.EncodeToTokens(word, out _, considerPreTokenization: false, considerNormalization: false);
             var bytes = new Utf8Positions(word);
             int from = 0;
             foreach (var piece in pieces)

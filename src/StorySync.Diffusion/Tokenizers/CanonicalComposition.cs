@@ -145,13 +145,13 @@ internal static class CanonicalComposition
 
     private sealed class Tables
     {
-        private readonly Dictionary<int, int> _classes = [];
+        private readonly Dictionary<int, int> classes = [];
 
         public Dictionary<int, (int First, int Second)> Decompositions { get; } = [];
 
         public Dictionary<(int First, int Second), int> Compositions { get; } = [];
 
-        public int CombiningClass(int rune) => rune < FirstAffected ? 0 : _classes.GetValueOrDefault(rune);
+        public int CombiningClass(int rune) => rune < FirstAffected ? 0 : classes.GetValueOrDefault(rune);
 
         public static Tables Read()
         {
@@ -185,7 +185,7 @@ internal static class CanonicalComposition
             int last = Hex(rest[..slash]), combiningClass = int.Parse(rest[(slash + 1)..], CultureInfo.InvariantCulture);
             for (int rune = first; rune <= last; rune++)
             {
-                _classes.Add(rune, combiningClass);
+                classes.Add(rune, combiningClass);
             }
         }
 

@@ -14,8 +14,8 @@ internal sealed class PrecompiledCharsMap
     private const int LongestWholeGrapheme = 5;
     private const int LongestRune = 4;
 
-    private readonly uint[] _trie;
-    private readonly byte[] _replacements;
+    private readonly uint[] trie;
+    private readonly byte[] replacements;
 
     /// <param name="blob">Size of the trie in bytes (little-endian uint32), the trie, then NUL-terminated UTF-8 replacements.</param>
     /// <exception cref="InvalidDataException">The trie does not fit into the blob.</exception>
@@ -27,13 +27,13 @@ internal sealed class PrecompiledCharsMap
             throw new InvalidDataException($"its precompiled_charsmap of {blob.Length} bytes does not hold the trie that it announces");
         }
 
-        _trie = new uint[size / sizeof(uint)];
-        for (int i = 0; i < _trie.Length; i++)
+        trie = new uint[size / sizeof(uint)];
+        for (int i = 0; i < trie.Length; i++)
         {
-            _trie[i] = BinaryPrimitives.ReadUInt32LittleEndian(blob[((i + 1) * sizeof(uint))..]);
+            trie[i] = BinaryPrimitives.ReadUInt32LittleEndian(blob[((i + 1) * sizeof(uint))..]);
         }
 
-        _replacements = blob[(int)(sizeof(uint) + size)..].ToArray();
+        replacements = blob[(int)(sizeof(uint) + size)..].ToArray();
     }
 
     /// <summary>Normalizes <paramref name="text"/>, which must be well-formed UTF-16.</summary>
@@ -75,20 +75,20 @@ internal sealed class PrecompiledCharsMap
     /// </summary>
     private bool TryReplace(ReadOnlySpan<byte> key, StringBuilder result)
     {
-        uint node = Offset(_trie[0]);
+        uint node = Offset(trie[0]);
         foreach (byte b in key)
         {
             node ^= b;
-            if (b == 0 || node >= _trie.Length || Label(_trie[node]) != b)
+            if (b == 0 || node >= trie.Length || Label(trie[node]) != b)
             {
                 return false;
             }
 
-            uint unit = _trie[node];
+            uint unit = trie[node];
             node ^= Offset(unit);
-            if (HasLeaf(unit) && node < _trie.Length)
+            if (HasLeaf(unit) && node < trie.Length)
             {
-                AppendReplacement((int)Value(_trie[node]), result);
+                AppendReplacement((int)Value(trie[node]), result);
                 return true;
             }
         }
@@ -97,12 +97,12 @@ internal sealed class PrecompiledCharsMap
 
     private void AppendReplacement(int start, StringBuilder result)
     {
-        if (start >= _replacements.Length)
+        if (start >= replacements.Length)
         {
             return;
         }
 
-        var replacement = _replacements.AsSpan(start);
+        var replacement = replacements.AsSpan(start);
         int end = replacement.IndexOf((byte)0);
         result.Append(Encoding.UTF8.GetString(end < 0 ? replacement : replacement[..end]));
     }

@@ -9,13 +9,13 @@ namespace StorySync.Diffusion.Tokenizers;
 /// </summary>
 public sealed class PromptTokenizer
 {
-    private readonly ITokenizerModel _model;
-    private readonly SpecialTokens _rawSpecials;
-    private readonly SpecialTokens _normalizedSpecials;
+    private readonly ITokenizerModel model;
+    private readonly SpecialTokens rawSpecials;
+    private readonly SpecialTokens normalizedSpecials;
 
     internal PromptTokenizer(ITokenizerModel model, TokenizerSettings settings)
     {
-        _model = model;
+        this.model = model;
         ModelMaxLength = settings.ModelMaxLength;
 
         var specials = settings.Assign(model);
@@ -23,8 +23,8 @@ public sealed class PromptTokenizer
         BosTokenId = settings.BosToken is { } bos ? specials[bos.Content].Id : null;
         EosTokenId = specials[settings.EosToken.Content].Id;
         PadTokenId = specials[settings.PadToken.Content].Id;
-        _rawSpecials = new SpecialTokens(specials.Where(s => !s.Value.Normalized).Select(s => (s.Key, s.Value.Id)));
-        _normalizedSpecials = new SpecialTokens(
+        rawSpecials = new SpecialTokens(specials.Where(s => !s.Value.Normalized).Select(s => (s.Key, s.Value.Id)));
+        normalizedSpecials = new SpecialTokens(
             specials.Where(s => s.Value.Normalized).Select(s => (model.Normalize(s.Key), s.Value.Id)));
     }
 
@@ -113,7 +113,7 @@ public sealed class PromptTokenizer
         ArgumentNullException.ThrowIfNull(text);
         var normalized = new StringBuilder(text.Length);
         var tokens = new List<Token>();
-        foreach (var (raw, rawId) in _rawSpecials.Split(WellFormed(text)))
+        foreach (var (raw, rawId) in rawSpecials.Split(WellFormed(text)))
         {
             if (rawId is { } special)
             {
@@ -121,7 +121,7 @@ public sealed class PromptTokenizer
                 continue;
             }
 
-            foreach (var (part, id) in _normalizedSpecials.Split(_model.Normalize(raw)))
+            foreach (var (part, id) in normalizedSpecials.Split(model.Normalize(raw)))
             {
                 if (id is { } normalizedSpecial)
                 {
@@ -129,7 +129,7 @@ public sealed class PromptTokenizer
                     continue;
                 }
 
-                _model.Tokenize(part, normalized.Length, tokens);
+                model.Tokenize(part, normalized.Length, tokens);
                 normalized.Append(part);
             }
         }

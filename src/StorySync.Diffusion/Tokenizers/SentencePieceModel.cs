@@ -7,7 +7,7 @@ internal sealed class SentencePieceModel
 {
     private const int UnigramModelType = 1;
 
-    private int _modelType = UnigramModelType;
+    private int modelType = UnigramModelType;
 
     /// <summary>The pieces in the order of their ids, with their log probabilities.</summary>
     public List<(string Piece, double Score)> Pieces { get; } = [];
@@ -35,10 +35,10 @@ internal sealed class SentencePieceModel
             throw new InvalidDataException("it is no SentencePiece model: it holds no pieces");
         }
 
-        if (model._modelType != UnigramModelType)
+        if (model.modelType != UnigramModelType)
         {
             throw new InvalidDataException(
-                $"it is a SentencePiece model of type {model._modelType}, where {UnigramModelType} (unigram) was expected");
+                $"it is a SentencePiece model of type {model.modelType}, where {UnigramModelType} (unigram) was expected");
         }
 
         return model;
@@ -102,7 +102,7 @@ internal sealed class SentencePieceModel
         {
             if (WireFormat.GetTagFieldNumber(tag) == Field.ModelType)
             {
-                _modelType = input.ReadEnum();
+                modelType = input.ReadEnum();
             }
             else
             {

@@ -10,29 +10,29 @@ namespace StorySync.Diffusion.Tokenizers;
 /// </summary>
 internal sealed class SettingsReader
 {
-    private readonly JsonElement? _config;
-    private readonly JsonElement? _specialTokensMap;
-    private readonly List<(SpecialToken Token, int? Id)> _table = [];
+    private readonly JsonElement? config;
+    private readonly JsonElement? specialTokensMap;
+    private readonly List<(SpecialToken Token, int? Id)> table = [];
 
     public SettingsReader(JsonElement? config, JsonElement? specialTokensMap, JsonElement? tokenizerJson)
     {
-        _config = config;
+        this.config = config;
         if (config.Member("added_tokens_decoder") is { } decoder)
         {
             foreach (var entry in decoder.EnumerateObject())
             {
-                _table.Add((Token(entry.Value), int.Parse(entry.Name, CultureInfo.InvariantCulture)));
+                table.Add((Token(entry.Value), int.Parse(entry.Name, CultureInfo.InvariantCulture)));
             }
 
             return;
         }
 
-        _specialTokensMap = specialTokensMap;
+        this.specialTokensMap = specialTokensMap;
         if (tokenizerJson.Member("added_tokens") is { } added)
         {
             foreach (var entry in added.EnumerateArray())
             {
-                _table.Add((Token(entry), entry.GetProperty("id").GetInt32()));
+                table.Add((Token(entry), entry.GetProperty("id").GetInt32()));
             }
         }
     }
@@ -48,15 +48,15 @@ internal sealed class SettingsReader
         EosToken = Role("eos_token", eos),
         UnkToken = Role("unk_token", unk),
         PadToken = Role("pad_token", pad),
-        Added = [.. _table, .. alsoSpecial.Select(Plain).Concat(Extras()).Where(NotInTable).Select(token => (token, (int?)null))],
+        Added = [.. table, .. alsoSpecial.Select(Plain).Concat(Extras()).Where(NotInTable).Select(token => (token, (int?)null))],
         ModelMaxLength = (int)Math.Min(Number("model_max_length") ?? int.MaxValue, int.MaxValue),
     };
 
     private SpecialToken Role(string name, string byDefault)
     {
         var token = Setting(name) is { } value ? Token(value) : Plain(byDefault);
-        int row = _table.FindIndex(t => t.Token.Content == token.Content);
-        return row < 0 ? token : _table[row].Token;
+        int row = table.FindIndex(t => t.Token.Content == token.Content);
+        return row < 0 ? token : table[row].Token;
     }
 
     private IEnumerable<SpecialToken> Extras()
@@ -73,11 +73,11 @@ internal sealed class SettingsReader
         }
     }
 
-    private bool NotInTable(SpecialToken token) => !_table.Exists(t => t.Token.Content == token.Content);
+    private bool NotInTable(SpecialToken token) => !table.Exists(t => t.Token.Content == token.Content);
 
-    private JsonElement? Setting(string name) => _specialTokensMap.Member(name) ?? _config.Member(name);
+    private JsonElement? Setting(string name) => specialTokensMap.Member(name) ?? config.Member(name);
 
-    private double? Number(string name) => _config.Member(name) is not { } value ? null
+    private double? Number(string name) => config.Member(name) is not { } value ? null
         : value.ValueKind == JsonValueKind.Number ? value.GetDouble()
         : throw new InvalidDataException($"{name} is {value.GetRawText()}, where a number was expected");
 

@@ -10,13 +10,13 @@ internal sealed record SpecialToken(string Content, bool Normalized);
 /// <summary>Finds special tokens in a text: the leftmost, and there the longest.</summary>
 internal sealed class SpecialTokens
 {
-    private readonly SearchValues<string> _any;
-    private readonly (string Content, int Id)[] _longestFirst;
+    private readonly SearchValues<string> any;
+    private readonly (string Content, int Id)[] longestFirst;
 
     public SpecialTokens(IEnumerable<(string Content, int Id)> tokens)
     {
-        _longestFirst = [.. tokens.Where(t => t.Content.Length > 0).OrderByDescending(t => t.Content.Length)];
-        _any = SearchValues.Create([.. _longestFirst.Select(t => t.Content)], StringComparison.Ordinal);
+        longestFirst = [.. tokens.Where(t => t.Content.Length > 0).OrderByDescending(t => t.Content.Length)];
+        any = SearchValues.Create([.. longestFirst.Select(t => t.Content)], StringComparison.Ordinal);
     }
 
     /// <summary>Cuts <paramref name="text"/> into its special tokens (with their id) and what lies between (with null).</summary>
@@ -25,7 +25,7 @@ internal sealed class SpecialTokens
         int start = 0;
         while (start < text.Length)
         {
-            int found = text.AsSpan(start).IndexOfAny(_any);
+            int found = text.AsSpan(start).IndexOfAny(any);
             if (found != 0)
             {
                 yield return (found < 0 ? text[start..] : text.Substring(start, found), null);
@@ -37,7 +37,7 @@ internal sealed class SpecialTokens
             }
 
             start += found;
-            var token = Array.Find(_longestFirst, t => text.AsSpan(start).StartsWith(t.Content, StringComparison.Ordinal));
+            var token = Array.Find(longestFirst, t => text.AsSpan(start).StartsWith(t.Content, StringComparison.Ordinal));
             yield return (token.Content, token.Id);
             start += token.Content.Length;
         }

@@ -5,24 +5,24 @@ internal sealed class T5Tokenizer : ITokenizerModel
 {
     private const char WordStart = '\u2581';
 
-    private readonly UnigramModel _unigram;
-    private readonly PrecompiledCharsMap? _charsMap;
+    private readonly UnigramModel unigram;
+    private readonly PrecompiledCharsMap? charsMap;
 
     /// <param name="pieces">The vocabulary in the order of ids, with log probabilities.</param>
     /// <param name="unknownId">The id of the unknown piece.</param>
     /// <param name="charsMap">The model's normalization map, empty for none.</param>
     public T5Tokenizer(IReadOnlyList<(string Piece, double Score)> pieces, int unknownId, ReadOnlySpan<byte> charsMap)
     {
-        _unigram = new UnigramModel(pieces, unknownId);
-        _charsMap = charsMap.IsEmpty ? null : new PrecompiledCharsMap(charsMap);
+        unigram = new UnigramModel(pieces, unknownId);
+        this.charsMap = charsMap.IsEmpty ? null : new PrecompiledCharsMap(charsMap);
         VocabularySize = pieces.Count;
     }
 
     public int VocabularySize { get; }
 
-    public int? IdOf(string token) => _unigram.IdOf(token);
+    public int? IdOf(string token) => unigram.IdOf(token);
 
-    public string Normalize(string text) => Whitespace.Collapse(_charsMap?.Normalize(text) ?? text);
+    public string Normalize(string text) => Whitespace.Collapse(charsMap?.Normalize(text) ?? text);
 
     public void Tokenize(string text, int offset, List<Token> tokens)
     {
@@ -46,11 +46,11 @@ internal sealed class T5Tokenizer : ITokenizerModel
     {
         if (word[0] == WordStart)
         {
-            tokens.AddRange(_unigram.Encode(word).Select(t => new Token(t.Id, offset + t.Start, offset + t.End)));
+            tokens.AddRange(unigram.Encode(word).Select(t => new Token(t.Id, offset + t.Start, offset + t.End)));
             return;
         }
         // The word start that is put in front has no place in the text.
-        var marked = _unigram.Encode(string.Concat([WordStart], word));
+        var marked = unigram.Encode(string.Concat([WordStart], word));
         tokens.AddRange(marked.Select(t => new Token(t.Id, offset + Math.Max(t.Start - 1, 0), offset + t.End - 1)));
     }
 }

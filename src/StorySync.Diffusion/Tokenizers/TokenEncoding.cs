@@ -5,18 +5,18 @@ namespace StorySync.Diffusion.Tokenizers;
 /// <summary>A prompt as token ids, and where its words went.</summary>
 public sealed class TokenEncoding
 {
-    private readonly PromptTokenizer _tokenizer;
-    private readonly List<Token> _tokens;
-    private readonly int _kept;
-    private readonly int _prefix;
+    private readonly PromptTokenizer tokenizer;
+    private readonly List<Token> tokens;
+    private readonly int kept;
+    private readonly int prefix;
 
     internal TokenEncoding(
         PromptTokenizer tokenizer, string text, List<Token> tokens, int kept, int prefix, long[] ids, long[] attentionMask)
     {
-        _tokenizer = tokenizer;
-        _tokens = tokens;
-        _kept = kept;
-        _prefix = prefix;
+        this.tokenizer = tokenizer;
+        this.tokens = tokens;
+        this.kept = kept;
+        this.prefix = prefix;
         Text = text;
         Ids = [.. ids];
         AttentionMask = [.. attentionMask];
@@ -32,10 +32,10 @@ public sealed class TokenEncoding
     public string Text { get; }
 
     /// <summary>Whether the end of the prompt did not fit.</summary>
-    public bool IsTruncated => _kept < _tokens.Count;
+    public bool IsTruncated => kept < tokens.Count;
 
     /// <summary>The end of <see cref="Text"/> that did not fit, empty if all did.</summary>
-    public string TruncatedText => IsTruncated ? Text[_tokens[_kept].Start..].Trim() : "";
+    public string TruncatedText => IsTruncated ? Text[tokens[kept].Start..].Trim() : "";
 
     /// <summary>
     /// The positions in <see cref="Ids"/> of all tokens that carry <paramref name="phrase"/>, at every place where it occurs as whole
@@ -47,7 +47,7 @@ public sealed class TokenEncoding
     public ImmutableArray<int> PositionsOf(string phrase)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(phrase);
-        string sought = _tokenizer.Normalize(phrase).Trim();
+        string sought = tokenizer.Normalize(phrase).Trim();
         if (sought.Length == 0)
         {
             throw new ArgumentException($"The phrase \"{phrase}\" holds nothing that the tokenizer keeps.", nameof(phrase));
@@ -65,7 +65,7 @@ public sealed class TokenEncoding
                 $"The phrase \"{phrase}\" does not occur, as whole words, in the prompt \"{Text}\".", nameof(phrase));
         }
 
-        touched.RemoveWhere(i => i >= _kept);
+        touched.RemoveWhere(i => i >= kept);
         if (touched.Count == 0)
         {
             throw new ArgumentException(
@@ -73,7 +73,7 @@ public sealed class TokenEncoding
                 + "Move it forward or shorten the prompt.", nameof(phrase));
         }
 
-        return [.. touched.Select(i => i + _prefix)];
+        return [.. touched.Select(i => i + prefix)];
     }
 
     private IEnumerable<int> WholeWordMatches(string sought)
@@ -90,10 +90,10 @@ public sealed class TokenEncoding
 
     private IEnumerable<int> TokensIn(int start, int end)
     {
-        for (int i = 0; i < _tokens.Count; i++)
+        for (int i = 0; i < tokens.Count; i++)
         {
             // T5's lone word marks are empty: they carry nothing of the phrase.
-            if (Math.Max(start, _tokens[i].Start) < Math.Min(end, _tokens[i].End))
+            if (Math.Max(start, tokens[i].Start) < Math.Min(end, tokens[i].End))
             {
                 yield return i;
             }

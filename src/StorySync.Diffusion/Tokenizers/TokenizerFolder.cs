@@ -13,23 +13,23 @@ internal sealed class TokenizerFolder
     private const string T5End = "</s>", T5Unknown = "<unk>", T5Pad = "<pad>";
     private const int DefaultExtraIds = 100;
 
-    private readonly string _folder;
-    private readonly JsonElement? _config;
-    private readonly JsonElement? _tokenizer;
-    private readonly SettingsReader _settings;
+    private readonly string folder;
+    private readonly JsonElement? config;
+    private readonly JsonElement? tokenizer;
+    private readonly SettingsReader settings;
 
     private TokenizerFolder(string folder)
     {
-        _folder = folder;
+        this.folder = folder;
         if (!Directory.Exists(folder))
         {
             throw new ModelFileException(folder, "there is no such folder");
         }
 
-        _config = ReadJson(ConfigFile);
-        _tokenizer = ReadJson(TokenizerFile);
+        config = ReadJson(ConfigFile);
+        tokenizer = ReadJson(TokenizerFile);
         var specialTokens = ReadJson(SpecialTokensFile);
-        _settings = Guard("", () => new SettingsReader(_config, specialTokens, _tokenizer));
+        settings = Guard("", () => new SettingsReader(config, specialTokens, tokenizer));
     }
 
     public static PromptTokenizer Load(string folder)
@@ -41,7 +41,7 @@ internal sealed class TokenizerFolder
 
     private bool IsClip()
     {
-        string className = Guard(ConfigFile, () => _config.Member("tokenizer_class")?.GetString()) ?? "";
+        string className = Guard(ConfigFile, () => config.Member("tokenizer_class")?.GetString()) ?? "";
         if (className.StartsWith("CLIP", StringComparison.Ordinal))
         {
             return true;
@@ -73,7 +73,7 @@ internal sealed class TokenizerFolder
             return false;
         }
 
-        throw new ModelFileException(_folder, "no tokenizer's vocabulary is there; "
+        throw new ModelFileException(folder, "no tokenizer's vocabulary is there; "
             + $"expected {TokenizerFile}, {VocabularyFile} with {MergesFile}, or {SentencePieceFile}");
     }
 
@@ -81,7 +81,7 @@ internal sealed class TokenizerFolder
     {
         Dictionary<string, int> vocabulary;
         List<string> merges;
-        if (_tokenizer is not null)
+        if (tokenizer is not null)
         {
             CheckModelType("BPE");
             vocabulary = Guard(TokenizerFile, () => ReadVocabulary(Model("vocab")));
@@ -93,15 +93,15 @@ internal sealed class TokenizerFolder
             merges = [.. File.ReadLines(Existing(MergesFile)).Where(IsMerge)];
         }
 
-        string unknown = Guard("", () => _settings.UnkToken(ClipEnd));
+        string unknown = Guard("", () => settings.UnkToken(ClipEnd));
         if (!vocabulary.ContainsKey(unknown))
         {
-            throw Damaged(_tokenizer is null ? VocabularyFile : TokenizerFile, $"it lacks the unk_token \"{unknown}\"");
+            throw Damaged(tokenizer is null ? VocabularyFile : TokenizerFile, $"it lacks the unk_token \"{unknown}\"");
         }
 
         return Guard("", () => new PromptTokenizer(
             new CLIPTokenizer(vocabulary, merges, unknown),
-            _settings.Read(ClipBegin, ClipEnd, ClipEnd, ClipEnd, alsoSpecial: [])));
+            settings.Read(ClipBegin, ClipEnd, ClipEnd, ClipEnd, alsoSpecial: [])));
     }
 
     private PromptTokenizer LoadT5()
@@ -109,17 +109,17 @@ internal sealed class TokenizerFolder
         List<(string Piece, double Score)> pieces;
         byte[] charsMap;
         List<string> special = [];
-        if (_tokenizer is not null)
+        if (tokenizer is not null)
         {
             CheckModelType("Unigram");
             pieces = Guard(TokenizerFile, () => ReadPieces(Model("vocab")));
-            charsMap = Guard(TokenizerFile, () => FindCharsMap(_tokenizer.Member("normalizer")));
+            charsMap = Guard(TokenizerFile, () => FindCharsMap(tokenizer.Member("normalizer")));
         }
         else
         {
             var model = Guard(SentencePieceFile, () => SentencePieceModel.Parse(File.ReadAllBytes(Existing(SentencePieceFile))));
             (pieces, charsMap, special) = (model.Pieces, model.PrecompiledCharsMap, model.SpecialPieces);
-            int extraIds = Guard(ConfigFile, () => _settings.ExtraIds(DefaultExtraIds));
+            int extraIds = Guard(ConfigFile, () => settings.ExtraIds(DefaultExtraIds));
             for (int i = extraIds - 1; i >= 0; i--)
             {
                 pieces.Add(($"<extra_id_{i}>", 0));
@@ -127,19 +127,19 @@ internal sealed class TokenizerFolder
             }
         }
 
-        string unknown = Guard("", () => _settings.UnkToken(T5Unknown));
+        string unknown = Guard("", () => settings.UnkToken(T5Unknown));
         int unknownId = pieces.FindIndex(p => p.Piece == unknown);
         if (unknownId < 0)
         {
-            throw Damaged(_tokenizer is null ? SentencePieceFile : TokenizerFile, $"it lacks the unk_token \"{unknown}\"");
+            throw Damaged(tokenizer is null ? SentencePieceFile : TokenizerFile, $"it lacks the unk_token \"{unknown}\"");
         }
 
         return Guard("", () => new PromptTokenizer(
             new T5Tokenizer(pieces, unknownId, charsMap),
-            _settings.Read(bos: null, T5End, T5Unknown, T5Pad, special)));
+            settings.Read(bos: null, T5End, T5Unknown, T5Pad, special)));
     }
 
-    private string? ModelType() => Guard(TokenizerFile, () => _tokenizer.Member("model").Member("type")?.GetString());
+    private string? ModelType() => Guard(TokenizerFile, () => tokenizer.Member("model").Member("type")?.GetString());
 
     private void CheckModelType(string expected)
     {
@@ -150,7 +150,7 @@ internal sealed class TokenizerFolder
     }
 
     private JsonElement Model(string member) =>
-        _tokenizer.Member("model").Member(member) ?? throw new InvalidDataException($"it lacks model.{member}");
+        tokenizer.Member("model").Member(member) ?? throw new InvalidDataException($"it lacks model.{member}");
 
     private static Dictionary<string, int> ReadVocabulary(JsonElement json)
     {
@@ -189,7 +189,7 @@ internal sealed class TokenizerFolder
     private string Existing(string name) => File.Exists(PathOf(name)) ? PathOf(name)
         : throw new ModelFileException(PathOf(name), "there is no such file; download the folder again, with all its files");
 
-    private string PathOf(string name) => Path.Combine(_folder, name);
+    private string PathOf(string name) => Path.Combine(folder, name);
 
     private ModelFileException Damaged(string name, string problem, Exception? cause = null) =>
         new(PathOf(name), $"{problem}; download the folder again", cause);

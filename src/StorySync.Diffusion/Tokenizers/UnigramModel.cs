@@ -11,30 +11,30 @@ internal sealed class UnigramModel
 {
     private const double UnknownPenalty = 10;
 
-    private readonly Dictionary<string, int> _ids;
-    private readonly Dictionary<string, int>.AlternateLookup<ReadOnlySpan<char>> _idsBySpan;
-    private readonly double[] _scores;
-    private readonly int _unknownId;
-    private readonly double _unknownScore;
-    private readonly int _longest;
+    private readonly Dictionary<string, int> ids;
+    private readonly Dictionary<string, int>.AlternateLookup<ReadOnlySpan<char>> idsBySpan;
+    private readonly double[] scores;
+    private readonly int unknownId;
+    private readonly double unknownScore;
+    private readonly int longest;
 
     public UnigramModel(IReadOnlyList<(string Piece, double Score)> pieces, int unknownId)
     {
-        _ids = new Dictionary<string, int>(pieces.Count);
-        _scores = new double[pieces.Count];
+        ids = new Dictionary<string, int>(pieces.Count);
+        scores = new double[pieces.Count];
         for (int id = 0; id < pieces.Count; id++)
         {
-            _ids[pieces[id].Piece] = id;
-            _scores[id] = pieces[id].Score;
-            _longest = Math.Max(_longest, pieces[id].Piece.Length);
+            ids[pieces[id].Piece] = id;
+            scores[id] = pieces[id].Score;
+            longest = Math.Max(longest, pieces[id].Piece.Length);
         }
-        _idsBySpan = _ids.GetAlternateLookup<ReadOnlySpan<char>>();
-        _unknownId = unknownId;
-        _unknownScore = _scores.Min() - UnknownPenalty;
+        idsBySpan = ids.GetAlternateLookup<ReadOnlySpan<char>>();
+        this.unknownId = unknownId;
+        unknownScore = scores.Min() - UnknownPenalty;
     }
 
     /// <summary>The piece's id, or null.</summary>
-    public int? IdOf(string piece) => _ids.TryGetValue(piece, out int id) ? id : null;
+    public int? IdOf(string piece) => ids.TryGetValue(piece, out int id) ? id : null;
 
     /// <summary>The tokens of <paramref name="word"/> (well-formed UTF-16); adjacent unknown characters are one token.</summary>
     public List<Token> Encode(ReadOnlySpan<char> word)
@@ -48,19 +48,19 @@ internal sealed class UnigramModel
         {
             runeLength = char.IsHighSurrogate(word[start]) ? 2 : 1;
             bool runeIsPiece = false;
-            for (int length = 1; length <= Math.Min(_longest, word.Length - start); length++)
+            for (int length = 1; length <= Math.Min(longest, word.Length - start); length++)
             {
-                if (!_idsBySpan.TryGetValue(word.Slice(start, length), out int id))
+                if (!idsBySpan.TryGetValue(word.Slice(start, length), out int id))
                 {
                     continue;
                 }
 
-                Offer(start, length, id, _scores[id]);
+                Offer(start, length, id, scores[id]);
                 runeIsPiece |= length == runeLength;
             }
             if (!runeIsPiece)
             {
-                Offer(start, runeLength, _unknownId, _unknownScore);
+                Offer(start, runeLength, unknownId, unknownScore);
             }
         }
         return Backtrack(word, best);
@@ -83,12 +83,12 @@ internal sealed class UnigramModel
         while (end > 0)
         {
             var (_, start, id) = best[end];
-            while (id == _unknownId && start > 0 && best[start].Id == _unknownId)
+            while (id == unknownId && start > 0 && best[start].Id == unknownId)
             {
                 start = best[start].Start;
             }
 
-            if (id == _unknownId && _idsBySpan.TryGetValue(word[start..end], out int whole))
+            if (id == unknownId && idsBySpan.TryGetValue(word[start..end], out int whole))
             {
                 id = whole;
             }
