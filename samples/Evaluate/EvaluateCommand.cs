@@ -1,6 +1,8 @@
 using System.CommandLine;
 using System.Text.Json.Nodes;
 using Spectre.Console;
+using StorySync.Attention;
+using StorySync.Evaluation;
 using StorySync.Pipelines;
 using TorchSharp;
 
@@ -100,24 +102,39 @@ internal sealed class EvaluateCommand
 
     private async Task RunAsync(ParseResult parsed, CancellationToken cancellationToken)
     {
-        var settings = Settings(parsed);
+        using var pipeline = await Task.Run(() => DiffusionPipeline.Load(parsed.GetValue(model)!, Pipeline(parsed)), cancellationToken);
+        using var evaluator = await Task.Run(() => ClipEvaluator.Load(parsed.GetValue(clip)!), cancellationToken);
+        var settings = Settings(parsed, pipeline.DefaultTechniques);
         Directory.CreateDirectory(settings.Output);
+        var run = new EvaluationRun(settings, new StoryPipeline(pipeline), new StoryEvaluator(evaluator));
         var records = await AnsiConsole.Progress().StartAsync(context =>
-            Task.Run(() => new EvaluationRun(settings).Run(new RunProgress(context), cancellationToken), cancellationToken));
+            Task.Run(() => run.Run(new RunProgress(context), cancellationToken), cancellationToken));
         var report = Reports.Write(settings, records);
         AnsiConsole.Write(Reports.Table(settings, records));
         Console.WriteLine($"Report: {report}");
     }
 
-    private EvaluationSettings Settings(ParseResult parsed)
+    private PipelineOptions Pipeline(ParseResult parsed) => new()
+    {
+        Device = parsed.GetValue(device)!,
+        Dtype = Enum.Parse<torch.ScalarType>(parsed.GetValue(dtype)!, ignoreCase: true),
+    };
+
+    /// <param name="parsed">The command line.</param>
+    /// <param name="techniques">Those that suit the model.</param>
+    private EvaluationSettings Settings(ParseResult parsed, StoryAttentionOptions techniques)
     {
         var embedded = parsed.GetValue(model) == "storybook";
         var set = parsed.GetValue(prompts) is { } file ? PromptSet.Load(file.FullName) : PromptSet.BuiltIn();
-        var start = parsed.GetValue(options) is { } given
-            ? OptionsPatch.Apply(new StoryOptions(), Json.Read<JsonObject>(given.FullName), given.Name)
-            : new StoryOptions();
+        var start = new StoryOptions { Techniques = techniques };
+        if (parsed.GetValue(options) is { } given)
+        {
+            start = OptionsPatch.Apply(start, Json.Read<JsonObject>(given.FullName), given.Name);
+        }
+
         start = start with
         {
+            Techniques = start.Techniques ?? techniques,
             Steps = parsed.GetValue(steps) ?? start.Steps ?? (embedded ? 20 : null),
             GuidanceScale = parsed.GetValue(guidance) ?? start.GuidanceScale ?? (embedded ? 4 : null),
         };
@@ -125,11 +142,7 @@ internal sealed class EvaluateCommand
         {
             Model = parsed.GetValue(model)!,
             Clip = parsed.GetValue(clip)!,
-            Pipeline = new PipelineOptions
-            {
-                Device = parsed.GetValue(device)!,
-                Dtype = Enum.Parse<torch.ScalarType>(parsed.GetValue(dtype)!, ignoreCase: true),
-            },
+            Pipeline = Pipeline(parsed),
             Stories = [.. set.Take(parsed.GetValue(stories) ?? set.Count)],
             Scenes = parsed.GetValue(scenes) ?? 4,
             Variants = VariantList.Make(start, parsed.GetValue(variants) ?? [], parsed.GetValue(sweep) ?? [], parsed.GetValue(bases) ?? []),

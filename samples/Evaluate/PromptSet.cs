@@ -6,7 +6,7 @@ using YamlDotNet.Serialization.NamingConventions;
 namespace StorySync.Samples.Evaluate;
 
 /// <summary>Stories in the form of ConsiStory+ (arXiv 2501.13554): a style, a subject, and settings, of which each makes a scene:
-/// "style subject setting". A file is a list of them, or lists by category.</summary>
+/// "style subject setting". A file is a list of them, or lists by category. Entries that mean nothing here are skipped.</summary>
 internal static class PromptSet
 {
     public static IReadOnlyList<PromptStory> BuiltIn() => Parse(Resource.Text("storybook.yaml"), "the built-in prompts");
@@ -71,8 +71,6 @@ internal static class PromptSet
 /// <summary>A story in a prompt set.</summary>
 internal sealed record PromptStory
 {
-    private static readonly string[] Articles = ["a", "an", "the"];
-
     public string Name { get; set; } = "";
 
     public string Style { get; set; } = "";
@@ -81,11 +79,13 @@ internal sealed record PromptStory
 
     public List<string> Settings { get; set; } = [];
 
-    /// <summary>The words whose attention finds the subject. An article is none of them: its attention lies on the background, and masks
-    /// made of it are of everything.</summary>
-    public string Phrase => Subject.Trim().Split(' ', 2) is [var first, var rest] && Articles.Contains(first, StringComparer.OrdinalIgnoreCase)
-        ? rest.TrimStart()
-        : Subject.Trim();
+    /// <summary>The word that names the subject: "fox" of "a fox with a green scarf".</summary>
+    public string ConceptToken { get; set; } = "";
+
+    /// <summary>The words whose attention finds the subject: the one that names it if the subject has that word, else all.</summary>
+    public string Phrase => ConceptToken.Length > 0 && $" {Subject} ".Contains($" {ConceptToken} ", StringComparison.OrdinalIgnoreCase)
+        ? ConceptToken
+        : Subject;
 
     public IEnumerable<string> Prompts =>
         Settings.Select(setting => string.Join(' ', new[] { Style, Subject, setting }.Where(part => !string.IsNullOrWhiteSpace(part)).Select(part => part.Trim())));

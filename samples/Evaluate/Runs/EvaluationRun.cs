@@ -4,7 +4,7 @@ using StorySync.Pipelines;
 namespace StorySync.Samples.Evaluate;
 
 /// <summary>Makes and measures every story in every variant, but those that are there already.</summary>
-internal sealed class EvaluationRun(EvaluationSettings settings)
+internal sealed class EvaluationRun(EvaluationSettings settings, StoryPipeline stories, StoryEvaluator evaluator)
 {
     private readonly RunFolder folder = new(settings.Output);
 
@@ -12,7 +12,6 @@ internal sealed class EvaluationRun(EvaluationSettings settings)
     /// <param name="cancellationToken">Stops the run; what is finished stays.</param>
     public IReadOnlyList<StoryRecord> Run(RunProgress progress, CancellationToken cancellationToken)
     {
-        using var models = new Models(settings);
         var records = new List<StoryRecord>();
         progress.Begin(settings.Repeats * settings.Stories.Count * settings.Variants.Count);
         for (var repeat = 0; repeat < settings.Repeats; repeat++)
@@ -24,7 +23,7 @@ internal sealed class EvaluationRun(EvaluationSettings settings)
                 {
                     var job = Job(variant, settings.Stories[story], settings.SeedOf(story, repeat));
                     progress.Next($"{job.Story}, {job.Variant}");
-                    var record = folder.Find(job) ?? Make(job, plain, models, progress, cancellationToken);
+                    var record = folder.Find(job) ?? Make(job, plain, progress, cancellationToken);
                     plain ??= record;
                     records.Add(record);
                     progress.Done();
@@ -55,11 +54,11 @@ internal sealed class EvaluationRun(EvaluationSettings settings)
             : throw new ArgumentException($"The story '{story.Name}' has {story.Settings.Count} settings; {scenes} scenes need as many.");
     }
 
-    private StoryRecord Make(StoryJob job, StoryRecord? plain, Models models, RunProgress progress, CancellationToken cancellationToken)
+    private StoryRecord Make(StoryJob job, StoryRecord? plain, RunProgress progress, CancellationToken cancellationToken)
     {
         var story = new Story { Subjects = [job.Subject], Scenes = [.. job.Prompts.Select((prompt, i) => Scene(job, prompt, i, plain))] };
         using var memory = new PeakMemory();
-        using var result = models.Stories.Generate(story, job.Options, progress, cancellationToken);
+        using var result = stories.Generate(story, job.Options, progress, cancellationToken);
         var peak = memory.MiB;
 
         // Given masks say nothing of the pictures; those of the plain run, on the same noise, do.
@@ -74,7 +73,7 @@ internal sealed class EvaluationRun(EvaluationSettings settings)
             Job = job,
             Seeds = [.. result.Scenes.Select(scene => scene.Seed)],
             Masks = [.. regions.Select(StoryRecord.Rows)],
-            Measures = models.Evaluator.Measure(scenes, compared, cancellationToken),
+            Measures = evaluator.Measure(scenes, compared, cancellationToken),
             Seconds = result.Timings.Total.TotalSeconds,
             SecondsPerScene = result.Timings.Total.TotalSeconds / scenes.Length,
             PeakMiB = peak,
@@ -99,29 +98,5 @@ internal sealed class EvaluationRun(EvaluationSettings settings)
 
         var damaged = job.Damage.Apply(region, index, job.Prompts.Count);
         return new Scene(prompt) { Masks = [damaged.ToImage(damaged.Width, damaged.Height)] };
-    }
-
-    /// <summary>The models, loaded when the first job needs them.</summary>
-    private sealed class Models(EvaluationSettings settings) : IDisposable
-    {
-        private readonly Lazy<DiffusionPipeline> pipeline = new(() => DiffusionPipeline.Load(settings.Model, settings.Pipeline));
-        private readonly Lazy<ClipEvaluator> clip = new(() => ClipEvaluator.Load(settings.Clip));
-
-        public StoryPipeline Stories => new(pipeline.Value);
-
-        public StoryEvaluator Evaluator => new(clip.Value);
-
-        public void Dispose()
-        {
-            if (pipeline.IsValueCreated)
-            {
-                pipeline.Value.Dispose();
-            }
-
-            if (clip.IsValueCreated)
-            {
-                clip.Value.Dispose();
-            }
-        }
     }
 }

@@ -9,9 +9,10 @@ internal static class BuiltInVariants
     public const string Plain = "plain";
     public const string All = "all";
 
+    /// <param name="options">What the variants have in common; its techniques, which must be there, are those of "all".</param>
     public static IReadOnlyList<Variant> Of(StoryOptions options)
     {
-        var on = options.Techniques ?? new StoryAttentionOptions();
+        var on = options.Techniques!;
         var off = StoryAttentionOptions.Off with { Masks = on.Masks };
         Variant Named(string name, StoryAttentionOptions techniques) => new(name, options with { Techniques = techniques });
         return

@@ -7,7 +7,7 @@ namespace StorySync.Samples.Evaluate;
 /// <summary>Makes the list of variants that the command line asks for. The plain model comes first, always.</summary>
 internal static class VariantList
 {
-    /// <param name="options">What the built-in variants and the sweeps start from.</param>
+    /// <param name="options">What the built-in variants and the sweeps start from, its techniques included.</param>
     /// <param name="chosen">Names of built-in variants, or JSON files of variants by name; empty for all built-in ones, or with sweeps
     /// for none.</param>
     /// <param name="sweeps">Each <c>constant=value,value,…</c>.</param>

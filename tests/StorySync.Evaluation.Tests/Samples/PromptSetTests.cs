@@ -28,10 +28,13 @@ public sealed class PromptSetTests : IDisposable
     {
         var path = folder.Write("set.yaml", """
             animals:
-              - style: A watercolor of
-                subject: an old owl
-                settings: [in a tree, over a lake]
-                extra: 3
+            - concept_token: owl
+              settings:
+              - in a tree
+              - over a lake
+              style: A watercolor of
+              subject: an old owl
+              extra: 3
             humans:
               - style: ""
                 subject: a girl
@@ -41,16 +44,17 @@ public sealed class PromptSetTests : IDisposable
         Assert.Equal(["animals-1", "humans-1"], stories.Select(story => story.Name));
         Assert.Equal(["A watercolor of an old owl in a tree", "A watercolor of an old owl over a lake"], stories[0].Prompts);
         Assert.Equal(["a girl at school"], stories[1].Prompts);
+        Assert.Equal(["owl", "a girl"], stories.Select(story => story.Phrase));
     }
 
     [Theory]
-    [InlineData("a cat", "cat")]
-    [InlineData("The old owl", "old owl")]
-    [InlineData("an owl", "owl")]
-    [InlineData("another owl", "another owl")]
-    [InlineData("Anna", "Anna")]
-    public void An_article_is_not_of_the_phrase_that_finds_the_subject(string subject, string phrase) =>
-        Assert.Equal(phrase, new PromptStory { Subject = subject }.Phrase);
+    [InlineData("An owl with round glasses", "owl", "owl")]
+    [InlineData("An Owl", "owl", "owl")]
+    [InlineData("A loaf of fresh bread", "loaf of bread", "A loaf of fresh bread")]
+    [InlineData("An earl", "ear", "An earl")]
+    [InlineData("a cat", "", "a cat")]
+    public void The_word_that_names_a_subject_finds_it_if_the_prompt_has_it(string subject, string concept, string phrase) =>
+        Assert.Equal(phrase, new PromptStory { Subject = subject, ConceptToken = concept }.Phrase);
 
     [Theory]
     [InlineData("- subject: a cat", "needs a subject and at least one setting")]

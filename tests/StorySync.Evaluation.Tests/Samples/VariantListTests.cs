@@ -1,3 +1,4 @@
+using StorySync.Attention;
 using StorySync.Pipelines;
 using StorySync.Samples.Evaluate;
 
@@ -20,6 +21,15 @@ public sealed class VariantListTests : IDisposable
         Assert.Equal([false, true, false, false, false, true, true, true], techniques.Select(t => t.Sharing.Strength > 0));
         Assert.Equal([false, false, true, false, true, false, true, true], techniques.Select(t => t.Harmonization.Alpha > 0));
         Assert.Equal([false, false, false, true, true, true, false, true], techniques.Select(t => t.Layout.Until > 0));
+    }
+
+    [Fact]
+    public void Variants_keep_what_the_model_says_of_its_techniques()
+    {
+        var own = new StoryAttentionOptions { Masks = new() { Layers = "late.*" }, Sharing = new() { Layers = "mid.*" } };
+        var variants = VariantList.Make(Start with { Techniques = own }, ["sharing"], ["sharing.strength=2"], ["all"]);
+        Assert.All(variants, variant => Assert.Equal("late.*", variant.Options.Techniques!.Masks.Layers));
+        Assert.Equal(["*", "mid.*", "mid.*"], variants.Select(variant => variant.Options.Techniques!.Sharing.Layers));
     }
 
     [Fact]
