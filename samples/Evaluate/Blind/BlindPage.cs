@@ -1,4 +1,5 @@
 using System.Net;
+using System.Security.Cryptography;
 using System.Text;
 
 namespace StorySync.Samples.Evaluate;
@@ -39,20 +40,27 @@ internal static class BlindPage
             var (a, b) = random.Next(2) == 0 ? (pair.First, pair.Second) : (pair.Second, pair.First);
             return (new BlindPair($"{i + 1}", a.Job.Story, a.Job.Seed, a.Job.Variant, b.Job.Variant), a, b);
         })];
+        var key = new BlindKey(Name(pairs), [.. pairs.Select(pair => pair.Key)]);
         var page = Path.Combine(folder.Root, "blind.html");
-        WholeFile.Write(Path.Combine(folder.Root, "blind-key.json"), Json.Text(pairs.Select(pair => pair.Key)));
-        WholeFile.Write(page, Html(pairs));
+        WholeFile.Write(Path.Combine(folder.Root, "blind-key.json"), Json.Text(key));
+        WholeFile.Write(page, Html(key.Page, pairs));
         return page;
     }
 
-    private static string Html((BlindPair Key, StoryRecord A, StoryRecord B)[] pairs)
+    /// <summary>By its content, so that answers cannot be taken for those of another page.</summary>
+    private static string Name((BlindPair Key, StoryRecord A, StoryRecord B)[] pairs) => Convert.ToHexStringLower(
+        SHA256.HashData(Encoding.UTF8.GetBytes(Json.Text(pairs.Select(pair => new { pair.Key, A = pair.A.Job, B = pair.B.Job })))))[..12];
+
+    private static string Html(string name, (BlindPair Key, StoryRecord A, StoryRecord B)[] pairs)
     {
-        var html = new StringBuilder($"<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Which story?</title><style>{Resource.Text("report.css")}</style><body>\n")
+        var html = new StringBuilder("<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>Which story?</title>\n")
+            .AppendLine($"<style>{Resource.Text("report.css")}{Resource.Text("blind.css")}</style><body>")
             .AppendLine("<h1>Which story?</h1>")
-            .AppendLine(FormattableString.Invariant($"<p>There are {pairs.Length} stories, each in two rows of pictures. Answer what you can; there are no right answers. In the end, save your answers as a file and send it to whoever asked you.</p><form>"));
+            .AppendLine(FormattableString.Invariant($"<p>There are {pairs.Length} stories. Each was made twice from the same captions, in the rows A and B. Compare the rows and answer what you can; there are no right answers. In the end, save your answers as a file and send it to whoever asked you. Nothing leaves your computer by itself.</p>"))
+            .AppendLine($"<form data-page=\"{name}\">");
         foreach (var (key, a, b) in pairs)
         {
-            html.Append($"<h2>{key.Id}</h2><div class=\"wide\"><div class=\"strip captions\"><b></b>");
+            html.Append(FormattableString.Invariant($"<section class=\"pair\"><h2>{key.Id} of {pairs.Length}</h2><div class=\"wide\"><div class=\"strip captions\"><b></b>"));
             foreach (var prompt in a.Job.Prompts)
             {
                 html.Append($"<figure>{WebUtility.HtmlEncode(prompt)}</figure>");
@@ -62,19 +70,22 @@ internal static class BlindPage
             AppendRow(html, "A", a);
             AppendRow(html, "B", b);
             html.AppendLine("</div>");
-            foreach (var (name, text) in Questions)
+            foreach (var (question, text) in Questions)
             {
-                html.Append($"<p>{text}<br>");
+                html.Append($"<fieldset><legend>{text}</legend>");
                 foreach (var (choice, label) in new[] { ("A", "A"), ("B", "B"), ("same", "no difference") })
                 {
-                    html.Append($"<label><input type=\"radio\" name=\"{key.Id} {name}\" value=\"{choice}\"> {label}</label> ");
+                    html.Append($"<label><input type=\"radio\" name=\"{key.Id} {question}\" value=\"{choice}\"> {label}</label>");
                 }
 
-                html.AppendLine("</p>");
+                html.AppendLine("</fieldset>");
             }
+
+            html.AppendLine("</section>");
         }
 
-        return html.AppendLine("</form><p><button id=\"save\">Save my answers</button></p>").Append($"<script>{Resource.Text("blind.js")}</script></body></html>").ToString();
+        return html.AppendLine("</form><footer><span id=\"state\">No answers yet</span><button id=\"save\" disabled>Save my answers</button></footer>")
+            .Append($"<script>{Resource.Text("blind.js")}</script></body></html>").ToString();
     }
 
     private static void AppendRow(StringBuilder html, string row, StoryRecord record)

@@ -1,6 +1,11 @@
 namespace StorySync.Samples.Evaluate;
 
-/// <summary>Which variants a pair of the blind page shows: what its participants are not told.</summary>
+/// <summary>What participants of a blind page are not told.</summary>
+/// <param name="Page">The page's name; another set of pictures or another order has another one.</param>
+/// <param name="Pairs">Its pairs.</param>
+internal sealed record BlindKey(string Page, IReadOnlyList<BlindPair> Pairs);
+
+/// <summary>Which variants a pair of the blind page shows.</summary>
 /// <param name="Id">The pair's number on the page.</param>
 /// <param name="Story">The story.</param>
 /// <param name="Seed">Its seed.</param>
@@ -9,9 +14,10 @@ namespace StorySync.Samples.Evaluate;
 internal sealed record BlindPair(string Id, string Story, long Seed, string A, string B);
 
 /// <summary>What a participant answered, as the page saves it.</summary>
+/// <param name="Page">The page's name.</param>
 /// <param name="Participant">A random name.</param>
 /// <param name="Answers">The answers.</param>
-internal sealed record BlindAnswers(string Participant, IReadOnlyList<BlindAnswer> Answers);
+internal sealed record BlindAnswers(string Page, string Participant, IReadOnlyList<BlindAnswer> Answers);
 
 /// <summary>An answer.</summary>
 /// <param name="Pair">The pair's number.</param>

@@ -30,10 +30,12 @@ internal sealed record BlindScore(string Question, int Wins, int Losses, int Tie
     /// <param name="key">Which variant was where.</param>
     /// <param name="participants">The answers, by participant.</param>
     /// <param name="variant">The variant whose preference is counted.</param>
-    /// <exception cref="InvalidDataException">An answer does not belong to the key.</exception>
-    public static IReadOnlyList<BlindScore> Of(IReadOnlyList<BlindPair> key, IReadOnlyList<BlindAnswers> participants, string variant)
+    /// <exception cref="InvalidDataException">An answer does not belong to the key, or a participant's answers are there twice.</exception>
+    /// <exception cref="ArgumentException">The page did not show the variant.</exception>
+    public static IReadOnlyList<BlindScore> Of(BlindKey key, IReadOnlyList<BlindAnswers> participants, string variant)
     {
-        var pairs = key.ToDictionary(pair => pair.Id);
+        Check(key, participants, variant);
+        var pairs = key.Pairs.ToDictionary(pair => pair.Id);
         double Points(BlindAnswer answer) => (pairs.TryGetValue(answer.Pair, out var pair), answer.Choice) switch
         {
             (true, "same") => 0.5,
@@ -54,5 +56,23 @@ internal sealed record BlindScore(string Question, int Wins, int Losses, int Tie
                     : new BlindScore(question, all.Count(p => p == 1), all.Count(p => p == 0), all.Count(p => p == 0.5), Bootstrap.Mean([.. points.Select(own => own.Average())]));
             }).OfType<BlindScore>(),
         ];
+    }
+
+    private static void Check(BlindKey key, IReadOnlyList<BlindAnswers> participants, string variant)
+    {
+        if (key.Pairs.FirstOrDefault(pair => pair.A != variant && pair.B != variant) is { } other)
+        {
+            throw new ArgumentException($"The page did not show '{variant}'; it compared '{other.A}' and '{other.B}'. Choose one of them with --second.");
+        }
+
+        if (participants.FirstOrDefault(person => person.Page != key.Page) is { } stranger)
+        {
+            throw new InvalidDataException($"The answers of {stranger.Participant} are to page {stranger.Page}; the key is page {key.Page}'s.");
+        }
+
+        if (participants.GroupBy(person => person.Participant).FirstOrDefault(group => group.Count() > 1) is { } twice)
+        {
+            throw new InvalidDataException($"The answers of {twice.Key} are there twice; give the later file alone.");
+        }
     }
 }

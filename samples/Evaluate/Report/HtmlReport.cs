@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net;
 using System.Text;
+using StorySync.Evaluation;
 
 namespace StorySync.Samples.Evaluate;
 
@@ -26,11 +27,11 @@ internal sealed class HtmlReport
 
     private void Write()
     {
-        page.AppendLine($"<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>StorySync: evaluation of {Text(settings.Model)}</title>")
+        page.AppendLine($"<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>StorySync: evaluation of {Text(settings.Model)}</title>")
             .AppendLine($"<style>{Resource.Text("report.css")}</style><body>")
             .AppendLine($"<h1>Evaluation of {Text(settings.Model)}</h1>");
         WriteNotice();
-        WriteTable();
+        WriteTables();
         WritePlots();
         WriteStrips();
         WriteSettings();
@@ -47,58 +48,68 @@ internal sealed class HtmlReport
         }
     }
 
-    private void WriteTable()
+    private void WriteTables()
     {
-        page.Append("<h2>Figures</h2><div class=\"wide\"><table><tr><th>variant</th>");
-        foreach (var measure in Measure.All)
+        page.AppendLine("<h2>Figures</h2>");
+        WriteTable(Measure.Main, summaries, summary => summary.Figures);
+        VariantSummary[] changed = [.. summaries.Where(summary => summary.Changes.Count > 0)];
+        if (changed.Length > 0)
         {
-            page.Append($"<th title=\"{Text(measure.Meaning)}\">{measure.Key}</th>");
+            page.AppendLine("<h3>Difference from the plain model</h3><p>Story by story, so that what makes stories different from each other does not count. An interval without 0 is a difference that these stories show.</p>");
+            WriteTable(Measure.Main, changed, summary => summary.Changes);
         }
 
-        page.AppendLine("</tr>");
-        foreach (var summary in summaries)
-        {
-            page.Append($"<tr><td>{Text(summary.Variant.Name)}</td>");
-            foreach (var measure in Measure.All)
-            {
-                page.Append($"<td>{summary.Text(measure)}<small>{summary.Range(measure)}</small></td>");
-            }
-
-            page.AppendLine("</tr>");
-        }
-
-        page.AppendLine("</table></div><details><summary>What the figures are</summary><dl>");
+        page.AppendLine("<details><summary>All figures</summary>");
+        WriteTable(Measure.All, summaries, summary => summary.Figures);
+        page.AppendLine("</details><details><summary>What the figures are</summary><dl>");
         foreach (var measure in Measure.All)
         {
-            page.Append($"<dt><b>{measure.Key}</b></dt><dd>{Text(measure.Meaning)}</dd>");
+            page.AppendLine($"<dt>{measure.Key}</dt><dd>{Text(measure.Meaning)}{(measure.Better.Length == 0 ? "" : $"; {measure.Better}")}</dd>");
         }
 
         page.AppendLine("</dl></details>");
     }
 
+    private void WriteTable(
+        IReadOnlyList<Measure> measures, IReadOnlyList<VariantSummary> rows, Func<VariantSummary, IReadOnlyDictionary<string, Interval>> of)
+    {
+        page.Append("<div class=\"wide\"><table><tr><th>variant</th>");
+        foreach (var measure in measures)
+        {
+            page.Append($"<th title=\"{Text(measure.Meaning)}\">{measure.Key}</th>");
+        }
+
+        page.AppendLine("</tr>");
+        foreach (var summary in rows)
+        {
+            page.Append($"<tr><td>{Text(summary.Variant.Name)}</td>");
+            foreach (var measure in measures)
+            {
+                page.Append($"<td>{VariantSummary.Text(of(summary), measure)}<small>{VariantSummary.Range(of(summary), measure)}</small></td>");
+            }
+
+            page.AppendLine("</tr>");
+        }
+
+        page.AppendLine("</table></div>");
+    }
+
     private void WritePlots()
     {
+        page.AppendLine("<h2>Plots</h2><p>Bars are the 95 % intervals; the dashed line is the plain model.</p>");
         var alone = summaries.Where(summary => summary.Variant.Point is null).ToArray();
         if (alone.Length > 1)
         {
-            page.AppendLine("<h2>Variants</h2><div class=\"plots\">");
-            foreach (var measure in Measure.Plotted)
-            {
-                WritePlot($"{measure.Key} by variant", Plots.Dots(measure, alone));
-            }
-
-            page.AppendLine("</div>");
+            WritePlot("variants", Plots.Dots(Measure.Plotted, alone));
         }
 
         foreach (var axis in summaries.Select(summary => summary.Variant.Point?.Axis).OfType<string>().Distinct())
         {
-            page.AppendLine($"<h2>{Text(axis)}</h2><div class=\"plots\">");
-            foreach (var measure in axis == "scenes" ? [.. Measure.Plotted, Measure.Seconds, Measure.Memory] : Measure.Plotted)
+            WritePlot(axis, Plots.Lines(Measure.Plotted, axis, summaries));
+            if (axis == "scenes")
             {
-                WritePlot($"{measure.Key} over {axis}", Plots.Lines(measure, axis, summaries));
+                WritePlot("scenes, cost", Plots.Lines(Measure.Cost, axis, summaries));
             }
-
-            page.AppendLine("</div>");
         }
     }
 
@@ -106,17 +117,18 @@ internal sealed class HtmlReport
     private void WritePlot(string title, byte[] png)
     {
         var folder = Directory.CreateDirectory(Path.Combine(settings.Output, "plots"));
-        File.WriteAllBytes(Path.Combine(folder.FullName, title.Replace(' ', '-') + ".png"), png);
-        page.AppendLine($"<img alt=\"{Text(title)}\" src=\"data:image/png;base64,{Convert.ToBase64String(png)}\">");
+        File.WriteAllBytes(Path.Combine(folder.FullName, title.Replace(", ", "-", StringComparison.Ordinal) + ".png"), png);
+        page.AppendLine($"<h3>{Text(title)}</h3><img class=\"plot\" alt=\"{Text(title)}\" src=\"data:image/png;base64,{Convert.ToBase64String(png)}\">");
     }
 
     private void WriteStrips()
     {
         page.AppendLine("<h2>Stories</h2><p class=\"bar\"><label><input type=\"checkbox\" id=\"masks\"> masks over pictures</label></p>");
-        foreach (var story in records.GroupBy(record => (record.Job.Story, record.Job.Seed)))
+        foreach (var (i, story) in records.GroupBy(record => (record.Job.Story, record.Job.Seed)).Index())
         {
             var longest = story.MaxBy(record => record.Job.Prompts.Count)!;
-            page.AppendLine(CultureInfo.InvariantCulture, $"<h3>{Text(story.Key.Story)}, seeds {longest.Seeds[0]} to {longest.Seeds[^1]}</h3><div class=\"wide\"><div class=\"strip captions\"><b></b>");
+            page.AppendLine(CultureInfo.InvariantCulture, $"<details class=\"story\"{(i == 0 ? " open" : "")}><summary>{Text(story.Key.Story)}, seeds {longest.Seeds[0]} to {longest.Seeds[^1]}</summary>");
+            page.Append("<div class=\"wide\"><div class=\"strip captions\"><b></b>");
             foreach (var prompt in longest.Job.Prompts)
             {
                 page.Append($"<figure>{Text(prompt)}</figure>");
@@ -125,18 +137,23 @@ internal sealed class HtmlReport
             page.AppendLine("</div>");
             foreach (var record in story)
             {
-                page.Append($"<div class=\"strip\"><b>{Text(record.Job.Variant)}</b>");
-                for (var i = 0; i < record.Job.Prompts.Count; i++)
-                {
-                    page.Append($"<figure><img alt=\"{Text(record.Job.Prompts[i])}\" src=\"{WebPictures.Of(record.Picture(i))}\">");
-                    page.Append(record.Region(i) is { } region ? $"<img class=\"mask\" alt=\"\" src=\"{WebPictures.Of(region)}\">" : "").Append("</figure>");
-                }
-
-                page.AppendLine("</div>");
+                WriteStrip(record);
             }
 
-            page.AppendLine("</div>");
+            page.AppendLine("</div></details>");
         }
+    }
+
+    private void WriteStrip(StoryRecord record)
+    {
+        page.Append($"<div class=\"strip\"><b>{Text(record.Job.Variant)}</b>");
+        for (var i = 0; i < record.Job.Prompts.Count; i++)
+        {
+            page.Append($"<figure><img alt=\"{Text(record.Job.Prompts[i])}\" src=\"{WebPictures.Of(record.Picture(i))}\">");
+            page.Append(record.Region(i) is { } region ? $"<img class=\"mask\" alt=\"\" src=\"{WebPictures.Of(region)}\">" : "").Append("</figure>");
+        }
+
+        page.AppendLine("</div>");
     }
 
     private void WriteSettings()

@@ -1,12 +1,16 @@
 using ScottPlot;
+using SkiaSharp;
 using StorySync.Evaluation;
 
 namespace StorySync.Samples.Evaluate;
 
-/// <summary>Draws figures with their intervals, as PNG.</summary>
+/// <summary>Draws figures with their intervals, several measures in a row, as PNG.</summary>
 internal static class Plots
 {
     private const string Font = "Roboto";
+    private const int PanelWidth = 290;
+
+    private static readonly Color Gray = Color.FromHex("#8a8a8a");
     private static readonly string[] Colors = ["#1f6f8b", "#d1495b", "#6a8d3f", "#8d5fa8"];
 
     static Plots()
@@ -16,81 +20,112 @@ internal static class Plots
         Fonts.Default = Font;
     }
 
-    /// <summary>A dot a variant, and a line where the plain model is.</summary>
-    public static byte[] Dots(Measure measure, IReadOnlyList<VariantSummary> summaries)
+    /// <summary>A row of dots for each variant, and a line down where the plain model is.</summary>
+    public static byte[] Dots(IReadOnlyList<Measure> measures, IReadOnlyList<VariantSummary> summaries)
+    {
+        var names = 16 + (7 * summaries.Max(summary => summary.Variant.Name.Length));
+        var panels = measures.Select((measure, i) => Dots(measure, summaries, i == 0 ? names : 16));
+        return Png(panels, [PanelWidth - 40 + names, .. Enumerable.Repeat(PanelWidth - 40, measures.Count - 1)], 80 + (26 * summaries.Count));
+    }
+
+    /// <summary>Lines over the values of a swept constant, one for each variant that it was swept on, and where the plain model is.</summary>
+    public static byte[] Lines(IReadOnlyList<Measure> measures, string axis, IReadOnlyList<VariantSummary> summaries) =>
+        Png(measures.Select(measure => Lines(measure, axis, summaries)), [.. Enumerable.Repeat(PanelWidth, measures.Count)], 270);
+
+    private static Plot Dots(Measure measure, IReadOnlyList<VariantSummary> summaries, int names)
     {
         var plot = Empty(measure);
-        var places = Enumerable.Range(0, summaries.Count).Where(i => summaries[i].Figures.ContainsKey(measure.Key)).ToArray();
-        foreach (var i in places)
+        foreach (var (i, summary) in summaries.Index().Where(row => row.Item.Figures.ContainsKey(measure.Key)))
         {
-            var (figure, plain) = (summaries[i].Figures[measure.Key], summaries[i].Variant.Name == BuiltInVariants.Plain);
-            var color = Color.FromHex(Colors[plain ? 1 : 0]);
-            plot.Add.Marker(i, figure.Mean, MarkerShape.FilledCircle, 9, color);
-            AddIntervals(plot, [i], [figure], color);
+            var (figure, plain) = (summary.Figures[measure.Key], summary.Variant.IsPlain);
+            var color = plain ? Gray : Color.FromHex(Colors[0]);
+            plot.Add.Marker(figure.Mean, -i, MarkerShape.FilledCircle, 8, color);
+            AddInterval(plot, figure.Low, -i, figure.High, -i, color);
             if (plain)
             {
-                plot.Add.HorizontalLine(figure.Mean, 1, color, LinePattern.Dashed);
+                plot.Add.VerticalLine(figure.Mean, 1, Gray, LinePattern.Dashed);
             }
         }
 
-        plot.Axes.Bottom.SetTicks([.. summaries.Select((_, i) => (double)i)], [.. summaries.Select(summary => summary.Variant.Name)]);
-        plot.Axes.Bottom.TickLabelStyle.Rotation = 35;
-        plot.Axes.Bottom.TickLabelStyle.Alignment = Alignment.MiddleLeft;
-        plot.Axes.Bottom.MinimumSize = 110;
-        plot.Axes.Right.MinimumSize = 50;
-        return Png(plot, 150 + (45 * summaries.Count), 340);
+        plot.Axes.Left.SetTicks([.. summaries.Select((_, i) => -(double)i)], [.. summaries.Select(summary => names > 16 ? summary.Variant.Name : "")]);
+        plot.Axes.Left.MinimumSize = plot.Axes.Left.MaximumSize = names;
+        plot.Axes.SetLimitsY(0.6 - summaries.Count, 0.6);
+        return plot;
     }
 
-    /// <summary>A line over the values of a swept constant, one for each variant that it was swept on.</summary>
-    public static byte[] Lines(Measure measure, string axis, IReadOnlyList<VariantSummary> summaries)
+    private static Plot Lines(Measure measure, string axis, IReadOnlyList<VariantSummary> summaries)
     {
         var plot = Empty(measure);
-        var series = summaries.Where(summary => summary.Variant.Point?.Axis == axis && summary.Figures.ContainsKey(measure.Key))
-            .GroupBy(summary => summary.Variant.Point!.Base).ToArray();
-        foreach (var (i, line) in series.Index())
+        var points = summaries.Where(summary => summary.Variant.Point?.Axis == axis && summary.Figures.ContainsKey(measure.Key)).ToArray();
+        string[] labels = [.. points.Select(summary => summary.Variant.Point!.Label).Distinct()];
+        foreach (var (i, line) in points.GroupBy(summary => summary.Variant.Point!.Base).Index())
         {
-            double[] places = [.. line.Select(summary => summary.Variant.Point!.Value)];
+            var color = line.Key == BuiltInVariants.Plain ? Gray : Color.FromHex(Colors[i % Colors.Length]);
+            double[] places = [.. line.Select(summary => (double)labels.IndexOf(summary.Variant.Point!.Label))];
             Interval[] figures = [.. line.Select(summary => summary.Figures[measure.Key])];
-            var color = Color.FromHex(Colors[i % Colors.Length]);
-            var scatter = plot.Add.Scatter(places, figures.Select(figure => figure.Mean).ToArray(), color);
-            scatter.LegendText = line.Key;
-            AddIntervals(plot, places, figures, color);
+            plot.Add.Scatter(places, figures.Select(figure => figure.Mean).ToArray(), color).LegendText = line.Key;
+            foreach (var (place, figure) in places.Zip(figures))
+            {
+                AddInterval(plot, place, figure.Low, place, figure.High, color);
+            }
         }
 
-        var points = series.SelectMany(line => line).Select(summary => summary.Variant.Point!).DistinctBy(point => point.Value).ToArray();
-        plot.Axes.Bottom.SetTicks([.. points.Select(point => point.Value)], [.. points.Select(point => point.Label)]);
-        plot.XLabel(axis);
-        if (series.Length > 1)
+        // The plain run is one for all points, if the constant is none of its own.
+        var plain = summaries.FirstOrDefault(summary => summary.Variant.Name == BuiltInVariants.Plain);
+        if (plain is not null && points.All(point => IsComparable(point.Variant, plain.Variant)) && plain.Figures.TryGetValue(measure.Key, out var reference))
         {
-            plot.ShowLegend(Edge.Bottom);
+            plot.Add.HorizontalLine(reference.Mean, 1.5f, Gray, LinePattern.Dashed).LegendText = plain.Variant.Name;
         }
 
-        return Png(plot, 420, 340);
+        plot.Axes.Bottom.SetTicks([.. labels.Select((_, i) => (double)i)], labels);
+        plot.Axes.SetLimitsX(-0.3, labels.Length - 0.7);
+        plot.XLabel(axis, size: 13);
+        plot.ShowLegend(Edge.Bottom);
+        plot.Legend.OutlineWidth = 0;
+        plot.Legend.ShadowColor = ScottPlot.Colors.Transparent;
+        plot.Legend.FontSize = 12;
+        return plot;
     }
+
+    private static bool IsComparable(Variant variant, Variant plain) =>
+        !variant.IsPlain && variant.Scenes == plain.Scenes && variant.Options with { Techniques = plain.Options.Techniques } == plain.Options;
 
     private static Plot Empty(Measure measure)
     {
         var plot = new Plot();
-        plot.Title(measure.Key);
+        plot.Title(measure.Better.Length == 0 ? measure.Key : $"{measure.Key} ({measure.Better})", size: 13);
         plot.Axes.Title.Label.Bold = false;
         plot.Axes.Bottom.Label.Bold = false;
+        plot.Axes.Right.FrameLineStyle.Width = plot.Axes.Top.FrameLineStyle.Width = 0;
+        plot.Axes.Left.MinorTickStyle.Length = plot.Axes.Bottom.MinorTickStyle.Length = 0;
+        plot.Grid.MajorLineColor = Color.FromHex("#e8e8e8");
         return plot;
     }
 
-    private static void AddIntervals(Plot plot, double[] places, Interval[] figures, Color color)
+    private static void AddInterval(Plot plot, double x1, double y1, double x2, double y2, Color color)
     {
-        for (var i = 0; i < places.Length; i++)
-        {
-            var line = plot.Add.Line(places[i], figures[i].Low, places[i], figures[i].High);
-            line.LineColor = color;
-            line.LineWidth = 2;
-        }
+        var line = plot.Add.Line(x1, y1, x2, y2);
+        line.LineColor = color;
+        line.LineWidth = 2;
     }
 
     /// <summary>At twice the resolution, for sharp screens.</summary>
-    private static byte[] Png(Plot plot, int width, int height)
+    private static byte[] Png(IEnumerable<Plot> panels, int[] widths, int height)
     {
-        plot.ScaleFactor = 2;
-        return plot.GetImage(2 * width, 2 * height).GetImageBytes();
+        using var bitmap = new SKBitmap(2 * widths.Sum(), 2 * height);
+        using var canvas = new SKCanvas(bitmap);
+        var left = 0;
+        foreach (var (plot, width) in panels.Zip(widths))
+        {
+            plot.ScaleFactor = 2;
+            plot.RenderManager.ClearCanvasBeforeEachRender = false;
+            canvas.Save();
+            plot.Render(canvas, new PixelRect(left, left + (2 * width), 2 * height, 0));
+            canvas.Restore();
+            left += 2 * width;
+        }
+
+        using var data = bitmap.Encode(SKEncodedImageFormat.Png, quality: 100);
+        return data.ToArray();
     }
 }

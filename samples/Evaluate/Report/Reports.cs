@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using Spectre.Console;
+using StorySync.Evaluation;
 
 namespace StorySync.Samples.Evaluate;
 
@@ -21,7 +22,7 @@ internal static class Reports
             settings.Scenes,
             settings.Seed,
             settings.Repeats,
-            Variants = summaries.Select(summary => new { summary.Variant, summary.Figures }),
+            Variants = summaries.Select(summary => new { summary.Variant, summary.Figures, summary.Changes }),
         }));
         WholeFile.Write(Path.Combine(settings.Output, "table.md"), Markdown(summaries));
         var report = Path.Combine(settings.Output, "report.html");
@@ -39,7 +40,7 @@ internal static class Reports
 
         foreach (var summary in VariantSummary.Of(settings.Variants, records))
         {
-            table.AddRow([Markup.Escape(summary.Variant.Name), .. Measure.Main.Select(measure => $"{summary.Text(measure)} [grey]{summary.Range(measure)}[/]")]);
+            table.AddRow([Markup.Escape(summary.Variant.Name), .. Measure.Main.Select(measure => $"{VariantSummary.Text(summary.Figures, measure)} [grey]{VariantSummary.Range(summary.Figures, measure)}[/]")]);
         }
 
         return table;
@@ -47,16 +48,23 @@ internal static class Reports
 
     private static string Markdown(IReadOnlyList<VariantSummary> summaries)
     {
-        var table = new StringBuilder("| variant | ").AppendJoin(" | ", Measure.Main.Select(measure => measure.Key)).AppendLine(" |");
-        table.Append("|---|").AppendJoin('|', Measure.Main.Select(_ => "---:")).AppendLine("|");
-        foreach (var summary in summaries)
+        var text = new StringBuilder();
+        AppendTable(text, summaries, summary => summary.Figures);
+        text.AppendLine().AppendLine("Difference from the plain model, story by story:").AppendLine();
+        AppendTable(text, summaries.Where(summary => summary.Changes.Count > 0), summary => summary.Changes);
+        return text.ToString();
+    }
+
+    private static void AppendTable(StringBuilder text, IEnumerable<VariantSummary> rows, Func<VariantSummary, IReadOnlyDictionary<string, Interval>> of)
+    {
+        text.Append("| variant | ").AppendJoin(" | ", Measure.Main.Select(measure => measure.Key)).AppendLine(" |");
+        text.Append("|---|").AppendJoin('|', Measure.Main.Select(_ => "---:")).AppendLine("|");
+        foreach (var summary in rows)
         {
-            table.Append($"| {summary.Variant.Name} | ")
-                .AppendJoin(" | ", Measure.Main.Select(measure => $"{summary.Text(measure)} {(summary.Range(measure) is { Length: > 0 } range ? $"({range})" : "")}".TrimEnd()))
+            text.Append($"| {summary.Variant.Name} | ")
+                .AppendJoin(" | ", Measure.Main.Select(measure => $"{VariantSummary.Text(of(summary), measure)} {(VariantSummary.Range(of(summary), measure) is { Length: > 0 } range ? $"({range})" : "")}".TrimEnd()))
                 .AppendLine(" |");
         }
-
-        return table.ToString();
     }
 
     private static string Csv(IReadOnlyList<StoryRecord> records)

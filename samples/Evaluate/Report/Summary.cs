@@ -6,25 +6,39 @@ namespace StorySync.Samples.Evaluate;
 /// <summary>The figures of one variant.</summary>
 /// <param name="Variant">The variant.</param>
 /// <param name="Figures">Mean and interval by measure.</param>
-internal sealed record VariantSummary(Variant Variant, IReadOnlyDictionary<string, Interval> Figures)
+/// <param name="Changes">Mean and interval of the difference from the plain model's figure of the same story, by measure.</param>
+internal sealed record VariantSummary(
+    Variant Variant, IReadOnlyDictionary<string, Interval> Figures, IReadOnlyDictionary<string, Interval> Changes)
 {
-    public string Text(Measure measure) => Figures.TryGetValue(measure.Key, out var figure)
-        ? string.Create(CultureInfo.InvariantCulture, $"{figure.Mean.ToString(measure.Format, CultureInfo.InvariantCulture)}")
-        : "–";
+    public static IReadOnlyList<VariantSummary> Of(IReadOnlyList<Variant> variants, IReadOnlyList<StoryRecord> records)
+    {
+        var byVariant = records.ToLookup(record => record.Job.Variant);
+        var plain = variants.Where(variant => variant.IsPlain).SelectMany(variant => byVariant[variant.Name])
+            .DistinctBy(record => Frame(record.Job)).ToDictionary(record => Frame(record.Job));
+        return
+        [
+            .. variants.Select(variant => new VariantSummary(
+                variant,
+                Intervals(byVariant[variant.Name], (measure, record) => measure.Of(record)),
+                variant.IsPlain
+                    ? new Dictionary<string, Interval>()
+                    : Intervals(byVariant[variant.Name], (measure, record) => plain.TryGetValue(Frame(record.Job), out var other) ? measure.Of(record) - measure.Of(other) : null))),
+        ];
+    }
 
-    public string Range(Measure measure) => Figures.TryGetValue(measure.Key, out var figure)
-        ? $"{figure.Low.ToString(measure.Format, CultureInfo.InvariantCulture)}–{figure.High.ToString(measure.Format, CultureInfo.InvariantCulture)}"
-        : "";
+    public static string Text(IReadOnlyDictionary<string, Interval> figures, Measure measure) =>
+        figures.TryGetValue(measure.Key, out var figure) ? figure.Mean.ToString(measure.Format, CultureInfo.InvariantCulture) : "–";
 
-    public static IReadOnlyList<VariantSummary> Of(IReadOnlyList<Variant> variants, IReadOnlyList<StoryRecord> records) =>
-    [
-        .. variants.Select(variant =>
-        {
-            var own = records.Where(record => record.Job.Variant == variant.Name).ToArray();
-            return new VariantSummary(variant, Measure.All
-                .Select(measure => (measure.Key, Interval: measure.Over(own)))
-                .Where(figure => figure.Interval is not null)
-                .ToDictionary(figure => figure.Key, figure => figure.Interval!));
-        }),
-    ];
+    public static string Range(IReadOnlyDictionary<string, Interval> figures, Measure measure) =>
+        figures.TryGetValue(measure.Key, out var figure)
+            ? string.Create(CultureInfo.InvariantCulture, $"{figure.Low.ToString(measure.Format, CultureInfo.InvariantCulture)} … {figure.High.ToString(measure.Format, CultureInfo.InvariantCulture)}")
+            : "";
+
+    /// <summary>What two stories must have in common to differ by their techniques alone.</summary>
+    private static string Frame(StoryJob job) => Json.Text(job with { Variant = "", Damage = null, Options = job.Options with { Techniques = null } });
+
+    private static Dictionary<string, Interval> Intervals(IEnumerable<StoryRecord> records, Func<Measure, StoryRecord, double?> of) => Measure.All
+        .Select(measure => (measure.Key, Values: records.Select(record => of(measure, record)).OfType<double>().ToArray()))
+        .Where(figure => figure.Values.Length > 0)
+        .ToDictionary(figure => figure.Key, figure => Bootstrap.Mean(figure.Values));
 }

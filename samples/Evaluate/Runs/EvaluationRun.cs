@@ -23,7 +23,7 @@ internal sealed class EvaluationRun(EvaluationSettings settings, StoryPipeline s
                 {
                     var job = Job(variant, settings.Stories[story], settings.SeedOf(story, repeat));
                     progress.Next($"{job.Story}, {job.Variant}");
-                    var record = folder.Find(job) ?? Make(job, plain, progress, cancellationToken);
+                    var record = folder.Find(job) ?? Same(job, records) ?? Make(job, plain, progress, cancellationToken);
                     plain ??= record;
                     records.Add(record);
                     progress.Done();
@@ -33,6 +33,10 @@ internal sealed class EvaluationRun(EvaluationSettings settings, StoryPipeline s
 
         return records;
     }
+
+    /// <summary>A point of a sweep at the default is the variant that is swept: what another variant made is not made again.</summary>
+    private static StoryRecord? Same(StoryJob job, IEnumerable<StoryRecord> records) =>
+        records.FirstOrDefault(record => record.Job.IsAs(job)) is { } other ? other with { Job = job } : null;
 
     private StoryJob Job(Variant variant, PromptStory story, long seed)
     {

@@ -29,7 +29,7 @@ internal sealed class RunFolder(string root)
         try
         {
             var record = Json.Read<StoryRecord>(path) with { Folder = FolderOf(job) };
-            return Json.Text(record.Job) == Json.Text(job) ? record : null;
+            return record.Job.IsAs(job) ? record : null;
         }
         catch (InvalidDataException)
         {

@@ -19,18 +19,14 @@ internal static class Sweep
             throw new ArgumentException($"The sweep '{text}' is not of the form constant=value,value,…, such as sharing.strength=0.5,1,2.");
         }
 
-        return values.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).Select((label, i) =>
+        return values.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).Select(label => At(axis, label, start) with
         {
-            var place = double.TryParse(label, CultureInfo.InvariantCulture, out var number) ? number : i;
-            return At(axis, label, number, start) with
-            {
-                Name = $"{start.Name}, {axis} {label}",
-                Point = new SweepPoint(axis, start.Name, label, place),
-            };
+            Name = $"{start.Name}, {axis} {label}",
+            Point = new SweepPoint(axis, start.Name, label),
         });
     }
 
-    private static Variant At(string axis, string label, double number, Variant start)
+    private static Variant At(string axis, string label, Variant start)
     {
         if (axis == "scenes")
         {
@@ -41,7 +37,7 @@ internal static class Sweep
 
         if (axis.StartsWith("damage.", StringComparison.Ordinal))
         {
-            return start with { Damage = MaskDamage.Parse(axis["damage.".Length..], number) };
+            return start with { Damage = MaskDamage.Parse(axis["damage.".Length..], label) };
         }
 
         var path = axis.Split('.');

@@ -15,11 +15,13 @@ internal sealed record Variant(string Name, StoryOptions Options)
 
     /// <summary>Where on a sweep it lies; null if it stands for itself.</summary>
     public SweepPoint? Point { get; init; }
+
+    /// <summary>Whether it is the plain model, alone or swept.</summary>
+    public bool IsPlain => (Point?.Base ?? Name) == BuiltInVariants.Plain;
 }
 
 /// <summary>A value of a constant that is swept.</summary>
 /// <param name="Axis">The constant.</param>
 /// <param name="Base">The variant that is otherwise followed.</param>
 /// <param name="Label">The value as it was written.</param>
-/// <param name="Value">Its place on the axis.</param>
-internal sealed record SweepPoint(string Axis, string Base, string Label, double Value);
+internal sealed record SweepPoint(string Axis, string Base, string Label);

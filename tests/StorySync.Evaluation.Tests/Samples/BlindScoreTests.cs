@@ -4,15 +4,15 @@ namespace StorySync.Evaluation.Tests.Samples;
 
 public class BlindScoreTests
 {
-    private static readonly BlindPair[] Key = [new("1", "cat", 7, "plain", "all"), new("2", "bear", 7, "all", "plain")];
+    private static readonly BlindKey Key = new("page", [new("1", "cat", 7, "plain", "all"), new("2", "bear", 7, "all", "plain")]);
 
     [Fact]
     public void Answers_count_for_the_variant_that_was_shown_there()
     {
         BlindAnswers[] participants =
         [
-            new("x", [new("1", "consistency", "B"), new("2", "consistency", "A")]),
-            new("y", [new("1", "consistency", "A"), new("2", "consistency", "same")]),
+            new("page", "x", [new("1", "consistency", "B"), new("2", "consistency", "A")]),
+            new("page", "y", [new("1", "consistency", "A"), new("2", "consistency", "same")]),
         ];
         var score = Assert.Single(BlindScore.Of(Key, participants, "all"));
         Assert.Equal(("consistency", 2, 1, 1), (score.Question, score.Wins, score.Losses, score.Ties));
@@ -29,9 +29,18 @@ public class BlindScoreTests
     public void The_sign_test_is_the_binomial_one(int wins, int losses, double expected) =>
         Assert.Equal(expected, new BlindScore("q", wins, losses, 4, Bootstrap.Mean([1])).SignTest, 1e-9);
 
+    [Fact]
+    public void Answers_that_the_key_does_not_fit_are_refused()
+    {
+        BlindAnswers one = new("page", "x", [new("1", "quality", "A")]);
+        Assert.Contains("twice", Assert.Throws<InvalidDataException>(() => BlindScore.Of(Key, [one, one], "all")).Message);
+        Assert.Contains("page2", Assert.Throws<InvalidDataException>(() => BlindScore.Of(Key, [one with { Page = "page2" }], "all")).Message);
+        Assert.Contains("'plain' and 'all'", Assert.Throws<ArgumentException>(() => BlindScore.Of(Key, [one], "sharing")).Message);
+    }
+
     [Theory]
     [InlineData("3", "A")]
     [InlineData("1", "C")]
     public void An_answer_of_another_page_is_refused(string pair, string choice) =>
-        Assert.Throws<InvalidDataException>(() => BlindScore.Of(Key, [new("x", [new(pair, "quality", choice)])], "all"));
+        Assert.Throws<InvalidDataException>(() => BlindScore.Of(Key, [new("page", "x", [new(pair, "quality", choice)])], "all"));
 }

@@ -36,6 +36,14 @@ public sealed class RunFolderTests : IDisposable
     }
 
     [Fact]
+    public void Two_variants_that_come_to_the_same_are_one_job()
+    {
+        Assert.True(Job.IsAs(Job with { Variant = "all" }));
+        Assert.False(Job.IsAs(Job with { Variant = "all", Subject = "a dog" }));
+        Assert.Equal(MaskDamage.Parse("erode", "0"), MaskDamage.Parse("swap", "0"));
+    }
+
+    [Fact]
     public void A_broken_record_is_not_a_finished_job()
     {
         var (runs, _) = Keep();

@@ -40,7 +40,7 @@ public sealed class VariantListTests : IDisposable
             ["plain", "all, sharing.steps.to 0.5", "all, sharing.steps.to 1", "sharing, sharing.steps.to 0.5", "sharing, sharing.steps.to 1", "all, steps 3", "sharing, steps 3"],
             variants.Select(variant => variant.Name));
         Assert.Equal(0.5, variants[1].Options.Techniques!.Sharing.Steps.To);
-        Assert.Equal(new SweepPoint("sharing.steps.to", "all", "0.5", 0.5), variants[1].Point);
+        Assert.Equal(new SweepPoint("sharing.steps.to", "all", "0.5"), variants[1].Point);
         Assert.Equal(0, variants[3].Options.Techniques!.Harmonization.Alpha);
         Assert.Equal([9, 3], [variants[1].Options.Steps!.Value, variants[5].Options.Steps!.Value]);
     }
@@ -69,6 +69,7 @@ public sealed class VariantListTests : IDisposable
     [InlineData("scenes=0", "0 scenes")]
     [InlineData("damage.burn=1", "burn")]
     [InlineData("damage.drop=2", "drop")]
+    [InlineData("damage.erode=much", "much")]
     public void A_sweep_that_makes_no_sense_is_refused(string sweep, string message)
     {
         var exception = Assert.ThrowsAny<ArgumentException>(() => VariantList.Make(Start, [], [sweep], []));

@@ -1,0 +1,73 @@
+using System.Text.RegularExpressions;
+using StorySync.Pipelines;
+using StorySync.Samples.Evaluate;
+
+namespace StorySync.Evaluation.Tests.Samples;
+
+public sealed class BlindPageTests : IDisposable
+{
+    private readonly TemporaryFolder folder = new();
+    private readonly RunFolder runs;
+
+    public BlindPageTests()
+    {
+        runs = new RunFolder(folder.Path);
+        foreach (var story in (string[])["s1", "s2", "s3", "s4"])
+        {
+            Keep("first-way", story);
+            Keep("second-way", story);
+        }
+
+        Keep("first-way", "only-once");
+    }
+
+    [Fact]
+    public void The_page_shows_stories_of_both_variants_and_says_no_variant()
+    {
+        var (page, key) = Write(shuffle: 1);
+        Assert.Equal(["s1", "s2", "s3", "s4"], key.Pairs.Select(pair => pair.Story).Order());
+        Assert.All(key.Pairs, pair => Assert.Equal(["first-way", "second-way"], new[] { pair.A, pair.B }.Order()));
+        Assert.DoesNotContain("-way", page);
+        Assert.Equal(2 * 4, Regex.Count(page, "<img "));
+        Assert.Equal(3 * 3 * 4, Regex.Count(page, "type=\"radio\""));
+        Assert.Contains($"data-page=\"{key.Page}\"", page);
+        Assert.DoesNotMatch("(src|href)=\"(?!data:)", page);
+    }
+
+    [Fact]
+    public void Another_order_and_other_pictures_are_another_page()
+    {
+        var (one, again, other) = (Write(shuffle: 1).Key.Page, Write(shuffle: 1).Key.Page, Write(shuffle: 2).Key.Page);
+        Keep("second-way", "s1", steps: 3);
+        Assert.Equal(one, again);
+        Assert.Equal(3, new[] { one, other, Write(shuffle: 1).Key.Page }.Distinct().Count());
+    }
+
+    [Fact]
+    public void Variants_without_a_common_story_are_refused() =>
+        Assert.Contains("no story in both", Assert.Throws<InvalidDataException>(() => BlindPage.Write(runs, "first-way", "third-way", 0)).Message);
+
+    public void Dispose() => folder.Dispose();
+
+    private (string Page, BlindKey Key) Write(int shuffle)
+    {
+        var page = File.ReadAllText(BlindPage.Write(runs, "first-way", "second-way", shuffle));
+        return (page, Json.Read<BlindKey>(Path.Combine(folder.Path, "blind-key.json")));
+    }
+
+    private void Keep(string variant, string story, int steps = 2)
+    {
+        var job = new StoryJob
+        {
+            Model = "m", Clip = "c", Device = "cpu", Dtype = "Float32", Variant = variant, Story = story, Subject = "a cat",
+            Prompts = ["a cat sits"], Options = new StoryOptions { Seed = 5, Steps = steps },
+        };
+        var record = new StoryRecord
+        {
+            Job = job, Seeds = [5], Masks = [null], Measures = new StoryMeasures(), Seconds = 2, SecondsPerScene = 1, PeakMiB = 300, Folder = runs.FolderOf(job),
+        };
+        Directory.CreateDirectory(record.Folder);
+        new RgbImage(2, 2, new byte[12]).SavePng(record.Picture(0));
+        runs.Keep(record);
+    }
+}
