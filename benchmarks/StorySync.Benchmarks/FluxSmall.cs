@@ -12,8 +12,6 @@ namespace StorySync.Benchmarks;
 /// <summary>One forward pass of a FLUX transformer of real width, with 2 + 4 of its 19 + 38 blocks and random weights.</summary>
 internal static class FluxSmall
 {
-    public const string Usage = "flux-small [--help]         a forward pass of FLUX at real width, whole or with one block's weights in memory";
-
     private static readonly FluxTransformer2DConfig Config = new() { NumLayers = 2, NumSingleLayers = 4 };
     private static readonly JsonSerializerOptions ConfigNames = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
 
@@ -23,15 +21,15 @@ internal static class FluxSmall
         {
             Description = "Where the model is, or is to be written for other programs to read; by default it is written for this run only.",
         };
-        var height = new Option<int>("--height") { DefaultValueFactory = _ => 512, Description = "Pixels." };
-        var width = new Option<int>("--width") { DefaultValueFactory = _ => 512, Description = "Pixels." };
-        var batch = new Option<int>("--batch") { DefaultValueFactory = _ => 1 };
-        var tokens = new Option<int>("--tokens") { DefaultValueFactory = _ => 77, Description = "Text tokens." };
+        var height = PositiveOption.Create("--height", 512, "Pixels.");
+        var width = PositiveOption.Create("--width", 512, "Pixels.");
+        var batch = PositiveOption.Create("--batch", 1, "Rows.");
+        var tokens = PositiveOption.Create("--tokens", 77, "Text tokens.");
         var dtype = new Option<ScalarType>("--dtype") { DefaultValueFactory = _ => ScalarType.Float32, Description = "The type to compute in." };
         var stored = new Option<ScalarType?>("--stored") { Description = "The type that a model is written in; by default that of --dtype." };
         var stream = new Option<bool>("--stream") { Description = "Hold the weights of one block at a time." };
         var timing = new TimingOptions();
-        var command = new Command("flux-small", "A FLUX transformer of real width with fewer blocks.")
+        var command = new Command("flux-small", "A forward pass of FLUX at real width with fewer blocks, whole or with one block's weights in memory.")
         {
             folder, height, width, batch, tokens, dtype, stored, stream,
         };

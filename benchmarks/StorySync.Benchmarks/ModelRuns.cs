@@ -13,11 +13,6 @@ namespace StorySync.Benchmarks;
 /// <summary>Parts of SDXL by themselves, and a pipeline as a whole: from a model folder, or at full size with random weights.</summary>
 internal static class ModelRuns
 {
-    public const string UNetUsage = "unet [--help]               a forward pass of a UNet";
-    public const string VaeUsage = "vae-decode [--help]         decoding by an autoencoder";
-    public const string PipelineUsage = "pipeline [--help]           a pipeline, from prompts to pictures";
-    public const string LoadUsage = "load [--help]               loading a pipeline folder";
-
     private static readonly UNet2DConditionConfig FullUNet = new()
     {
         SampleSize = 128,
@@ -42,11 +37,11 @@ internal static class ModelRuns
     };
 
     private static readonly Option<string?> Folder = new("--folder") { Description = "A model folder, or storybook; by default SDXL at full size with random weights." };
-    private static readonly Option<int> Height = new("--height") { DefaultValueFactory = _ => 512, Description = "Pixels." };
-    private static readonly Option<int> Width = new("--width") { DefaultValueFactory = _ => 512, Description = "Pixels." };
-    private static readonly Option<int> Batch = new("--batch") { DefaultValueFactory = _ => 1 };
-    private static readonly Option<int> Tokens = new("--tokens") { DefaultValueFactory = _ => 77, Description = "Text tokens." };
-    private static readonly Option<int> Steps = new("--steps") { DefaultValueFactory = _ => 20 };
+    private static readonly Option<int> Height = PositiveOption.Create("--height", 512, "Pixels.");
+    private static readonly Option<int> Width = PositiveOption.Create("--width", 512, "Pixels.");
+    private static readonly Option<int> Batch = PositiveOption.Create("--batch", 1, "Rows.");
+    private static readonly Option<int> Tokens = PositiveOption.Create("--tokens", 77, "Text tokens.");
+    private static readonly Option<int> Steps = PositiveOption.Create("--steps", 20, "Denoising steps.");
     private static readonly Option<string> Prompt = new("--prompt") { DefaultValueFactory = _ => "a cat standing in the forest" };
 
     public static Command UNet() => Command("unet", "A forward pass of a UNet.", [Folder, Height, Width, Batch, Tokens], (parsed, timing) =>

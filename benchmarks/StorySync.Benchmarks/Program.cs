@@ -1,37 +1,31 @@
+using System.CommandLine;
 using BenchmarkDotNet.Running;
 using StorySync.Benchmarks;
 
-switch (args)
+var micro = new Command("micro", "Small things, by BenchmarkDotNet, which takes the rest of the line: --filter '*Name*', --list flat.")
 {
-    case ["shared-attention", .. var rest]:
-        return SharedAttentionBenchmark.Run(rest);
-    case ["safetensors", .. var rest]:
-        return SafetensorsRun.Run(rest);
-    case ["flux-small", .. var rest]:
-        return FluxSmall.Command().Parse(rest).Invoke();
-    case ["unet", .. var rest]:
-        return ModelRuns.UNet().Parse(rest).Invoke();
-    case ["vae-decode", .. var rest]:
-        return ModelRuns.VaeDecode().Parse(rest).Invoke();
-    case ["pipeline", .. var rest]:
-        return ModelRuns.Pipeline().Parse(rest).Invoke();
-    case ["load", .. var rest]:
-        return ModelRuns.Load().Parse(rest).Invoke();
-    case ["micro", .. var rest]:
-        BenchmarkSwitcher.FromAssembly(typeof(SafetensorsBenchmarks).Assembly).Run(rest);
-        return 0;
-    default:
-        Console.Error.WriteLine($"""
-            usage: dotnet run -c Release --project benchmarks/StorySync.Benchmarks -- COMMAND
+    TreatUnmatchedTokensAsErrors = false,
+};
+micro.SetAction(parsed => BenchmarkSwitcher.FromAssembly(typeof(SafetensorsBenchmarks).Assembly).Run([.. parsed.UnmatchedTokens]));
 
-              {SharedAttentionBenchmark.Usage}
-              {SafetensorsRun.Usage}
-              {FluxSmall.Usage}
-              {ModelRuns.UNetUsage}
-              {ModelRuns.VaeUsage}
-              {ModelRuns.PipelineUsage}
-              {ModelRuns.LoadUsage}
-              micro [--filter '*']        small things, by BenchmarkDotNet
-            """);
-        return 2;
+var command = new RootCommand("How fast StorySync is and how much memory it takes.")
+{
+    SharedAttentionBenchmark.Command(),
+    SafetensorsRun.Command(),
+    FluxSmall.Command(),
+    ModelRuns.UNet(),
+    ModelRuns.VaeDecode(),
+    ModelRuns.Pipeline(),
+    ModelRuns.Load(),
+    micro,
+};
+
+try
+{
+    return command.Parse(args).Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+}
+catch (Exception exception) when (exception is ArgumentException or IOException or InvalidDataException or UnauthorizedAccessException or NotSupportedException)
+{
+    Console.Error.WriteLine(exception.Message);
+    return 1;
 }

@@ -1,3 +1,4 @@
+using System.CommandLine;
 using System.Diagnostics;
 using System.Globalization;
 using StorySync.Diffusion.Weights;
@@ -12,22 +13,31 @@ internal static class SafetensorsRun
     private const long Length = 1 << 19;
     private const int Rounds = 5;
 
-    public const string Usage = "safetensors [[make] FILE]   open a 2 GB file and read every byte; `make` only writes it";
-
-    public static int Run(string[] args)
+    public static Command Command()
     {
-        switch (args)
+        var given = new Argument<FileInfo>("FILE")
         {
-            case ["make", var path]:
-                Make(path);
-                return 0;
-            case [var path]:
-                Measure(path);
-                return 0;
-            default:
+            Description = "A file that `make` wrote; without one it is made for this run only.",
+            Arity = ArgumentArity.ZeroOrOne,
+        };
+        given.AcceptExistingOnly();
+        var made = new Argument<FileInfo>("FILE") { Description = "The file to write." };
+        var make = new Command("make", "Writes the file, to measure it here and in Python.") { made };
+        make.SetAction(parsed => Make(parsed.GetRequiredValue(made).FullName));
+
+        var command = new Command("safetensors", "Opening a file of 2 GB and reading every byte.") { given, make };
+        command.SetAction(parsed =>
+        {
+            if (parsed.GetValue(given) is { } file)
+            {
+                Measure(file.FullName);
+            }
+            else
+            {
                 MakeAndMeasure();
-                return 0;
-        }
+            }
+        });
+        return command;
     }
 
     private static void MakeAndMeasure()

@@ -1,3 +1,4 @@
+using System.CommandLine;
 using System.Diagnostics;
 using System.Globalization;
 using StorySync.Attention;
@@ -10,20 +11,44 @@ namespace StorySync.Benchmarks;
 /// take turns, each time in a process of its own, so that peak memory is each one's own.</summary>
 internal static class SharedAttentionBenchmark
 {
-    public const string Usage =
-        "shared-attention [IMAGES=6 [TOKENS=4096 [HEADS=10 [WIDTH=64 [MASKED=0.3 [ROUNDS=3]]]]]]   time and peak memory of one layer";
-
     private static readonly string[] Ways = ["plain", "shared", "dense"];
 
-    public static int Run(string[] args)
+    public static Command Command()
     {
-        if (args is ["--one", var one, .. var sizes])
+        var images = PositiveOption.Create("--images", 6, "Pictures that attend to each other.");
+        var tokens = PositiveOption.Create("--tokens", 4096, "Tokens of a picture.");
+        var heads = PositiveOption.Create("--heads", 10, "Attention heads.");
+        var width = PositiveOption.Create("--width", 64, "Channels of a head.");
+        var masked = new Option<double>("--masked") { DefaultValueFactory = _ => 0.3, Description = "The share of the tokens that is in the masks." };
+        var rounds = PositiveOption.Create("--rounds", 3, "How often each way is measured.");
+        var one = new Option<string?>("--one") { Hidden = true };
+        var command = new Command("shared-attention", "One layer of shared attention against dense masked and plain attention: time and peak memory.")
         {
-            Measure(one, Case.Parse(sizes));
-            return 0;
-        }
+            images, tokens, heads, width, masked, rounds, one,
+        };
+        command.SetAction(parsed =>
+        {
+            var sizes = new Case(
+                parsed.GetValue(images),
+                parsed.GetValue(tokens),
+                parsed.GetValue(heads),
+                parsed.GetValue(width),
+                parsed.GetValue(masked),
+                parsed.GetValue(rounds));
+            if (parsed.GetValue(one) is { } way)
+            {
+                Measure(way, sizes);
+            }
+            else
+            {
+                Compare(sizes);
+            }
+        });
+        return command;
+    }
 
-        var asked = Case.Parse(args);
+    private static void Compare(Case asked)
+    {
         Console.WriteLine($"{asked}; {get_num_threads()} threads");
         var difference = Difference(asked with { Tokens = 256 });
         Console.WriteLine($"largest difference between shared and dense, 256 tokens an image: {difference:g2}");
@@ -33,7 +58,7 @@ internal static class SharedAttentionBenchmark
         {
             foreach (var way in Ways)
             {
-                results[way].Add(InProcess(way, args));
+                results[way].Add(InProcess(way, asked));
             }
         }
 
@@ -46,11 +71,9 @@ internal static class SharedAttentionBenchmark
                 CultureInfo.InvariantCulture,
                 $"{way,-7} {seconds,8:f2} s  {megabytes,8:f0} MB above inputs  {dense / seconds,6:f1}× dense"));
         }
-
-        return 0;
     }
 
-    private static (double Seconds, double Megabytes) InProcess(string way, string[] sizes)
+    private static (double Seconds, double Megabytes) InProcess(string way, Case sizes)
     {
         var start = new ProcessStartInfo(Environment.ProcessPath!) { RedirectStandardOutput = true };
         if (Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet")
@@ -58,7 +81,7 @@ internal static class SharedAttentionBenchmark
             start.ArgumentList.Add(typeof(SharedAttentionBenchmark).Assembly.Location);
         }
 
-        foreach (var argument in (string[])["shared-attention", "--one", way, .. sizes])
+        foreach (var argument in (string[])["shared-attention", "--one", way, .. sizes.ToArguments()])
         {
             start.ArgumentList.Add(argument);
         }
@@ -126,13 +149,12 @@ internal static class SharedAttentionBenchmark
 
     private sealed record Case(int Images, int Tokens, int Heads, int Width, double Masked, int Rounds)
     {
-        public static Case Parse(string[] args)
-        {
-            return new((int)At(0, 6), (int)At(1, 4096), (int)At(2, 10), (int)At(3, 64), At(4, 0.3), (int)At(5, 3));
-
-            double At(int index, double otherwise) =>
-                index < args.Length ? double.Parse(args[index], CultureInfo.InvariantCulture) : otherwise;
-        }
+        /// <summary>What another process is to be told.</summary>
+        public string[] ToArguments() =>
+        [
+            $"--images={Images}", $"--tokens={Tokens}", $"--heads={Heads}", $"--width={Width}",
+            string.Create(CultureInfo.InvariantCulture, $"--masked={Masked}"),
+        ];
     }
 
     /// <summary>What one layer attends to; tokens first in memory, as a model's projections leave them.</summary>

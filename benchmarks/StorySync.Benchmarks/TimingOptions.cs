@@ -8,7 +8,7 @@ namespace StorySync.Benchmarks;
 /// <summary>How often a command repeats what it times, and on how many threads.</summary>
 internal sealed class TimingOptions
 {
-    private readonly Option<int> iterations = new("--iters") { DefaultValueFactory = _ => 5, Description = "Timed repetitions." };
+    private readonly Option<int> iterations = PositiveOption.Create("--iters", 5, "Timed repetitions.");
     private readonly Option<int> warmup = new("--warmup") { DefaultValueFactory = _ => 1, Description = "Repetitions before them." };
     private readonly Option<int> threads = new("--threads") { Description = "Threads of libtorch; its own choice by default." };
 
