@@ -62,10 +62,10 @@ public sealed class DPMSolverMultistepScheduler : DiffusionScheduler
 
     private (double[] Sigmas, double[] Timesteps) Respaced(float[] table, int steps)
     {
-        float[] logTable = [.. table.Select(s => MathF.Log(s))];
+        double[] logTable = [.. table.Select(s => MathF.Log(s))];
         double[] sigmas = SigmaSpacing.IsChosen(config)
             ? SigmaSpacing.Spread(config, table[^1], table[0], steps)
-            : [.. Numbers.LinSpace(0, 1, steps).Select(r => Math.Exp(logTable[^1] + r * ((double)logTable[0] - logTable[^1])))];
+            : [.. Numbers.LinSpace(0, 1, steps).Select(r => Math.Exp(logTable[^1] + r * (logTable[0] - logTable[^1])))];
         var timesteps = sigmas.Select(s => SigmaSpacing.ToTimestep(s, logTable));
         var rounds = (config.UseKarrasSigmas || config.UseLuLambdas) && config.BetaSchedule != "squaredcos_cap_v2";
         return (sigmas, [.. rounds ? timesteps.Select(t => Math.Round(t)) : timesteps]);

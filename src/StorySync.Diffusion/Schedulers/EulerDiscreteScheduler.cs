@@ -26,7 +26,7 @@ public sealed class EulerDiscreteScheduler : DiffusionScheduler
     private protected override SchedulePlan Plan(ScheduleOptions options)
     {
         var table = TrainSigmas();
-        float[] logTable = [.. table.Select(s => MathF.Log(s))];
+        double[] logTable = [.. table.Select(s => MathF.Log(s))];
         if (options.Sigmas is { } given)
         {
             float[] own = [.. given.Select(s => (float)s)];
@@ -62,7 +62,7 @@ public sealed class EulerDiscreteScheduler : DiffusionScheduler
         return SigmaPlan.Create(this, config, steps, [.. timesteps], sigmas);
     }
 
-    private static double[] LogLinear(float[] logTable, int steps)
+    private static double[] LogLinear(double[] logTable, int steps)
     {
         using var scope = NewDisposeScope();
         return [.. linspace(logTable[^1], logTable[0], steps + 1, float32).exp().data<float>().Select(s => (double)s)];

@@ -32,7 +32,7 @@ public sealed class HeunDiscreteScheduler : DiffusionScheduler
         double[] sigmas = [.. timesteps.Select(t => Numbers.Interpolate(t, table))];
         if (SigmaSpacing.IsChosen(config))
         {
-            float[] logTable = [.. table.Select(s => MathF.Log(s))];
+            double[] logTable = [.. table.Select(s => MathF.Log(s))];
             sigmas = SigmaSpacing.Spread(config, sigmas[0], sigmas[^1], steps);
             timesteps = [.. sigmas.Select(s => (float)SigmaSpacing.ToTimestep(s, logTable))];
         }

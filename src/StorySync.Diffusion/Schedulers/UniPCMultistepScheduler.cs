@@ -42,7 +42,7 @@ public sealed class UniPCMultistepScheduler : DiffusionScheduler
         var last = table[0];
         if (SigmaSpacing.IsChosen(config))
         {
-            (sigmas, timesteps) = Respaced(options.Sigmas ?? [.. table.Select(s => (double)s)], steps);
+            (sigmas, timesteps) = Respaced(options.Sigmas, table, steps);
             last = (float)sigmas[^1];
         }
         else if (config.UseFlowSigmas)
@@ -64,8 +64,11 @@ public sealed class UniPCMultistepScheduler : DiffusionScheduler
 
     internal override SchedulerRun Start(RunStart start) => new Run(config, start);
 
-    private (double[] Sigmas, double[] Timesteps) Respaced(IReadOnlyList<double> source, int steps)
+    private (double[] Sigmas, double[] Timesteps) Respaced(IReadOnlyList<double>? given, float[] table, int steps)
     {
+        // Where a sigma lies exactly on one of the source, its timestep hangs on the last bit: numpy computes given values in float64.
+        IReadOnlyList<double> source = given ?? [.. table];
+        double[] logs = given is null ? [.. table.Select(s => MathF.Log(s))] : [.. given.Select(s => Math.Log(s))];
         var sigmas = SigmaSpacing.Spread(config, config.SigmaMax ?? source[^1], config.SigmaMin ?? source[0], steps);
         if (config is { UseKarrasSigmas: true, UseFlowSigmas: true })
         {
@@ -73,7 +76,6 @@ public sealed class UniPCMultistepScheduler : DiffusionScheduler
             return (sigmas, [.. sigmas.Select(s => s * TrainTimesteps)]);
         }
 
-        float[] logs = [.. source.Select(s => MathF.Log((float)s))];
         var timesteps = sigmas.Select(s => SigmaSpacing.ToTimestep(s, logs));
         return (sigmas, [.. config.UseKarrasSigmas ? timesteps.Select(t => Math.Round(t)) : timesteps]);
     }

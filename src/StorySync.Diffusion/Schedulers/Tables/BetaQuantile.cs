@@ -9,9 +9,9 @@ internal static class BetaQuantile
     /// <summary>Where a share <paramref name="p"/> of the distribution lies below; 0 … 1.</summary>
     public static double At(double p)
     {
-        if (p is <= 0 or > 0.5)
+        if (p is <= 0 or >= 0.5)
         {
-            return p <= 0 ? 0 : 1 - At(1 - p);
+            return p <= 0 ? 0 : p == 0.5 ? 0.5 : 1 - At(1 - p);
         }
 
         // By symmetry half of the distribution lies below 1/2, which makes its normalising constant unnecessary.

@@ -24,7 +24,7 @@ internal static class SigmaSpacing
     /// <summary>The fractional training timestep of a sigma, by interpolation in log sigma.</summary>
     /// <param name="sigma">The sigma.</param>
     /// <param name="logSigmas">By training timestep, ascending.</param>
-    public static double ToTimestep(double sigma, ReadOnlySpan<float> logSigmas)
+    public static double ToTimestep(double sigma, ReadOnlySpan<double> logSigmas)
     {
         var log = Math.Log(Math.Max(sigma, 1e-10));
         var low = logSigmas.Length - 1;
@@ -34,7 +34,7 @@ internal static class SigmaSpacing
         }
 
         low = Math.Min(low, logSigmas.Length - 2);
-        var weight = Math.Clamp((logSigmas[low] - log) / ((double)logSigmas[low] - logSigmas[low + 1]), 0, 1);
+        var weight = Math.Clamp((logSigmas[low] - log) / (logSigmas[low] - logSigmas[low + 1]), 0, 1);
         return (1 - weight) * low + weight * (low + 1);
     }
 
