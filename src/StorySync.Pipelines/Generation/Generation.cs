@@ -46,6 +46,8 @@ internal sealed class Generation
 
     private int BeginIndex { get; }
 
+    private int ModelCalls => Plan.Timesteps.Length - BeginIndex;
+
     /// <summary>Runs.</summary>
     /// <param name="story">The story that the pictures are the scenes of; null for pictures that know nothing of each other.</param>
     public GenerationResult Run(StoryAttention? story = null)
@@ -56,15 +58,9 @@ internal sealed class Generation
         Report(GenerationStage.Encoding);
         var clock = Stopwatch.StartNew();
         using var noise = new SeededNoise(Seeds);
-        using var baseNoise = new SeededNoise(Seeds);
+        using var baseNoise = story?.BatchAt(0, ModelCalls).HasBase == true ? BaseNoise() : null;
         var embeddings = pipeline.Encode(request, Height, Width, Guidance, cancellationToken);
         var start = Start(request.Noise ?? noise.Draw);
-        if (request.Latents is null && request.Images is null)
-        {
-            // The unmodified branch goes on from where the run's own noise is now.
-            DrawNoise(baseNoise.Draw).Dispose();
-        }
-
         var job = new DenoisingJob
         {
             Plan = Plan,
@@ -72,12 +68,12 @@ internal sealed class Generation
             Latents = start.Latents,
             Context = new DenoisingContext
             {
-                Steps = Plan.Timesteps.Length - BeginIndex,
+                Steps = ModelCalls,
                 Processor = story ?? request.AttentionProcessor,
                 CancellationToken = cancellationToken,
             },
             Noise = request.Noise ?? noise.Draw,
-            BaseNoise = baseNoise.Draw,
+            BaseNoise = baseNoise is null ? null : baseNoise.Draw,
             BeginIndex = BeginIndex,
             Eta = request.Eta,
             Guide = Guidance ? prediction => pipeline.Guide(prediction, request, guidanceScale) : null,
@@ -92,11 +88,11 @@ internal sealed class Generation
         IReadOnlyList<RgbImage> images = [];
         if (!request.LatentsOnly)
         {
-            Report(GenerationStage.Decoding, job.Context.Steps);
+            Report(GenerationStage.Decoding, ModelCalls);
             images = Pictures(latents);
         }
 
-        Report(GenerationStage.Done, job.Context.Steps);
+        Report(GenerationStage.Done, ModelCalls);
         var timings = new GenerationTimings(encoded, denoised - encoded, clock.Elapsed - denoised);
         return new GenerationResult(images, latents.DetachFromDisposeScope(), Seeds, timings);
     }
@@ -116,6 +112,18 @@ internal sealed class Generation
 
         var latents = request.Latents is { } given ? given.to(pipeline.Options.Dtype, pipeline.Device) : DrawNoise(noise);
         return new RunStart(latents * Plan.InitNoiseSigma);
+    }
+
+    /// <summary>The unmodified branch's noise, which goes on from where the run's own is once the first latents are drawn.</summary>
+    private SeededNoise BaseNoise()
+    {
+        var noise = new SeededNoise(Seeds);
+        if (request.Latents is null && request.Images is null)
+        {
+            DrawNoise(noise.Draw).Dispose();
+        }
+
+        return noise;
     }
 
     private Tensor DrawNoise(NoiseSource noise) => pipeline.DrawNoise(noise, pictures, Height, Width);
@@ -148,5 +156,5 @@ internal sealed class Generation
     }
 
     private void Report(GenerationStage stage, int step = 0) =>
-        progress?.Report(new GenerationProgress(stage, step, Plan.Timesteps.Length - BeginIndex, TimeSpan.Zero));
+        progress?.Report(new GenerationProgress(stage, step, ModelCalls, TimeSpan.Zero));
 }
