@@ -34,18 +34,20 @@ internal sealed class ImageStart(
             pixels = pixels.expand(pictures, -1, -1, -1);
         }
 
-        var clean = pipeline.EncodeImages(pixels, noise, cancellationToken);
+        // A model that reads the masked picture, and begins from noise alone, never sees the whole one: no noise is drawn to encode it.
+        var readsMask = mask is not null && pipeline.ExtraChannels > 0;
+        var clean = readsMask && strength == 1 ? null : pipeline.EncodeImages(pixels, noise, cancellationToken);
         var added = pipeline.DrawNoise(noise, pictures, height, width);
         if (mask is null)
         {
-            return new RunStart(plan.AddNoise(clean, added, beginIndex));
+            return new RunStart(plan.AddNoise(clean!, added, beginIndex));
         }
 
         var painted = Binary(mask.Resize(width, height), added);
         var masked = pipeline.EncodeImages(pixels * (painted < 0.5), noise, cancellationToken);
         var paintedLatents = nn.functional.interpolate(painted, added.shape[2..], mode: InterpolationMode.Nearest);
-        var latents = strength == 1 ? added * plan.InitNoiseSigma : plan.AddNoise(clean, added, beginIndex);
-        if (pipeline.ExtraChannels > 0)
+        var latents = strength == 1 ? added * plan.InitNoiseSigma : plan.AddNoise(clean!, added, beginIndex);
+        if (readsMask)
         {
             return new RunStart(latents) { ExtraChannels = cat([paintedLatents.expand(pictures, -1, -1, -1), masked], dim: 1) };
         }
@@ -55,7 +57,7 @@ internal sealed class ImageStart(
             AfterStep = (step, next) =>
             {
                 using var scope = NewDisposeScope();
-                var kept = next < plan.Timesteps.Length ? plan.AddNoise(clean, added, next) : clean;
+                var kept = next < plan.Timesteps.Length ? plan.AddNoise(clean!, added, next) : clean!;
                 return (((1 - paintedLatents) * kept) + (paintedLatents * step)).MoveToOuterDisposeScope();
             },
         };

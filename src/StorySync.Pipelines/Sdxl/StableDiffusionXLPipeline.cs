@@ -91,6 +91,9 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
         var layers = Math.Min(TextEncoder.Config.NumHiddenLayers, TextEncoder2.Config.NumHiddenLayers);
         RequestRules.OneOrEach(own.Prompts2?.Count, request.Prompts.Count, "Prompts2", "prompts");
         RequestRules.OneOrEach(own.NegativePrompts2?.Count, request.Prompts.Count, "NegativePrompts2", "prompts");
+        RequestRules.Require(
+            ExtraChannels == 0 || request.Mask is not null,
+            $"This model paints over a part of a picture (in_channels is {UNet.Config.InChannels}): give Images and a Mask.");
         RequestRules.Require(own.GuidanceRescale is >= 0 and <= 1, $"GuidanceRescale is {own.GuidanceRescale}; it must be from 0 to 1.");
         RequestRules.Require(own.ClipSkip is null || (own.ClipSkip >= 0 && own.ClipSkip < layers), $"ClipSkip is {own.ClipSkip}; it must be from 0 to {layers - 1}.");
     }

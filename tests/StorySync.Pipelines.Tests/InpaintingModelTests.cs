@@ -1,0 +1,98 @@
+using System.Text.Json.Nodes;
+using StorySync.Diffusion.Weights;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Pipelines.Tests;
+
+/// <summary>A UNet that reads mask and masked picture behind the latents (SDXL inpainting): what it is given, and from which random
+/// numbers, in the order of diffusers' <c>StableDiffusionXLInpaintPipeline</c>.</summary>
+public sealed class InpaintingModelTests : IDisposable
+{
+    private const int Side = 128;
+
+    private readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("storysync-test-");
+    private readonly StableDiffusionXLPipeline pipeline;
+    private readonly RgbImage picture = new(Side, Side, [.. Enumerable.Range(0, 3 * Side * Side).Select(i => (byte)(i * 7 % 251))]);
+    private readonly RgbImage mask = new(Side, Side, [.. Enumerable.Range(0, 3 * Side * Side).Select(i => (byte)(i < Side * Side ? 255 : 0))]);
+
+    public InpaintingModelTests()
+    {
+        var embedded = ModelFolder.Open("storybook");
+        foreach (var entry in Directory.EnumerateDirectories(embedded.Path).Where(entry => Path.GetFileName(entry) != "unet"))
+        {
+            Directory.CreateSymbolicLink(Path.Combine(folder.FullName, Path.GetFileName(entry)), entry);
+        }
+
+        File.Copy(Path.Combine(embedded.Path, "model_index.json"), Path.Combine(folder.FullName, "model_index.json"));
+        WriteUNet(embedded, folder.CreateSubdirectory("unet").FullName);
+        pipeline = StableDiffusionXLPipeline.Load(folder.FullName, new PipelineOptions { Device = "cpu" });
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(0.5)]
+    public void The_denoiser_reads_latents_mask_and_masked_picture(double strength)
+    {
+        using var mode = inference_mode();
+        using var scope = NewDisposeScope();
+        Tensor? given = null;
+        pipeline.UNet.register_forward_hook((_, inputs, _, answer) =>
+        {
+            given ??= inputs.Sample.clone().DetachFromDisposeScope();
+            return answer;
+        });
+        using var result = pipeline.Generate(Request with { Strength = strength });
+
+        // From noise alone, the picture as a whole is not encoded, and no noise is drawn for it.
+        var plan = pipeline.Scheduler.CreatePlan(2);
+        using var noise = new SeededNoise([Request.Seed]);
+        var pixels = picture.ToTensor();
+        var latents = strength == 1
+            ? noise.Draw(empty(1, 4, Side / 8, Side / 8)) * plan.InitNoiseSigma
+            : plan.AddNoise(pipeline.EncodeImages(pixels, noise.Draw, default), noise.Draw(empty(1, 4, Side / 8, Side / 8)), 1);
+        var painted = zeros(1, 1, Side, Side);
+        painted[.., .., ..(Side / 3)] = 1;
+        painted[0, 0, Side / 3, ..(Side * Side / 3 % Side)] = 1;
+        var masked = pipeline.EncodeImages(pixels * (1 - painted), noise.Draw, default);
+
+        Assert.Equal([1, 9, Side / 8, Side / 8], given!.shape);
+        Assert.True(given.narrow(1, 0, 4).allclose(plan.ScaleModelInput(latents, strength == 1 ? 0 : 1), rtol: 1e-4, atol: 1e-4));
+        Assert.True(given.narrow(1, 4, 1).allclose(nn.functional.interpolate(painted, [Side / 8, Side / 8])));
+        Assert.True(given.narrow(1, 5, 4).allclose(masked, rtol: 1e-4, atol: 1e-4));
+        given.Dispose();
+    }
+
+    [Fact]
+    public void Without_a_mask_it_says_that_it_needs_one()
+    {
+        var exception = Assert.Throws<ArgumentException>(() => pipeline.Generate(new GenerationRequest { Prompts = ["a fox"] }));
+        Assert.Contains("in_channels is 9", exception.Message, StringComparison.Ordinal);
+    }
+
+    public void Dispose()
+    {
+        pipeline.Dispose();
+        folder.Delete(recursive: true);
+    }
+
+    private GenerationRequest Request => new()
+    {
+        Prompts = ["a fox"], Images = [picture], Mask = mask, Steps = 2, GuidanceScale = 1, Seed = 5, LatentsOnly = true,
+    };
+
+    /// <summary>The embedded model's UNet with five more channels to read.</summary>
+    private static void WriteUNet(ModelFolder embedded, string path)
+    {
+        var config = JsonNode.Parse(File.ReadAllText(embedded.FilePath("unet", "config.json")))!;
+        config["in_channels"] = 9;
+        File.WriteAllText(Path.Combine(path, "config.json"), config.ToJsonString());
+
+        const string Widened = "conv_in.weight";
+        using var weights = embedded.OpenWeights("unet");
+        SafetensorsWriter.Write(
+            Path.Combine(path, "diffusion_pytorch_model.safetensors"),
+            weights.Tensors.Values.Select(info => info.Name == Widened ? new TensorInfo(info.Name, info.Dtype, [info.Shape[0], 9, 3, 3]) : info),
+            name => name == Widened ? cat([weights.Read(name), weights.Read(name), weights.Read(name)[.., ..1]], dim: 1) : weights.Read(name));
+    }
+}
