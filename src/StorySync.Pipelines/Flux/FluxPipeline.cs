@@ -37,6 +37,7 @@ public sealed class FluxPipeline : DiffusionPipeline
         Vae = AutoencoderKL.Load(folder, "vae", dtype, home, variant);
         prompts = new FluxPrompts(Tokenizer, Tokenizer2, TextEncoder, TextEncoder2);
         Loras = new LoraAdapters([("transformer", Transformer, null), ("text_encoder", TextEncoder, null)]);
+        Parts = [Loras, TextEncoder, TextEncoder2, Transformer, Vae];
         residency = new Residency(options.Offload, Device, [TextEncoder, TextEncoder2, Vae, .. options.StreamBlocks ? [] : (nn.Module[])[Transformer]]);
     }
 
@@ -172,21 +173,6 @@ public sealed class FluxPipeline : DiffusionPipeline
         using var held = residency.Hold(Vae);
         using var scope = NewDisposeScope();
         return Vae.DecodePictures(Unpack(latents, height, width), Options, cancellationToken).MoveToOuterDisposeScope();
-    }
-
-    /// <inheritdoc/>
-    protected override void Dispose(bool disposing)
-    {
-        if (disposing)
-        {
-            Loras.Dispose();
-            TextEncoder.Dispose();
-            TextEncoder2.Dispose();
-            Transformer.Dispose();
-            Vae.Dispose();
-        }
-
-        base.Dispose(disposing);
     }
 
     private TokenGrid Grid(int height, int width) => FluxLatents.Grid(height / Vae.SpatialFactor, width / Vae.SpatialFactor);

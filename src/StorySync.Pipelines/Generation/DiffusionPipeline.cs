@@ -31,6 +31,9 @@ public abstract class DiffusionPipeline : IDisposable
     /// <summary>Decodes previews; null decodes them with the model's own, slower autoencoder. Freed with the pipeline.</summary>
     public AutoencoderTiny? PreviewDecoder { get; set; }
 
+    /// <summary>What goes with the pipeline, in the order in which it is freed.</summary>
+    private protected IReadOnlyList<IDisposable> Parts { get; init; } = [];
+
     /// <summary>The attention processors of the denoiser, by layer.</summary>
     public abstract AttentionProcessors AttentionProcessors { get; }
 
@@ -76,21 +79,16 @@ public abstract class DiffusionPipeline : IDisposable
         GenerationRequest request, IProgress<GenerationProgress>? progress = null, CancellationToken cancellationToken = default) =>
         Task.Run(() => Generate(request, progress, cancellationToken), cancellationToken);
 
-    /// <inheritdoc/>
+    /// <summary>Frees the models.</summary>
     public void Dispose()
     {
-        Dispose(true);
-        GC.SuppressFinalize(this);
-    }
-
-    /// <summary>Frees the models.</summary>
-    /// <param name="disposing">Whether it is called from <see cref="Dispose()"/>.</param>
-    protected virtual void Dispose(bool disposing)
-    {
-        if (disposing)
+        foreach (var part in Parts)
         {
-            PreviewDecoder?.Dispose();
+            part.Dispose();
         }
+
+        PreviewDecoder?.Dispose();
+        GC.SuppressFinalize(this);
     }
 
     /// <summary>Checks what only this architecture can check of a request, before any work.</summary>

@@ -28,6 +28,7 @@ public sealed class Kandinsky3Pipeline : DiffusionPipeline
         UNet = Kandinsky3UNet.Load(folder, "unet", dtype, home, variant);
         Movq = VQModel.Load(folder, "movq", dtype, home, variant);
         prompts = new Kandinsky3Prompts(Tokenizer, TextEncoder);
+        Parts = [TextEncoder, UNet, Movq];
         residency = new Residency(options.Offload, Device, TextEncoder, UNet, Movq);
     }
 
@@ -111,18 +112,5 @@ public sealed class Kandinsky3Pipeline : DiffusionPipeline
         using var scope = NewDisposeScope();
         var images = Movq.Decode(latents, quantize: false, sliced: true, cancellationToken);
         return images.div_(2).add_(0.5).clamp_(0, 1).MoveToOuterDisposeScope();
-    }
-
-    /// <inheritdoc/>
-    protected override void Dispose(bool disposing)
-    {
-        if (disposing)
-        {
-            TextEncoder.Dispose();
-            UNet.Dispose();
-            Movq.Dispose();
-        }
-
-        base.Dispose(disposing);
     }
 }

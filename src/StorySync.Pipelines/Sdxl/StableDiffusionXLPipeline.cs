@@ -34,6 +34,7 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
         prompts = new SdxlPrompts(Tokenizer, Tokenizer2, TextEncoder, TextEncoder2, index.ForceZerosForEmptyPrompt);
         int? resnets = UNet.Config.LayersPerBlock.IsList ? null : UNet.Config.LayersPerBlock[0];
         Loras = new LoraAdapters([("unet", UNet, resnets), ("text_encoder", TextEncoder, null), ("text_encoder_2", TextEncoder2, null)]);
+        Parts = [Loras, TextEncoder, TextEncoder2, UNet, Vae];
     }
 
     /// <summary>The first text encoder's tokenizer.</summary>
@@ -129,21 +130,6 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
     {
         using var held = residency.Hold(Vae);
         return Vae.DecodePictures(latents, Options, cancellationToken);
-    }
-
-    /// <inheritdoc/>
-    protected override void Dispose(bool disposing)
-    {
-        if (disposing)
-        {
-            Loras.Dispose();
-            TextEncoder.Dispose();
-            TextEncoder2.Dispose();
-            UNet.Dispose();
-            Vae.Dispose();
-        }
-
-        base.Dispose(disposing);
     }
 
     private Tensor TimeIds(GenerationRequest request, int height, int width, bool guidance)
