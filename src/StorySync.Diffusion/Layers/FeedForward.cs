@@ -62,5 +62,5 @@ internal sealed class TanhGelu : nn.Module<Tensor, Tensor>
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor input) => proj.call(input).gelu_(GELU.Approximate.tanh);
+    public override Tensor forward(Tensor input) => proj.TanhGelu(input);
 }

@@ -123,7 +123,7 @@ public sealed class UNet2DConditionModel : nn.Module<UNetInputs, DenoisingContex
         var inputs = new BlockInputs(TimeEmbedding(input1), input1.EncoderHiddenStates, mask, input2);
 
         var skips = new Stack<Tensor>();
-        var hidden = conv_in.call(sample);
+        var hidden = conv_in.call(sample.ChannelsLast());
         skips.Push(hidden);
         foreach (var block in down_blocks)
         {
@@ -136,7 +136,7 @@ public sealed class UNet2DConditionModel : nn.Module<UNetInputs, DenoisingContex
             hidden = block.call(hidden, inputs, skips);
         }
 
-        return conv_out.call(activation(conv_norm_out.call(hidden))).MoveToOuterDisposeScope();
+        return conv_out.call(activation(conv_norm_out.call(hidden))).contiguous().MoveToOuterDisposeScope();
     }
 
     private Tensor TimeEmbedding(UNetInputs inputs)

@@ -1,0 +1,68 @@
+using System.Runtime.InteropServices;
+using static TorchSharp.torch;
+
+namespace StorySync.Diffusion.Layers;
+
+/// <summary>The entries of libtorch's C interface (<c>aoti_torch_…</c>, made for compiled models) that TorchSharp has no names for. A
+/// tensor is passed as TorchSharp's own handle; a result is a new handle; other than 0 means that libtorch refused.</summary>
+internal sealed unsafe class OneDnnLibrary
+{
+    private OneDnnLibrary(nint library)
+    {
+        nint Of(string name) => NativeLibrary.GetExport(library, name);
+        Linear = (delegate* unmanaged<nint, nint, nint*, byte*, double**, long, byte**, nint*, int>)Of("aoti_torch_cpu__linear_pointwise");
+        Convolution = (delegate* unmanaged<nint, nint, nint*, long*, long, long*, long, long*, long, long, byte*, double**, long, byte**, nint*, int>)
+            Of("aoti_torch_cpu_mkldnn__convolution_pointwise");
+        Layout = (delegate* unmanaged<nint, int*, int>)Of("aoti_torch_get_layout");
+        NewHandle = (delegate* unmanaged<nint, nint*, int>)Of("aoti_torch_new_tensor_handle");
+        NewList = (delegate* unmanaged<nuint, nint*, int>)Of("torch_new_list_reserve_size");
+        PushBack = (delegate* unmanaged<nint, nint, int>)Of("torch_list_push_back");
+        CallDispatcher = (delegate* unmanaged<byte*, byte*, nint*, int>)Of("aoti_torch_call_dispatcher");
+        PackedLayout = ((delegate* unmanaged<int>)Of("aoti_torch_layout__mkldnn"))();
+    }
+
+    /// <summary>Input, weight, address of the bias or null, activation, its numbers, their count, address of its algorithm, result.</summary>
+    public delegate* unmanaged<nint, nint, nint*, byte*, double**, long, byte**, nint*, int> Linear { get; }
+
+    /// <summary>Input, weight, address of the bias or null; padding, stride and dilation, each with its count; groups; then as
+    /// <see cref="Linear"/>.</summary>
+    public delegate* unmanaged<nint, nint, nint*, long*, long, long*, long, long*, long, long, byte*, double**, long, byte**, nint*, int> Convolution { get; }
+
+    /// <summary>Tensor, its layout.</summary>
+    public delegate* unmanaged<nint, int*, int> Layout { get; }
+
+    /// <summary>Tensor, a second handle of it.</summary>
+    public delegate* unmanaged<nint, nint*, int> NewHandle { get; }
+
+    /// <summary>Capacity, the list.</summary>
+    public delegate* unmanaged<nuint, nint*, int> NewList { get; }
+
+    /// <summary>List, value.</summary>
+    public delegate* unmanaged<nint, nint, int> PushBack { get; }
+
+    /// <summary>Operator, overload, arguments: takes them over and leaves the results in their place.</summary>
+    public delegate* unmanaged<byte*, byte*, nint*, int> CallDispatcher { get; }
+
+    /// <summary>The layout of weights in oneDNN's own order.</summary>
+    public int PackedLayout { get; }
+
+    /// <summary>The entries, or null where this libtorch is built without oneDNN (macOS).</summary>
+    public static OneDnnLibrary? Load()
+    {
+        empty(0).Dispose();
+        var name = OperatingSystem.IsWindows() ? "torch_cpu.dll" : "libtorch_cpu.so";
+        if (OperatingSystem.IsMacOS() || !NativeLibrary.TryLoad(name, out var library))
+        {
+            return null;
+        }
+
+        try
+        {
+            return new OneDnnLibrary(library);
+        }
+        catch (EntryPointNotFoundException)
+        {
+            return null;
+        }
+    }
+}
