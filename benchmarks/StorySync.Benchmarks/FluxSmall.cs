@@ -19,7 +19,7 @@ internal static class FluxSmall
     {
         var folder = new Option<DirectoryInfo?>("--folder")
         {
-            Description = "Where the model is, or is to be written for other programs to read; by default it is written for this run only.",
+            Description = "Where the model is, or is to be written for other programs to read; without it a streamed model is written for the run only, another one has random weights without a file.",
         };
         var height = PositiveOption.Create("--height", 512, "Pixels.");
         var width = PositiveOption.Create("--width", 512, "Pixels.");
@@ -37,13 +37,13 @@ internal static class FluxSmall
         command.SetAction(parsed =>
         {
             using var inference = inference_mode();
-            using var temporary = parsed.GetValue(folder) is null ? new TemporaryFolder() : null;
-            var path = parsed.GetValue(folder)?.FullName ?? temporary!.Path;
             var type = parsed.GetValue(dtype);
-            WriteModelOnce(path, parsed.GetValue(stored) ?? type);
-
             timing.SetThreads(parsed);
-            using var model = FluxTransformer2DModel.Load(ModelFolder.Open(path), dtype: type, streamBlocks: parsed.GetValue(stream));
+            var fromFile = parsed.GetValue(stream) || parsed.GetValue(folder) is not null || parsed.GetValue(stored) is not null;
+            using var temporary = fromFile && parsed.GetValue(folder) is null ? new TemporaryFolder() : null;
+            using var model = fromFile
+                ? Load(parsed.GetValue(folder)?.FullName ?? temporary!.Path, type, parsed.GetValue(stored) ?? type, parsed.GetValue(stream))
+                : RandomWeights.Bind(new FluxTransformer2DModel(Config), type);
             using var scope = NewDisposeScope();
             var inputs = Inputs(
                 model.Config,
@@ -60,6 +60,12 @@ internal static class FluxSmall
             Console.WriteLine(report.ToJsonString());
         });
         return command;
+    }
+
+    private static FluxTransformer2DModel Load(string folder, ScalarType type, ScalarType stored, bool stream)
+    {
+        WriteModelOnce(folder, stored);
+        return FluxTransformer2DModel.Load(ModelFolder.Open(folder), dtype: type, streamBlocks: stream);
     }
 
     private static void WriteModelOnce(string folder, ScalarType stored)

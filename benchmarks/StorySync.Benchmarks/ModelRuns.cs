@@ -46,7 +46,7 @@ internal static class ModelRuns
 
     public static Command UNet() => Command("unet", "A forward pass of a UNet.", [Folder, Height, Width, Batch, Tokens], (parsed, timing) =>
     {
-        using var model = parsed.GetValue(Folder) is { } folder ? UNet2DConditionModel.Load(ModelFolder.Open(folder)) : RandomWeights(new UNet2DConditionModel(FullUNet));
+        using var model = parsed.GetValue(Folder) is { } folder ? UNet2DConditionModel.Load(ModelFolder.Open(folder)) : RandomWeights.Bind(new UNet2DConditionModel(FullUNet));
         using var scope = NewDisposeScope();
         var (config, batch) = (model.Config, parsed.GetValue(Batch));
         var inputs = new UNetInputs(
@@ -60,7 +60,7 @@ internal static class ModelRuns
 
     public static Command VaeDecode() => Command("vae-decode", "Decoding by an autoencoder.", [Folder, Height, Width, Batch], (parsed, timing) =>
     {
-        using var model = parsed.GetValue(Folder) is { } folder ? AutoencoderKL.Load(ModelFolder.Open(folder)) : RandomWeights(new AutoencoderKL(FullVae));
+        using var model = parsed.GetValue(Folder) is { } folder ? AutoencoderKL.Load(ModelFolder.Open(folder)) : RandomWeights.Bind(new AutoencoderKL(FullVae));
         using var scope = NewDisposeScope();
         var latents = randn(parsed.GetValue(Batch), model.Config.LatentChannels, parsed.GetValue(Height) / 8, parsed.GetValue(Width) / 8);
         return timing.Run(parsed, () => model.Decode(latents).Dispose());
@@ -102,29 +102,5 @@ internal static class ModelRuns
             Console.WriteLine(report.ToJsonString());
         });
         return command;
-    }
-
-    private static T RandomWeights<T>(T model)
-        where T : nn.Module
-    {
-        var weights = ModelManifest.Of(model).Shapes;
-        using var source = new RandomSource(weights);
-        WeightBinder.Bind(model, source);
-        return model;
-    }
-
-    /// <summary>A checkpoint of random numbers.</summary>
-    private sealed class RandomSource(IReadOnlyDictionary<string, IReadOnlyList<long>> shapes) : ITensorSource
-    {
-        public string Path => "random";
-
-        public IReadOnlyDictionary<string, TensorInfo> Tensors { get; } =
-            shapes.ToDictionary(s => s.Key, s => new TensorInfo(s.Key, SafetensorsDtype.F32, s.Value));
-
-        public Tensor Read(string name) => empty([.. Tensors[name].Shape]).uniform_(-0.02, 0.02);
-
-        public void Dispose()
-        {
-        }
     }
 }

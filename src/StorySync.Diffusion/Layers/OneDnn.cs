@@ -47,6 +47,7 @@ internal static unsafe class OneDnn
     /// <param name="gelu">Which GELU follows; null for none.</param>
     public static Tensor Linear(Tensor input, Tensor packed, Tensor? bias, GELU.Approximate? gelu = null)
     {
+        ThrowUnless(input.size(-1) == packed.size(1), input, packed);
         fixed (byte* activation = gelu is null ? "none"u8 : "gelu"u8, approximation = gelu == GELU.Approximate.tanh ? "tanh"u8 : "none"u8)
         {
             nint result = 0, b = bias?.Handle ?? 0;
@@ -64,6 +65,7 @@ internal static unsafe class OneDnn
     /// <param name="padding">Above and below, left and right.</param>
     public static Tensor Convolve(Tensor input, Tensor packed, Tensor? bias, long[] stride, long[] padding)
     {
+        ThrowUnless(input.dim() == 4 && input.size(1) == packed.size(1), input, packed);
         var dilation = stackalloc long[] { 1, 1 };
         fixed (long* strides = stride, paddings = padding)
         fixed (byte* none = "none"u8)
@@ -139,7 +141,16 @@ internal static unsafe class OneDnn
     private static Tensor Result(int error, nint result, Tensor input, Tensor weight, Tensor? bias)
     {
         GC.KeepAlive(bias);
-        return error == 0 ? Tensor.UnsafeCreateTensor(result) : throw new ArgumentException(
-            $"A layer with weights ({string.Join(", ", weight.shape)}) cannot take an input ({string.Join(", ", input.shape)}).", nameof(input));
+        ThrowUnless(error == 0, input, weight);
+        return Tensor.UnsafeCreateTensor(result);
+    }
+
+    private static void ThrowUnless(bool fits, Tensor input, Tensor weight)
+    {
+        if (!fits)
+        {
+            throw new ArgumentException(
+                $"A layer with weights ({string.Join(", ", weight.shape)}) cannot take an input ({string.Join(", ", input.shape)}).", nameof(input));
+        }
     }
 }
