@@ -8,9 +8,9 @@ namespace StorySync.Samples.StoryStrip;
 /// <summary>A story in a file: YAML, or JSON, which is YAML too.</summary>
 internal sealed record StoryFile
 {
-    public IReadOnlyList<string> Subjects { get; set; } = [];
+    public List<string> Subjects { get; set; } = [];
 
-    public IReadOnlyList<StoryFileScene> Scenes { get; set; } = [];
+    public List<StoryFileScene> Scenes { get; set; } = [];
 
     public string? Negative { get; set; }
 
@@ -82,10 +82,10 @@ internal sealed record StoryFileScene
     public string Prompt { get; set; } = "";
 
     /// <summary>See <see cref="Scene.Subjects"/>.</summary>
-    public IReadOnlyList<string?>? Subjects { get; set; }
+    public List<string?>? Subjects { get; set; }
 
     public long? Seed { get; set; }
 
     /// <summary>Picture files; see <see cref="Scene.Masks"/>.</summary>
-    public IReadOnlyList<string?>? Masks { get; set; }
+    public List<string?>? Masks { get; set; }
 }
