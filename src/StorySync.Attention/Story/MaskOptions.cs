@@ -3,8 +3,8 @@ namespace StorySync.Attention;
 /// <summary>How subject masks come out of the attention to the subjects' text tokens.</summary>
 public sealed record MaskOptions
 {
-    /// <summary>The largest grid, by its longer side in tokens, whose layers count; at least 1. If no layer has one so small, the
-    /// smallest grid there is counts. Default 32, in which SDXL tells objects apart best.</summary>
+    /// <summary>Masks come from the layers on the finest grid up to this one, by its longer side in tokens; at least 1. If no layer has
+    /// one so small, the smallest grid there is counts. Default 32, in which SDXL tells objects apart best.</summary>
     public int MaxGrid { get; init => field = Require.AtLeast(value, 1); } = 32;
 
     /// <summary>γ, 0 … 1: how much a step's maps count one step later. 0 looks at the last step alone. Default 0.9.</summary>

@@ -4,23 +4,24 @@ using static TorchSharp.torch;
 namespace StorySync.Attention;
 
 /// <summary>The attention that the image tokens of each scene pay to the subjects' text tokens, averaged over tokens, heads and layers,
-/// and, with decay, over the steps.</summary>
+/// and, with decay, over the steps. A layer's map is scaled to [0, 1] before it is averaged with others: how much a layer attends to a
+/// word says nothing of how well it knows the place.</summary>
 internal sealed class SubjectMaps(IReadOnlyList<StorySubject> subjects, int scenes, MaskOptions options) : IDisposable
 {
     private readonly LayerFilter layers = new(options.Layers);
     private readonly Dictionary<TokenGrid, (Tensor Sum, int Layers)> thisStep = [];
-    private HashSet<TokenGrid>? grids;
+    private TokenGrid? grid;
     private Tensor? subjectValues;
     private Tensor? average;
 
     /// <summary>The layers that have been collected from in this step.</summary>
-    public int Collected => thisStep.Where(entry => Counts(entry.Key)).Sum(entry => entry.Value.Layers);
+    public int Collected => thisStep.Count == 0 ? 0 : thisStep[Finest()].Layers;
 
     public void Collect(AttentionLayer layer, AttentionInputs inputs, StoryBatch batch)
     {
         var joint = layer.Kind == AttentionKind.Joint;
         var first = joint ? inputs.TextTokens : 0;
-        if (inputs.Query.shape[2] - first != inputs.Grid.Tokens || grids?.Contains(inputs.Grid) == false || !layers.Contains(layer.Path))
+        if (inputs.Query.shape[2] - first != inputs.Grid.Tokens || (grid is not null && grid != inputs.Grid) || !layers.Contains(layer.Path))
         {
             return;
         }
@@ -34,8 +35,8 @@ internal sealed class SubjectMaps(IReadOnlyList<StorySubject> subjects, int scen
         // the other tokens' probabilities are summed up in passing and never stored.
         var values = SubjectValues(text, query).expand(-1, layer.Heads, -1, -1);
         var attended = nn.functional.scaled_dot_product_attention(query, key, values, Mask(inputs, batch, first, joint));
-        var map = attended.narrow(3, 0, subjects.Count).to_type(ScalarType.Float32).mean([1])
-            .transpose(1, 2).unflatten(2, [inputs.Grid.Height, inputs.Grid.Width]);
+        var map = SubjectMask.Scale(attended.narrow(3, 0, subjects.Count).to_type(ScalarType.Float32).mean([1])
+            .transpose(1, 2).unflatten(2, [inputs.Grid.Height, inputs.Grid.Width]));
 
         if (thisStep.Remove(inputs.Grid, out var entry))
         {
@@ -56,17 +57,15 @@ internal sealed class SubjectMaps(IReadOnlyList<StorySubject> subjects, int scen
         }
 
         using var scope = NewDisposeScope();
-        var counted = thisStep.Where(entry => Counts(entry.Key)).ToList();
-        var grid = counted.MaxBy(entry => entry.Key.Tokens).Key;
-        var sum = counted.Select(entry => Resize(entry.Value.Sum, grid)).Aggregate((total, next) => total + next);
-        var step = sum / counted.Sum(entry => entry.Value.Layers);
-        return (average is null ? step : (Resize(average, grid) * options.Decay) + step).MoveToOuterDisposeScope();
+        var (sum, layersOfStep) = thisStep[Finest()];
+        var step = sum / layersOfStep;
+        return (average is null ? step : (average * options.Decay) + step).MoveToOuterDisposeScope();
     }
 
     /// <summary>Ends the step: what it gave becomes part of the steps before.</summary>
     public void CompleteStep(Tensor average)
     {
-        grids ??= [.. thisStep.Keys.Where(Counts)];
+        grid ??= Finest();
         this.average?.Dispose();
         this.average = average.alias().DetachFromDisposeScope();
         Clear();
@@ -81,11 +80,6 @@ internal sealed class SubjectMaps(IReadOnlyList<StorySubject> subjects, int scen
 
     private static int Side(TokenGrid grid) => Math.Max(grid.Height, grid.Width);
 
-    private static Tensor Resize(Tensor maps, TokenGrid grid) =>
-        maps.shape[2] == grid.Height && maps.shape[3] == grid.Width
-            ? maps
-            : nn.functional.interpolate(maps, [grid.Height, grid.Width], mode: InterpolationMode.Bilinear, align_corners: false);
-
     private static Tensor? Mask(AttentionInputs inputs, StoryBatch batch, int first, bool joint)
     {
         if (inputs.Mask is not { } mask)
@@ -98,8 +92,12 @@ internal sealed class SubjectMaps(IReadOnlyList<StorySubject> subjects, int scen
         return !joint || mask.shape[3] == 1 ? mask : mask.narrow(3, 0, inputs.TextTokens);
     }
 
-    /// <summary>Whether maps on a grid count: it is small enough, or the smallest of all if none is.</summary>
-    private bool Counts(TokenGrid grid) => Side(grid) <= Math.Max(options.MaxGrid, thisStep.Keys.Min(Side));
+    /// <summary>The finest grid so far that is small enough, or the smallest of all if none is.</summary>
+    private TokenGrid Finest()
+    {
+        var most = Math.Max(options.MaxGrid, thisStep.Keys.Min(Side));
+        return thisStep.Keys.Where(grid => Side(grid) <= most).MaxBy(grid => grid.Tokens);
+    }
 
     private void Clear()
     {

@@ -19,7 +19,7 @@ public class SubjectMapTests
     [InlineData(AttentionKind.Cross, false)]
     [InlineData(AttentionKind.Cross, true)]
     [InlineData(AttentionKind.Joint, false)]
-    public void Maps_are_the_decayed_mean_of_the_subject_tokens_probabilities(AttentionKind kind, bool padded)
+    public void Maps_are_the_decayed_mean_of_the_scaled_probabilities_on_the_finest_grid(AttentionKind kind, bool padded)
     {
         using var mode = inference_mode();
         using var scope = NewDisposeScope();
@@ -30,7 +30,7 @@ public class SubjectMapTests
         {
             var batch = story.BatchAt(step, 4);
             var maps = new List<Tensor>();
-            foreach (var grid in new[] { Coarse, Fine, Coarse })
+            foreach (var grid in new[] { Fine, Coarse, Fine, Fine })
             {
                 var inputs = Inputs(kind, grid, batch, random);
                 if (padded)
@@ -39,8 +39,10 @@ public class SubjectMapTests
                 }
 
                 story.Attend(Layer(kind), inputs, new() { Step = step, Steps = 4 });
-                maps.Add(nn.functional.interpolate(
-                    Naive(inputs, batch, kind), [Fine.Height, Fine.Width], mode: InterpolationMode.Bilinear, align_corners: false));
+                if (grid == Fine)
+                {
+                    maps.Add(SubjectMask.Scale(Naive(inputs, batch, kind)));
+                }
             }
 
             story.CompleteStep();
@@ -111,7 +113,7 @@ public class SubjectMapTests
     [InlineData(4, 3, 4)]
     [InlineData(8, 6, 8)]
     [InlineData(2, 3, 4)]
-    public void Layers_above_the_largest_grid_do_not_count(int maxGrid, int height, int width)
+    public void Layers_on_the_finest_grid_that_is_small_enough_count(int maxGrid, int height, int width)
     {
         using var mode = inference_mode();
         using var scope = NewDisposeScope();
