@@ -96,7 +96,7 @@ internal sealed class SubjectMaps(IReadOnlyList<StorySubject> subjects, int scen
     private TokenGrid Finest()
     {
         var most = Math.Max(options.MaxGrid, thisStep.Keys.Min(Side));
-        return thisStep.Keys.Where(grid => Side(grid) <= most).MaxBy(grid => grid.Tokens);
+        return thisStep.Keys.Where(candidate => Side(candidate) <= most).MaxBy(candidate => candidate.Tokens);
     }
 
     private void Clear()
