@@ -175,5 +175,26 @@ public sealed class FluxPipeline : DiffusionPipeline
         return Vae.DecodePictures(Unpack(latents, height, width), Options, cancellationToken).MoveToOuterDisposeScope();
     }
 
+    internal override IReadOnlyList<ModelPart> WeightParts =>
+    [
+        new("text_encoder", TextEncoder, GenerationStage.Encoding),
+        new("text_encoder_2", TextEncoder2, GenerationStage.Encoding),
+        new("transformer", Transformer, GenerationStage.Denoising),
+        new("vae", Vae, GenerationStage.Decoding) { NeedsFloat32 = Vae.Config.ForceUpcast },
+    ];
+
+    internal override long TextValues => DefaultSequenceLength * (long)Transformer.Config.JointAttentionDim;
+
+    internal override ConvolutionalAutoencoderConfig DecoderConfig => Vae.Config;
+
+    internal override int? TileSize => Vae.TileSize;
+
+    internal override bool StreamsBlocks => true;
+
+    internal override Moment TextMoment(long rows) => TextMoments.Largest("text_encoder_2", TextEncoder2.Config, rows, DefaultSequenceLength);
+
+    internal override Moment DenoiserMoment(DenoiserBatch batch) =>
+        FluxMoments.Largest(Transformer.Config, batch, DefaultSequenceLength + Grid(batch.Height, batch.Width).Tokens);
+
     private TokenGrid Grid(int height, int width) => FluxLatents.Grid(height / Vae.SpatialFactor, width / Vae.SpatialFactor);
 }

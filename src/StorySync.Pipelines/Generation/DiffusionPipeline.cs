@@ -79,6 +79,17 @@ public abstract class DiffusionPipeline : IDisposable
         GenerationRequest request, IProgress<GenerationProgress>? progress = null, CancellationToken cancellationToken = default) =>
         Task.Run(() => Generate(request, progress, cancellationToken), cancellationToken);
 
+    /// <summary>Tells what memory a run will take and what would make it less. Nothing is computed, and no weight is read.</summary>
+    /// <param name="request">What would be generated.</param>
+    /// <param name="options">How the model would be loaded; null for how it is. So a model that is loaded on the CPU in the type of its
+    /// file, which takes no memory, tells what it would take elsewhere.</param>
+    /// <exception cref="ArgumentException">The request is no good.</exception>
+    public MemoryPlan PlanMemory(GenerationRequest request, PipelineOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(request);
+        return new Generation(this, request, null, CancellationToken.None).PlanMemory(options);
+    }
+
     /// <summary>Frees the models.</summary>
     public void Dispose()
     {
@@ -142,4 +153,25 @@ public abstract class DiffusionPipeline : IDisposable
 
     /// <summary>Latents to pictures, (rows, 3, height, width) in [0, 1].</summary>
     internal abstract Tensor DecodeLatents(Tensor latents, int height, int width, CancellationToken cancellationToken);
+
+    /// <summary>The model's parts that have weights, in the order in which they work.</summary>
+    internal abstract IReadOnlyList<ModelPart> WeightParts { get; }
+
+    /// <summary>Values of the encoded prompt of a row.</summary>
+    internal abstract long TextValues { get; }
+
+    /// <summary>The sizes of the autoencoder that decodes.</summary>
+    internal abstract ConvolutionalAutoencoderConfig DecoderConfig { get; }
+
+    /// <summary>Height and width of a tile where pictures are decoded in tiles; null where they cannot be.</summary>
+    internal virtual int? TileSize => null;
+
+    /// <summary>Whether the denoiser's blocks can be brought to the device one by one.</summary>
+    internal virtual bool StreamsBlocks => false;
+
+    /// <summary>The largest moment of encoding so many prompts.</summary>
+    internal abstract Moment TextMoment(long rows);
+
+    /// <summary>The largest moment of a step.</summary>
+    internal abstract Moment DenoiserMoment(DenoiserBatch batch);
 }

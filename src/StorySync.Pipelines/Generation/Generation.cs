@@ -97,6 +97,13 @@ internal sealed class Generation
         return new GenerationResult(images, latents.DetachFromDisposeScope(), Seeds, timings);
     }
 
+    /// <summary>The memory that the run would take.</summary>
+    /// <param name="options">How the model would be loaded.</param>
+    /// <param name="hasBase">Whether an unmodified branch would run along.</param>
+    /// <param name="shares">Whether the pictures would share attention.</param>
+    public MemoryPlan PlanMemory(PipelineOptions? options, bool hasBase = false, bool shares = false) => MemoryPlanner.Plan(
+        pipeline, new MemoryCase(options ?? pipeline.Options, pictures, Guidance ? 2 : 1, Height, Width, hasBase, shares));
+
     private Tensor Denoise(DenoisingJob job)
     {
         using var held = pipeline.HoldDenoiser();

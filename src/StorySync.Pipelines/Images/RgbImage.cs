@@ -140,9 +140,7 @@ public sealed class RgbImage
     {
         ArgumentNullException.ThrowIfNull(images);
         using var scope = NewDisposeScope();
-        var bytes = (images.to(float32).permute(0, 2, 3, 1).clamp(0, 1) * 255).round().to(uint8).contiguous().cpu();
-        var (height, width) = ((int)images.shape[2], (int)images.shape[3]);
-        return [.. Enumerable.Range(0, (int)images.shape[0]).Select(i => new RgbImage(width, height, bytes[i].data<byte>().ToArray()))];
+        return [.. images.unbind(0).Select(FromPicture)];
     }
 
     /// <summary>The picture as a tensor, (1, 3, height, width), float32 in [−1, 1], as autoencoders take it.</summary>
@@ -151,5 +149,12 @@ public sealed class RgbImage
         using var scope = NewDisposeScope();
         var bytes = tensor(pixels, [1, Height, Width, 3], dtype: uint8);
         return ((bytes.permute(0, 3, 1, 2).to(float32) / 255 * 2) - 1).MoveToOuterDisposeScope();
+    }
+
+    private static RgbImage FromPicture(Tensor picture)
+    {
+        using var scope = NewDisposeScope();
+        var bytes = (picture.to(float32).permute(1, 2, 0).clamp(0, 1) * 255).round().to(uint8).contiguous().cpu();
+        return new RgbImage((int)picture.shape[2], (int)picture.shape[1], bytes.data<byte>().ToArray());
     }
 }

@@ -113,4 +113,21 @@ public sealed class Kandinsky3Pipeline : DiffusionPipeline
         var images = Movq.Decode(latents, quantize: false, sliced: true, cancellationToken);
         return images.div_(2).add_(0.5).clamp_(0, 1).MoveToOuterDisposeScope();
     }
+
+    internal override IReadOnlyList<ModelPart> WeightParts =>
+    [
+        new("text_encoder", TextEncoder, GenerationStage.Encoding),
+        new("unet", UNet, GenerationStage.Denoising),
+        new("movq", Movq, GenerationStage.Decoding),
+    ];
+
+    internal override long TextValues => Kandinsky3Prompts.MaxLength * (long)UNet.Config.EncoderHidDim;
+
+    internal override ConvolutionalAutoencoderConfig DecoderConfig => Movq.Config;
+
+    internal override Moment TextMoment(long rows) =>
+        TextMoments.Largest("text_encoder", TextEncoder.Config, rows, Kandinsky3Prompts.MaxLength);
+
+    internal override Moment DenoiserMoment(DenoiserBatch batch) =>
+        Kandinsky3Moments.Largest(UNet.Config, batch.Rows, batch.Height / Movq.SpatialFactor, batch.Width / Movq.SpatialFactor);
 }

@@ -9,7 +9,8 @@ namespace StorySync.Pipelines;
 /// <summary>Kandinsky 3's text encoder (diffusers' <c>Kandinsky3Pipeline.encode_prompt</c>).</summary>
 internal sealed class Kandinsky3Prompts(PromptTokenizer tokenizer, T5EncoderModel encoder)
 {
-    private const int MaxLength = 128;
+    /// <summary>Tokens of a prompt.</summary>
+    public const int MaxLength = 128;
 
     public TokenEncoding Tokenize(string prompt) => tokenizer.EncodePadded(prompt, MaxLength);
 

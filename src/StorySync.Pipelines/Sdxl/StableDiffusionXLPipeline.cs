@@ -132,6 +132,26 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
         return Vae.DecodePictures(latents, Options, cancellationToken);
     }
 
+    internal override IReadOnlyList<ModelPart> WeightParts =>
+    [
+        new("text_encoder", TextEncoder, GenerationStage.Encoding),
+        new("text_encoder_2", TextEncoder2, GenerationStage.Encoding),
+        new("unet", UNet, GenerationStage.Denoising),
+        new("vae", Vae, GenerationStage.Decoding) { NeedsFloat32 = Vae.Config.ForceUpcast },
+    ];
+
+    internal override long TextValues => Tokenizer.ModelMaxLength * (long)UNet.Config.CrossAttentionDim[0];
+
+    internal override ConvolutionalAutoencoderConfig DecoderConfig => Vae.Config;
+
+    internal override int? TileSize => Vae.TileSize;
+
+    internal override Moment TextMoment(long rows) => TextMoments.Largest("text_encoder", TextEncoder.Config, rows, Tokenizer.ModelMaxLength)
+        .Or(TextMoments.Largest("text_encoder_2", TextEncoder2.Config, rows, Tokenizer2.ModelMaxLength));
+
+    internal override Moment DenoiserMoment(DenoiserBatch batch) =>
+        UNetMoments.Largest(UNet.Config, batch.Rows, batch.Height / Vae.SpatialFactor, batch.Width / Vae.SpatialFactor);
+
     private Tensor TimeIds(GenerationRequest request, int height, int width, bool guidance)
     {
         var own = StableDiffusionXLRequest.Of(request);

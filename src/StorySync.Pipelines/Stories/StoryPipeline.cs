@@ -47,6 +47,23 @@ public sealed class StoryPipeline(DiffusionPipeline pipeline)
         Story story, StoryOptions? options = null, IProgress<GenerationProgress>? progress = null, CancellationToken cancellationToken = default) =>
         Task.Run(() => Generate(story, options, progress, cancellationToken), cancellationToken);
 
+    /// <summary>Tells what memory a story will take and what would make it less. Nothing is computed, and no weight is read.</summary>
+    /// <param name="story">The story.</param>
+    /// <param name="options">How it would be made; null for the defaults.</param>
+    /// <param name="model">How the model would be loaded; null for how it is: see <see cref="DiffusionPipeline.PlanMemory"/>.</param>
+    /// <exception cref="ArgumentException">The story or an option is no good.</exception>
+    public MemoryPlan PlanMemory(Story story, StoryOptions? options = null, PipelineOptions? model = null)
+    {
+        ArgumentNullException.ThrowIfNull(story);
+        options ??= new();
+        StoryRules.Check(story);
+        var generation = new Generation(pipeline, Request(story, options), null, CancellationToken.None);
+        var techniques = options.Techniques ?? pipeline.DefaultTechniques;
+        using var attention = new StoryAttention(techniques, [], story.Scenes.Count, generation.Guidance);
+        var hasBase = attention.BatchAt(0, options.Steps ?? pipeline.DefaultSteps).HasBase;
+        return generation.PlanMemory(model, hasBase, shares: story.Scenes.Count > 1 && techniques.Sharing.Strength > 0);
+    }
+
     private static SubjectRegion? Region(StoryAttention attention, Story story, int scene, int subject) =>
         StoryRules.Has(story, scene, subject) && attention.MaskOf(scene, subject) is { } mask ? SubjectRegion.FromTensor(mask) : null;
 

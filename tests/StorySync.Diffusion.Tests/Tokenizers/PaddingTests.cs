@@ -15,6 +15,14 @@ public class PaddingTests
     }
 
     [Fact]
+    public void A_word_of_a_hundred_thousand_letters_is_taken()
+    {
+        const int Pairs = 50_000;
+        var ids = SmallTokenizers.Clip.Encode(string.Concat(Enumerable.Repeat("fo", Pairs)) + "x").Ids;
+        Assert.Equal([SmallTokenizers.Begin, .. Enumerable.Repeat(SmallTokenizers.Clip.Encode("fofox").Ids[1], Pairs - 1), 515, SmallTokenizers.End], ids);
+    }
+
+    [Fact]
     public void The_folder_gives_the_length() => Assert.Equal(12, SmallTokenizers.T5.EncodePadded("fox").Ids.Length);
 
     [Fact]

@@ -1,0 +1,47 @@
+using StorySync.Diffusion.Autoencoders;
+
+namespace StorySync.Pipelines;
+
+/// <summary>The largest moment of decoding pictures, one after the other.</summary>
+internal static class DecoderMoments
+{
+    private const double Colors = 3;
+
+    // Of a picture as floating-point numbers, while it becomes bytes: clamped, scaled, rounded.
+    private const double BecomingBytes = 4 * Colors;
+
+    /// <param name="config">The sizes.</param>
+    /// <param name="pictures">The number of pictures.</param>
+    /// <param name="height">Height in pixels.</param>
+    /// <param name="width">Width in pixels.</param>
+    /// <param name="tile">Height and width of a tile; null for whole pictures.</param>
+    public static Moment Largest(ConvolutionalAutoencoderConfig config, int pictures, int height, int width, int? tile)
+    {
+        double picture = (double)height * width;
+        var part = tile is { } side ? (double)Math.Min(side, height) * Math.Min(side, width) : picture;
+        var decoding = Decoder(config, part);
+
+        // Tiles are kept until their picture is whole, pictures until all are; then all are joined.
+        var tiles = part < picture ? 2 * Colors * picture : 0;
+        var whole = new Moment("joining the pictures", Math.Max((2 * Colors * pictures) + Colors, (Colors * pictures) + BecomingBytes) * picture);
+        return (decoding with { Values = decoding.Values + tiles + (Colors * (pictures - 1) * picture) }).Or(whole);
+    }
+
+    private static Moment Decoder(ConvolutionalAutoencoderConfig config, double pixels)
+    {
+        int[] channels = [.. config.BlockOutChannels.Reverse()];
+        var spatial = config is VQModelConfig { NormType: "spatial" };
+        var largest = new Moment("", 0);
+        for (var level = 0; level < channels.Length; level++)
+        {
+            // The level's input stays until its last resnet is done; norms that look at the latents hold a map of their own.
+            var (from, to) = (channels[Math.Max(level - 1, 0)], channels[level]);
+            var area = pixels / Math.Pow(4, channels.Length - 1 - level);
+            var resnet = Math.Max(((spatial ? 3 : 2) * from) + to, from + ((spatial ? 4 : 3) * to));
+            var upsampled = level < channels.Length - 1 ? from + (9 * to) : 0;
+            largest = largest.Or(new($"decoder.up_blocks.{level}", area * Math.Max(resnet, upsampled)));
+        }
+
+        return largest;
+    }
+}

@@ -1,0 +1,85 @@
+using System.Globalization;
+using System.Text;
+
+namespace StorySync.Pipelines;
+
+/// <summary>The memory that a run will take, worked out from the model's configuration and the size of the run, before any work.</summary>
+/// <remarks>
+/// The weights are exact. Activations come from formulas for each model's largest moment, which tests hold against what a run takes; on
+/// the CPU they are within a quarter of it. A process needs some more of its own: .NET and libtorch take about 200 MB, and the C
+/// library keeps some of what was freed. A CUDA device keeps several hundred megabytes for its context and libraries. Pages of the
+/// weights' files that were read can be in RAM beside all that; the system drops them when it needs room.
+/// </remarks>
+public sealed record MemoryPlan
+{
+    /// <summary>The device that computes, as <see cref="PipelineOptions.Device"/> names it.</summary>
+    public required string Device { get; init; }
+
+    /// <summary>The model's parts.</summary>
+    public required IReadOnlyList<WeightMemory> Weights { get; init; }
+
+    /// <summary>What the run does, one after the other.</summary>
+    public required IReadOnlyList<StageMemory> Stages { get; init; }
+
+    /// <summary>Bytes on the host beside those on the device that computes; 0 where that is the host itself.</summary>
+    public required long HostBytes { get; init; }
+
+    /// <summary>What would make it less, with what it would then be: first what leaves the pictures as they are, last what changes them
+    /// most.</summary>
+    public required IReadOnlyList<MemoryAdvice> Advice { get; init; }
+
+    /// <summary>The most bytes at one time on the device that computes.</summary>
+    public long PeakBytes => Stages.Max(stage => stage.Bytes);
+
+    /// <summary>Whether the run has room.</summary>
+    /// <param name="availableBytes">Bytes that are free on the device that computes, with what the loaded weights take there.</param>
+    public bool Fits(long availableBytes) => PeakBytes <= availableBytes;
+
+    /// <summary>The plan in lines of text.</summary>
+    public override string ToString()
+    {
+        var text = new StringBuilder();
+        Line($"{MemorySize.Text(PeakBytes)} at most on {Device}{(HostBytes > 0 ? $", {MemorySize.Text(HostBytes)} beside it on the host" : "")}");
+        foreach (var part in Weights)
+        {
+            Line($"  {part.Part}: {MemorySize.Text(part.Bytes)}");
+        }
+
+        foreach (var stage in Stages)
+        {
+            Line($"  {stage.Stage}: {MemorySize.Text(stage.Bytes)}, of which {MemorySize.Text(stage.ActivationBytes)} activations ({stage.Largest})");
+        }
+
+        foreach (var advice in Advice)
+        {
+            Line($"  {advice.Change}: {MemorySize.Text(advice.SavedBytes)} less");
+        }
+
+        return text.ToString().TrimEnd();
+
+        void Line(FormattableString line) => text.AppendLine(line.ToString(CultureInfo.InvariantCulture));
+    }
+}
+
+/// <summary>The weights of a part of the model.</summary>
+/// <param name="Part">The part, by its folder: <c>unet</c>, <c>vae</c>.</param>
+/// <param name="Bytes">What they take, in the type that is computed in; with <see cref="PipelineOptions.StreamBlocks"/> what is there at one
+/// time.</param>
+public sealed record WeightMemory(string Part, long Bytes);
+
+/// <summary>What a stage of the run has on the device that computes.</summary>
+/// <param name="Stage">The stage.</param>
+/// <param name="WeightBytes">Weights that are there then.</param>
+/// <param name="ActivationBytes">Tensors of the run at the stage's largest moment.</param>
+/// <param name="Largest">Which moment that is.</param>
+public sealed record StageMemory(GenerationStage Stage, long WeightBytes, long ActivationBytes, string Largest)
+{
+    /// <summary>Both together.</summary>
+    public long Bytes => WeightBytes + ActivationBytes;
+}
+
+/// <summary>Something to change in order to need less memory.</summary>
+/// <param name="Change">What to change, by the name of the option.</param>
+/// <param name="PeakBytes">The peak with this change alone.</param>
+/// <param name="SavedBytes">How much less that is.</param>
+public sealed record MemoryAdvice(string Change, long PeakBytes, long SavedBytes);

@@ -1,0 +1,126 @@
+using System.Globalization;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Pipelines;
+
+/// <summary>What a memory plan is made for; advice is the same with one thing changed.</summary>
+/// <param name="Options">How the model is loaded.</param>
+/// <param name="Pictures">Pictures that are made at once.</param>
+/// <param name="Halves">2 with guidance, else 1.</param>
+/// <param name="Height">Height in pixels.</param>
+/// <param name="Width">Width in pixels.</param>
+/// <param name="HasBase">Whether an unmodified branch runs along.</param>
+/// <param name="Shares">Whether the pictures share attention.</param>
+internal sealed record MemoryCase(PipelineOptions Options, int Pictures, int Halves, int Height, int Width, bool HasBase, bool Shares)
+{
+    public DenoiserBatch Batch => new((long)Pictures * Halves * (HasBase ? 2 : 1), Height, Width, HasBase, Shares);
+}
+
+/// <summary>Makes memory plans.</summary>
+internal static class MemoryPlanner
+{
+    private const int FewestScenes = 2;
+    private const double WorthTheChange = 0.02;
+
+    public static MemoryPlan Plan(DiffusionPipeline pipeline, MemoryCase asked)
+    {
+        var plan = Measure(pipeline, asked);
+        var advice = Changes(pipeline, asked)
+            .Select(change => (change.Text, Peak: Measure(pipeline, change.Case).PeakBytes))
+            .Where(change => plan.PeakBytes - change.Peak > WorthTheChange * plan.PeakBytes)
+            .Select(change => new MemoryAdvice(change.Text, change.Peak, plan.PeakBytes - change.Peak));
+        return plan with { Advice = [.. advice] };
+    }
+
+    private static MemoryPlan Measure(DiffusionPipeline pipeline, MemoryCase asked)
+    {
+        var options = asked.Options;
+        var onHost = OnHost(options);
+        var streams = options.StreamBlocks && pipeline.StreamsBlocks;
+        var weights = pipeline.WeightParts.Select(part => Weight(part, options, streams && part.Stage == GenerationStage.Denoising)).ToList();
+        StageMemory Stage(GenerationStage stage, Moment moment, ScalarType dtype)
+        {
+            var there = pipeline.WeightParts.Zip(weights).Where(p => onHost || !options.Offload || p.First.Stage == stage);
+            return new(stage, there.Sum(p => p.Second.Bytes), (long)(moment.Values * dtype.ElementSize()), moment.Where);
+        }
+
+        var vae = pipeline.WeightParts.Single(part => part.Stage == GenerationStage.Decoding);
+        var text = pipeline.TextValues * asked.Pictures * asked.Halves;
+        var tile = options.TiledDecoding ? pipeline.TileSize : null;
+        var denoising = pipeline.DenoiserMoment(asked.Batch);
+        return new MemoryPlan
+        {
+            Device = onHost ? "cpu" : options.Device == "auto" ? "cuda" : options.Device,
+            Weights = weights,
+            Stages =
+            [
+                Stage(GenerationStage.Encoding, pipeline.TextMoment(asked.Pictures * asked.Halves), options.Dtype),
+                Stage(GenerationStage.Denoising, denoising with { Values = denoising.Values + text }, options.Dtype),
+                Stage(
+                    GenerationStage.Decoding,
+                    DecoderMoments.Largest(pipeline.DecoderConfig, asked.Pictures, asked.Height, asked.Width, tile),
+                    vae.DtypeFor(options.Dtype)),
+            ],
+            HostBytes = onHost ? 0 : pipeline.WeightParts
+                .Where(part => options.Offload || (streams && part.Stage == GenerationStage.Denoising))
+                .Sum(part => part.Bytes(part.DtypeFor(options.Dtype))),
+            Advice = [],
+        };
+    }
+
+    private static WeightMemory Weight(ModelPart part, PipelineOptions options, bool streamed)
+    {
+        var dtype = part.DtypeFor(options.Dtype);
+        return new(part.Name, streamed ? part.StreamedBytes(dtype) : part.Bytes(dtype));
+    }
+
+    private static bool OnHost(PipelineOptions options) => options.Device == "cpu" || (options.Device == "auto" && !cuda.is_available());
+
+    /// <summary>What could be changed, first what leaves the pictures as they are, last what changes them most.</summary>
+    private static IEnumerable<(string Text, MemoryCase Case)> Changes(DiffusionPipeline pipeline, MemoryCase asked)
+    {
+        var options = asked.Options;
+        if (!options.Offload && !OnHost(options))
+        {
+            yield return ("PipelineOptions.Offload = true", With(options with { Offload = true }));
+        }
+
+        if (!options.StreamBlocks && pipeline.StreamsBlocks)
+        {
+            yield return ("PipelineOptions.StreamBlocks = true", With(options with { StreamBlocks = true }));
+        }
+
+        if (!options.TiledDecoding && pipeline.TileSize is not null)
+        {
+            yield return ("PipelineOptions.TiledDecoding = true", With(options with { TiledDecoding = true }));
+        }
+
+        if (options.Dtype == ScalarType.Float32)
+        {
+            yield return ("PipelineOptions.Dtype = BFloat16", With(options with { Dtype = ScalarType.BFloat16 }));
+        }
+
+        if (asked.HasBase)
+        {
+            yield return ("StoryOptions.Techniques.Layout.Until = 0", asked with { HasBase = false });
+        }
+
+        var multiple = pipeline.SizeMultiple;
+        var (height, width) = (Half(asked.Height), Half(asked.Width));
+        if (height < asked.Height || width < asked.Width)
+        {
+            yield return (string.Create(CultureInfo.InvariantCulture, $"Height = {height}, Width = {width}"), asked with { Height = height, Width = width });
+        }
+
+        var fewer = Math.Max((asked.Pictures + 1) / 2, FewestScenes);
+        if (fewer < asked.Pictures)
+        {
+            yield return (string.Create(CultureInfo.InvariantCulture, $"{fewer} pictures at once instead of {asked.Pictures}"), asked with { Pictures = fewer });
+        }
+
+        MemoryCase With(PipelineOptions changed) => asked with { Options = changed };
+
+        int Half(int side) => Math.Max(side / 2 / multiple, 1) * multiple;
+    }
+}

@@ -1,0 +1,34 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Pipelines;
+
+/// <summary>A part of a model, as a memory plan sees it.</summary>
+/// <param name="Name">Its folder.</param>
+/// <param name="Module">The part.</param>
+/// <param name="Stage">When it works.</param>
+internal sealed record ModelPart(string Name, nn.Module Module, GenerationStage Stage)
+{
+    /// <summary>Whether it computes in float32 where the others compute in float16.</summary>
+    public bool NeedsFloat32 { get; init; }
+
+    /// <summary>The type that it computes in when the model computes in <paramref name="dtype"/>.</summary>
+    public ScalarType DtypeFor(ScalarType dtype) => NeedsFloat32 && dtype == ScalarType.Float16 ? ScalarType.Float32 : dtype;
+
+    /// <summary>The bytes of all weights.</summary>
+    public long Bytes(ScalarType dtype) => Module.parameters().Sum(p => p.numel()) * dtype.ElementSize();
+
+    /// <summary>The bytes that are on the device while blocks come and go: all but the blocks, and the largest block.</summary>
+    public long StreamedBytes(ScalarType dtype)
+    {
+        var blocks = Module.named_parameters()
+            .GroupBy(p => p.name.Split('.') is [var list, var number, ..] && list.EndsWith("transformer_blocks", StringComparison.Ordinal) ? $"{list}.{number}" : "")
+            .Select(group => (IsBlock: group.Key.Length > 0, Values: group.Sum(p => p.parameter.numel()))).ToList();
+        return (blocks.Where(b => !b.IsBlock).Sum(b => b.Values) + blocks.Where(b => b.IsBlock).Select(b => b.Values).DefaultIfEmpty().Max()) * dtype.ElementSize();
+    }
+}
+
+internal static class ScalarTypeSize
+{
+    public static int ElementSize(this ScalarType dtype) => dtype == ScalarType.Float32 ? 4 : 2;
+}

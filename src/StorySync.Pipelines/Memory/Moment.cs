@@ -1,0 +1,18 @@
+namespace StorySync.Pipelines;
+
+/// <summary>A moment of a forward pass: how many values the tensors that are alive then have.</summary>
+/// <param name="Where">The layer.</param>
+/// <param name="Values">Values of all tensors together.</param>
+internal readonly record struct Moment(string Where, double Values)
+{
+    /// <summary>The larger of two moments.</summary>
+    public Moment Or(Moment other) => other.Values > Values ? other : this;
+}
+
+/// <summary>The batch that a denoiser gets.</summary>
+/// <param name="Rows">Rows: scenes, times two with guidance, times two while an unmodified branch runs along.</param>
+/// <param name="Height">Height of the pictures in pixels.</param>
+/// <param name="Width">Width of the pictures in pixels.</param>
+/// <param name="HasBase">Whether an unmodified branch runs along.</param>
+/// <param name="Shares">Whether the pictures share attention.</param>
+internal sealed record DenoiserBatch(long Rows, int Height, int Width, bool HasBase, bool Shares);

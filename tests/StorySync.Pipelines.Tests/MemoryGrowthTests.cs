@@ -1,0 +1,38 @@
+using StorySync.TestSupport;
+using TorchSharp;
+
+namespace StorySync.Pipelines.Tests;
+
+[Collection(LiveTensors.Alone)]
+public class MemoryGrowthTests
+{
+    private const int WarmUp = 10;
+    private const int Stories = 50;
+    private const long Margin = 16 << 20;
+
+    [Fact]
+    public void Fifty_stories_take_no_more_memory_than_ten()
+    {
+        using var pipeline = StableDiffusionXLPipeline.Load(ReferenceData.PathOf("models/tiny-sdxl"), new PipelineOptions { Device = "cpu" });
+        var stories = new StoryPipeline(pipeline);
+        Make(stories, WarmUp);
+        var (bytes, tensors) = (ResidentMemory.Settled(), torch.Tensor.TotalCount);
+
+        Make(stories, Stories);
+        var grown = ResidentMemory.Settled() - bytes;
+
+        Assert.Equal(tensors, torch.Tensor.TotalCount);
+        TestContext.Current.TestOutputHelper!.WriteLine($"grown by {grown / 1e6:f1} MB");
+        Assert.True(grown <= Margin, $"{Stories} stories have grown the process by {grown / 1e6:f1} MB.");
+    }
+
+    private static void Make(StoryPipeline stories, int count)
+    {
+        for (var i = 0; i < count; i++)
+        {
+            stories.Generate(
+                new Story { Subjects = ["a frog"], Scenes = [new("a frog in the forest"), new("a frog at the beach")] },
+                new StoryOptions { Steps = 2, GuidanceScale = 4, Height = 64, Width = 64, Seed = i }).Dispose();
+        }
+    }
+}

@@ -1,0 +1,138 @@
+using StorySync.Attention;
+using StorySync.TestSupport;
+using TorchSharp;
+
+namespace StorySync.Pipelines.Tests;
+
+[Collection(LiveTensors.Alone)]
+public class MemoryPlanTests
+{
+    // Of what a run takes, and what compiled code and small tensors take beside it.
+    private const double Accuracy = 0.25;
+    private const double Besides = 8e6;
+
+    public static TheoryData<string, int, int, bool> Runs => new()
+    {
+        { "storybook", 4, 256, true },
+        { "tiny-sdxl", 4, 512, true },
+        { "tiny-kandinsky3", 4, 512, true },
+        { "tiny-flux", 4, 512, true },
+        { "tiny-flux", 4, 512, false },
+    };
+
+    /// <summary>In a process of its own: what other tests have left in the heap would count as free.</summary>
+    [Fact]
+    public void Plans_hold_against_what_stories_take() =>
+        ResidentMemory.AssertInOwnProcess($"{typeof(MemoryPlanTests).FullName}.{nameof(A_plan_holds_against_what_a_story_takes)}");
+
+    [Theory(Explicit = true)]
+    [MemberData(nameof(Runs))]
+    public void A_plan_holds_against_what_a_story_takes(string model, int scenes, int size, bool techniques)
+    {
+        using var pipeline = Load(model);
+        var stories = new StoryPipeline(pipeline);
+        var options = Options(size) with { Techniques = techniques ? null : StoryAttentionOptions.Off };
+        var plan = stories.PlanMemory(Frogs(scenes), options);
+
+        // What is made once, such as compiled code, is not the story's.
+        stories.Generate(Frogs(2), options with { Height = 128, Width = 128 }).Dispose();
+        var watch = new StageWatch();
+        stories.Generate(Frogs(scenes), options, watch).Dispose();
+
+        foreach (var stage in plan.Stages.Where(stage => stage.Stage != GenerationStage.Encoding))
+        {
+            var taken = watch.Peaks[stage.Stage];
+            TestContext.Current.TestOutputHelper!.WriteLine(
+                $"{stage.Stage}: planned {stage.ActivationBytes / 1e6:f1} MB, {stage.Largest}; taken {taken / 1e6:f1} MB");
+            Assert.InRange(stage.ActivationBytes, (taken * (1 - Accuracy)) - Besides, (taken * (1 + Accuracy)) + Besides);
+        }
+    }
+
+    [Fact]
+    public void Weights_are_counted_to_the_byte()
+    {
+        using var pipeline = Load("storybook");
+        var request = new GenerationRequest { Prompts = ["a frog"] };
+
+        var plan = pipeline.PlanMemory(request);
+        Assert.Equal(["text_encoder", "text_encoder_2", "unet", "vae"], plan.Weights.Select(w => w.Part));
+        Assert.Equal(((StableDiffusionXLPipeline)pipeline).UNet.parameters().Sum(p => p.numel() * sizeof(float)), plan.Weights[2].Bytes);
+        Assert.Equal(plan.Weights.Sum(w => w.Bytes), plan.Stages[1].WeightBytes);
+
+        var half = pipeline.PlanMemory(request, new PipelineOptions { Device = "cpu", Dtype = torch.bfloat16 });
+        Assert.Equal(plan.Weights[2].Bytes / 2, half.Weights[2].Bytes);
+        Assert.Equal(plan.Stages[1].ActivationBytes / 2, half.Stages[1].ActivationBytes);
+    }
+
+    [Fact]
+    public void Advice_says_what_its_change_saves()
+    {
+        using var pipeline = Load("storybook");
+        var stories = new StoryPipeline(pipeline);
+        var plan = stories.PlanMemory(Frogs(4), Options(512));
+
+        var layout = plan.Advice.Single(a => a.Change.Contains("Layout.Until", StringComparison.Ordinal));
+        var without = stories.PlanMemory(Frogs(4), Options(512) with { Techniques = new() { Layout = new() { Until = 0 } } });
+        Assert.Equal(without.PeakBytes, layout.PeakBytes);
+        Assert.Equal(plan.PeakBytes - without.PeakBytes, layout.SavedBytes);
+        Assert.All(plan.Advice, advice => Assert.True(advice.SavedBytes > 0));
+        Assert.True(plan.Fits(plan.PeakBytes));
+        Assert.False(plan.Fits(plan.PeakBytes - 1));
+        Assert.DoesNotContain(plan.Advice, a => a.Change.Contains("Offload", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void On_a_device_offloading_leaves_the_part_that_works()
+    {
+        using var pipeline = Load("storybook");
+        var request = new GenerationRequest { Prompts = ["a frog"] };
+        var plan = pipeline.PlanMemory(request, new PipelineOptions { Device = "cuda" });
+        var offloaded = pipeline.PlanMemory(request, new PipelineOptions { Device = "cuda", Offload = true });
+
+        Assert.Equal(0, plan.HostBytes);
+        Assert.Equal(plan.Weights.Sum(w => w.Bytes), offloaded.HostBytes);
+        Assert.Equal(offloaded.Weights[0].Bytes + offloaded.Weights[1].Bytes, offloaded.Stages[0].WeightBytes);
+        Assert.Equal(offloaded.Weights[2].Bytes, offloaded.Stages[1].WeightBytes);
+        Assert.Equal(offloaded.Weights[3].Bytes, offloaded.Stages[2].WeightBytes);
+        Assert.Equal(offloaded.PeakBytes, plan.Advice.Single(a => a.Change.Contains("Offload", StringComparison.Ordinal)).PeakBytes);
+    }
+
+    [Fact]
+    public void A_bad_request_has_no_plan()
+    {
+        using var pipeline = Load("storybook");
+        Assert.Throws<ArgumentException>(() => pipeline.PlanMemory(new GenerationRequest { Prompts = ["a frog"], Height = 13 }));
+    }
+
+    private static DiffusionPipeline Load(string model) => DiffusionPipeline.Load(
+        model == "storybook" ? model : ReferenceData.PathOf("models/" + model), new PipelineOptions { Device = "cpu" });
+
+    private static StoryOptions Options(int size) => new() { Steps = 2, GuidanceScale = 4, Height = size, Width = size };
+
+    private static Story Frogs(int scenes) => new()
+    {
+        Subjects = ["a frog"],
+        Scenes = [.. Enumerable.Repeat(new Scene("a frog in the forest"), scenes)],
+    };
+
+    /// <summary>Keeps the most memory that each stage takes above what there was when it began.</summary>
+    private sealed class StageWatch : IProgress<GenerationProgress>
+    {
+        private GenerationStage? stage;
+        private long before;
+
+        public Dictionary<GenerationStage, long> Peaks { get; } = [];
+
+        public void Report(GenerationProgress value)
+        {
+            if (stage is { } passed)
+            {
+                Peaks[passed] = Math.Max(Peaks.GetValueOrDefault(passed), ResidentMemory.Peak - before);
+            }
+
+            // The first denoising report comes when a step is over; the step before it belongs to denoising too.
+            stage = value.Stage == GenerationStage.Encoding ? GenerationStage.Denoising : value.Stage;
+            before = ResidentMemory.StartWatch();
+        }
+    }
+}
