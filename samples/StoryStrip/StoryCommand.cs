@@ -51,6 +51,8 @@ internal sealed class StoryCommand
 
     private readonly Option<bool> noPlain = new("--no-plain") { Description = "Leave out the plain model's row (half the time)." };
 
+    private readonly Option<bool> plan = new("--plan") { Description = "Only tell what memory the story will take and what would make it less." };
+
     private readonly Option<bool> masks = new("--masks") { Description = "Write the subjects' masks too." };
 
     private readonly Option<string> device = new("--device")
@@ -93,7 +95,7 @@ internal sealed class StoryCommand
     private IEnumerable<Option> Options =>
     [
         model, storyFile, scenes, subjects, negative, seed, steps, guidance, width, height, sameNoise, sharing, dropout, shareAll,
-        harmonization, threshold, layout, layoutUntil, noPlain, masks, device, dtype, variant, output,
+        harmonization, threshold, layout, layoutUntil, noPlain, masks, plan, device, dtype, variant, output,
     ];
 
     private static Option<int?> Positive(string name, string description)
@@ -115,7 +117,7 @@ internal sealed class StoryCommand
         {
             var file = parsed.GetValue(storyFile) is { } path ? StoryFile.Load(path.FullName) : StoryFile.Default;
             var settings = Settings(parsed, file);
-            await new StoryRun(settings).RunAsync(cancellationToken);
+            await (parsed.GetValue(plan) ? new PlanRun(settings).RunAsync(cancellationToken) : new StoryRun(settings).RunAsync(cancellationToken));
             return 0;
         }
         catch (OperationCanceledException)
