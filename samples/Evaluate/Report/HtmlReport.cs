@@ -105,7 +105,7 @@ internal sealed class HtmlReport
 
         foreach (var axis in summaries.Select(summary => summary.Variant.Point?.Axis).OfType<string>().Distinct())
         {
-            WritePlot(axis, Plots.Lines(Measure.Plotted, axis, summaries));
+            WritePlot(axis, Plots.Lines(axis.StartsWith("damage.", StringComparison.Ordinal) ? Measure.OfGivenMasks : Measure.Plotted, axis, summaries));
             if (axis == "scenes")
             {
                 WritePlot("scenes, cost", Plots.Lines(Measure.Cost, axis, summaries));

@@ -51,6 +51,9 @@ internal sealed record Measure(string Key, string Meaning, string Better, string
     /// <summary>Those that are plotted.</summary>
     public static IReadOnlyList<Measure> Plotted { get; } = [ClipI, ClipT, Color, Layout];
 
+    /// <summary>Those that are plotted where masks are given, and layout is therefore theirs.</summary>
+    public static IReadOnlyList<Measure> OfGivenMasks { get; } = [ClipI, ClipT, Color];
+
     /// <summary>What a story costs.</summary>
     public static IReadOnlyList<Measure> Cost { get; } = [Seconds, SecondsPerScene, Memory];
 }
