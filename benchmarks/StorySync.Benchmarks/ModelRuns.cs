@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Text.Json.Nodes;
 using StorySync.Attention;
 using StorySync.Diffusion.Autoencoders;
+using StorySync.Diffusion.Kandinsky3;
 using StorySync.Diffusion.Sdxl;
 using StorySync.Diffusion.Weights;
 using StorySync.Pipelines;
@@ -42,6 +43,8 @@ internal static class ModelRuns
     private static readonly Option<int> Batch = PositiveOption.Create("--batch", 1, "Rows.");
     private static readonly Option<int> Tokens = PositiveOption.Create("--tokens", 77, "Text tokens.");
     private static readonly Option<int> Steps = PositiveOption.Create("--steps", 20, "Denoising steps.");
+    private static readonly string[] Settings = ["in the forest", "at the beach", "in the snow", "in the city"];
+    private static readonly Option<bool> Plain = new("--plain") { Description = "Without the techniques." };
     private static readonly Option<string> Prompt = new("--prompt") { DefaultValueFactory = _ => "a cat standing in the forest" };
 
     public static Command UNet() => Command("unet", "A forward pass of a UNet.", [Folder, Height, Width, Batch, Tokens], (parsed, timing) =>
@@ -77,6 +80,39 @@ internal static class ModelRuns
             Width = parsed.GetValue(Width),
         };
         return timing.Run(parsed, () => pipeline.Generate(request).Dispose());
+    });
+
+    public static Command Kandinsky3() => Command("kandinsky3", "A forward pass of Kandinsky 3's UNet.", [Folder, Height, Width, Batch, Tokens], (parsed, timing) =>
+    {
+        using var model = parsed.GetValue(Folder) is { } folder ? Kandinsky3UNet.Load(ModelFolder.Open(folder)) : RandomWeights.Bind(new Kandinsky3UNet(new Kandinsky3UNetConfig()));
+        using var scope = NewDisposeScope();
+        var batch = parsed.GetValue(Batch);
+        var inputs = new Kandinsky3Inputs(
+            randn(batch, model.Config.InChannels, parsed.GetValue(Height) / 8, parsed.GetValue(Width) / 8), tensor(500f), randn(batch, parsed.GetValue(Tokens), model.Config.EncoderHidDim))
+        {
+            EncoderAttentionMask = ones(batch, parsed.GetValue(Tokens)),
+        };
+        return timing.Run(parsed, () => model.call(inputs, new DenoisingContext()).Dispose());
+    });
+
+    public static Command Story() => Command("story", "A story's pictures, with the techniques or without.", [Folder, Height, Width, Batch, Steps, Plain], (parsed, timing) =>
+    {
+        using var pipeline = DiffusionPipeline.Load(parsed.GetValue(Folder) ?? "storybook", new PipelineOptions { Device = "cpu" });
+        var story = new Story
+        {
+            Subjects = ["a rabbit"],
+            Scenes = [.. Enumerable.Range(0, parsed.GetValue(Batch)).Select(i => new Scene($"a rabbit standing {Settings[i % Settings.Length]}"))],
+        };
+        var options = new StoryOptions
+        {
+            Seed = 7,
+            Steps = parsed.GetValue(Steps),
+            Height = parsed.GetValue(Height),
+            Width = parsed.GetValue(Width),
+            GuidanceScale = 4,
+            Techniques = parsed.GetValue(Plain) ? StoryAttentionOptions.Off : null,
+        };
+        return timing.Run(parsed, () => new StoryPipeline(pipeline).Generate(story, options).Dispose());
     });
 
     public static Command Load() => Command("load", "Loading a pipeline folder.", [Folder], (parsed, timing) =>

@@ -14,8 +14,10 @@ var command = new RootCommand("How fast StorySync is and how much memory it take
     SafetensorsRun.Command(),
     FluxSmall.Command(),
     ModelRuns.UNet(),
+    ModelRuns.Kandinsky3(),
     ModelRuns.VaeDecode(),
     ModelRuns.Pipeline(),
+    ModelRuns.Story(),
     ModelRuns.Load(),
     micro,
 };
