@@ -1,21 +1,28 @@
 using System.Text;
+using Microsoft.ML.Tokenizers;
 
 namespace StorySync.Diffusion.Tokenizers;
 
 /// <summary>CLIP's byte-level BPE (transformers' <c>CLIPTokenizer</c>): lower case, words ended by <c>&lt;/w&gt;</c>.</summary>
 internal sealed class CLIPTokenizer : ITokenizerModel
 {
+    private const string EndOfWord = "</w>";
     private const int CapitalIWithDot = 0x130;
 
-    private readonly BytePairs pairs;
+    private readonly BpeTokenizer bpe;
 
-    private readonly Dictionary<string, int> vocabulary;
+    private readonly IReadOnlyDictionary<string, int> vocabulary;
 
-    /// <exception cref="InvalidDataException">The merges do not fit the vocabulary.</exception>
-    public CLIPTokenizer(Dictionary<string, int> vocabulary, IReadOnlyList<string> merges, string unknownToken)
+    public CLIPTokenizer(IReadOnlyDictionary<string, int> vocabulary, IReadOnlyList<string> merges, string unknownToken)
     {
         this.vocabulary = vocabulary;
-        pairs = new BytePairs(vocabulary, merges, vocabulary[unknownToken]);
+        bpe = BpeTokenizer.Create(new BpeOptions(vocabulary)
+        {
+            Merges = merges,
+            EndOfWordSuffix = EndOfWord,
+            ByteLevel = true,
+            UnknownToken = unknownToken,
+        });
     }
 
     public int VocabularySize => vocabulary.Count;
@@ -45,12 +52,14 @@ internal sealed class CLIPTokenizer : ITokenizerModel
         foreach (var (start, end) in ClipSplit.Words(text))
         {
             var word = text.AsSpan(start, end - start);
+            var pieces = bpe.EncodeToTokens(word, out _, considerPreTokenization: false, considerNormalization: false);
             var bytes = new Utf8Positions(word);
             int from = 0;
-            foreach (var (id, count) in pairs.Encode(word))
+            foreach (var piece in pieces)
             {
-                tokens.Add(new Token(id, offset + start + bytes.StartOf(from), offset + start + bytes.EndOf(from + count)));
-                from += count;
+                int to = from + piece.Value.Length - (piece.Value.EndsWith(EndOfWord, StringComparison.Ordinal) ? EndOfWord.Length : 0);
+                tokens.Add(new Token(piece.Id, offset + start + bytes.StartOf(from), offset + start + bytes.EndOf(to)));
+                from = to;
             }
         }
     }

@@ -89,7 +89,7 @@ internal sealed class TokenizerFolder
         }
         else
         {
-            vocabulary = Guard(VocabularyFile, () => JsonFile.ReadNumbers(Existing(VocabularyFile)));
+            vocabulary = Guard(VocabularyFile, () => JsonFile.Read(Existing(VocabularyFile), ReadVocabulary));
             merges = [.. File.ReadLines(Existing(MergesFile)).Where(IsMerge)];
         }
 
