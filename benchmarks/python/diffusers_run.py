@@ -60,7 +60,7 @@ def vae_decode(options):
 def flux_small(options):
     model = random_model(FluxTransformer2DModel, dict(num_layers=2, num_single_layers=4))
     config, rows, height, width = model.config, options.batch, options.height // 16, options.width // 16
-    ids = torch.stack(torch.meshgrid(torch.zeros(1), torch.arange(height), torch.arange(width), indexing="ij"), -1).reshape(-1, 3)
+    ids = torch.stack(torch.meshgrid(torch.zeros(1), torch.arange(height).float(), torch.arange(width).float(), indexing="ij"), -1).reshape(-1, 3)
     inputs = dict(
         hidden_states=torch.randn(rows, height * width, config.in_channels), timestep=torch.full((rows,), 0.5), img_ids=ids,
         encoder_hidden_states=torch.randn(rows, options.tokens, config.joint_attention_dim), txt_ids=torch.zeros(options.tokens, 3),
