@@ -29,6 +29,11 @@ internal sealed class StoryCommand
 
     private readonly Option<double?> guidance = new("--guidance") { Description = "How strongly pictures follow their prompts. [default: the model's, 4 for the embedded one]" };
 
+    private readonly Option<double?> guidanceEnd = new("--guidance-end")
+    {
+        Description = "Part of the steps that has guidance, above 0, up to 1; the steps behind it take half the work, and pictures become approximate. [default: 1]",
+    };
+
     private readonly Option<int?> width = Positive("--width", "Width in pixels. [default: the model's]");
 
     private readonly Option<int?> height = Positive("--height", "Height in pixels. [default: the model's]");
@@ -94,7 +99,7 @@ internal sealed class StoryCommand
 
     private IEnumerable<Option> Options =>
     [
-        model, storyFile, scenes, subjects, negative, seed, steps, guidance, width, height, sameNoise, sharing, dropout, shareAll,
+        model, storyFile, scenes, subjects, negative, seed, steps, guidance, guidanceEnd, width, height, sameNoise, sharing, dropout, shareAll,
         harmonization, threshold, layout, layoutUntil, noPlain, masks, plan, device, dtype, variant, output,
     ];
 
@@ -161,6 +166,7 @@ internal sealed class StoryCommand
                 Seed = parsed.GetValue(seed) ?? given.Seed ?? 7,
                 Steps = parsed.GetValue(steps) ?? given.Steps ?? (embedded ? 20 : null),
                 GuidanceScale = parsed.GetValue(guidance) ?? given.Guidance ?? (embedded ? 4 : null),
+                GuidanceEnd = parsed.GetValue(guidanceEnd) ?? 1,
                 Width = parsed.GetValue(width) ?? given.Width,
                 Height = parsed.GetValue(height) ?? given.Height,
                 SameNoise = parsed.GetValue(sameNoise),

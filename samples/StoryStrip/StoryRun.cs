@@ -56,8 +56,9 @@ internal sealed class StoryRun(StorySettings settings)
     {
         var negative = options.NegativePrompt is null ? "" : $"\nNegative prompt: {options.NegativePrompt}";
         var techniques = options.Techniques!;
+        var ended = options.GuidanceEnd < 1 ? string.Create(CultureInfo.InvariantCulture, $"Guidance end: {options.GuidanceEnd}, ") : "";
         return string.Create(CultureInfo.InvariantCulture, $"{scene.Scene.Prompt}{negative}\n"
-            + $"Steps: {options.Steps}, CFG scale: {options.GuidanceScale}, Seed: {scene.Seed}, "
+            + $"Steps: {options.Steps}, CFG scale: {options.GuidanceScale}, {ended}Seed: {scene.Seed}, "
             + $"Size: {scene.Image.Width}x{scene.Image.Height}, Model: {settings.Model}, "
             + $"Subjects: \"{string.Join("; ", settings.Story.Subjects)}\", Sharing: {techniques.Sharing.Strength}, "
             + $"Harmonization: {techniques.Harmonization.Alpha}, Layout: {techniques.Layout.Start} until {techniques.Layout.Until}");

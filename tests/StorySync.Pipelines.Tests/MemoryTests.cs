@@ -15,9 +15,11 @@ public class MemoryTests(StorybookModel model) : IClassFixture<StorybookModel>
         Scenes = [new("a frog standing in the forest"), new("a frog waving at the beach")],
     };
 
-    [Fact]
-    public void A_story_leaves_no_tensor_behind() => LiveTensors.AssertNoneLeft(() =>
-        new StoryPipeline(model.Pipeline).Generate(Frog, new StoryOptions { Steps = 3, GuidanceScale = 4 }).Dispose());
+    [Theory]
+    [InlineData(1)]
+    [InlineData(0.5)]
+    public void A_story_leaves_no_tensor_behind(double guidanceEnd) => LiveTensors.AssertNoneLeft(() =>
+        new StoryPipeline(model.Pipeline).Generate(Frog, new StoryOptions { Steps = 3, GuidanceScale = 4, GuidanceEnd = guidanceEnd }).Dispose());
 
     [Fact]
     public void A_cancelled_story_leaves_no_tensor_behind() => LiveTensors.AssertNoneLeft(() =>

@@ -31,15 +31,17 @@ public sealed class StoryAttention : IAttentionProcessor, IDisposable
     /// <param name="guidance">Whether the batches have a negative half before the positive one.</param>
     /// <param name="seed">Decides which tokens <see cref="SharingOptions.Dropout"/> drops.</param>
     /// <param name="inner">Attends where the techniques do not; null for plain attention.</param>
+    /// <param name="guidanceEnd">The first share of the steps, 0 … 1, in which batches have the negative half.</param>
     /// <exception cref="ArgumentException">A subject does not have one entry per scene, a negative token position, or a mask that is
-    /// not two-dimensional.</exception>
+    /// not two-dimensional; or <paramref name="guidanceEnd"/> is out of range.</exception>
     public StoryAttention(
         StoryAttentionOptions options,
         IReadOnlyList<StorySubject> subjects,
         int scenes,
         bool guidance,
         long seed = 0,
-        IAttentionProcessor? inner = null)
+        IAttentionProcessor? inner = null,
+        double guidanceEnd = 1)
     {
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(subjects);
@@ -54,7 +56,7 @@ public sealed class StoryAttention : IAttentionProcessor, IDisposable
         maps = subjects.Any(subject => subject.Tokens.Any(tokens => tokens.Count > 0))
             ? new SubjectMaps(subjects, scenes, options.Masks)
             : null;
-        story = new StoryState(options, scenes, guidance, masks);
+        story = new StoryState(options, scenes, guidance, new StepRange(0, guidanceEnd), masks);
         techniques = new HarmonizationProcessor(
             story,
             options.Harmonization,

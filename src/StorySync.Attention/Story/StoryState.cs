@@ -1,10 +1,11 @@
 namespace StorySync.Attention;
 
 /// <summary>What the techniques of one run have in common.</summary>
-internal sealed class StoryState(StoryAttentionOptions options, int scenes, bool guidance, SubjectMasks masks)
+internal sealed class StoryState(StoryAttentionOptions options, int scenes, bool guidance, StepRange guidedSteps, SubjectMasks masks)
 {
     /// <summary>The order of a step's rows.</summary>
-    public StoryBatch BatchAt(int step, int steps) => new(scenes, guidance, scenes > 1 && options.Layout.NeedsBase(step, steps));
+    public StoryBatch BatchAt(int step, int steps) => new(
+        scenes, guidance && guidedSteps.Contains(step, steps), scenes > 1 && options.Layout.NeedsBase(step, steps));
 
     /// <summary>The order of the rows of the step under way.</summary>
     public StoryBatch BatchOf(DenoisingContext context) => BatchAt(context.Step, context.Steps);

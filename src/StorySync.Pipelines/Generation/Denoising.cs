@@ -36,6 +36,9 @@ internal sealed record DenoisingJob
     /// <summary>Joins the negative and positive half of the model's answer; null without guidance.</summary>
     public Func<Tensor, Tensor>? Guide { get; init; }
 
+    /// <summary>The steps that <see cref="Guide"/> is for; in the others the model computes the positive half alone.</summary>
+    public required StepRange GuidedSteps { get; init; }
+
     /// <summary>Channels that the model reads behind the latents, a row a picture (inpainting models).</summary>
     public Tensor? ExtraChannels { get; init; }
 
@@ -96,14 +99,15 @@ internal static class Denoising
     {
         using var scope = NewDisposeScope();
         var inputs = branches.Select(branch => Input(job, branch)).ToArray();
-        var halves = job.Guide is null ? 1 : 2;
+        var guide = job.GuidedSteps.Contains(job.Context.Step, job.Context.Steps) ? job.Guide : null;
+        var halves = guide is null ? 1 : 2;
         var sample = cat([.. Enumerable.Repeat(inputs, halves).SelectMany(half => half)], dim: 0);
         var timestep = tensor(branches[0].Run.Timestep, device: sample.device);
 
         var prediction = predict(sample, timestep, EmbeddingsFor(job, halves, branches.Length), job.Context);
-        if (job.Guide is not null)
+        if (guide is not null)
         {
-            prediction = job.Guide(prediction);
+            prediction = guide(prediction);
         }
 
         var rows = prediction.shape[0] / branches.Length;
@@ -121,13 +125,16 @@ internal static class Denoising
 
     private static PromptEmbeddings EmbeddingsFor(DenoisingJob job, int halves, int branches)
     {
-        if (branches == 1)
+        var encoded = job.Guide is null ? 1 : 2;
+        if (branches == 1 && halves == encoded)
         {
             return job.Embeddings;
         }
 
+        // The positive half is the last one.
         var pictures = job.Latents.shape[0];
-        var rows = arange(halves * pictures, device: job.Latents.device).reshape(halves, 1, pictures).expand(halves, branches, pictures);
+        var rows = arange((encoded - halves) * pictures, encoded * pictures, device: job.Latents.device)
+            .reshape(halves, 1, pictures).expand(halves, branches, pictures);
         return job.Embeddings.Select(rows.flatten());
     }
 

@@ -77,6 +77,7 @@ internal sealed class Generation
             BeginIndex = BeginIndex,
             Eta = request.Eta,
             Guide = Guidance ? prediction => pipeline.Guide(prediction, request, guidanceScale) : null,
+            GuidedSteps = new StepRange(0, request.GuidanceEnd),
             ExtraChannels = start.ExtraChannels,
             AfterStep = start.AfterStep,
             Story = story,

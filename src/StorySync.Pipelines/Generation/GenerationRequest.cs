@@ -27,6 +27,11 @@ public record GenerationRequest
     /// <summary>How strongly the picture follows the prompt; guidance is on above 1. Null for the pipeline's default.</summary>
     public double? GuidanceScale { get; init; }
 
+    /// <summary>The first share of the steps that has guidance, above 0, up to 1 (default): from step <c>GuidanceEnd · steps</c> on, the
+    /// model computes the positive half of the batch alone, for half the work. Below 1 the pictures are approximate. Without meaning where
+    /// guidance is off.</summary>
+    public double GuidanceEnd { get; init; } = 1;
+
     /// <summary>How many pictures each prompt gets, at least 1. Pictures come in the order of the prompts: 0, 0, 1, 1.</summary>
     public int ImagesPerPrompt { get; init; } = 1;
 

@@ -14,6 +14,10 @@ public sealed record StoryOptions
     /// <summary>How strongly the pictures follow their prompts; null for the pipeline's default.</summary>
     public double? GuidanceScale { get; init; }
 
+    /// <summary>The first share of the steps that has guidance, above 0, up to 1 (default); see
+    /// <see cref="GenerationRequest.GuidanceEnd"/>.</summary>
+    public double GuidanceEnd { get; init; } = 1;
+
     /// <summary>Height of a scene in pixels; null for the model's own.</summary>
     public int? Height { get; init; }
 

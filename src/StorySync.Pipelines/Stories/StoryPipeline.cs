@@ -31,7 +31,12 @@ public sealed class StoryPipeline(DiffusionPipeline pipeline)
 
         using var scope = NewDisposeScope();
         using var attention = new StoryAttention(
-            options.Techniques ?? pipeline.DefaultTechniques, Subjects(story), story.Scenes.Count, generation.Guidance, options.Seed);
+            options.Techniques ?? pipeline.DefaultTechniques,
+            Subjects(story),
+            story.Scenes.Count,
+            generation.Guidance,
+            options.Seed,
+            guidanceEnd: options.GuidanceEnd);
         var result = generation.Run(attention);
         var scenes = story.Scenes.Select((scene, i) => new SceneResult(
             scene,
@@ -75,6 +80,7 @@ public sealed class StoryPipeline(DiffusionPipeline pipeline)
         Width = options.Width,
         Steps = options.Steps,
         GuidanceScale = options.GuidanceScale,
+        GuidanceEnd = options.GuidanceEnd,
         Seeds = [.. story.Scenes.Select((scene, i) => scene.Seed ?? (options.SameNoise ? options.Seed : options.Seed + i))],
         PreviewInterval = options.PreviewInterval,
     };

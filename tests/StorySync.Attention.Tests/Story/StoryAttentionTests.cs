@@ -163,6 +163,14 @@ public class StoryAttentionTests
     }
 
     [Fact]
+    public void The_negative_half_is_there_until_guidance_ends()
+    {
+        using var story = new StoryAttention(new(), [], Scenes, guidance: true, guidanceEnd: 0.4);
+        Assert.Equal([12, 12, 12, 6, 3], Enumerable.Range(0, 5).Select(step => story.BatchAt(step, 10).Rows));
+        Assert.Throws<ArgumentOutOfRangeException>(() => new StoryAttention(new(), [], Scenes, guidance: true, guidanceEnd: 1.1));
+    }
+
+    [Fact]
     public void A_wrong_batch_is_refused()
     {
         using var scope = NewDisposeScope();
