@@ -10,6 +10,10 @@ public sealed class DenoisingContext
     /// <summary>The step under way, 0 … <see cref="Steps"/> − 1. The pipeline sets it before each forward pass.</summary>
     public int Step { get; set; }
 
+    /// <summary>The guidance half that the forward pass under way computes by itself; null if it computes all rows of the step. The
+    /// pipeline sets it before each forward pass.</summary>
+    public GuidanceHalf? Half { get; set; }
+
     /// <summary>Attends in place of the processors that are set on the model, in this run only; null leaves them.</summary>
     public IAttentionProcessor? Processor { get; init; }
 

@@ -8,7 +8,8 @@ namespace StorySync.Attention;
 /// Make one per run and pass it as <see cref="DenoisingContext.Processor"/>. In each step, build the batch that <see cref="BatchAt"/>
 /// describes, call the model, take the modified branch's rows of its answer (<see cref="StoryBatch.Modified"/>), and call
 /// <see cref="CompleteStep"/>: the masks of a step are used in the next one. The unmodified branch starts from the same noise and
-/// prompts and is denoised by itself while the batch has it.
+/// prompts and is denoised by itself while the batch has it. A step may also be made of two calls, the positive half first, each with
+/// its half of the rows (<see cref="DenoisingContext.Half"/>): that takes half the memory.
 /// <para>Attention is shared and harmonized in both guidance halves, each by itself, with the same masks; the masks come from the
 /// positive half of the modified branch.</para>
 /// <para>Where nothing is to be done, a call goes to the inner processor as it came: with every technique off, or with one scene, the
@@ -88,7 +89,7 @@ public sealed class StoryAttention : IAttentionProcessor, IDisposable
                 nameof(inputs));
         }
 
-        if (maps is not null && layer.Kind != AttentionKind.Self)
+        if (maps is not null && layer.Kind != AttentionKind.Self && context.Half != GuidanceHalf.Negative)
         {
             Collect(maps, layer, inputs, batch, context.Step);
         }

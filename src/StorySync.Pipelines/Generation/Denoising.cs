@@ -98,22 +98,37 @@ internal static class Denoising
     private static void Step(Func<Tensor, Tensor, PromptEmbeddings, DenoisingContext, Tensor> predict, DenoisingJob job, Branch[] branches)
     {
         using var scope = NewDisposeScope();
-        var inputs = branches.Select(branch => Input(job, branch)).ToArray();
+        var inputs = cat([.. branches.Select(branch => Input(job, branch))], dim: 0);
+        var timestep = tensor(branches[0].Run.Timestep, device: inputs.device);
         var guide = job.GuidedSteps.Contains(job.Context.Step, job.Context.Steps) ? job.Guide : null;
-        var halves = guide is null ? 1 : 2;
-        var sample = cat([.. Enumerable.Repeat(inputs, halves).SelectMany(half => half)], dim: 0);
-        var timestep = tensor(branches[0].Run.Timestep, device: sample.device);
-
-        var prediction = predict(sample, timestep, EmbeddingsFor(job, halves, branches.Length), job.Context);
-        if (guide is not null)
+        Tensor prediction;
+        if (guide is null)
         {
-            prediction = guide(prediction);
+            prediction = predict(inputs, timestep, EmbeddingsFor(job, GuidanceHalf.Positive, branches.Length), job.Context);
+        }
+        else if (branches.Length == 1)
+        {
+            prediction = guide(predict(cat([inputs, inputs], dim: 0), timestep, job.Embeddings, job.Context));
+        }
+        else
+        {
+            // One half after the other, so that the unmodified branch does not double the memory that the run takes.
+            var positive = Half(GuidanceHalf.Positive);
+            prediction = guide(cat([Half(GuidanceHalf.Negative), positive], dim: 0));
         }
 
         var rows = prediction.shape[0] / branches.Length;
         for (var i = 0; i < branches.Length; i++)
         {
             branches[i].Advance(prediction.narrow(0, i * rows, rows), job.AfterStep);
+        }
+
+        Tensor Half(GuidanceHalf half)
+        {
+            job.Context.Half = half;
+            var answer = predict(inputs, timestep, EmbeddingsFor(job, half, branches.Length), job.Context);
+            job.Context.Half = null;
+            return answer;
         }
     }
 
@@ -123,19 +138,17 @@ internal static class Denoising
         return job.ExtraChannels is null ? input : cat([input, job.ExtraChannels], dim: 1);
     }
 
-    private static PromptEmbeddings EmbeddingsFor(DenoisingJob job, int halves, int branches)
+    /// <summary>The prompts of one half, once for every branch.</summary>
+    private static PromptEmbeddings EmbeddingsFor(DenoisingJob job, GuidanceHalf half, int branches)
     {
-        var encoded = job.Guide is null ? 1 : 2;
-        if (branches == 1 && halves == encoded)
+        if (job.Guide is null && branches == 1)
         {
             return job.Embeddings;
         }
 
-        // The positive half is the last one.
         var pictures = job.Latents.shape[0];
-        var rows = arange((encoded - halves) * pictures, encoded * pictures, device: job.Latents.device)
-            .reshape(halves, 1, pictures).expand(halves, branches, pictures);
-        return job.Embeddings.Select(rows.flatten());
+        var first = job.Guide is null || half == GuidanceHalf.Negative ? 0 : pictures;
+        return job.Embeddings.Select(arange(first, first + pictures, device: job.Latents.device).repeat(branches));
     }
 
     /// <summary>Latents on their way through the plan.</summary>

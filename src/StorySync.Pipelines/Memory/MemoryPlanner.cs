@@ -14,7 +14,8 @@ namespace StorySync.Pipelines;
 /// <param name="Shares">Whether the pictures share attention.</param>
 internal sealed record MemoryCase(PipelineOptions Options, int Pictures, int Halves, int Height, int Width, bool HasBase, bool Shares)
 {
-    public DenoiserBatch Batch => new((long)Pictures * Halves * (HasBase ? 2 : 1), Height, Width, HasBase, Shares);
+    /// <summary>What the denoiser gets at once: with an unmodified branch the guidance halves come one after the other.</summary>
+    public DenoiserBatch Batch => new((long)Pictures * (HasBase ? 2 : Halves), Height, Width, HasBase, Shares);
 }
 
 /// <summary>Makes memory plans.</summary>

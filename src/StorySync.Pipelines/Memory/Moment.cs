@@ -10,7 +10,7 @@ internal readonly record struct Moment(string Where, double Values)
 }
 
 /// <summary>The batch that a denoiser gets.</summary>
-/// <param name="Rows">Rows: scenes, times two with guidance, times two while an unmodified branch runs along.</param>
+/// <param name="Rows">Rows: scenes, times two with guidance or an unmodified branch.</param>
 /// <param name="Height">Height of the pictures in pixels.</param>
 /// <param name="Width">Width of the pictures in pixels.</param>
 /// <param name="HasBase">Whether an unmodified branch runs along.</param>

@@ -57,6 +57,12 @@ public class StoryAttentionTests
             {
                 AssertClose(batch.Unmodified(Plain(inputs)), batch.Unmodified(attended));
             }
+
+            foreach (var half in run.Guidance ? Enum.GetValues<GuidanceHalf>() : [])
+            {
+                var context = new DenoisingContext { Step = run.Step, Steps = 10, Half = half };
+                AssertClose(OfHalf(attended, half), story.Attend(Layer(run.Text), OfHalf(inputs, half), context));
+            }
         },
         iter: 60,
         threads: 1);
@@ -215,6 +221,15 @@ public class StoryAttentionTests
     }
 
     private static Tensor Half(Tensor rows, long half) => rows.narrow(0, half * Scenes, Scenes);
+
+    private static Tensor OfHalf(Tensor rows, GuidanceHalf half) => rows.chunk(2, dim: 0)[half == GuidanceHalf.Negative ? 0 : 1];
+
+    private static AttentionInputs OfHalf(AttentionInputs inputs, GuidanceHalf half) => inputs with
+    {
+        Query = OfHalf(inputs.Query, half),
+        Key = OfHalf(inputs.Key, half),
+        Value = OfHalf(inputs.Value, half),
+    };
 
     private static Tensor Plain(AttentionInputs inputs) =>
         nn.functional.scaled_dot_product_attention(inputs.Query, inputs.Key, inputs.Value);
