@@ -35,7 +35,7 @@ public class MemoryPlanTests
         var plan = stories.PlanMemory(Frogs(scenes), options);
 
         // What is made once, such as compiled code, is not the story's.
-        stories.Generate(Frogs(2), options with { Height = 128, Width = 128 }).Dispose();
+        stories.Generate(Frogs(scenes), options).Dispose();
         var watch = new StageWatch();
         stories.Generate(Frogs(scenes), options, watch).Dispose();
 
@@ -69,16 +69,27 @@ public class MemoryPlanTests
     {
         using var pipeline = Load("storybook");
         var stories = new StoryPipeline(pipeline);
-        var plan = stories.PlanMemory(Frogs(4), Options(512));
+        var options = Options(512) with { GuidanceScale = 1 };
+        var plan = stories.PlanMemory(Frogs(4), options);
 
         var layout = plan.Advice.Single(a => a.Change.Contains("Layout.Until", StringComparison.Ordinal));
-        var without = stories.PlanMemory(Frogs(4), Options(512) with { Techniques = new() { Layout = new() { Until = 0 } } });
+        var without = stories.PlanMemory(Frogs(4), options with { Techniques = new() { Layout = new() { Until = 0 } } });
         Assert.Equal(without.PeakBytes, layout.PeakBytes);
         Assert.Equal(plan.PeakBytes - without.PeakBytes, layout.SavedBytes);
         Assert.All(plan.Advice, advice => Assert.True(advice.SavedBytes > 0));
         Assert.True(plan.Fits(plan.PeakBytes));
         Assert.False(plan.Fits(plan.PeakBytes - 1));
         Assert.DoesNotContain(plan.Advice, a => a.Change.Contains("Offload", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void With_guidance_the_unmodified_branch_takes_no_more()
+    {
+        using var pipeline = Load("storybook");
+        var stories = new StoryPipeline(pipeline);
+        var plan = stories.PlanMemory(Frogs(4), Options(512));
+        Assert.Equal(stories.PlanMemory(Frogs(4), Options(512) with { Techniques = StoryAttentionOptions.Off }).PeakBytes, plan.PeakBytes);
+        Assert.DoesNotContain(plan.Advice, a => a.Change.Contains("Layout.Until", StringComparison.Ordinal));
     }
 
     [Fact]
