@@ -103,10 +103,12 @@ internal sealed class EvaluateCommand
 
     private async Task RunAsync(ParseResult parsed, CancellationToken cancellationToken)
     {
+        // What can be wrong is looked at before a large model is loaded.
+        var set = parsed.GetValue(prompts) is { } file ? PromptSet.Load(file.FullName) : PromptSet.BuiltIn();
+        Directory.CreateDirectory(parsed.GetValue(output)!.FullName);
         using var pipeline = await Task.Run(() => DiffusionPipeline.Load(parsed.GetValue(model)!, Pipeline(parsed)), cancellationToken);
         using var evaluator = await Task.Run(() => ClipEvaluator.Load(parsed.GetValue(clip)!), cancellationToken);
-        var settings = Settings(parsed, pipeline.DefaultTechniques);
-        Directory.CreateDirectory(settings.Output);
+        var settings = Settings(parsed, set, pipeline.DefaultTechniques);
         var run = new EvaluationRun(settings, new StoryPipeline(pipeline), new StoryEvaluator(evaluator));
         var records = await AnsiConsole.Progress().StartAsync(context =>
             Task.Run(() => run.Run(new RunProgress(context), cancellationToken), cancellationToken));
@@ -122,11 +124,11 @@ internal sealed class EvaluateCommand
     };
 
     /// <param name="parsed">The command line.</param>
+    /// <param name="set">The stories that there are.</param>
     /// <param name="techniques">Those that suit the model.</param>
-    private EvaluationSettings Settings(ParseResult parsed, StoryAttentionOptions techniques)
+    private EvaluationSettings Settings(ParseResult parsed, IReadOnlyList<PromptStory> set, StoryAttentionOptions techniques)
     {
         var embedded = parsed.GetValue(model) == "storybook";
-        var set = parsed.GetValue(prompts) is { } file ? PromptSet.Load(file.FullName) : PromptSet.BuiltIn();
         var start = new StoryOptions { Techniques = techniques };
         if (parsed.GetValue(options) is { } given)
         {

@@ -9,6 +9,8 @@ namespace StorySync.Samples.Evaluate;
 /// "style subject setting". A file is a list of them, or lists by category. Entries that mean nothing here are skipped.</summary>
 internal static class PromptSet
 {
+    private const string Form = "a list of stories, or lists by category, each with a subject, a style and a list of settings";
+
     public static IReadOnlyList<PromptStory> BuiltIn() => Parse(Resource.Text("storybook.yaml"), "the built-in prompts");
 
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
@@ -22,20 +24,22 @@ internal static class PromptSet
         {
             var reader = new DeserializerBuilder().WithNamingConvention(UnderscoredNamingConvention.Instance).IgnoreUnmatchedProperties().Build();
             var isList = IsList(text);
-            (string Category, List<PromptStory> Stories)[] groups = isList
-                ? [("story", reader.Deserialize<List<PromptStory>>(text))]
-                : [.. reader.Deserialize<Dictionary<string, List<PromptStory>>>(text).Select(group => (group.Key, group.Value))];
+            (string Category, List<PromptStory?>? Stories)[] groups = isList
+                ? [("story", reader.Deserialize<List<PromptStory?>>(text))]
+                : [.. (reader.Deserialize<Dictionary<string, List<PromptStory?>?>?>(text) ?? []).Select(group => (group.Key, group.Value))];
             PromptStory[] stories =
             [
-                .. groups.SelectMany(group => group.Stories.Select((story, i) =>
-                    story with { Name = string.IsNullOrEmpty(story.Name) ? $"{group.Category}-{i + 1}" : story.Name })),
+                .. groups.SelectMany(group => (group.Stories ?? []).Select((story, i) =>
+                    story is { Name.Length: > 0 } ? story : (story ?? new()) with { Name = $"{group.Category}-{i + 1}" })),
             ];
             Check(stories, path);
             return stories;
         }
         catch (YamlException exception)
         {
-            throw new InvalidDataException($"{path}, line {exception.Start.Line}: {(exception.InnerException ?? exception).Message}", exception);
+            // An inner exception is about the types of this program.
+            var fault = exception.InnerException is null ? exception.Message : $"this is not what belongs here; expected {Form}.";
+            throw new InvalidDataException($"{path}, line {exception.Start.Line}: {fault}", exception);
         }
     }
 
@@ -50,14 +54,14 @@ internal static class PromptSet
     {
         if (stories.Length == 0)
         {
-            throw new InvalidDataException($"{path} has no stories; expected a list of style, subject and settings.");
+            throw new InvalidDataException($"{path} has no stories; expected {Form}.");
         }
 
         foreach (var story in stories)
         {
-            if (string.IsNullOrWhiteSpace(story.Subject) || story.Settings.Count == 0)
+            if (string.IsNullOrWhiteSpace(story.Subject) || story.Settings is not { Count: > 0 } || story.Settings.Any(string.IsNullOrWhiteSpace))
             {
-                throw new InvalidDataException($"{path}: story '{story.Name}' needs a subject and at least one setting.");
+                throw new InvalidDataException($"{path}: story '{story.Name}' needs a subject and at least one setting, none of them empty.");
             }
         }
 

@@ -1,3 +1,4 @@
+using System.Globalization;
 using ScottPlot;
 using SkiaSharp;
 using StorySync.Evaluation;
@@ -28,7 +29,7 @@ internal static class Plots
         return Png(panels, [PanelWidth - 40 + names, .. Enumerable.Repeat(PanelWidth - 40, measures.Count - 1)], 80 + (26 * summaries.Count));
     }
 
-    /// <summary>Lines over the values of a swept constant, one for each variant that it was swept on, and where the plain model is.</summary>
+    /// <summary>Lines over the values of a swept constant, its default marked, one for each variant that it was swept on, and where the plain model is.</summary>
     public static byte[] Lines(IReadOnlyList<Measure> measures, string axis, IReadOnlyList<VariantSummary> summaries) =>
         Png(measures.Select(measure => Lines(measure, axis, summaries)), [.. Enumerable.Repeat(PanelWidth, measures.Count)], 270);
 
@@ -58,10 +59,15 @@ internal static class Plots
         var plot = Empty(measure);
         var points = summaries.Where(summary => summary.Variant.Point?.Axis == axis && summary.Figures.ContainsKey(measure.Key)).ToArray();
         string[] labels = [.. points.Select(summary => summary.Variant.Point!.Label).Distinct()];
-        foreach (var (i, line) in points.GroupBy(summary => summary.Variant.Point!.Base).Index())
+        var ticks = Places(labels);
+        var (first, span) = (ticks.Min(), Math.Max(ticks.Max() - ticks.Min(), 0.1));
+        var lines = points.GroupBy(summary => summary.Variant.Point!.Base).ToArray();
+        foreach (var (i, line) in lines.Index())
         {
+            // Side by side, so that no interval covers another line's.
+            var aside = (i - ((lines.Length - 1) / 2.0)) * 0.015 * span;
             var color = line.Key == BuiltInVariants.Plain ? Gray : Color.FromHex(Colors[i % Colors.Length]);
-            double[] places = [.. line.Select(summary => (double)labels.IndexOf(summary.Variant.Point!.Label))];
+            double[] places = [.. line.Select(summary => ticks[labels.IndexOf(summary.Variant.Point!.Label)] + aside)];
             Interval[] figures = [.. line.Select(summary => summary.Figures[measure.Key])];
             plot.Add.Scatter(places, figures.Select(figure => figure.Mean).ToArray(), color).LegendText = line.Key;
             foreach (var (place, figure) in places.Zip(figures))
@@ -77,14 +83,26 @@ internal static class Plots
             plot.Add.HorizontalLine(reference.Mean, 1.5f, Gray, LinePattern.Dashed).LegendText = plain.Variant.Name;
         }
 
-        plot.Axes.Bottom.SetTicks([.. labels.Select((_, i) => (double)i)], labels);
-        plot.Axes.SetLimitsX(-0.3, labels.Length - 0.7);
+        var defaults = points.Where(summary => summary.Variant.Point!.IsDefault).Select(summary => summary.Variant.Point!.Label).ToHashSet();
+        plot.Axes.Bottom.SetTicks(ticks, [.. labels.Select(label => defaults.Contains(label) ? $"{label}\ndefault" : label)]);
+        plot.Axes.SetLimitsX(first - (0.1 * span), first + (1.1 * span));
+        plot.Axes.Left.MinimumSize = plot.Axes.Left.MaximumSize = 50;
         plot.XLabel(axis, size: 13);
         plot.ShowLegend(Edge.Bottom);
         plot.Legend.OutlineWidth = 0;
         plot.Legend.ShadowColor = ScottPlot.Colors.Transparent;
         plot.Legend.FontSize = 12;
         return plot;
+    }
+
+    /// <summary>Values lie by size; by their logarithm where the largest is many times the smallest; one after the other if they are no
+    /// numbers.</summary>
+    private static double[] Places(string[] labels)
+    {
+        double[] values = [.. labels.Select(label => double.TryParse(label, CultureInfo.InvariantCulture, out var value) ? value : double.NaN)];
+        return !values.All(double.IsFinite) ? [.. labels.Select((_, i) => (double)i)]
+            : values.Min() > 0 && values.Max() >= 8 * values.Min() ? [.. values.Select(Math.Log2)]
+            : values;
     }
 
     private static bool IsComparable(Variant variant, Variant plain) =>

@@ -12,22 +12,25 @@ internal sealed class EvaluationRun(EvaluationSettings settings, StoryPipeline s
     /// <param name="cancellationToken">Stops the run; what is finished stays.</param>
     public IReadOnlyList<StoryRecord> Run(RunProgress progress, CancellationToken cancellationToken)
     {
+        // All of them first: a story with too few settings is found before hours have gone into the others.
+        StoryJob[][] jobs =
+        [
+            .. from repeat in Enumerable.Range(0, settings.Repeats)
+               from story in settings.Stories.Index()
+               select settings.Variants.Select(variant => Job(variant, story.Item, settings.SeedOf(story.Index, repeat))).ToArray(),
+        ];
         var records = new List<StoryRecord>();
-        progress.Begin(settings.Repeats * settings.Stories.Count * settings.Variants.Count);
-        for (var repeat = 0; repeat < settings.Repeats; repeat++)
+        progress.Begin(jobs.Sum(story => story.Length));
+        foreach (var story in jobs)
         {
-            for (var story = 0; story < settings.Stories.Count; story++)
+            StoryRecord? plain = null;
+            foreach (var job in story)
             {
-                StoryRecord? plain = null;
-                foreach (var variant in settings.Variants)
-                {
-                    var job = Job(variant, settings.Stories[story], settings.SeedOf(story, repeat));
-                    progress.Next($"{job.Story}, {job.Variant}");
-                    var record = folder.Find(job) ?? Same(job, records) ?? Make(job, plain, progress, cancellationToken);
-                    plain ??= record;
-                    records.Add(record);
-                    progress.Done();
-                }
+                progress.Next($"{job.Story}, {job.Variant}");
+                var record = folder.Find(job) ?? Same(job, records) ?? Make(job, plain, progress, cancellationToken);
+                plain ??= record;
+                records.Add(record);
+                progress.Done();
             }
         }
 

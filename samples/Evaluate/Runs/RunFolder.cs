@@ -17,7 +17,7 @@ internal sealed class RunFolder(string root)
         ]
         : [];
 
-    /// <summary>The record of a finished job; null if it is not finished, or was another one.</summary>
+    /// <summary>The record of a finished job; null if it is not finished, was another one, or has lost a picture.</summary>
     public StoryRecord? Find(StoryJob job)
     {
         var path = RecordOf(job);
@@ -29,7 +29,7 @@ internal sealed class RunFolder(string root)
         try
         {
             var record = Json.Read<StoryRecord>(path) with { Folder = FolderOf(job) };
-            return record.Job.IsAs(job) ? record : null;
+            return record.Job.IsAs(job) && job.Prompts.Index().All(scene => File.Exists(record.Picture(scene.Index))) ? record : null;
         }
         catch (InvalidDataException)
         {
@@ -45,5 +45,6 @@ internal sealed class RunFolder(string root)
 
     private string RecordOf(StoryJob job) => Path.Combine(FolderOf(job), "record.json");
 
-    private static string Safe(string name) => string.Concat(name.Select(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '-' ? c : '_'));
+    /// <summary>A name as a folder's.</summary>
+    public static string Safe(string name) => string.Concat(name.Select(c => char.IsLetterOrDigit(c) || c is '.' or '-' ? c : '_'));
 }

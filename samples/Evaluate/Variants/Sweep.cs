@@ -14,15 +14,20 @@ internal static class Sweep
     /// <exception cref="ArgumentException">The constant is unknown, or a value is no good.</exception>
     public static IEnumerable<Variant> Points(string text, Variant start)
     {
-        if (text.Split('=', 2, StringSplitOptions.TrimEntries) is not [{ Length: > 0 } axis, { Length: > 0 } values])
+        if (text.Split('=', 2, StringSplitOptions.TrimEntries) is not [{ Length: > 0 } axis, var list]
+            || list.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries) is not { Length: > 0 } values)
         {
             throw new ArgumentException($"The sweep '{text}' is not of the form constant=value,value,…, such as sharing.strength=0.5,1,2.");
         }
 
-        return values.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).Select(label => At(axis, label, start) with
+        return values.Select(label =>
         {
-            Name = $"{start.Name}, {axis} {label}",
-            Point = new SweepPoint(axis, start.Name, label),
+            var point = At(axis, label, start);
+            return point with
+            {
+                Name = $"{start.Name}, {axis} {label}",
+                Point = new SweepPoint(axis, start.Name, label, IsDefault: point == start),
+            };
         });
     }
 

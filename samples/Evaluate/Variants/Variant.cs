@@ -24,4 +24,5 @@ internal sealed record Variant(string Name, StoryOptions Options)
 /// <param name="Axis">The constant.</param>
 /// <param name="Base">The variant that is otherwise followed.</param>
 /// <param name="Label">The value as it was written.</param>
-internal sealed record SweepPoint(string Axis, string Base, string Label);
+/// <param name="IsDefault">Whether it is the value that the option has anyway.</param>
+internal sealed record SweepPoint(string Axis, string Base, string Label, bool IsDefault);

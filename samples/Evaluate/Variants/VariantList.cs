@@ -15,6 +15,11 @@ internal static class VariantList
     /// <exception cref="ArgumentException">Something of this is unknown.</exception>
     public static IReadOnlyList<Variant> Make(StoryOptions options, string[] chosen, string[] sweeps, string[] bases)
     {
+        if (bases.Length > 0 && sweeps.Length == 0)
+        {
+            throw new ArgumentException($"--base {bases[0]} says what a sweep varies, but there is no --sweep; --variants {bases[0]} makes that variant alone.");
+        }
+
         var builtIn = BuiltInVariants.Of(options);
         var files = chosen.Where(IsFile).SelectMany(path => FromFile(path, options)).ToArray();
         Variant[] known = [.. builtIn, .. files];
@@ -25,8 +30,8 @@ internal static class VariantList
         var alone = chosen.Length == 0 && sweeps.Length == 0 ? builtIn : [.. named, .. files];
         var swept = sweeps.SelectMany(sweep => (bases.Length == 0 ? [BuiltInVariants.All] : bases).SelectMany(name => Sweep.Points(sweep, Find(name))));
         Variant[] all = [builtIn[0], .. alone.Where(variant => variant.Name != BuiltInVariants.Plain), .. swept];
-        return all.GroupBy(variant => variant.Name).FirstOrDefault(group => group.Count() > 1) is { } twice
-            ? throw new ArgumentException($"The variant '{twice.Key}' is there twice.")
+        return all.GroupBy(variant => RunFolder.Safe(variant.Name), StringComparer.OrdinalIgnoreCase).FirstOrDefault(group => group.Count() > 1) is { } twice
+            ? throw new ArgumentException($"The variants {string.Join(" and ", twice.Select(variant => $"'{variant.Name}'"))} have one name, or names for one folder; leave one out or rename it.")
             : all;
     }
 

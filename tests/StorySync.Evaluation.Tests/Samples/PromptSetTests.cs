@@ -60,8 +60,15 @@ public sealed class PromptSetTests : IDisposable
     [InlineData("- subject: a cat", "needs a subject and at least one setting")]
     [InlineData("- settings: [a]", "needs a subject and at least one setting")]
     [InlineData("- {name: a, subject: a cat, settings: [x]}\n- {name: A, subject: a cat, settings: [x]}", "two stories are called")]
+    [InlineData("- {subject: a cat, settings: }", "needs a subject and at least one setting")]
+    [InlineData("- {subject: a cat, settings: [here, ]}\n-", "story-2")]
+    [InlineData("- {subject: a cat, settings: [here, \"\"]}", "none of them empty")]
     [InlineData("- subject: [", "line")]
+    [InlineData("- {subject: a cat, settings: here}", "line 1: this is not what belongs here; expected a list of stories")]
+    [InlineData("a cat", "expected a list of stories")]
     [InlineData("[]", "has no stories")]
+    [InlineData("animals:", "has no stories")]
+    [InlineData("", "has no stories")]
     public void A_broken_set_is_refused_with_its_fault(string text, string message)
     {
         var exception = Assert.Throws<InvalidDataException>(() => PromptSet.Load(folder.Write("set.yaml", text)));

@@ -44,6 +44,14 @@ public sealed class RunFolderTests : IDisposable
     }
 
     [Fact]
+    public void A_job_that_lost_a_picture_is_not_finished()
+    {
+        var (runs, record) = Keep();
+        File.Delete(Path.Combine(runs.FolderOf(Job), Path.GetFileName(record.Picture(0))));
+        Assert.Null(runs.Find(Job));
+    }
+
+    [Fact]
     public void A_broken_record_is_not_a_finished_job()
     {
         var (runs, _) = Keep();
@@ -62,6 +70,7 @@ public sealed class RunFolderTests : IDisposable
             Seconds = 2, SecondsPerScene = 1, PeakMiB = 300,
         };
         Directory.CreateDirectory(runs.FolderOf(Job));
+        File.WriteAllBytes(Path.Combine(runs.FolderOf(Job), "1.png"), []);
         runs.Keep(record);
         return (runs, record);
     }

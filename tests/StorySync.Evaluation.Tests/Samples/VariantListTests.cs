@@ -40,7 +40,8 @@ public sealed class VariantListTests : IDisposable
             ["plain", "all, sharing.steps.to 0.5", "all, sharing.steps.to 1", "sharing, sharing.steps.to 0.5", "sharing, sharing.steps.to 1", "all, steps 3", "sharing, steps 3"],
             variants.Select(variant => variant.Name));
         Assert.Equal(0.5, variants[1].Options.Techniques!.Sharing.Steps.To);
-        Assert.Equal(new SweepPoint("sharing.steps.to", "all", "0.5"), variants[1].Point);
+        Assert.Equal(new SweepPoint("sharing.steps.to", "all", "0.5", IsDefault: false), variants[1].Point);
+        Assert.Equal(new SweepPoint("sharing.steps.to", "all", "1", IsDefault: true), variants[2].Point);
         Assert.Equal(0, variants[3].Options.Techniques!.Harmonization.Alpha);
         Assert.Equal([9, 3], [variants[1].Options.Steps!.Value, variants[5].Options.Steps!.Value]);
     }
@@ -66,6 +67,8 @@ public sealed class VariantListTests : IDisposable
     [InlineData("sharing.strenght=1", "strenght")]
     [InlineData("sharing.dropout=2", "Dropout")]
     [InlineData("sharing.dropout", "constant=value")]
+    [InlineData("sharing.dropout=,", "constant=value")]
+    [InlineData("steps=3,3", "one name")]
     [InlineData("scenes=0", "0 scenes")]
     [InlineData("damage.burn=1", "burn")]
     [InlineData("damage.drop=2", "drop")]
@@ -79,6 +82,19 @@ public sealed class VariantListTests : IDisposable
     [Fact]
     public void An_unknown_variant_is_refused() =>
         Assert.Contains("known are plain", Assert.Throws<ArgumentException>(() => VariantList.Make(Start, ["al"], [], [])).Message);
+
+    [Fact]
+    public void A_base_without_a_sweep_is_refused() =>
+        Assert.Contains("no --sweep", Assert.Throws<ArgumentException>(() => VariantList.Make(Start, [], [], ["sharing"])).Message);
+
+    [Theory]
+    [InlineData("λ 4", "λ_4")]
+    [InlineData("all", "All")]
+    public void Variants_whose_folders_would_be_one_are_refused(string one, string other)
+    {
+        var path = folder.Write("v.json", $"{{ \"{one}\": {{}}, \"{other}\": {{}} }}");
+        Assert.Contains("one folder", Assert.Throws<ArgumentException>(() => VariantList.Make(Start, [path], [], [])).Message);
+    }
 
     public void Dispose() => folder.Dispose();
 }
