@@ -105,7 +105,7 @@ internal sealed class EvaluateCommand
     {
         // What can be wrong is looked at before a large model is loaded.
         var set = parsed.GetValue(prompts) is { } file ? PromptSet.Load(file.FullName) : PromptSet.BuiltIn();
-        Directory.CreateDirectory(parsed.GetValue(output)!.FullName);
+        MakeFolder(parsed.GetValue(output)!.FullName);
         using var pipeline = await Task.Run(() => DiffusionPipeline.Load(parsed.GetValue(model)!, Pipeline(parsed)), cancellationToken);
         using var evaluator = await Task.Run(() => ClipEvaluator.Load(parsed.GetValue(clip)!), cancellationToken);
         var settings = Settings(parsed, set, pipeline.DefaultTechniques);
@@ -115,6 +115,18 @@ internal sealed class EvaluateCommand
         var report = Reports.Write(settings, records);
         AnsiConsole.Write(Reports.Table(settings, records));
         Console.WriteLine($"Report: {report}");
+    }
+
+    private static void MakeFolder(string path)
+    {
+        try
+        {
+            Directory.CreateDirectory(path);
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            throw new IOException($"The folder '{path}' cannot be made ({exception.Message.TrimEnd('.')}); choose another with --output.", exception);
+        }
     }
 
     private PipelineOptions Pipeline(ParseResult parsed) => new()

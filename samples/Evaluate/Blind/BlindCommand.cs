@@ -14,7 +14,7 @@ internal static class BlindCommand
         {
             var page = BlindPage.Write(new RunFolder(parsed.GetValue(output)!.FullName), parsed.GetValue(first)!, parsed.GetValue(second)!, parsed.GetValue(seed));
             Console.WriteLine($"Page: {page}");
-            Console.WriteLine("Give that file to participants and collect the answers that they save; keep blind-key.json.");
+            Console.WriteLine($"Give that file to participants and collect the answers that they save; keep {BlindPage.KeyFile}.");
         }));
         return command;
     }
@@ -26,7 +26,7 @@ internal static class BlindCommand
         var command = new Command("score", "Counts what participants of the blind page preferred.") { answers, output, second };
         command.SetAction(parsed => Failures.Guarded(() =>
         {
-            var key = Json.Read<BlindKey>(Path.Combine(parsed.GetValue(output)!.FullName, "blind-key.json"));
+            var key = Json.Read<BlindKey>(Path.Combine(parsed.GetValue(output)!.FullName, BlindPage.KeyFile));
             BlindAnswers[] participants = [.. parsed.GetValue(answers)!.Select(file => Json.Read<BlindAnswers>(file.FullName))];
             var variant = parsed.GetValue(second)!;
             var table = new Table().Border(TableBorder.Simple).AddColumns("question", "for", "against", "no difference", "preference", "95 %", "sign test p");

@@ -14,17 +14,25 @@ internal static class BlindPage
         ("quality", "Which row looks better?"),
     ];
 
+    public const string KeyFile = "blind-key.json";
+
     public static IReadOnlyList<string> QuestionNames { get; } = [.. Questions.Select(question => question.Name)];
 
-    /// <summary>Writes <c>blind.html</c>, and <c>blind-key.json</c>, which is not to be shown to participants.</summary>
+    /// <summary>Writes <c>blind.html</c>, and <see cref="KeyFile"/>, which is not to be shown to participants.</summary>
     /// <param name="folder">The folder of an evaluation.</param>
     /// <param name="first">A variant.</param>
     /// <param name="second">The variant to compare with it.</param>
     /// <param name="seed">Shuffles stories and rows.</param>
     /// <returns>The page's path.</returns>
-    /// <exception cref="InvalidDataException">No story is there in both variants.</exception>
+    /// <exception cref="ArgumentException">The variants are one.</exception>
+    /// <exception cref="InvalidDataException">No story is there in both variants, or the key of another page is in the folder.</exception>
     public static string Write(RunFolder folder, string first, string second, int seed)
     {
+        if (first == second)
+        {
+            throw new ArgumentException($"The page compares '{first}' with itself; choose two variants with --first and --second.");
+        }
+
         var (firsts, seconds) = (folder.All(first), folder.All(second));
         var both = firsts.Join(seconds, r => (r.Job.Story, r.Job.Seed), r => (r.Job.Story, r.Job.Seed), (a, b) => (First: a, Second: b))
             .Where(pair => pair.First.Job.Prompts.SequenceEqual(pair.Second.Job.Prompts)).ToArray();
@@ -42,7 +50,13 @@ internal static class BlindPage
         })];
         var key = new BlindKey(Name(pairs), [.. pairs.Select(pair => pair.Key)]);
         var page = Path.Combine(folder.Root, "blind.html");
-        WholeFile.Write(Path.Combine(folder.Root, "blind-key.json"), Json.Text(key));
+        var keyPath = Path.Combine(folder.Root, KeyFile);
+        if (File.Exists(keyPath) && Json.Read<BlindKey>(keyPath).Page != key.Page)
+        {
+            throw new InvalidDataException($"{keyPath} is the key of another page, whose answers cannot be scored without it; move it elsewhere first.");
+        }
+
+        WholeFile.Write(keyPath, Json.Text(key));
         WholeFile.Write(page, Html(key.Page, pairs));
         return page;
     }

@@ -30,18 +30,17 @@ internal sealed record BlindScore(string Question, int Wins, int Losses, int Tie
     /// <param name="key">Which variant was where.</param>
     /// <param name="participants">The answers, by participant.</param>
     /// <param name="variant">The variant whose preference is counted.</param>
-    /// <exception cref="InvalidDataException">An answer does not belong to the key, or a participant's answers are there twice.</exception>
+    /// <exception cref="InvalidDataException">An answer does not belong to the key or is there twice, or there is none.</exception>
     /// <exception cref="ArgumentException">The page did not show the variant.</exception>
     public static IReadOnlyList<BlindScore> Of(BlindKey key, IReadOnlyList<BlindAnswers> participants, string variant)
     {
         Check(key, participants, variant);
         var pairs = key.Pairs.ToDictionary(pair => pair.Id);
-        double Points(BlindAnswer answer) => (pairs.TryGetValue(answer.Pair, out var pair), answer.Choice) switch
+        double Points(BlindAnswer answer) => answer.Choice switch
         {
-            (true, "same") => 0.5,
-            (true, "A") => pair!.A == variant ? 1 : 0,
-            (true, "B") => pair!.B == variant ? 1 : 0,
-            _ => throw new InvalidDataException($"The answer '{answer.Choice}' to pair {answer.Pair} does not belong to this key."),
+            "A" => pairs[answer.Pair].A == variant ? 1 : 0,
+            "B" => pairs[answer.Pair].B == variant ? 1 : 0,
+            _ => 0.5,
         };
 
         return
@@ -70,9 +69,33 @@ internal sealed record BlindScore(string Question, int Wins, int Losses, int Tie
             throw new InvalidDataException($"The answers of {stranger.Participant} are to page {stranger.Page}; the key is page {key.Page}'s.");
         }
 
+        foreach (var person in participants)
+        {
+            foreach (var answer in person.Answers)
+            {
+                if (!Belongs(answer, key))
+                {
+                    throw new InvalidDataException($"An answer of {person.Participant} is none that the page allows ({answer?.ToString() ?? "empty"}); the file was changed or is broken.");
+                }
+            }
+
+            if (person.Answers.GroupBy(answer => (answer.Pair, answer.Question)).FirstOrDefault(group => group.Count() > 1) is { } repeated)
+            {
+                throw new InvalidDataException($"{person.Participant} answered question '{repeated.Key.Question}' of pair {repeated.Key.Pair} more than once; the file was changed or is broken.");
+            }
+        }
+
+        if (participants.All(person => person.Answers.Count == 0))
+        {
+            throw new InvalidDataException("There is no answer in these files.");
+        }
+
         if (participants.GroupBy(person => person.Participant).FirstOrDefault(group => group.Count() > 1) is { } twice)
         {
             throw new InvalidDataException($"The answers of {twice.Key} are there twice; give the later file alone.");
         }
     }
+
+    private static bool Belongs(BlindAnswer? answer, BlindKey key) => answer is not null
+        && key.Pairs.Any(pair => pair.Id == answer.Pair) && BlindPage.QuestionNames.Contains(answer.Question) && answer.Choice is "A" or "B" or "same";
 }

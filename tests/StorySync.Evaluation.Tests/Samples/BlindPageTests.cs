@@ -47,12 +47,26 @@ public sealed class BlindPageTests : IDisposable
     public void Variants_without_a_common_story_are_refused() =>
         Assert.Contains("no story in both", Assert.Throws<InvalidDataException>(() => BlindPage.Write(runs, "first-way", "third-way", 0)).Message);
 
+    [Fact]
+    public void A_variant_is_not_compared_with_itself() =>
+        Assert.Contains("itself", Assert.Throws<ArgumentException>(() => BlindPage.Write(runs, "first-way", "first-way", 0)).Message);
+
+    [Fact]
+    public void The_key_of_another_page_is_not_overwritten()
+    {
+        var (_, key) = Write(shuffle: 1);
+        BlindPage.Write(runs, "first-way", "second-way", 1);
+        Assert.Contains("another page", Assert.Throws<InvalidDataException>(() => BlindPage.Write(runs, "first-way", "second-way", 2)).Message);
+        Assert.Equal(key.Page, Json.Read<BlindKey>(Path.Combine(folder.Path, BlindPage.KeyFile)).Page);
+    }
+
     public void Dispose() => folder.Dispose();
 
     private (string Page, BlindKey Key) Write(int shuffle)
     {
+        File.Delete(Path.Combine(folder.Path, BlindPage.KeyFile));
         var page = File.ReadAllText(BlindPage.Write(runs, "first-way", "second-way", shuffle));
-        return (page, Json.Read<BlindKey>(Path.Combine(folder.Path, "blind-key.json")));
+        return (page, Json.Read<BlindKey>(Path.Combine(folder.Path, BlindPage.KeyFile)));
     }
 
     private void Keep(string variant, string story, int steps = 2)

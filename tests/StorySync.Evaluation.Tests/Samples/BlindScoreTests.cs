@@ -39,8 +39,21 @@ public class BlindScoreTests
     }
 
     [Theory]
-    [InlineData("3", "A")]
-    [InlineData("1", "C")]
-    public void An_answer_of_another_page_is_refused(string pair, string choice) =>
-        Assert.Throws<InvalidDataException>(() => BlindScore.Of(Key, [new("page", "x", [new(pair, "quality", choice)])], "all"));
+    [InlineData("""{"page": "page", "participant": "x", "answers": [{"pair": "3", "question": "quality", "choice": "A"}]}""", "Pair = 3")]
+    [InlineData("""{"page": "page", "participant": "x", "answers": [{"pair": "1", "question": "beauty", "choice": "A"}]}""", "Question = beauty")]
+    [InlineData("""{"page": "page", "participant": "x", "answers": [{"pair": "1", "question": "quality", "choice": "C"}]}""", "Choice = C")]
+    [InlineData("""{"page": "page", "participant": "x", "answers": [null]}""", "empty")]
+    [InlineData("""{"page": "page", "participant": "x", "answers": []}""", "no answer")]
+    [InlineData("""{"page": "page", "participant": "x", "answers": null}""", "answers")]
+    [InlineData("""{"page": "page", "participant": "x"}""", "answers")]
+    [InlineData("""{"page": "page", "answers": []}""", "participant")]
+    [InlineData("""{"page": "page", "participant": "x", "answers": [{"pair": "1", "question": "quality", "choice": "A"}, {"pair": "1", "question": "quality", "choice": "A"}]}""", "more than once")]
+    [InlineData("""{"page": """, "answers.json")]
+    [InlineData("", "answers.json")]
+    public void A_broken_file_of_answers_is_refused_with_its_fault(string text, string message)
+    {
+        using var folder = new TemporaryFolder();
+        var path = folder.Write("answers.json", text);
+        Assert.Contains(message, Assert.Throws<InvalidDataException>(() => BlindScore.Of(Key, [Json.Read<BlindAnswers>(path)], "all")).Message);
+    }
 }
