@@ -17,7 +17,7 @@ public class OneDnnTests
     public void Linear_layer_is_the_product_that_it_says(int batch, int tokens, int width, int outWidth)
     {
         using var scope = NewDisposeScope();
-        using var layer = Bound(new Linear(width, outWidth));
+        using var layer = RandomLayer.Bind(new Linear(width, outWidth));
         var (weight, bias) = (layer.weight.clone(), layer.bias!.clone());
         var input = randn(batch, width, tokens).transpose(1, 2);
 
@@ -33,7 +33,7 @@ public class OneDnnTests
     public void Convolution_is_the_one_that_it_says_in_any_memory_order(int batch, int channels, int outChannels, int size, int kernel, int stride, int padding)
     {
         using var scope = NewDisposeScope();
-        using var layer = Bound(new Conv2d(channels, outChannels, kernel, stride, padding));
+        using var layer = RandomLayer.Bind(new Conv2d(channels, outChannels, kernel, stride, padding));
         var (weight, bias) = (layer.weight.clone(), layer.bias!.clone());
         var input = randn(batch, channels, size, size + 2);
         var expected = nn.functional.conv2d(input, weight, bias, [stride, stride], [padding, padding]);
@@ -46,8 +46,8 @@ public class OneDnnTests
     public void Unpacked_weights_are_those_that_were_packed()
     {
         using var scope = NewDisposeScope();
-        using var linear = Bound(new Linear(50, 70));
-        using var convolution = Bound(new Conv2d(20, 30, 3, padding: 1));
+        using var linear = RandomLayer.Bind(new Linear(50, 70));
+        using var convolution = RandomLayer.Bind(new Conv2d(20, 30, 3, padding: 1));
         foreach (var (parameter, run) in new (TorchSharp.Modules.Parameter, Action)[]
         {
             (linear.weight, () => linear.call(randn(4, 50))),
@@ -66,7 +66,7 @@ public class OneDnnTests
     public void Input_of_a_wrong_shape_is_named()
     {
         using var scope = NewDisposeScope();
-        using var layer = Bound(new Linear(50, 70));
+        using var layer = RandomLayer.Bind(new Linear(50, 70));
         var exception = Assert.Throws<ArgumentException>(() => layer.call(randn(4, 51)));
         Assert.Contains("(70, 50)", exception.Message, StringComparison.Ordinal);
         Assert.Contains("(4, 51)", exception.Message, StringComparison.Ordinal);
@@ -94,16 +94,5 @@ public class OneDnnTests
             Assert.All(results, result => Assert.True(result.equal(results[0]).all().item<bool>()));
             results.ToList().ForEach(result => result.Dispose());
         }
-    }
-
-    private static T Bound<T>(T layer)
-        where T : nn.Module
-    {
-        foreach (var (_, parameter) in layer.named_parameters())
-        {
-            Parameters.Replace(parameter, randn(parameter.shape).DetachFromDisposeScope());
-        }
-
-        return layer;
     }
 }
