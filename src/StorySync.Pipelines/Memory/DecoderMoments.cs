@@ -15,11 +15,12 @@ internal static class DecoderMoments
     /// <param name="height">Height in pixels.</param>
     /// <param name="width">Width in pixels.</param>
     /// <param name="tile">Height and width of a tile; null for whole pictures.</param>
-    public static Moment Largest(ConvolutionalAutoencoderConfig config, int pictures, int height, int width, int? tile)
+    /// <param name="enlarges">Whether pictures are enlarged in memory before a convolution, and not by it.</param>
+    public static Moment Largest(ConvolutionalAutoencoderConfig config, int pictures, int height, int width, int? tile, bool enlarges)
     {
         double picture = (double)height * width;
         var part = tile is { } side ? (double)Math.Min(side, height) * Math.Min(side, width) : picture;
-        var decoding = Decoder(config, part);
+        var decoding = Decoder(config, part, enlarges);
 
         // Tiles are kept until their picture is whole, pictures until all are; then all are joined.
         var tiles = part < picture ? 2 * Colors * picture : 0;
@@ -27,7 +28,7 @@ internal static class DecoderMoments
         return (decoding with { Values = decoding.Values + tiles + (Colors * (pictures - 1) * picture) }).Or(whole);
     }
 
-    private static Moment Decoder(ConvolutionalAutoencoderConfig config, double pixels)
+    private static Moment Decoder(ConvolutionalAutoencoderConfig config, double pixels, bool enlarges)
     {
         int[] channels = [.. config.BlockOutChannels.Reverse()];
         var spatial = config is VQModelConfig { NormType: "spatial" };
@@ -38,7 +39,7 @@ internal static class DecoderMoments
             var (from, to) = (channels[Math.Max(level - 1, 0)], channels[level]);
             var area = pixels / Math.Pow(4, channels.Length - 1 - level);
             var resnet = Math.Max(((spatial ? 3 : 2) * from) + to, from + ((spatial ? 4 : 3) * to));
-            var upsampled = level < channels.Length - 1 ? from + (9 * to) : 0;
+            var upsampled = level < channels.Length - 1 ? from + ((enlarges ? 9 : 5) * to) : 0;
             largest = largest.Or(new($"decoder.up_blocks.{level}", area * Math.Max(resnet, upsampled)));
         }
 

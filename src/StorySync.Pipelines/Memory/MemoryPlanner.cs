@@ -47,6 +47,7 @@ internal static class MemoryPlanner
         }
 
         var vae = pipeline.WeightParts.Single(part => part.Stage == GenerationStage.Decoding);
+        var decoded = vae.DtypeFor(options.Dtype);
         var text = pipeline.TextValues * asked.Pictures * asked.Halves;
         var tile = options.TiledDecoding ? pipeline.TileSize : null;
         var denoising = pipeline.DenoiserMoment(asked.Batch);
@@ -60,8 +61,9 @@ internal static class MemoryPlanner
                 Stage(GenerationStage.Denoising, denoising with { Values = denoising.Values + text }, options.Dtype),
                 Stage(
                     GenerationStage.Decoding,
-                    DecoderMoments.Largest(pipeline.DecoderConfig, asked.Pictures, asked.Height, asked.Width, tile),
-                    vae.DtypeFor(options.Dtype)),
+                    DecoderMoments.Largest(
+                        pipeline.DecoderConfig, asked.Pictures, asked.Height, asked.Width, tile, enlarges: !onHost || decoded != ScalarType.Float32),
+                    decoded),
             ],
             HostBytes = onHost ? 0 : pipeline.WeightParts
                 .Where(part => options.Offload || (streams && part.Stage == GenerationStage.Denoising))
