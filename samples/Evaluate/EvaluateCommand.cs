@@ -107,7 +107,7 @@ internal sealed class EvaluateCommand
         var set = parsed.GetValue(prompts) is { } file ? PromptSet.Load(file.FullName) : PromptSet.BuiltIn();
         MakeFolder(parsed.GetValue(output)!.FullName);
         using var pipeline = await Task.Run(() => DiffusionPipeline.Load(parsed.GetValue(model)!, Pipeline(parsed)), cancellationToken);
-        using var evaluator = await Task.Run(() => ClipEvaluator.Load(parsed.GetValue(clip)!), cancellationToken);
+        using var evaluator = await Task.Run(() => ClipEvaluator.Load(parsed.GetValue(clip)!, pipeline.Device), cancellationToken);
         var settings = Settings(parsed, set, pipeline.DefaultTechniques);
         var run = new EvaluationRun(settings, new StoryPipeline(pipeline), new StoryEvaluator(evaluator));
         var records = await AnsiConsole.Progress().StartAsync(context =>
