@@ -14,6 +14,8 @@ public class GenerationRequestTests(StorybookModel model) : IClassFixture<Storyb
         { "GuidanceEnd is 0;", Good with { GuidanceEnd = 0 } },
         { "GuidanceEnd is 2;", Good with { GuidanceEnd = 2 } },
         { "GuidanceEnd is NaN", Good with { GuidanceEnd = double.NaN } },
+        { "BlockCacheThreshold is -1", Good with { BlockCacheThreshold = -1 } },
+        { "BlockCacheThreshold is NaN", Good with { BlockCacheThreshold = double.NaN } },
         { "NegativePrompts has 2", Good with { NegativePrompts = ["a", "b"] } },
         { "Seeds has 2", Good with { Seeds = [1, 2] } },
         { "129×128", Good with { Width = 129 } },

@@ -16,10 +16,13 @@ public class MemoryTests(StorybookModel model) : IClassFixture<StorybookModel>
     };
 
     [Theory]
-    [InlineData(1)]
-    [InlineData(0.5)]
-    public void A_story_leaves_no_tensor_behind(double guidanceEnd) => LiveTensors.AssertNoneLeft(() =>
-        new StoryPipeline(model.Pipeline).Generate(Frog, new StoryOptions { Steps = 3, GuidanceScale = 4, GuidanceEnd = guidanceEnd }).Dispose());
+    [InlineData(1, 0)]
+    [InlineData(0.5, 0)]
+    [InlineData(1, 0.5)]
+    [InlineData(0.5, 1e9)]
+    public void A_story_leaves_no_tensor_behind(double guidanceEnd, double blockCacheThreshold) => LiveTensors.AssertNoneLeft(() =>
+        new StoryPipeline(model.Pipeline).Generate(
+            Frog, new StoryOptions { Steps = 3, GuidanceScale = 4, GuidanceEnd = guidanceEnd, BlockCacheThreshold = blockCacheThreshold }).Dispose());
 
     [Fact]
     public void A_cancelled_story_leaves_no_tensor_behind() => LiveTensors.AssertNoneLeft(() =>
@@ -27,7 +30,7 @@ public class MemoryTests(StorybookModel model) : IClassFixture<StorybookModel>
         using var source = new CancellationTokenSource();
         var progress = new CancelAfterFirstStep(source);
         Assert.Throws<OperationCanceledException>(() => new StoryPipeline(model.Pipeline).Generate(
-            Frog, new StoryOptions { Steps = 3, GuidanceScale = 4 }, progress, source.Token));
+            Frog, new StoryOptions { Steps = 3, GuidanceScale = 4, BlockCacheThreshold = 0.5 }, progress, source.Token));
     });
 
     [Fact]

@@ -98,6 +98,7 @@ public class StoryPipelineTests(StorybookModel model) : IClassFixture<StorybookM
             NegativePrompt = "a hat",
             SameNoise = true,
             GuidanceEnd = 0.6,
+            BlockCacheThreshold = 0.1,
             Techniques = new()
             {
                 Sharing = new() { Strength = 0.5, Dropout = 0.1, SubjectQueriesOnly = false, Steps = new(0.1, 0.9), Layers = "up_blocks.*" },
@@ -117,6 +118,7 @@ public class StoryPipelineTests(StorybookModel model) : IClassFixture<StorybookM
         { "Subjects has 2", Bear with { Scenes = [new("a bear standing") { Subjects = ["a bear", "a cat"] }] }, Quick },
         { "Steps is 0", Bear, Quick with { Steps = 0 } },
         { "GuidanceEnd is -1;", Bear, Quick with { GuidanceEnd = -1 } },
+        { "BlockCacheThreshold is -1;", Bear, Quick with { BlockCacheThreshold = -1 } },
         { "multiples of 8", Bear, Quick with { Width = 100 } },
         { "proportions", Bear with { Scenes = [Bear.Scenes[0] with { Masks = [new RgbImage(2, 1, new byte[6])] }] }, Quick },
     };

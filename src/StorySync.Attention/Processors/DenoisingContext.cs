@@ -17,6 +17,10 @@ public sealed class DenoisingContext
     /// <summary>Attends in place of the processors that are set on the model, in this run only; null leaves them.</summary>
     public IAttentionProcessor? Processor { get; init; }
 
+    /// <summary>Leaves blocks out in steps that differ little from the one before; null (default) computes all. It stays the
+    /// caller's.</summary>
+    public BlockCache? BlockCache { get; init; }
+
     /// <summary>Stops the run: the models look at it between layers.</summary>
     public CancellationToken CancellationToken { get; init; }
 }

@@ -111,9 +111,19 @@ public sealed class FluxTransformer2DModel : nn.Module<FluxInputs, DenoisingCont
         var text = context_embedder.call(input1.EncoderHiddenStates);
         var (cos, sin) = pos_embed.call(cat([input1.TxtIds, input1.ImgIds], 0));
         var pass = new FluxPass(new RotaryEmbedding(cos, sin), input1.Grid, (int)text.shape[1], input2);
+        image = input2.BlockCache is { } cache && blocks.Length > 1
+            ? Cached(cache, text, image, temb, pass)
+            : Through(blocks, text, image, temb, pass).Image;
+        return proj_out.call(norm_out.call(image, temb)).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Through some of the blocks; text and image are disposed.</summary>
+    private (Tensor Text, Tensor Image) Through(
+        ReadOnlySpan<nn.Module<Tensor, Tensor, Tensor, FluxPass, (Tensor Text, Tensor Image)>> blocks, Tensor text, Tensor image, Tensor temb, FluxPass pass)
+    {
         foreach (var block in blocks)
         {
-            input2.CancellationToken.ThrowIfCancellationRequested();
+            pass.Context.CancellationToken.ThrowIfCancellationRequested();
             using var loaded = streaming?.Load(block);
             var (nextText, nextImage) = block.call(image, text, temb, pass);
             text.Dispose();
@@ -121,7 +131,24 @@ public sealed class FluxTransformer2DModel : nn.Module<FluxInputs, DenoisingCont
             (text, image) = (nextText, nextImage);
         }
 
-        return proj_out.call(norm_out.call(image, temb)).MoveToOuterDisposeScope();
+        return (text, image);
+    }
+
+    /// <summary>Through all blocks, or through the first alone, with what the others added in an earlier step.</summary>
+    private Tensor Cached(BlockCache cache, Tensor text, Tensor image, Tensor temb, FluxPass pass)
+    {
+        var before = image.alias();
+        var (firstText, first) = Through(blocks.AsSpan(0, 1), text, image, temb, pass);
+        if (cache.Reuse(first - before) is { } rest)
+        {
+            return first + rest;
+        }
+
+        before.Dispose();
+        var behindFirst = first.alias();
+        image = Through(blocks.AsSpan(1), firstText, first, temb, pass).Image;
+        cache.Keep(image - behindFirst);
+        return image;
     }
 
     private void Bind(ITensorSource weights, ScalarType dtype, Device device, bool streamBlocks)

@@ -99,27 +99,55 @@ public sealed class Kandinsky3UNet : nn.Module<Kandinsky3Inputs, DenoisingContex
         var inputs = Conditions(input1, input2);
 
         var hidden = conv_in.call(input1.Sample.ChannelsLast());
+        hidden = down_blocks[0].call(hidden, inputs);
+        if (down_blocks.Count > 1)
+        {
+            hidden = Joined(input2.BlockCache is { } cache ? Cached(cache, hidden, inputs) : Deep(hidden, inputs), hidden);
+        }
+
+        hidden = hidden.Into(up_blocks[^1], inputs);
+        return conv_out.call(conv_norm_out.call(hidden).silu_()).contiguous().MoveToOuterDisposeScope();
+    }
+
+    private static Tensor Joined(Tensor hidden, Tensor skip)
+    {
+        var joined = cat([hidden, skip], dim: 1);
+        hidden.Dispose();
+        skip.Dispose();
+        return joined;
+    }
+
+    /// <summary>All blocks between the first and the last.</summary>
+    private Tensor Deep(Tensor first, BlockInputs inputs)
+    {
+        var hidden = first;
         var levels = new Stack<Tensor>();
-        foreach (var block in down_blocks)
+        foreach (var block in down_blocks.Skip(1))
         {
             hidden = block.call(hidden, inputs);
             levels.Push(hidden);
         }
 
         hidden = levels.Pop();
-        foreach (var block in up_blocks)
+        foreach (var block in up_blocks.SkipLast(1))
         {
             hidden = hidden.Into(block, inputs);
-            if (levels.TryPop(out var skip))
-            {
-                var joined = cat([hidden, skip], dim: 1);
-                hidden.Dispose();
-                skip.Dispose();
-                hidden = joined;
-            }
+            hidden = levels.TryPop(out var skip) ? Joined(hidden, skip) : hidden;
         }
 
-        return conv_out.call(conv_norm_out.call(hidden).silu_()).contiguous().MoveToOuterDisposeScope();
+        return hidden;
+    }
+
+    private Tensor Cached(BlockCache cache, Tensor first, BlockInputs inputs)
+    {
+        if (cache.Reuse(first) is { } kept)
+        {
+            return kept.alias();
+        }
+
+        var deep = Deep(first, inputs);
+        cache.Keep(deep);
+        return deep;
     }
 
     private BlockInputs Conditions(Kandinsky3Inputs inputs, DenoisingContext context)

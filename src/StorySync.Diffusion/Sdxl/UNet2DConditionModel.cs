@@ -125,18 +125,41 @@ public sealed class UNet2DConditionModel : nn.Module<UNetInputs, DenoisingContex
         var skips = new Stack<Tensor>();
         var hidden = conv_in.call(sample.ChannelsLast());
         skips.Push(hidden);
-        foreach (var block in down_blocks)
+        hidden = down_blocks[0].call(hidden, inputs, skips);
+        hidden = input2.BlockCache is { } cache && down_blocks.Count > 1 ? Cached(cache, hidden, inputs, skips) : Deep(hidden, inputs, skips);
+        hidden = up_blocks[^1].call(hidden, inputs, skips);
+        return conv_out.call(activation(conv_norm_out.call(hidden))).contiguous().MoveToOuterDisposeScope();
+    }
+
+    /// <summary>All blocks between the first and the last.</summary>
+    private Tensor Deep(Tensor hidden, BlockInputs inputs, Stack<Tensor> skips)
+    {
+        foreach (var block in down_blocks.Skip(1))
         {
             hidden = block.call(hidden, inputs, skips);
         }
 
         hidden = mid_block?.call(hidden, inputs) ?? hidden.alias();
-        foreach (var block in up_blocks)
+        foreach (var block in up_blocks.SkipLast(1))
         {
             hidden = block.call(hidden, inputs, skips);
         }
 
-        return conv_out.call(activation(conv_norm_out.call(hidden))).contiguous().MoveToOuterDisposeScope();
+        return hidden;
+    }
+
+    private Tensor Cached(BlockCache cache, Tensor hidden, BlockInputs inputs, Stack<Tensor> skips)
+    {
+        if (cache.Reuse(hidden) is { } deep)
+        {
+            // The first block's last skip, which is its result, is for the blocks that are left out.
+            skips.Pop().Dispose();
+            return deep.alias();
+        }
+
+        hidden = Deep(hidden, inputs, skips);
+        cache.Keep(hidden);
+        return hidden;
     }
 
     private Tensor TimeEmbedding(UNetInputs inputs)

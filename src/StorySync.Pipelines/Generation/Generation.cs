@@ -60,6 +60,7 @@ internal sealed class Generation
         using var noise = new SeededNoise(Seeds);
         using var baseNoise = story?.BatchAt(0, ModelCalls).HasBase == true ? BaseNoise() : null;
         var embeddings = pipeline.Encode(request, Height, Width, Guidance, cancellationToken);
+        using var blockCache = request.BlockCacheThreshold > 0 ? new BlockCache(request.BlockCacheThreshold) : null;
         var start = Start(request.Noise ?? noise.Draw);
         var job = new DenoisingJob
         {
@@ -70,6 +71,7 @@ internal sealed class Generation
             {
                 Steps = ModelCalls,
                 Processor = story ?? request.AttentionProcessor,
+                BlockCache = blockCache,
                 CancellationToken = cancellationToken,
             },
             Noise = request.Noise ?? noise.Draw,

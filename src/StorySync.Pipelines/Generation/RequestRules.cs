@@ -12,6 +12,9 @@ internal static class RequestRules
         Require(request.ImagesPerPrompt >= 1, $"ImagesPerPrompt is {request.ImagesPerPrompt}; it must be at least 1.");
         Require(request.GuidanceScale is null || double.IsFinite(request.GuidanceScale.Value), $"GuidanceScale is {request.GuidanceScale}; it must be a number.");
         Require(request.GuidanceEnd is > 0 and <= 1, $"GuidanceEnd is {request.GuidanceEnd}; it must be above 0 and at most 1.");
+        Require(
+            request.BlockCacheThreshold >= 0 && double.IsFinite(request.BlockCacheThreshold),
+            $"BlockCacheThreshold is {request.BlockCacheThreshold}; it must be a number, at least 0.");
         Require(request.PreviewInterval >= 0, $"PreviewInterval is {request.PreviewInterval}; it must be at least 0.");
         Require(request.Eta is >= 0 and <= 1, $"Eta is {request.Eta}; it must be from 0 to 1.");
         var pictures = request.Prompts.Count * request.ImagesPerPrompt;

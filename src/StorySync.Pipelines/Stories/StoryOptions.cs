@@ -18,6 +18,10 @@ public sealed record StoryOptions
     /// <see cref="GenerationRequest.GuidanceEnd"/>.</summary>
     public double GuidanceEnd { get; init; } = 1;
 
+    /// <summary>From which change of the denoiser's first block on a step is computed, at least 0; 0 (default) computes every step. See
+    /// <see cref="GenerationRequest.BlockCacheThreshold"/>.</summary>
+    public double BlockCacheThreshold { get; init; }
+
     /// <summary>Height of a scene in pixels; null for the model's own.</summary>
     public int? Height { get; init; }
 

@@ -81,6 +81,7 @@ public sealed class StoryPipeline(DiffusionPipeline pipeline)
         Steps = options.Steps,
         GuidanceScale = options.GuidanceScale,
         GuidanceEnd = options.GuidanceEnd,
+        BlockCacheThreshold = options.BlockCacheThreshold,
         Seeds = [.. story.Scenes.Select((scene, i) => scene.Seed ?? (options.SameNoise ? options.Seed : options.Seed + i))],
         PreviewInterval = options.PreviewInterval,
     };

@@ -1,0 +1,78 @@
+using System.Globalization;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Attention;
+
+/// <summary>Keeps what the deeper blocks of a denoiser gave in one step, for steps that the first block hardly tells from it. Approximate.</summary>
+/// <remarks>
+/// Make one per run, set it as <see cref="DenoisingContext.BlockCache"/>, and dispose it when the run is over. FLUX keeps the sum of what
+/// all blocks behind the first add (diffusers' <c>FirstBlockCache</c>); UNets keep what comes up to the last block on the way up (DeepCache,
+/// Ma et al., arXiv 2312.00858), and decide by the first block on the way down. A batch is decided on as a whole: what its rows change on
+/// average. When its rows become others, what was kept is dropped.
+/// <para>The blocks that are left out call no attention processor.</para>
+/// <para>Not for use by several threads at once; a run is one sequence of steps.</para>
+/// </remarks>
+public sealed class BlockCache : IDisposable
+{
+    private readonly double threshold;
+    private Tensor? first;
+    private Tensor? rest;
+
+    /// <summary>Makes an empty cache.</summary>
+    /// <param name="threshold">How much the first block's part may change since the step that was computed last, so that a step takes the
+    /// rest from it: mean absolute change by mean absolute value, above 0.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The threshold is not a number above 0.</exception>
+    public BlockCache(double threshold)
+    {
+        if (!(threshold > 0 && double.IsFinite(threshold)))
+        {
+            throw new ArgumentOutOfRangeException(
+                nameof(threshold), string.Create(CultureInfo.InvariantCulture, $"The threshold is {threshold}; it must be a number above 0."));
+        }
+
+        this.threshold = threshold;
+    }
+
+    /// <summary>For a model, when it has passed its first block: what to take for the rest.</summary>
+    /// <param name="first">The first block's part, (rows, …).</param>
+    /// <returns>What was kept, which stays the cache's; null if the rest is to be computed and handed to <see cref="Keep"/>.</returns>
+    public Tensor? Reuse(Tensor first)
+    {
+        ArgumentNullException.ThrowIfNull(first);
+        if (rest is not null && this.first is { } last && last.shape.SequenceEqual(first.shape) && Change(first, last) <= threshold)
+        {
+            return rest;
+        }
+
+        // What was kept is freed before the rest is computed, which is when a pass takes most memory.
+        Dispose();
+        this.first = first.alias().DetachFromDisposeScope();
+        return null;
+    }
+
+    /// <summary>For a model, when it has computed what <see cref="Reuse"/> did not have.</summary>
+    /// <param name="rest">The rest's part, (rows, …); it stays the caller's.</param>
+    public void Keep(Tensor rest)
+    {
+        ArgumentNullException.ThrowIfNull(rest);
+        this.rest?.Dispose();
+        this.rest = rest.alias().DetachFromDisposeScope();
+    }
+
+    /// <summary>Drops what was kept.</summary>
+    public void Dispose()
+    {
+        first?.Dispose();
+        rest?.Dispose();
+        (first, rest) = (null, null);
+    }
+
+    private static double Change(Tensor now, Tensor before)
+    {
+        using var scope = NewDisposeScope();
+        return (Size(now - before) / Size(before)).item<float>();
+
+        static Tensor Size(Tensor values) => values.abs().mean([], type: ScalarType.Float32);
+    }
+}
