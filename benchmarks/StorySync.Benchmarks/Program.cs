@@ -19,6 +19,7 @@ var command = new RootCommand("How fast StorySync is and how much memory it take
     ModelRuns.Pipeline(),
     ModelRuns.Story(),
     ModelRuns.Load(),
+    Approximations.Command(),
     micro,
 };
 

@@ -11,13 +11,19 @@ public class MemoryPlanTests
     private const double Accuracy = 0.25;
     private const double Besides = 8e6;
 
-    public static TheoryData<string, int, int, bool> Runs => new()
+    private const double NeverSkips = 1e-9;
+
+    public static TheoryData<string, int, int, bool, bool> Runs => new()
     {
-        { "storybook", 4, 256, true },
-        { "tiny-sdxl", 4, 512, true },
-        { "tiny-kandinsky3", 4, 512, true },
-        { "tiny-flux", 4, 512, true },
-        { "tiny-flux", 4, 512, false },
+        { "storybook", 4, 256, true, false },
+        { "storybook", 4, 256, true, true },
+        { "tiny-sdxl", 4, 512, true, false },
+        { "tiny-sdxl", 4, 512, true, true },
+        { "tiny-kandinsky3", 4, 512, true, false },
+        { "tiny-kandinsky3", 4, 512, true, true },
+        { "tiny-flux", 4, 512, true, false },
+        { "tiny-flux", 4, 512, true, true },
+        { "tiny-flux", 4, 512, false, false },
     };
 
     /// <summary>In a process of its own: what other tests have left in the heap would count as free.</summary>
@@ -27,11 +33,11 @@ public class MemoryPlanTests
 
     [Theory(Explicit = true)]
     [MemberData(nameof(Runs))]
-    public void A_plan_holds_against_what_a_story_takes(string model, int scenes, int size, bool techniques)
+    public void A_plan_holds_against_what_a_story_takes(string model, int scenes, int size, bool techniques, bool caches)
     {
         using var pipeline = Load(model);
         var stories = new StoryPipeline(pipeline);
-        var options = Options(size) with { Techniques = techniques ? null : StoryAttentionOptions.Off };
+        var options = Options(size) with { Techniques = techniques ? null : StoryAttentionOptions.Off, BlockCacheThreshold = caches ? NeverSkips : 0 };
         var plan = stories.PlanMemory(Frogs(scenes), options);
 
         // What is made once, such as compiled code, is not the story's.
@@ -80,6 +86,20 @@ public class MemoryPlanTests
         Assert.True(plan.Fits(plan.PeakBytes));
         Assert.False(plan.Fits(plan.PeakBytes - 1));
         Assert.DoesNotContain(plan.Advice, a => a.Change.Contains("Offload", StringComparison.Ordinal));
+    }
+
+    [Theory]
+    [InlineData("storybook", 96 * 16 * 16 + 160 * 32 * 32)]
+    [InlineData("tiny-kandinsky3", 2 * 16 * 16 * 16)]
+    [InlineData("tiny-flux", 2 * 48 * 16 * 16)]
+    public void A_block_cache_takes_what_it_keeps(string model, int values)
+    {
+        using var pipeline = Load(model);
+        var request = new GenerationRequest { Prompts = ["a frog", "a fox"], GuidanceScale = 4, Height = 256, Width = 256 };
+        var rows = model == "tiny-flux" ? 2 : 4;
+
+        var taken = pipeline.PlanMemory(request with { BlockCacheThreshold = 0.1 }).Stages[1].ActivationBytes - pipeline.PlanMemory(request).Stages[1].ActivationBytes;
+        Assert.Equal(rows * values * sizeof(float), taken);
     }
 
     [Fact]

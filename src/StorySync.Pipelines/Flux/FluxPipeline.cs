@@ -196,5 +196,7 @@ public sealed class FluxPipeline : DiffusionPipeline
     internal override Moment DenoiserMoment(DenoiserBatch batch) =>
         FluxMoments.Largest(Transformer.Config, batch, DefaultSequenceLength + Grid(batch.Height, batch.Width).Tokens);
 
+    internal override long BlockCacheValues(int height, int width) => FluxMoments.BlockCacheValues(Transformer.Config, Grid(height, width).Tokens);
+
     private TokenGrid Grid(int height, int width) => FluxLatents.Grid(height / Vae.SpatialFactor, width / Vae.SpatialFactor);
 }

@@ -174,4 +174,7 @@ public abstract class DiffusionPipeline : IDisposable
 
     /// <summary>The largest moment of a step.</summary>
     internal abstract Moment DenoiserMoment(DenoiserBatch batch);
+
+    /// <summary>Values that a block cache keeps of a row.</summary>
+    internal abstract long BlockCacheValues(int height, int width);
 }

@@ -105,7 +105,8 @@ internal sealed class Generation
     /// <param name="hasBase">Whether an unmodified branch would run along.</param>
     /// <param name="shares">Whether the pictures would share attention.</param>
     public MemoryPlan PlanMemory(PipelineOptions? options, bool hasBase = false, bool shares = false) => MemoryPlanner.Plan(
-        pipeline, new MemoryCase(options ?? pipeline.Options, pictures, Guidance ? 2 : 1, Height, Width, hasBase, shares));
+        pipeline, new MemoryCase(
+            options ?? pipeline.Options, pictures, Guidance ? 2 : 1, Height, Width, hasBase, shares, Caches: request.BlockCacheThreshold > 0));
 
     private Tensor Denoise(DenoisingJob job)
     {

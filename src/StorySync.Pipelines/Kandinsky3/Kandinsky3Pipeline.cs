@@ -130,4 +130,7 @@ public sealed class Kandinsky3Pipeline : DiffusionPipeline
 
     internal override Moment DenoiserMoment(DenoiserBatch batch) =>
         Kandinsky3Moments.Largest(UNet.Config, batch.Rows, batch.Height / Movq.SpatialFactor, batch.Width / Movq.SpatialFactor);
+
+    internal override long BlockCacheValues(int height, int width) =>
+        Kandinsky3Moments.BlockCacheValues(UNet.Config, height / Movq.SpatialFactor, width / Movq.SpatialFactor);
 }

@@ -22,4 +22,10 @@ internal static class FluxMoments
         var widths = !batch.Shares ? InSingleBlock : batch.HasBase ? InSharingWithBase : InSharing;
         return new("single_transformer_blocks", widths * batch.Rows * tokens * config.NumAttentionHeads * config.AttentionHeadDim);
     }
+
+    /// <summary>What the first block added and what came out of it, later what the others added.</summary>
+    /// <param name="config">The sizes.</param>
+    /// <param name="imageTokens">Image tokens of a row.</param>
+    public static long BlockCacheValues(FluxTransformer2DConfig config, long imageTokens) =>
+        2 * imageTokens * config.NumAttentionHeads * config.AttentionHeadDim;
 }

@@ -49,4 +49,11 @@ internal static class Kandinsky3Moments
 
         return largest.Or(new("conv_norm_out", Map(0, 3 * channels[0])));
     }
+
+    /// <summary>What comes out of the first block, and what goes into the last beside it.</summary>
+    /// <param name="config">The sizes.</param>
+    /// <param name="height">Height of the latents.</param>
+    /// <param name="width">Width of the latents.</param>
+    public static long BlockCacheValues(Kandinsky3UNetConfig config, int height, int width) =>
+        config.BlockOutChannels.Count > 1 ? 2L * config.BlockOutChannels[0] * (height / 2) * (width / 2) : 0;
 }

@@ -12,7 +12,8 @@ namespace StorySync.Pipelines;
 /// <param name="Width">Width in pixels.</param>
 /// <param name="HasBase">Whether an unmodified branch runs along.</param>
 /// <param name="Shares">Whether the pictures share attention.</param>
-internal sealed record MemoryCase(PipelineOptions Options, int Pictures, int Halves, int Height, int Width, bool HasBase, bool Shares)
+/// <param name="Caches">Whether the denoiser's deeper blocks are cached.</param>
+internal sealed record MemoryCase(PipelineOptions Options, int Pictures, int Halves, int Height, int Width, bool HasBase, bool Shares, bool Caches)
 {
     /// <summary>What the denoiser gets at once: with an unmodified branch the guidance halves come one after the other.</summary>
     public DenoiserBatch Batch => new((long)Pictures * (HasBase ? 2 : Halves), Height, Width, HasBase, Shares);
@@ -51,6 +52,7 @@ internal static class MemoryPlanner
         var text = pipeline.TextValues * asked.Pictures * asked.Halves;
         var tile = options.TiledDecoding ? pipeline.TileSize : null;
         var denoising = pipeline.DenoiserMoment(asked.Batch);
+        var cached = asked.Caches ? asked.Batch.Rows * pipeline.BlockCacheValues(asked.Height, asked.Width) : 0;
         return new MemoryPlan
         {
             Device = onHost ? "cpu" : options.Device == "auto" ? "cuda" : options.Device,
@@ -58,7 +60,7 @@ internal static class MemoryPlanner
             Stages =
             [
                 Stage(GenerationStage.Encoding, pipeline.TextMoment(asked.Pictures * asked.Halves), options.Dtype),
-                Stage(GenerationStage.Denoising, denoising with { Values = denoising.Values + text }, options.Dtype),
+                Stage(GenerationStage.Denoising, denoising with { Values = denoising.Values + text + cached }, options.Dtype),
                 Stage(
                     GenerationStage.Decoding,
                     DecoderMoments.Largest(
@@ -102,6 +104,11 @@ internal static class MemoryPlanner
         if (options.Dtype == ScalarType.Float32)
         {
             yield return ("PipelineOptions.Dtype = BFloat16", With(options with { Dtype = ScalarType.BFloat16 }));
+        }
+
+        if (asked.Caches)
+        {
+            yield return ("BlockCacheThreshold = 0", asked with { Caches = false });
         }
 
         if (asked.HasBase)

@@ -74,4 +74,12 @@ internal static class UNetMoments
 
         return largest.Or(new("conv_norm_out", Map(0, 3 * hidden)));
     }
+
+    /// <summary>What comes out of the first block, and what goes into the last.</summary>
+    /// <param name="config">The sizes.</param>
+    /// <param name="height">Height of the latents.</param>
+    /// <param name="width">Width of the latents.</param>
+    public static long BlockCacheValues(UNet2DConditionConfig config, int height, int width) => config.BlockOutChannels is [var first, var second, ..]
+        ? (first * ((height + 1) / 2) * ((width + 1) / 2)) + ((long)second * height * width)
+        : 0;
 }

@@ -152,6 +152,9 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
     internal override Moment DenoiserMoment(DenoiserBatch batch) =>
         UNetMoments.Largest(UNet.Config, batch.Rows, batch.Height / Vae.SpatialFactor, batch.Width / Vae.SpatialFactor);
 
+    internal override long BlockCacheValues(int height, int width) =>
+        UNetMoments.BlockCacheValues(UNet.Config, height / Vae.SpatialFactor, width / Vae.SpatialFactor);
+
     private Tensor TimeIds(GenerationRequest request, int height, int width, bool guidance)
     {
         var own = StableDiffusionXLRequest.Of(request);
