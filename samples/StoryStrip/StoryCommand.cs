@@ -34,6 +34,11 @@ internal sealed class StoryCommand
         Description = "Part of the steps that has guidance, above 0, up to 1; the steps behind it take half the work, and pictures become approximate. [default: 1]",
     };
 
+    private readonly Option<double?> blockCache = new("--block-cache")
+    {
+        Description = "Change of the denoiser's first block, at least 0, up to which a step uses the deeper blocks' results again; pictures become approximate. [default: 0, never]",
+    };
+
     private readonly Option<int?> width = Positive("--width", "Width in pixels. [default: the model's]");
 
     private readonly Option<int?> height = Positive("--height", "Height in pixels. [default: the model's]");
@@ -99,7 +104,7 @@ internal sealed class StoryCommand
 
     private IEnumerable<Option> Options =>
     [
-        model, storyFile, scenes, subjects, negative, seed, steps, guidance, guidanceEnd, width, height, sameNoise, sharing, dropout, shareAll,
+        model, storyFile, scenes, subjects, negative, seed, steps, guidance, guidanceEnd, blockCache, width, height, sameNoise, sharing, dropout, shareAll,
         harmonization, threshold, layout, layoutUntil, noPlain, masks, plan, device, dtype, variant, output,
     ];
 
@@ -167,6 +172,7 @@ internal sealed class StoryCommand
                 Steps = parsed.GetValue(steps) ?? given.Steps ?? (embedded ? 20 : null),
                 GuidanceScale = parsed.GetValue(guidance) ?? given.Guidance ?? (embedded ? 4 : null),
                 GuidanceEnd = parsed.GetValue(guidanceEnd) ?? 1,
+                BlockCacheThreshold = parsed.GetValue(blockCache) ?? 0,
                 Width = parsed.GetValue(width) ?? given.Width,
                 Height = parsed.GetValue(height) ?? given.Height,
                 SameNoise = parsed.GetValue(sameNoise),

@@ -51,14 +51,17 @@ internal sealed class StoryRun(StorySettings settings)
         }
     }
 
+    private static string Approximations(StoryOptions options) => string.Concat(
+        options.GuidanceEnd < 1 ? string.Create(CultureInfo.InvariantCulture, $"Guidance end: {options.GuidanceEnd}, ") : "",
+        options.BlockCacheThreshold > 0 ? string.Create(CultureInfo.InvariantCulture, $"Block cache: {options.BlockCacheThreshold}, ") : "");
+
     /// <summary>The settings in the form that image tools read: prompt, negative prompt, then one line of pairs.</summary>
     private string Parameters(SceneResult scene, StoryOptions options)
     {
         var negative = options.NegativePrompt is null ? "" : $"\nNegative prompt: {options.NegativePrompt}";
         var techniques = options.Techniques!;
-        var ended = options.GuidanceEnd < 1 ? string.Create(CultureInfo.InvariantCulture, $"Guidance end: {options.GuidanceEnd}, ") : "";
         return string.Create(CultureInfo.InvariantCulture, $"{scene.Scene.Prompt}{negative}\n"
-            + $"Steps: {options.Steps}, CFG scale: {options.GuidanceScale}, {ended}Seed: {scene.Seed}, "
+            + $"Steps: {options.Steps}, CFG scale: {options.GuidanceScale}, {Approximations(options)}Seed: {scene.Seed}, "
             + $"Size: {scene.Image.Width}x{scene.Image.Height}, Model: {settings.Model}, "
             + $"Subjects: \"{string.Join("; ", settings.Story.Subjects)}\", Sharing: {techniques.Sharing.Strength}, "
             + $"Harmonization: {techniques.Harmonization.Alpha}, Layout: {techniques.Layout.Start} until {techniques.Layout.Until}");

@@ -1,5 +1,4 @@
 using System.Globalization;
-using StorySync.Attention;
 using StorySync.Diffusion.Schedulers;
 using StorySync.Diffusion.Weights;
 using StorySync.TestSupport;
@@ -121,13 +120,6 @@ public class BlockCacheTests(StorybookModel storybook, FluxModel flux, Kandinsky
         Assert.True(SameBits(story.Latents, again.Latents));
         alone.Concat(beside).ToList().ForEach(result => result.Dispose());
     }
-
-    [Theory]
-    [InlineData(0)]
-    [InlineData(-1)]
-    [InlineData(double.NaN)]
-    [InlineData(double.PositiveInfinity)]
-    public void A_cache_needs_a_threshold(double threshold) => Assert.Throws<ArgumentOutOfRangeException>(() => new BlockCache(threshold));
 
     private static void CheckAgainstDiffusers(string name, string threshold, DiffusionPipeline pipeline, GenerationRequest request)
     {

@@ -128,6 +128,10 @@ public class FluxStoryTests(FluxModel model) : IClassFixture<FluxModel>
 public class FluxMemoryTests(FluxModel model) : IClassFixture<FluxModel>
 {
     [Fact]
+    public void A_run_with_a_block_cache_leaves_no_tensor_behind() => LiveTensors.AssertNoneLeft(() => model.Schnell.Generate(
+        new GenerationRequest { Prompts = ["a fox"], Height = 64, Width = 64, Steps = 6, BlockCacheThreshold = 0.8 }).Dispose());
+
+    [Fact]
     public void A_story_leaves_no_tensor_behind()
     {
         var pipeline = model.Schnell;

@@ -64,6 +64,7 @@ public class Kandinsky3StoryTests(Kandinsky3Model model) : IClassFixture<Kandins
     {
         var pipeline = model.Pipeline;
         LiveTensors.AssertNoneLeft(() => new StoryPipeline(pipeline).Generate(Friends, Quick).Dispose());
+        LiveTensors.AssertNoneLeft(() => new StoryPipeline(pipeline).Generate(Friends, Quick with { BlockCacheThreshold = 2 }).Dispose());
     }
 
     [Fact]

@@ -40,13 +40,13 @@ public sealed class StoryCommandTests : IDisposable
     public async Task Without_the_plain_model_there_is_one_row()
     {
         var story = folder.Write("story.yaml", "subjects: [a bear]\nseed: 3\nsteps: 1\nscenes:\n  - prompt: a bear in the city\n  - prompt: a bear waving\n");
-        var (code, _, errors) = await Run("--story", story, "--no-plain", "--guidance-end", "0.5", "--device", "cpu");
+        var (code, _, errors) = await Run("--story", story, "--no-plain", "--guidance-end", "0.5", "--block-cache", "0.1", "--device", "cpu");
 
         Assert.True(code == 0, errors);
         Assert.Equal(["scene-1.png", "scene-2.png", "strip.png"], Written().Order(StringComparer.Ordinal));
         Assert.InRange(SizeOf("strip.png").Height, 256, 384);
         Assert.Contains("Steps: 1, ", ParametersOf("scene-1.png"));
-        Assert.Contains(" Guidance end: 0.5, ", ParametersOf("scene-1.png"));
+        Assert.Contains(" Guidance end: 0.5, Block cache: 0.1, ", ParametersOf("scene-1.png"));
         Assert.Contains("Seed: 4,", ParametersOf("scene-2.png"));
     }
 
@@ -56,6 +56,7 @@ public sealed class StoryCommandTests : IDisposable
     [InlineData("--subject", "--scene", "a cat in the snow")]
     [InlineData("Strength", "--sharing", "-1")]
     [InlineData("GuidanceEnd", "--guidance-end", "0")]
+    [InlineData("BlockCacheThreshold", "--block-cache", "-0.1")]
     [InlineData("nowhere.yaml", "--story", "nowhere.yaml")]
     [InlineData("no-such-model", "--model", "./no-such-model")]
     [InlineData("dragon", "--subject", "a dragon")]

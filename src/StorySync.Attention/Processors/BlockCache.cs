@@ -9,15 +9,16 @@ namespace StorySync.Attention;
 /// Make one per run, set it as <see cref="DenoisingContext.BlockCache"/>, and dispose it when the run is over. FLUX keeps the sum of what
 /// all blocks behind the first add (diffusers' <c>FirstBlockCache</c>); UNets keep what comes up to the last block on the way up (DeepCache,
 /// Ma et al., arXiv 2312.00858), and decide by the first block on the way down. A batch is decided on as a whole: what its rows change on
-/// average. When its rows become others, what was kept is dropped.
+/// average; guidance halves that are computed one after the other are both decided on by the positive one. When the rows become others,
+/// what was kept is dropped.
 /// <para>The blocks that are left out call no attention processor.</para>
 /// <para>Not for use by several threads at once; a run is one sequence of steps.</para>
 /// </remarks>
 public sealed class BlockCache : IDisposable
 {
     private readonly double threshold;
-    private Tensor? first;
-    private Tensor? rest;
+    private readonly Dictionary<(GuidanceHalf? Half, long Rows), Part> kept = [];
+    private bool reuses;
 
     /// <summary>Makes an empty cache.</summary>
     /// <param name="threshold">How much the first block's part may change since the step that was computed last, so that a step takes the
@@ -36,37 +37,54 @@ public sealed class BlockCache : IDisposable
 
     /// <summary>For a model, when it has passed its first block: what to take for the rest.</summary>
     /// <param name="first">The first block's part, (rows, …).</param>
+    /// <param name="context">The run.</param>
     /// <returns>What was kept, which stays the cache's; null if the rest is to be computed and handed to <see cref="Keep"/>.</returns>
-    public Tensor? Reuse(Tensor first)
+    public Tensor? Reuse(Tensor first, DenoisingContext context)
     {
         ArgumentNullException.ThrowIfNull(first);
-        if (rest is not null && this.first is { } last && last.shape.SequenceEqual(first.shape) && Change(first, last) <= threshold)
+        ArgumentNullException.ThrowIfNull(context);
+        var key = Key(first, context);
+        if (kept.Keys.Any(other => other.Rows != key.Rows || (other.Half is null) != (key.Half is null)))
+        {
+            Dispose();
+        }
+
+        // Guidance enlarges what tells the halves apart, which must not be that one is of an earlier step: the negative one follows.
+        kept.TryGetValue(key, out var part);
+        reuses = context.Half == GuidanceHalf.Negative ? reuses : part is { Rest: not null } && Change(first, part.First) <= threshold;
+        if (reuses && part?.Rest is { } rest)
         {
             return rest;
         }
 
         // What was kept is freed before the rest is computed, which is when a pass takes most memory.
-        Dispose();
-        this.first = first.alias().DetachFromDisposeScope();
+        part?.Dispose();
+        kept[key] = new Part(first.alias().DetachFromDisposeScope());
         return null;
     }
 
     /// <summary>For a model, when it has computed what <see cref="Reuse"/> did not have.</summary>
     /// <param name="rest">The rest's part, (rows, …); it stays the caller's.</param>
-    public void Keep(Tensor rest)
+    /// <param name="context">The run.</param>
+    public void Keep(Tensor rest, DenoisingContext context)
     {
         ArgumentNullException.ThrowIfNull(rest);
-        this.rest?.Dispose();
-        this.rest = rest.alias().DetachFromDisposeScope();
+        ArgumentNullException.ThrowIfNull(context);
+        kept[Key(rest, context)].Rest = rest.alias().DetachFromDisposeScope();
     }
 
     /// <summary>Drops what was kept.</summary>
     public void Dispose()
     {
-        first?.Dispose();
-        rest?.Dispose();
-        (first, rest) = (null, null);
+        foreach (var part in kept.Values)
+        {
+            part.Dispose();
+        }
+
+        kept.Clear();
     }
+
+    private static (GuidanceHalf? Half, long Rows) Key(Tensor rows, DenoisingContext context) => (context.Half, rows.shape[0]);
 
     private static double Change(Tensor now, Tensor before)
     {
@@ -74,5 +92,18 @@ public sealed class BlockCache : IDisposable
         return (Size(now - before) / Size(before)).item<float>();
 
         static Tensor Size(Tensor values) => values.abs().mean([], type: ScalarType.Float32);
+    }
+
+    private sealed class Part(Tensor first) : IDisposable
+    {
+        public Tensor First => first;
+
+        public Tensor? Rest { get; set; }
+
+        public void Dispose()
+        {
+            First.Dispose();
+            Rest?.Dispose();
+        }
     }
 }

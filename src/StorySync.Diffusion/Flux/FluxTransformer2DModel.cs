@@ -139,7 +139,7 @@ public sealed class FluxTransformer2DModel : nn.Module<FluxInputs, DenoisingCont
     {
         var before = image.alias();
         var (firstText, first) = Through(blocks.AsSpan(0, 1), text, image, temb, pass);
-        if (cache.Reuse(first - before) is { } rest)
+        if (cache.Reuse(first - before, pass.Context) is { } rest)
         {
             return first + rest;
         }
@@ -147,7 +147,7 @@ public sealed class FluxTransformer2DModel : nn.Module<FluxInputs, DenoisingCont
         before.Dispose();
         var behindFirst = first.alias();
         image = Through(blocks.AsSpan(1), firstText, first, temb, pass).Image;
-        cache.Keep(image - behindFirst);
+        cache.Keep(image - behindFirst, pass.Context);
         return image;
     }
 

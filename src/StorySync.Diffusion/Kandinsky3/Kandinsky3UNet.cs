@@ -140,13 +140,13 @@ public sealed class Kandinsky3UNet : nn.Module<Kandinsky3Inputs, DenoisingContex
 
     private Tensor Cached(BlockCache cache, Tensor first, BlockInputs inputs)
     {
-        if (cache.Reuse(first) is { } kept)
+        if (cache.Reuse(first, inputs.Context) is { } kept)
         {
             return kept.alias();
         }
 
         var deep = Deep(first, inputs);
-        cache.Keep(deep);
+        cache.Keep(deep, inputs.Context);
         return deep;
     }
 

@@ -150,7 +150,7 @@ public sealed class UNet2DConditionModel : nn.Module<UNetInputs, DenoisingContex
 
     private Tensor Cached(BlockCache cache, Tensor hidden, BlockInputs inputs, Stack<Tensor> skips)
     {
-        if (cache.Reuse(hidden) is { } deep)
+        if (cache.Reuse(hidden, inputs.Context) is { } deep)
         {
             // The first block's last skip, which is its result, is for the blocks that are left out.
             skips.Pop().Dispose();
@@ -158,7 +158,7 @@ public sealed class UNet2DConditionModel : nn.Module<UNetInputs, DenoisingContex
         }
 
         hidden = Deep(hidden, inputs, skips);
-        cache.Keep(hidden);
+        cache.Keep(hidden, inputs.Context);
         return hidden;
     }
 

@@ -17,6 +17,9 @@ internal sealed record MemoryCase(PipelineOptions Options, int Pictures, int Hal
 {
     /// <summary>What the denoiser gets at once: with an unmodified branch the guidance halves come one after the other.</summary>
     public DenoiserBatch Batch => new((long)Pictures * (HasBase ? 2 : Halves), Height, Width, HasBase, Shares);
+
+    /// <summary>The rows of a step, at once or not.</summary>
+    public long StepRows => (long)Pictures * Halves * (HasBase ? 2 : 1);
 }
 
 /// <summary>Makes memory plans.</summary>
@@ -52,7 +55,7 @@ internal static class MemoryPlanner
         var text = pipeline.TextValues * asked.Pictures * asked.Halves;
         var tile = options.TiledDecoding ? pipeline.TileSize : null;
         var denoising = pipeline.DenoiserMoment(asked.Batch);
-        var cached = asked.Caches ? asked.Batch.Rows * pipeline.BlockCacheValues(asked.Height, asked.Width) : 0;
+        var cached = asked.Caches ? asked.StepRows * pipeline.BlockCacheValues(asked.Height, asked.Width) : 0;
         return new MemoryPlan
         {
             Device = onHost ? "cpu" : options.Device == "auto" ? "cuda" : options.Device,
