@@ -18,7 +18,6 @@ public class MemoryPlanTests
         { "storybook", 4, 256, true, false },
         { "storybook", 4, 256, true, true },
         { "tiny-sdxl", 4, 512, true, false },
-        { "tiny-sdxl", 4, 512, true, true },
         { "tiny-kandinsky3", 4, 512, true, false },
         { "tiny-kandinsky3", 4, 512, true, true },
         { "tiny-flux", 4, 512, true, false },
