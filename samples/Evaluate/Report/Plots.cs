@@ -31,7 +31,7 @@ internal static class Plots
 
     /// <summary>Lines over the values of a swept constant, its default marked, one for each variant that it was swept on, and where the plain model is.</summary>
     public static byte[] Lines(IReadOnlyList<Measure> measures, string axis, IReadOnlyList<VariantSummary> summaries) =>
-        Png(measures.Select(measure => Lines(measure, axis, summaries)), [.. Enumerable.Repeat(PanelWidth, measures.Count)], 270);
+        Png(measures.Select(measure => Lines(measure, axis, summaries)), [.. Enumerable.Repeat(PanelWidth, measures.Count)], 310);
 
     private static Plot Dots(Measure measure, IReadOnlyList<VariantSummary> summaries, int names)
     {
