@@ -38,7 +38,8 @@ internal sealed class CurrentAttentionNames : ITensorSource
     public Tensor Read(string name)
     {
         using var scope = NewDisposeScope();
-        return source.Read(storedNames[name]).reshape([.. tensors[name].Shape]).MoveToOuterDisposeScope();
+        var stored = source.Read(storedNames[name]);
+        return MappedPages.Mark(stored.reshape([.. tensors[name].Shape]), like: stored).MoveToOuterDisposeScope();
     }
 
     public void Dispose() => source.Dispose();

@@ -161,7 +161,9 @@ internal sealed partial class FluxSingleFile : ITensorSource
             using (tensor)
             {
                 var size = tensor.shape[0] / Parts;
-                return Start + Count <= Parts ? tensor.narrow(0, Start * size, Count * size) : tensor.roll(-Start * size, 0);
+                return Start + Count <= Parts
+                    ? MappedPages.Mark(tensor.narrow(0, Start * size, Count * size), like: tensor)
+                    : tensor.roll(-Start * size, 0);
             }
         }
     }

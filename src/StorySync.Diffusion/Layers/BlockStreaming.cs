@@ -1,3 +1,4 @@
+using StorySync.Diffusion.Weights;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -90,6 +91,7 @@ public sealed class BlockStreaming
         {
             Trade();
             Clear();
+            Array.ForEach(parameters, MappedPages.Release);
         }
 
         private void Trade()

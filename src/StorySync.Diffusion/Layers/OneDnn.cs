@@ -1,3 +1,4 @@
+using StorySync.Diffusion.Weights;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -33,7 +34,9 @@ internal static unsafe class OneDnn
 
             if (!IsPacked(weight))
             {
-                Parameters.Replace(weight, pack(weight).DetachFromDisposeScope());
+                var packed = pack(weight).DetachFromDisposeScope();
+                MappedPages.Release(weight);
+                Parameters.Replace(weight, packed);
             }
 
             return true;

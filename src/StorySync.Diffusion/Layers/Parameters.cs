@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using StorySync.Diffusion.Weights;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -29,8 +30,11 @@ internal static class Parameters
     }
 
     /// <summary>Lets a parameter or buffer and a tensor trade their storages. Both objects stay the same.</summary>
-    public static void Swap(Tensor parameter, Tensor value) =>
+    public static void Swap(Tensor parameter, Tensor value)
+    {
         (Handle(parameter), Handle(value)) = (Handle(value), Handle(parameter));
+        MappedPages.Swap(parameter, value);
+    }
 
     [UnsafeAccessor(UnsafeAccessorKind.StaticField, Name = "_totalCount")]
     private static extern ref long TotalCount(Tensor? tensor);

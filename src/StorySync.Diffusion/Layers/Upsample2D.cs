@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using StorySync.Diffusion.Weights;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -68,6 +69,8 @@ internal sealed class Upsample2D : nn.Module<Tensor, long[]?, Tensor>
             {
                 kernel.narrow(2, down, 3).narrow(3, right, 3).add_(weight);
             }
+
+            MappedPages.Release(conv.weight);
 
             // The alias keeps the weights' place from being taken by others.
             summed = (kernel.DetachFromDisposeScope(), conv.weight.alias().DetachFromDisposeScope());

@@ -89,7 +89,7 @@ public sealed class SafetensorsFile : ITensorSource
 
         var size = info.Dtype.Bits() / 8;
         using var flat = mappings[type].narrow(0, entry.Offset / size, info.ByteCount / size);
-        return flat.view(shape);
+        return MappedPages.Mark(flat.view(shape));
     }
 
     /// <summary>Lets go of the mapping; tensors that were read keep it alive for as long as they live.</summary>

@@ -102,6 +102,13 @@ public static class WeightBinder
         using var noGradient = no_grad();
         var stored = source.Read(name);
         var type = stored.is_floating_point() ? dtype ?? stored.dtype : stored.dtype;
-        return stored.to(type, device).DetachFromDisposeScope();
+        if (type == stored.dtype && device.type == DeviceType.CPU)
+        {
+            return stored.DetachFromDisposeScope();
+        }
+
+        var converted = stored.to(type, device).DetachFromDisposeScope();
+        MappedPages.Release(stored);
+        return converted;
     }
 }

@@ -1,0 +1,69 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using static TorchSharp.torch;
+
+namespace StorySync.Diffusion.Weights;
+
+/// <summary>The pages of mapped files. A weight that has been copied elsewhere (converted, packed, brought to a device) has no need of
+/// its pages in memory any more, and a mapping does not give them back by itself for as long as one of its tensors lives.</summary>
+internal static partial class MappedPages
+{
+    private const int DontNeed = 4;
+
+    private static readonly ConditionalWeakTable<Tensor, object> Views = [];
+
+    /// <summary>Notes that a tensor is a view of a mapped file, as another is: nothing but the file is behind it.</summary>
+    /// <param name="view">The tensor.</param>
+    /// <param name="like">The other; null if it is sure to be.</param>
+    /// <returns><paramref name="view"/>.</returns>
+    public static Tensor Mark(Tensor view, Tensor? like = null)
+    {
+        if (like is null || Views.TryGetValue(like, out _))
+        {
+            Views.AddOrUpdate(view, view.shape);
+        }
+
+        return view;
+    }
+
+    /// <summary>Notes that two tensors have traded their storages.</summary>
+    public static void Swap(Tensor one, Tensor other)
+    {
+        var (first, second) = (Views.Remove(one), Views.Remove(other));
+        if (first)
+        {
+            Mark(other);
+        }
+
+        if (second)
+        {
+            Mark(one);
+        }
+    }
+
+    /// <summary>Lets the operating system have the pages of a tensor that is a view of a mapped file; does nothing to any other. The
+    /// tensor stays good: who looks at it again reads it from the file.</summary>
+    public static void Release(Tensor view)
+    {
+        var bytes = view.numel() * view.ElementSize;
+        if (!OperatingSystem.IsLinux() || bytes > int.MaxValue || !Views.TryGetValue(view, out _))
+        {
+            return;
+        }
+
+        // Pages that it shares with its neighbours stay.
+        nint size = Environment.SystemPageSize;
+        var start = Address(view);
+        var first = (start + size - 1) / size * size;
+        var end = (start + (nint)bytes) / size * size;
+        if (end > first)
+        {
+            _ = Advise(first, (nuint)(end - first), DontNeed);
+        }
+    }
+
+    private static unsafe nint Address(Tensor view) => (nint)Unsafe.AsPointer(ref MemoryMarshal.GetReference(view.bytes));
+
+    [LibraryImport("libc", EntryPoint = "madvise")]
+    private static partial int Advise(nint address, nuint length, int advice);
+}
