@@ -31,10 +31,15 @@ internal sealed class BasicTransformerBlock : nn.Module<Tensor, BlockInputs, Ten
     public override Tensor forward(Tensor hidden, BlockInputs inputs)
     {
         inputs.Context.CancellationToken.ThrowIfCancellationRequested();
-        using var scope = NewDisposeScope();
-        var x = attn1.call(norm1.call(hidden), onlyCrossAttention ? inputs.Text : null, inputs).add_(hidden);
-        x = attn2.call(norm2.call(x), inputs.Text, inputs).add_(x);
-        x = ff.call(norm3.call(x)).add_(x);
-        return x.MoveToOuterDisposeScope();
+        using var first = Beside(hidden, norm1, x => attn1.call(x, onlyCrossAttention ? inputs.Text : null, inputs));
+        using var second = Beside(first, norm2, x => attn2.call(x, inputs.Text, inputs));
+        return Beside(second, norm3, ff.call);
+    }
+
+    /// <summary>A layer behind its norm, added to what came in; nothing in between outlives it.</summary>
+    private static Tensor Beside(Tensor input, LayerNorm norm, Func<Tensor, Tensor> layer)
+    {
+        using var normed = norm.call(input);
+        return layer(normed).add_(input);
     }
 }

@@ -45,8 +45,25 @@ internal sealed class Geglu : nn.Module<Tensor, Tensor>
     public override Tensor forward(Tensor input)
     {
         using var scope = NewDisposeScope();
+        if (OneDnn.HalvesOf(input, proj.weight) is [var value, var gate])
+        {
+            var biases = proj.bias!.chunk(2, dim: 0);
+            var open = OneDnn.Linear(input, gate, biases[1], GELU.Approximate.none);
+            return open.mul_(OneDnn.Linear(input, value, biases[0])).MoveToOuterDisposeScope();
+        }
+
         var halves = proj.call(input).chunk(2, dim: -1);
         return nn.functional.gelu(halves[1]).mul_(halves[0]).MoveToOuterDisposeScope();
+    }
+
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+        {
+            OneDnn.DropHalves(proj.weight);
+        }
+
+        base.Dispose(disposing);
     }
 }
 

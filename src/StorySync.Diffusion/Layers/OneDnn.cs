@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using StorySync.Diffusion.Weights;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -11,6 +12,7 @@ namespace StorySync.Diffusion.Layers;
 internal static unsafe class OneDnn
 {
     private static readonly OneDnnLibrary? Library = OneDnnLibrary.Load();
+    private static readonly ConditionalWeakTable<Parameter, Tensor[]> Halves = [];
 
     /// <summary>Whether oneDNN computes with this input and weight. If so, the weight is packed from then on: laid out in the order that
     /// oneDNN computes in, in place of what it was. With other weights every call sorts them first, which for small inputs takes
@@ -40,6 +42,47 @@ internal static unsafe class OneDnn
             }
 
             return true;
+        }
+    }
+
+    /// <summary>The two halves of a linear layer's weights, each packed by itself; null if oneDNN does not compute with this input and
+    /// weight. They stand in for the weight from then on, which is left as a shape without values.</summary>
+    /// <param name="input">What the layer is called with.</param>
+    /// <param name="weight">The layer's weight.</param>
+    public static Tensor[]? HalvesOf(Tensor input, Parameter weight)
+    {
+        if (Library is null || input.dtype != ScalarType.Float32 || input.device_type != DeviceType.CPU)
+        {
+            return null;
+        }
+
+        lock (weight)
+        {
+            if (Halves.TryGetValue(weight, out var made))
+            {
+                return made;
+            }
+
+            if (weight.dtype != ScalarType.Float32 || weight.device_type != DeviceType.CPU)
+            {
+                return null;
+            }
+
+            using var scope = NewDisposeScope();
+            Tensor[] halves = [.. weight.chunk(2, dim: 0).Select(half => PackLinear(half).DetachFromDisposeScope())];
+            MappedPages.Release(weight);
+            Parameters.Replace(weight, empty(weight.shape, device: META).DetachFromDisposeScope());
+            Halves.Add(weight, halves);
+            return halves;
+        }
+    }
+
+    /// <summary>Frees the halves that stand in for a parameter, which gets other values or goes.</summary>
+    public static void DropHalves(Tensor parameter)
+    {
+        if (parameter is Parameter weight && Halves.Remove(weight, out var halves))
+        {
+            Array.ForEach(halves, half => half.Dispose());
         }
     }
 
@@ -100,7 +143,12 @@ internal static unsafe class OneDnn
     /// <summary>Gives a parameter the order back that every operator reads.</summary>
     public static void Unpack(Parameter parameter)
     {
-        if (IsPacked(parameter))
+        if (Halves.TryGetValue(parameter, out var halves))
+        {
+            using var scope = NewDisposeScope();
+            Parameters.Replace(parameter, cat([.. halves.Select(half => half.to_dense())]).DetachFromDisposeScope());
+        }
+        else if (IsPacked(parameter))
         {
             Parameters.Replace(parameter, parameter.to_dense().DetachFromDisposeScope());
         }

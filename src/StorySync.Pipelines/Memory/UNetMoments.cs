@@ -6,8 +6,8 @@ namespace StorySync.Pipelines;
 /// <remarks>Sharing adds nothing here: a transformer block holds more in its feed-forward part than attention gathers.</remarks>
 internal static class UNetMoments
 {
-    // At the feed-forward part's gate: the input, its norm, three norms and two attention outputs of the block, and the gate's 8 + 4.
-    private const double InTransformer = 19;
+    // At the feed-forward part's gate: the block's input, the sum so far, its norm, and the gate's 8 + 4.
+    private const double InTransformer = 15;
 
     /// <param name="config">The sizes.</param>
     /// <param name="rows">Rows of the batch.</param>

@@ -8,6 +8,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Tests.Layers;
 
+[Collection(LiveTensors.Alone)]
 public class OneDnnTests
 {
     [Theory]
@@ -25,6 +26,37 @@ public class OneDnnTests
         Assert.True(layer.TanhGelu(input).allclose(
             nn.functional.gelu(nn.functional.linear(input, weight, bias), TorchSharp.Modules.GELU.Approximate.tanh), rtol: 1e-5, atol: 1e-4));
     }
+
+    [Theory]
+    [InlineData(1, 7, 5, 3)]
+    [InlineData(2, 33, 96, 384)]
+    public void Gated_layer_is_the_product_that_it_says(int batch, int tokens, int width, int outWidth)
+    {
+        using var scope = NewDisposeScope();
+        using var layer = RandomLayer.Bind(new Geglu(width, outWidth));
+        var input = randn(batch, tokens, width);
+        for (var round = 0; round < 3; round++)
+        {
+            var (weight, bias) = (layer.get_parameter("proj.weight")!, layer.get_parameter("proj.bias")!);
+            var halves = nn.functional.linear(input, weight, bias).chunk(2, dim: -1);
+            var expected = halves[0] * nn.functional.gelu(halves[1]);
+            Assert.True(layer.call(input).allclose(expected, rtol: 1e-5, atol: 1e-3));
+            Assert.Equal([2 * outWidth, width], weight.shape);
+            RandomLayer.Bind(layer);
+        }
+    }
+
+    [Fact]
+    public void Gated_layer_frees_what_it_has_packed() => LiveTensors.AssertNoneLeft(() =>
+    {
+        using var scope = NewDisposeScope();
+        using var layer = RandomLayer.Bind(new Geglu(6, 8));
+        layer.call(randn(2, 6));
+        RandomLayer.Bind(layer);
+        layer.call(randn(2, 6));
+        OneDnn.Unpack(layer.get_parameter("proj.weight")!);
+        layer.call(randn(2, 6));
+    });
 
     [Theory]
     [InlineData(1, 4, 8, 9, 3, 1, 1)]
@@ -48,10 +80,12 @@ public class OneDnnTests
         using var scope = NewDisposeScope();
         using var linear = RandomLayer.Bind(new Linear(50, 70));
         using var convolution = RandomLayer.Bind(new Conv2d(20, 30, 3, padding: 1));
+        using var gated = RandomLayer.Bind(new Geglu(12, 7));
         foreach (var (parameter, run) in new (TorchSharp.Modules.Parameter, Action)[]
         {
             (linear.weight, () => linear.call(randn(4, 50))),
             (convolution.weight, () => convolution.call(randn(1, 20, 8, 8))),
+            (gated.get_parameter("proj.weight")!, () => gated.call(randn(4, 12))),
         })
         {
             var before = parameter.clone();
