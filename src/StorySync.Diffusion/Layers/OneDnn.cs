@@ -14,6 +14,9 @@ internal static unsafe class OneDnn
     private static readonly OneDnnLibrary? Library = OneDnnLibrary.Load();
     private static readonly ConditionalWeakTable<Parameter, Tensor[]> Halves = [];
 
+    /// <summary>Whether oneDNN computes with this input.</summary>
+    public static bool Takes(Tensor input) => Library is not null && input.dtype == ScalarType.Float32 && input.device_type == DeviceType.CPU;
+
     /// <summary>Whether oneDNN computes with this input and weight. If so, the weight is packed from then on: laid out in the order that
     /// oneDNN computes in, in place of what it was. With other weights every call sorts them first, which for small inputs takes
     /// longer than the product. No other operator can read packed weights; <see cref="Unpack"/> gives the usual order back.</summary>
@@ -22,7 +25,7 @@ internal static unsafe class OneDnn
     /// <param name="pack">Packs it.</param>
     public static bool Takes(Tensor input, Parameter weight, Func<Tensor, Tensor> pack)
     {
-        if (Library is null || input.dtype != ScalarType.Float32 || input.device_type != DeviceType.CPU)
+        if (!Takes(input))
         {
             return false;
         }
@@ -51,7 +54,7 @@ internal static unsafe class OneDnn
     /// <param name="weight">The layer's weight.</param>
     public static Tensor[]? HalvesOf(Tensor input, Parameter weight)
     {
-        if (Library is null || input.dtype != ScalarType.Float32 || input.device_type != DeviceType.CPU)
+        if (!Takes(input))
         {
             return null;
         }
@@ -124,6 +127,27 @@ internal static unsafe class OneDnn
         }
     }
 
+    /// <summary>A transposed convolution; the result lies channels last.</summary>
+    /// <param name="input">(batch, channels, height, width).</param>
+    /// <param name="packed">Weights from <see cref="PackTransposedConvolution"/>.</param>
+    /// <param name="bias">(out).</param>
+    /// <param name="stride">Down and to the right.</param>
+    /// <param name="padding">Above and below, left and right.</param>
+    public static Tensor ConvolveTransposed(Tensor input, Tensor packed, Tensor? bias, long[] stride, long[] padding)
+    {
+        var dilation = stackalloc long[] { 1, 1 };
+        var outputPadding = stackalloc long[] { 0, 0 };
+        fixed (long* strides = stride, paddings = padding)
+        fixed (byte* none = "none"u8)
+        {
+            nint result = 0, b = bias?.Handle ?? 0;
+            var algorithm = none;
+            var error = Library!.TransposedConvolution(
+                input.Handle, packed.Handle, b == 0 ? null : &b, paddings, 2, outputPadding, 2, strides, 2, dilation, 2, 1, none, null, 0, &algorithm, &result);
+            return Result(error, result, input, packed, bias);
+        }
+    }
+
     /// <summary>A linear layer's weights, packed.</summary>
     public static Tensor PackLinear(Tensor weight)
     {
@@ -138,6 +162,14 @@ internal static unsafe class OneDnn
         // The arguments: weight, padding, stride, dilation, groups, no input size.
         var stack = stackalloc nint[] { Handle(weight), List(padding), List(stride), List([1, 1]), 1, 0 };
         return Pack("mkldnn::_reorder_convolution_weight"u8, stack, weight);
+    }
+
+    /// <summary>A transposed convolution's weights, (in, out, height, width), packed.</summary>
+    public static Tensor PackTransposedConvolution(Tensor weight, long[] stride, long[] padding)
+    {
+        // The arguments: weight, padding, output padding, stride, dilation, groups, no input size.
+        var stack = stackalloc nint[] { Handle(weight), List(padding), List([0, 0]), List(stride), List([1, 1]), 1, 0 };
+        return Pack("mkldnn::_reorder_convolution_transpose_weight"u8, stack, weight);
     }
 
     /// <summary>Gives a parameter the order back that every operator reads.</summary>

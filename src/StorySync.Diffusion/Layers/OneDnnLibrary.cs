@@ -13,6 +13,8 @@ internal sealed unsafe class OneDnnLibrary
         Linear = (delegate* unmanaged<nint, nint, nint*, byte*, double**, long, byte**, nint*, int>)Of("aoti_torch_cpu__linear_pointwise");
         Convolution = (delegate* unmanaged<nint, nint, nint*, long*, long, long*, long, long*, long, long, byte*, double**, long, byte**, nint*, int>)
             Of("aoti_torch_cpu_mkldnn__convolution_pointwise");
+        TransposedConvolution = (delegate* unmanaged<nint, nint, nint*, long*, long, long*, long, long*, long, long*, long, long, byte*, double**, long, byte**, nint*, int>)
+            Of("aoti_torch_cpu_mkldnn__convolution_transpose_pointwise");
         Layout = (delegate* unmanaged<nint, int*, int>)Of("aoti_torch_get_layout");
         NewHandle = (delegate* unmanaged<nint, nint*, int>)Of("aoti_torch_new_tensor_handle");
         NewList = (delegate* unmanaged<nuint, nint*, int>)Of("torch_new_list_reserve_size");
@@ -27,6 +29,9 @@ internal sealed unsafe class OneDnnLibrary
     /// <summary>Input, weight, address of the bias or null; padding, stride and dilation, each with its count; groups; then as
     /// <see cref="Linear"/>.</summary>
     public delegate* unmanaged<nint, nint, nint*, long*, long, long*, long, long*, long, long, byte*, double**, long, byte**, nint*, int> Convolution { get; }
+
+    /// <summary>As <see cref="Convolution"/>, with the padding of the output, and its count, behind the padding.</summary>
+    public delegate* unmanaged<nint, nint, nint*, long*, long, long*, long, long*, long, long*, long, long, byte*, double**, long, byte**, nint*, int> TransposedConvolution { get; }
 
     /// <summary>Tensor, its layout.</summary>
     public delegate* unmanaged<nint, int*, int> Layout { get; }

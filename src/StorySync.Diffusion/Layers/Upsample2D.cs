@@ -7,11 +7,13 @@ using static TorchSharp.torch;
 namespace StorySync.Diffusion.Layers;
 
 /// <summary>Nearest-neighbour upsampling, then a convolution (diffusers' <c>Upsample2D</c>).</summary>
-/// <remarks>On the CPU in float32, where the size doubles, both together are one transposed convolution: of the nine pixels that the
+/// <remarks>Where oneDNN computes and the size doubles, both together are one transposed convolution: of the nine pixels that the
 /// convolution reads, only four differ, so their weights can be summed beforehand. That is four ninths of the work, and the large
 /// picture in between is never made.</remarks>
 internal sealed class Upsample2D : nn.Module<Tensor, long[]?, Tensor>
 {
+    private static readonly long[] Stride = [2, 2];
+    private static readonly long[] Padding = [1, 1];
     private readonly Conv2d conv;
     private readonly Lock gate = new();
     private (Tensor Kernel, Tensor Source)? summed;
@@ -28,16 +30,16 @@ internal sealed class Upsample2D : nn.Module<Tensor, long[]?, Tensor>
     public override Tensor forward(Tensor input, long[]? size)
     {
         long[] doubled = [input.shape[2] * 2, input.shape[3] * 2];
-        var sums = input.dtype == ScalarType.Float32 && input.device_type == DeviceType.CPU;
+        var sums = OneDnn.Takes(input);
         if (sums && (size is null || size.SequenceEqual(doubled)))
         {
-            return nn.functional.conv_transpose2d(input, SummedKernel(), conv.bias, strides: [2, 2], padding: [1, 1]);
+            return OneDnn.ConvolveTransposed(input, SummedKernel(), conv.bias, Stride, Padding);
         }
 
         using var large = nn.functional.interpolate(input, size ?? doubled, mode: InterpolationMode.Nearest);
 
         // The layer would pack its weights, which could then no longer be summed.
-        return sums ? nn.functional.conv2d(large, conv.weight, conv.bias, padding: [1, 1]) : conv.call(large);
+        return sums ? nn.functional.conv2d(large, conv.weight, conv.bias, padding: Padding) : conv.call(large);
     }
 
     protected override void Dispose(bool disposing)
@@ -50,7 +52,7 @@ internal sealed class Upsample2D : nn.Module<Tensor, long[]?, Tensor>
         base.Dispose(disposing);
     }
 
-    /// <summary>The kernel of the transposed convolution, (in, out, 4, 4): every pixel of the small picture is four of the large one, so
+    /// <summary>The kernel of the transposed convolution, (in, out, 4, 4), packed: every pixel of the small picture is four of the large one, so
     /// it counts with the sum of the weights that reach them. Made anew when the weights have become others.</summary>
     private Tensor SummedKernel()
     {
@@ -73,8 +75,9 @@ internal sealed class Upsample2D : nn.Module<Tensor, long[]?, Tensor>
             MappedPages.Release(conv.weight);
 
             // The alias keeps the weights' place from being taken by others.
-            summed = (kernel.DetachFromDisposeScope(), conv.weight.alias().DetachFromDisposeScope());
-            return kernel;
+            var packed = OneDnn.PackTransposedConvolution(kernel, Stride, Padding).DetachFromDisposeScope();
+            summed = (packed, conv.weight.alias().DetachFromDisposeScope());
+            return packed;
         }
 
         static ref byte Start(Tensor tensor) => ref MemoryMarshal.GetReference(tensor.bytes);
