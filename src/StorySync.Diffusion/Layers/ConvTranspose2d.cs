@@ -8,6 +8,7 @@ namespace StorySync.Diffusion.Layers;
 /// <c>nn.ConvTranspose2d</c> with stride and kernel equal).</summary>
 internal sealed class ConvTranspose2d : nn.Module<Tensor, Tensor>
 {
+    private static readonly long[] NoPadding = [0, 0];
     public readonly Parameter weight;
     public readonly Parameter bias;
     private readonly long[] stride;
@@ -24,5 +25,7 @@ internal sealed class ConvTranspose2d : nn.Module<Tensor, Tensor>
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor input) => nn.functional.conv_transpose2d(input, weight, bias, stride);
+    public override Tensor forward(Tensor input) => OneDnn.Takes(input, weight, w => OneDnn.PackTransposedConvolution(w, stride, NoPadding, input.shape))
+        ? OneDnn.ConvolveTransposed(input, weight, bias, stride, NoPadding)
+        : nn.functional.conv_transpose2d(input, weight, bias, stride);
 }

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using StorySync.Diffusion.Weights;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -156,19 +157,19 @@ internal static unsafe class OneDnn
         return Pack("mkldnn::_reorder_linear_weight"u8, stack, weight);
     }
 
-    /// <summary>A convolution's weights, packed.</summary>
-    public static Tensor PackConvolution(Tensor weight, long[] stride, long[] padding)
+    /// <summary>A convolution's weights, packed as is best for inputs of a size; others are computed too, but sort the weights first.</summary>
+    public static Tensor PackConvolution(Tensor weight, long[] stride, long[] padding, long[] inputSize)
     {
-        // The arguments: weight, padding, stride, dilation, groups, no input size.
-        var stack = stackalloc nint[] { Handle(weight), List(padding), List(stride), List([1, 1]), 1, 0 };
+        // The arguments: weight, padding, stride, dilation, groups, input size.
+        var stack = stackalloc nint[] { Handle(weight), List(padding), List(stride), List([1, 1]), 1, Some(List(inputSize)) };
         return Pack("mkldnn::_reorder_convolution_weight"u8, stack, weight);
     }
 
-    /// <summary>A transposed convolution's weights, (in, out, height, width), packed.</summary>
-    public static Tensor PackTransposedConvolution(Tensor weight, long[] stride, long[] padding)
+    /// <summary>A transposed convolution's weights, (in, out, height, width), packed likewise. They cannot be unpacked.</summary>
+    public static Tensor PackTransposedConvolution(Tensor weight, long[] stride, long[] padding, long[] inputSize)
     {
-        // The arguments: weight, padding, output padding, stride, dilation, groups, no input size.
-        var stack = stackalloc nint[] { Handle(weight), List(padding), List([0, 0]), List(stride), List([1, 1]), 1, 0 };
+        // The arguments: weight, padding, output padding, stride, dilation, groups, input size.
+        var stack = stackalloc nint[] { Handle(weight), List(padding), List([0, 0]), List(stride), List([1, 1]), 1, Some(List(inputSize)) };
         return Pack("mkldnn::_reorder_convolution_transpose_weight"u8, stack, weight);
     }
 
@@ -219,6 +220,14 @@ internal static unsafe class OneDnn
         }
 
         return list;
+    }
+
+    /// <summary>An argument that may be left out, and is not: the operator frees the place that it is passed in.</summary>
+    private static nint Some(nint value)
+    {
+        var place = (nint*)NativeMemory.Alloc((nuint)sizeof(nint));
+        *place = value;
+        return (nint)place;
     }
 
     private static Tensor Result(int error, nint result, Tensor input, Tensor weight, Tensor? bias)

@@ -33,7 +33,7 @@ internal sealed class Upsample2D : nn.Module<Tensor, long[]?, Tensor>
         var sums = OneDnn.Takes(input);
         if (sums && (size is null || size.SequenceEqual(doubled)))
         {
-            return OneDnn.ConvolveTransposed(input, SummedKernel(), conv.bias, Stride, Padding);
+            return OneDnn.ConvolveTransposed(input, SummedKernel(input.shape), conv.bias, Stride, Padding);
         }
 
         using var large = nn.functional.interpolate(input, size ?? doubled, mode: InterpolationMode.Nearest);
@@ -54,7 +54,7 @@ internal sealed class Upsample2D : nn.Module<Tensor, long[]?, Tensor>
 
     /// <summary>The kernel of the transposed convolution, (in, out, 4, 4), packed: every pixel of the small picture is four of the large one, so
     /// it counts with the sum of the weights that reach them. Made anew when the weights have become others.</summary>
-    private Tensor SummedKernel()
+    private Tensor SummedKernel(long[] inputSize)
     {
         lock (gate)
         {
@@ -75,7 +75,7 @@ internal sealed class Upsample2D : nn.Module<Tensor, long[]?, Tensor>
             MappedPages.Release(conv.weight);
 
             // The alias keeps the weights' place from being taken by others.
-            var packed = OneDnn.PackTransposedConvolution(kernel, Stride, Padding).DetachFromDisposeScope();
+            var packed = OneDnn.PackTransposedConvolution(kernel, Stride, Padding, inputSize).DetachFromDisposeScope();
             summed = (packed, conv.weight.alias().DetachFromDisposeScope());
             return packed;
         }

@@ -74,6 +74,20 @@ public class OneDnnTests
         Assert.True(layer.call(input.ChannelsLast()).allclose(expected, rtol: 1e-5, atol: 1e-4));
     }
 
+    [Theory]
+    [InlineData(1, 4, 8, 9)]
+    [InlineData(2, 96, 32, 16)]
+    public void Transposed_convolution_is_the_one_that_it_says(int batch, int channels, int outChannels, int size)
+    {
+        using var scope = NewDisposeScope();
+        using var layer = RandomLayer.Bind(new ConvTranspose2d(channels, outChannels, 2));
+        var (weight, bias) = (layer.weight.clone(), layer.bias.clone());
+        foreach (var input in new[] { randn(batch, channels, size, size + 2), randn(batch + 1, channels, size + 3, size).ChannelsLast() })
+        {
+            Assert.True(layer.call(input).allclose(nn.functional.conv_transpose2d(input, weight, bias, [2, 2]), rtol: 1e-5, atol: 1e-4));
+        }
+    }
+
     [Fact]
     public void Unpacked_weights_are_those_that_were_packed()
     {
