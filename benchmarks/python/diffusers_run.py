@@ -12,8 +12,8 @@ import resource
 import statistics
 import time
 
+import diffusers
 import torch
-from diffusers import AutoencoderKL, DiffusionPipeline, FluxTransformer2DModel, Kandinsky3UNet, UNet2DConditionModel
 
 SDXL_UNET = dict(
     sample_size=128, block_out_channels=[320, 640, 1280], transformer_layers_per_block=[1, 2, 10], attention_head_dim=[5, 10, 20],
@@ -40,7 +40,7 @@ def part(options, name, kind, config):
 
 
 def unet(options):
-    model = part(options, "unet", UNet2DConditionModel, SDXL_UNET)
+    model = part(options, "unet", diffusers.UNet2DConditionModel, SDXL_UNET)
     config, rows = model.config, options.batch
     inputs = dict(
         sample=torch.randn(rows, config.in_channels, options.height // 8, options.width // 8), timestep=torch.tensor(500),
@@ -52,13 +52,13 @@ def unet(options):
 
 
 def vae_decode(options):
-    model = part(options, "vae", AutoencoderKL, SDXL_VAE)
+    model = part(options, "vae", diffusers.AutoencoderKL, SDXL_VAE)
     latents = torch.randn(options.batch, model.config.latent_channels, options.height // 8, options.width // 8)
     return lambda: model.decode(latents)
 
 
 def flux_small(options):
-    model = random_model(FluxTransformer2DModel, dict(num_layers=2, num_single_layers=4))
+    model = random_model(diffusers.FluxTransformer2DModel, dict(num_layers=2, num_single_layers=4))
     config, rows, height, width = model.config, options.batch, options.height // 16, options.width // 16
     ids = torch.stack(torch.meshgrid(torch.zeros(1), torch.arange(height).float(), torch.arange(width).float(), indexing="ij"), -1).reshape(-1, 3)
     inputs = dict(
@@ -69,7 +69,7 @@ def flux_small(options):
 
 
 def kandinsky3(options):
-    model = random_model(Kandinsky3UNet, {})
+    model = random_model(diffusers.Kandinsky3UNet, {})
     config, rows = model.config, options.batch
     inputs = dict(
         sample=torch.randn(rows, config.in_channels, options.height // 8, options.width // 8), timestep=torch.tensor(500),
@@ -79,7 +79,7 @@ def kandinsky3(options):
 
 
 def pipeline(options):
-    pipe = DiffusionPipeline.from_pretrained(options.folder, torch_dtype=torch.float32)
+    pipe = diffusers.DiffusionPipeline.from_pretrained(options.folder, torch_dtype=torch.float32)
     pipe.set_progress_bar_config(disable=True)
     if options.channels_last:
         pipe.unet.to(memory_format=torch.channels_last)
@@ -89,7 +89,7 @@ def pipeline(options):
 
 
 def load(options):
-    return lambda: DiffusionPipeline.from_pretrained(options.folder, torch_dtype=torch.float32)
+    return lambda: diffusers.DiffusionPipeline.from_pretrained(options.folder, torch_dtype=torch.float32)
 
 
 def main():
