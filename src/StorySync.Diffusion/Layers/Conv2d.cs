@@ -22,7 +22,7 @@ internal sealed class Conv2d : nn.Module<Tensor, Tensor>
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor input) => OneDnn.Takes(input, weight, w => OneDnn.PackConvolution(w, stride, padding, input.shape))
+    public override Tensor forward(Tensor input) => PackedWeights.Takes(input, weight, w => PackedWeights.Convolution(w, stride, padding, input.shape))
         ? OneDnn.Convolve(input, weight, bias, stride, padding)
         : nn.functional.conv2d(input, weight, bias, stride, padding);
 }

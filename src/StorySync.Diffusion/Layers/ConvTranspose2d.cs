@@ -25,7 +25,7 @@ internal sealed class ConvTranspose2d : nn.Module<Tensor, Tensor>
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor input) => OneDnn.Takes(input, weight, w => OneDnn.PackTransposedConvolution(w, stride, NoPadding, input.shape))
+    public override Tensor forward(Tensor input) => PackedWeights.Takes(input, weight, w => PackedWeights.TransposedConvolution(w, stride, NoPadding, input.shape))
         ? OneDnn.ConvolveTransposed(input, weight, bias, stride, NoPadding)
         : nn.functional.conv_transpose2d(input, weight, bias, stride);
 }

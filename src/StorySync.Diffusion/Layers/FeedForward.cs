@@ -45,7 +45,7 @@ internal sealed class Geglu : nn.Module<Tensor, Tensor>
     public override Tensor forward(Tensor input)
     {
         using var scope = NewDisposeScope();
-        if (OneDnn.HalvesOf(input, proj.weight) is [var value, var gate])
+        if (PackedWeights.HalvesOf(input, proj.weight) is [var value, var gate])
         {
             var biases = proj.bias!.chunk(2, dim: 0);
             var open = OneDnn.Linear(input, gate, biases[1], GELU.Approximate.none);
@@ -60,7 +60,7 @@ internal sealed class Geglu : nn.Module<Tensor, Tensor>
     {
         if (disposing)
         {
-            OneDnn.DropHalves(proj.weight);
+            PackedWeights.DropHalves(proj.weight);
         }
 
         base.Dispose(disposing);

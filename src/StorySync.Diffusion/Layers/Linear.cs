@@ -18,12 +18,12 @@ internal sealed class Linear : nn.Module<Tensor, Tensor>
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor input) => OneDnn.Takes(input, weight, OneDnn.PackLinear)
+    public override Tensor forward(Tensor input) => PackedWeights.Takes(input, weight, PackedWeights.Linear)
         ? OneDnn.Linear(input, weight, bias)
         : nn.functional.linear(input, weight, bias);
 
     /// <summary>The tanh approximation of GELU of the layer's output.</summary>
-    public Tensor TanhGelu(Tensor input) => OneDnn.Takes(input, weight, OneDnn.PackLinear)
+    public Tensor TanhGelu(Tensor input) => PackedWeights.Takes(input, weight, PackedWeights.Linear)
         ? OneDnn.Linear(input, weight, bias, GELU.Approximate.tanh)
         : forward(input).gelu_(GELU.Approximate.tanh);
 }

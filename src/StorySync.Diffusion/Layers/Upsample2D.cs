@@ -75,7 +75,7 @@ internal sealed class Upsample2D : nn.Module<Tensor, long[]?, Tensor>
             MappedPages.Release(conv.weight);
 
             // The alias keeps the weights' place from being taken by others.
-            var packed = OneDnn.PackTransposedConvolution(kernel, Stride, Padding, inputSize).DetachFromDisposeScope();
+            var packed = PackedWeights.TransposedConvolution(kernel, Stride, Padding, inputSize).DetachFromDisposeScope();
             summed = (packed, conv.weight.alias().DetachFromDisposeScope());
             return packed;
         }

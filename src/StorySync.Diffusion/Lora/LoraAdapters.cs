@@ -136,7 +136,7 @@ public sealed class LoraAdapters : IDisposable
 
         foreach (var parameter in layers.Select(l => (Parameter)l.Key!).Where(p => !originals.ContainsKey(p)))
         {
-            OneDnn.Unpack(parameter);
+            PackedWeights.Unpack(parameter);
             originals.Add(parameter, parameter.alias().DetachFromDisposeScope());
         }
 

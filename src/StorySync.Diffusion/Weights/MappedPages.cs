@@ -20,7 +20,7 @@ internal static partial class MappedPages
     {
         if (like is null || Views.TryGetValue(like, out _))
         {
-            Views.AddOrUpdate(view, view.shape);
+            Views.AddOrUpdate(view, Views);
         }
 
         return view;

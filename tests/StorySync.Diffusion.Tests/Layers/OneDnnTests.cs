@@ -54,7 +54,7 @@ public class OneDnnTests
         layer.call(randn(2, 6));
         RandomLayer.Bind(layer);
         layer.call(randn(2, 6));
-        OneDnn.Unpack(layer.get_parameter("proj.weight")!);
+        PackedWeights.Unpack(layer.get_parameter("proj.weight")!);
         layer.call(randn(2, 6));
     });
 
@@ -104,7 +104,7 @@ public class OneDnnTests
         {
             var before = parameter.clone();
             run();
-            OneDnn.Unpack(parameter);
+            PackedWeights.Unpack(parameter);
             Assert.True(parameter.equal(before).all().item<bool>());
             run();
         }
