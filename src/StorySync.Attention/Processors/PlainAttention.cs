@@ -1,3 +1,4 @@
+using StorySync.Attention.Kernels;
 using static TorchSharp.torch;
 
 namespace StorySync.Attention;
@@ -16,6 +17,6 @@ public sealed class PlainAttention : IAttentionProcessor
     public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, DenoisingContext context)
     {
         ArgumentNullException.ThrowIfNull(inputs);
-        return nn.functional.scaled_dot_product_attention(inputs.Query, inputs.Key, inputs.Value, inputs.Mask);
+        return ScaledDotProduct.Attend(inputs.Query, inputs.Key, inputs.Value, inputs.Mask);
     }
 }

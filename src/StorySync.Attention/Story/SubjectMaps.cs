@@ -1,3 +1,4 @@
+using StorySync.Attention.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -34,7 +35,7 @@ internal sealed class SubjectMaps(IReadOnlyList<StorySubject> subjects, int scen
         // Values that are 1 / n at a subject's n tokens and 0 elsewhere make attention return the mean probability of those tokens:
         // the other tokens' probabilities are summed up in passing and never stored.
         var values = SubjectValues(text, query).expand(-1, layer.Heads, -1, -1);
-        var attended = nn.functional.scaled_dot_product_attention(query, key, values, Mask(inputs, batch, first, joint));
+        var attended = ScaledDotProduct.Attend(query, key, values, Mask(inputs, batch, first, joint));
         var map = SubjectMask.Scale(attended.narrow(3, 0, subjects.Count).to_type(ScalarType.Float32).mean([1])
             .transpose(1, 2).unflatten(2, [inputs.Grid.Height, inputs.Grid.Width]));
 

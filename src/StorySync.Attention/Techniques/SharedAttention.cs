@@ -1,3 +1,4 @@
+using StorySync.Attention.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -54,7 +55,7 @@ public static class SharedAttention
             : [];
         if (sharing.All(readers => readers.Count == 0))
         {
-            return nn.functional.scaled_dot_product_attention(query, key, value).MoveToOuterDisposeScope();
+            return ScaledDotProduct.Attend(query, key, value).MoveToOuterDisposeScope();
         }
 
         using var random = new Generator((ulong)seed);
@@ -144,7 +145,7 @@ public static class SharedAttention
     }
 
     private static Tensor Attend(Tensor query, Tensor key, Tensor value, Tensor? bias = null) => TokensFirst(
-        nn.functional.scaled_dot_product_attention(TokensFirst(query), TokensFirst(key), TokensFirst(value), bias));
+        ScaledDotProduct.Attend(TokensFirst(query), TokensFirst(key), TokensFirst(value), bias));
 
     /// <summary>Swaps heads and tokens. With tokens first, as projections leave them in memory, gathering copies whole rows.</summary>
     private static Tensor TokensFirst(Tensor x) => x.transpose(1, 2);

@@ -1,3 +1,4 @@
+using StorySync.Attention.Kernels;
 using StorySync.Diffusion.Layers;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -34,7 +35,7 @@ internal sealed class AutoencoderAttention : nn.Module<Tensor, Tensor?, Tensor>
         using var scope = NewDisposeScope();
         var places = (spatial_norm?.call(input, latents) ?? group_norm!.call(input)).permute(0, 2, 3, 1);
         var tokens = places.flatten(1, 2).unsqueeze(1);
-        var attended = nn.functional.scaled_dot_product_attention(to_q.call(tokens), to_k.call(tokens), to_v.call(tokens));
+        var attended = ScaledDotProduct.Attend(to_q.call(tokens), to_k.call(tokens), to_v.call(tokens));
         return to_out[0].call(attended).reshape(places.shape).permute(0, 3, 1, 2).add_(input).MoveToOuterDisposeScope();
     }
 }

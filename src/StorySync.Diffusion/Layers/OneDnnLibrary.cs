@@ -1,5 +1,4 @@
-using System.Runtime.InteropServices;
-using static TorchSharp.torch;
+using StorySync.Attention.Native;
 
 namespace StorySync.Diffusion.Layers;
 
@@ -7,9 +6,9 @@ namespace StorySync.Diffusion.Layers;
 /// tensor is passed as TorchSharp's own handle; a result is a new handle; other than 0 means that libtorch refused.</summary>
 internal sealed unsafe class OneDnnLibrary
 {
-    private OneDnnLibrary(nint library)
+    private OneDnnLibrary()
     {
-        nint Of(string name) => NativeLibrary.GetExport(library, name);
+        nint Of(string name) => LibTorch.Entry(name) is var entry and not 0 ? entry : throw new EntryPointNotFoundException(name);
         Linear = (delegate* unmanaged<nint, nint, nint*, byte*, double**, long, byte**, nint*, int>)Of("aoti_torch_cpu__linear_pointwise");
         Convolution = (delegate* unmanaged<nint, nint, nint*, long*, long, long*, long, long*, long, long, byte*, double**, long, byte**, nint*, int>)
             Of("aoti_torch_cpu_mkldnn__convolution_pointwise");
@@ -54,16 +53,9 @@ internal sealed unsafe class OneDnnLibrary
     /// <summary>The entries, or null where this libtorch is built without oneDNN (macOS).</summary>
     public static OneDnnLibrary? Load()
     {
-        empty(0).Dispose();
-        var name = OperatingSystem.IsWindows() ? "torch_cpu.dll" : "libtorch_cpu.so";
-        if (OperatingSystem.IsMacOS() || !NativeLibrary.TryLoad(name, out var library))
-        {
-            return null;
-        }
-
         try
         {
-            return new OneDnnLibrary(library);
+            return OperatingSystem.IsMacOS() ? null : new OneDnnLibrary();
         }
         catch (EntryPointNotFoundException)
         {
