@@ -27,10 +27,17 @@ internal sealed class Kandinsky3ConditionalGroupNorm : nn.Module<Tensor, Tensor,
 
     /// <param name="input">(batch, channels, height, width).</param>
     /// <param name="timeEmbedding">(batch, width).</param>
-    public override Tensor forward(Tensor input, Tensor timeEmbedding)
+    public override Tensor forward(Tensor input, Tensor timeEmbedding) => Apply(input, timeEmbedding, silu: false);
+
+    /// <summary>The norm, and a SiLU.</summary>
+    /// <param name="input">(batch, channels, height, width).</param>
+    /// <param name="timeEmbedding">(batch, width).</param>
+    public Tensor Silu(Tensor input, Tensor timeEmbedding) => Apply(input, timeEmbedding, silu: true);
+
+    private Tensor Apply(Tensor input, Tensor timeEmbedding, bool silu)
     {
         using var scope = NewDisposeScope();
-        var parts = context_mlp.call(timeEmbedding).unsqueeze(-1).unsqueeze(-1).chunk(2, dim: 1);
-        return norm.call(input).mul_(1 + parts[0]).add_(parts[1]).MoveToOuterDisposeScope();
+        var parts = context_mlp.call(timeEmbedding).chunk(2, dim: 1);
+        return norm.Conditional(input, 1 + parts[0], parts[1], silu).MoveToOuterDisposeScope();
     }
 }

@@ -79,7 +79,7 @@ internal sealed class Kandinsky3Block : nn.Module<Tensor, Tensor, Tensor>
     public override Tensor forward(Tensor input, Tensor timeEmbedding)
     {
         using var scope = NewDisposeScope();
-        var hidden = group_norm.call(input, timeEmbedding).silu_();
+        var hidden = group_norm.Silu(input, timeEmbedding);
         hidden = up_sample is null ? hidden : hidden.Into(up_sample);
         hidden = hidden.Into(projection);
         hidden = down_sample is null ? hidden : hidden.Into(down_sample);

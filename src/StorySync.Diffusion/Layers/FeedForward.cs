@@ -48,8 +48,15 @@ internal sealed class Geglu : nn.Module<Tensor, Tensor>
         if (PackedWeights.HalvesOf(input, proj.weight) is [var value, var gate])
         {
             var biases = proj.bias!.chunk(2, dim: 0);
-            var open = OneDnn.Linear(input, gate, biases[1], GELU.Approximate.none);
-            return open.mul_(OneDnn.Linear(input, value, biases[0])).MoveToOuterDisposeScope();
+            var open = OneDnn.Linear(input, gate, biases[1]);
+            var let = OneDnn.Linear(input, value, biases[0]);
+            if (GateKernel.Takes(open, let))
+            {
+                GateKernel.Apply(open, let);
+                return open.MoveToOuterDisposeScope();
+            }
+
+            return nn.functional.gelu(open).mul_(let).MoveToOuterDisposeScope();
         }
 
         var halves = proj.call(input).chunk(2, dim: -1);
@@ -60,7 +67,7 @@ internal sealed class Geglu : nn.Module<Tensor, Tensor>
     {
         if (disposing)
         {
-            PackedWeights.DropHalves(proj.weight);
+            DerivedWeights.Drop(proj.weight);
         }
 
         base.Dispose(disposing);

@@ -22,7 +22,41 @@ internal sealed class GroupNorm : nn.Module<Tensor, Tensor>
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor input) => nn.functional.group_norm(input, groups, weight, bias, epsilon);
+    public override Tensor forward(Tensor input) => GroupNormKernel.Takes(input)
+        ? GroupNormKernel.Apply(input, groups, epsilon, weight, bias, shift: null, silu: false)
+        : nn.functional.group_norm(input, groups, weight, bias, epsilon);
+
+    /// <summary>The norm of a sum, and a SiLU.</summary>
+    /// <param name="input">(batch, channels, height, width).</param>
+    /// <param name="shift">Added to the input, (batch, channels); null for nothing.</param>
+    public Tensor Silu(Tensor input, Tensor? shift = null)
+    {
+        if (GroupNormKernel.Takes(input))
+        {
+            return GroupNormKernel.Apply(input, groups, epsilon, weight, bias, shift, silu: true);
+        }
+
+        using var scope = NewDisposeScope();
+        var sum = shift is null ? input : input + shift.unsqueeze(-1).unsqueeze(-1);
+        return forward(sum).silu_().MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The norm, with a scale and a shift per image in place of the layer's own, which must have none; then a SiLU or not.</summary>
+    /// <param name="input">(batch, channels, height, width).</param>
+    /// <param name="scale">(batch, channels).</param>
+    /// <param name="shift">(batch, channels).</param>
+    /// <param name="silu">Whether a SiLU follows.</param>
+    public Tensor Conditional(Tensor input, Tensor scale, Tensor shift, bool silu)
+    {
+        if (GroupNormKernel.Takes(input))
+        {
+            return GroupNormKernel.Apply(input, groups, epsilon, scale, shift, shift: null, silu);
+        }
+
+        using var scope = NewDisposeScope();
+        var output = forward(input).mul_(scale.unsqueeze(-1).unsqueeze(-1)).add_(shift.unsqueeze(-1).unsqueeze(-1));
+        return (silu ? output.silu_() : output).MoveToOuterDisposeScope();
+    }
 }
 
 /// <summary>Normalisation over the last axis (torch's <c>nn.LayerNorm</c>).</summary>

@@ -1,5 +1,5 @@
-using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using StorySync.Attention.Kernels;
 using StorySync.Diffusion.Weights;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -10,8 +10,6 @@ namespace StorySync.Diffusion.Layers;
 /// <summary>Weights in the order that <see cref="OneDnn"/> computes in.</summary>
 internal static unsafe class PackedWeights
 {
-    private static readonly ConditionalWeakTable<Parameter, Tensor[]> Halves = [];
-
     /// <summary>Whether oneDNN computes with this input and weight. If so, the weight is packed from then on: laid out in the order that
     /// oneDNN computes in, in place of what it was. With other weights every call sorts them first, which for small inputs takes
     /// longer than the product. No other operator can read packed weights; <see cref="Unpack"/> gives the usual order back.</summary>
@@ -27,7 +25,7 @@ internal static unsafe class PackedWeights
 
         lock (weight)
         {
-            if (!IsFloat32OnHost(weight))
+            if (!TensorMemory.IsFloat32OnHost(weight))
             {
                 return false;
             }
@@ -56,31 +54,17 @@ internal static unsafe class PackedWeights
 
         lock (weight)
         {
-            if (Halves.TryGetValue(weight, out var made))
-            {
-                return made;
-            }
-
-            if (!IsFloat32OnHost(weight))
-            {
-                return null;
-            }
-
-            using var scope = NewDisposeScope();
-            Tensor[] halves = [.. weight.chunk(2, dim: 0).Select(half => Linear(half).DetachFromDisposeScope())];
-            MappedPages.Release(weight);
-            Parameters.Replace(weight, empty(weight.shape, device: META).DetachFromDisposeScope());
-            Halves.Add(weight, halves);
-            return halves;
+            return DerivedWeights.Find(weight) ?? (TensorMemory.IsFloat32OnHost(weight) ? Halve(weight) : null);
         }
-    }
 
-    /// <summary>Frees the halves that stand in for a parameter, which gets other values or goes.</summary>
-    public static void DropHalves(Tensor parameter)
-    {
-        if (parameter is Parameter weight && Halves.Remove(weight, out var halves))
+        static Tensor[] Halve(Parameter weight)
         {
-            Array.ForEach(halves, half => half.Dispose());
+            using var whole = weight.alias();
+            MappedPages.Mark(whole, like: weight);
+            Parameters.Replace(weight, empty(weight.shape, device: META).DetachFromDisposeScope());
+            var halves = DerivedWeights.Of(weight, () => [.. whole.chunk(2, dim: 0).Select(Linear)]);
+            MappedPages.Release(whole);
+            return halves;
         }
     }
 
@@ -111,7 +95,7 @@ internal static unsafe class PackedWeights
     /// <summary>Gives a parameter the order back that every operator reads.</summary>
     public static void Unpack(Parameter parameter)
     {
-        if (Halves.TryGetValue(parameter, out var halves))
+        if (parameter.device_type == DeviceType.META && DerivedWeights.Find(parameter) is { } halves)
         {
             using var scope = NewDisposeScope();
             Parameters.Replace(parameter, cat([.. halves.Select(half => half.to_dense())]).DetachFromDisposeScope());
@@ -121,8 +105,6 @@ internal static unsafe class PackedWeights
             Parameters.Replace(parameter, parameter.to_dense().DetachFromDisposeScope());
         }
     }
-
-    private static bool IsFloat32OnHost(Tensor weight) => weight.dtype == ScalarType.Float32 && weight.device_type == DeviceType.CPU;
 
     private static bool IsPacked(Tensor weight)
     {

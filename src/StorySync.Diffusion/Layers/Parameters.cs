@@ -34,7 +34,7 @@ internal static class Parameters
     {
         (Handle(parameter), Handle(value)) = (Handle(value), Handle(parameter));
         MappedPages.Swap(parameter, value);
-        PackedWeights.DropHalves(parameter);
+        DerivedWeights.Drop(parameter);
     }
 
     [UnsafeAccessor(UnsafeAccessorKind.StaticField, Name = "_totalCount")]

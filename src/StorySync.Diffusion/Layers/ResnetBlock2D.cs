@@ -14,6 +14,7 @@ internal sealed class ResnetBlock2D : nn.Module<Tensor, Tensor?, Tensor>
     private readonly Conv2d conv2;
     private readonly Conv2d? conv_shortcut;
     private readonly Func<Tensor, Tensor> activate;
+    private readonly bool silu;
     private readonly bool scaleAndShift;
     private readonly double outputScale;
 
@@ -31,6 +32,7 @@ internal sealed class ResnetBlock2D : nn.Module<Tensor, Tensor?, Tensor>
         conv2 = new Conv2d(outChannels, outChannels, kernel: 3, padding: 1);
         conv_shortcut = inChannels == outChannels ? null : new Conv2d(inChannels, outChannels, kernel: 1);
         activate = Activation.ConsumingByName(settings.Activation);
+        silu = settings.Activation is "silu" or "swish";
         outputScale = settings.OutputScale;
         RegisterComponents();
     }
@@ -40,28 +42,41 @@ internal sealed class ResnetBlock2D : nn.Module<Tensor, Tensor?, Tensor>
     public override Tensor forward(Tensor input, Tensor? temb)
     {
         using var scope = NewDisposeScope();
-        var hidden = activate(norm1.call(input)).Into(conv1);
-        if (time_emb_proj is null || temb is null)
+        var hidden = Activated(norm1, input).Into(conv1);
+        var time = time_emb_proj is null || temb is null ? null : activate(temb.clone()).Into(time_emb_proj);
+        using (var summed = hidden)
         {
-            hidden = hidden.Into(norm2);
-        }
-        else
-        {
-            var time = activate(temb.clone()).Into(time_emb_proj).unsqueeze(-1).unsqueeze(-1);
-            if (scaleAndShift)
-            {
-                var parts = time.chunk(2, dim: 1);
-                hidden = hidden.Into(norm2).mul_(1 + parts[0]).add_(parts[1]);
-            }
-            else
-            {
-                hidden = hidden.add_(time).Into(norm2);
-            }
+            hidden = Second(summed, time);
         }
 
-        hidden = activate(hidden).Into(conv2);
+        hidden = hidden.Into(conv2);
         hidden = hidden.add_(conv_shortcut?.call(input) ?? input);
         return (outputScale == 1 ? hidden : hidden.div_(outputScale)).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The second norm, with the time embedding, and the activation.</summary>
+    private Tensor Second(Tensor hidden, Tensor? time)
+    {
+        if (time is null || !scaleAndShift)
+        {
+            return Activated(norm2, hidden, time);
+        }
+
+        using var scope = NewDisposeScope();
+        var parts = time.unsqueeze(-1).unsqueeze(-1).chunk(2, dim: 1);
+        return activate(norm2.call(hidden).mul_(1 + parts[0]).add_(parts[1])).MoveToOuterDisposeScope();
+    }
+
+    private Tensor Activated(GroupNorm norm, Tensor input, Tensor? shift = null)
+    {
+        if (silu)
+        {
+            return norm.Silu(input, shift);
+        }
+
+        using var scope = NewDisposeScope();
+        var sum = shift is null ? input : input + shift.unsqueeze(-1).unsqueeze(-1);
+        return activate(norm.call(sum)).MoveToOuterDisposeScope();
     }
 }
 
