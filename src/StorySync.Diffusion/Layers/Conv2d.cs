@@ -22,7 +22,25 @@ internal sealed class Conv2d : nn.Module<Tensor, Tensor>
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor input) => PackedWeights.Takes(input, weight, w => PackedWeights.Convolution(w, stride, padding, input.shape))
-        ? OneDnn.Convolve(input, weight, bias, stride, padding)
-        : nn.functional.conv2d(input, weight, bias, stride, padding);
+    public override Tensor forward(Tensor input)
+    {
+        if (OneDnn.Takes(input) && WinogradConvolution.Suits(weight, stride, padding))
+        {
+            return WinogradConvolution.Apply(input, WinogradConvolution.Form(weight), bias);
+        }
+
+        return PackedWeights.Takes(input, weight, w => PackedWeights.Convolution(w, stride, padding, input.shape))
+            ? OneDnn.Convolve(input, weight, bias, stride, padding)
+            : nn.functional.conv2d(input, weight, bias, stride, padding);
+    }
+
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+        {
+            DerivedWeights.Drop(weight);
+        }
+
+        base.Dispose(disposing);
+    }
 }

@@ -1,6 +1,3 @@
-using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
-using StorySync.Diffusion.Weights;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -15,8 +12,6 @@ internal sealed class Upsample2D : nn.Module<Tensor, long[]?, Tensor>
     private static readonly long[] Stride = [2, 2];
     private static readonly long[] Padding = [1, 1];
     private readonly Conv2d conv;
-    private readonly Lock gate = new();
-    private (Tensor Kernel, Tensor Source)? summed;
 
     public Upsample2D(long channels)
         : base(nameof(Upsample2D))
@@ -42,51 +37,17 @@ internal sealed class Upsample2D : nn.Module<Tensor, long[]?, Tensor>
         return sums ? nn.functional.conv2d(large, conv.weight, conv.bias, padding: Padding) : conv.call(large);
     }
 
-    protected override void Dispose(bool disposing)
-    {
-        if (disposing)
-        {
-            DropKernel();
-        }
-
-        base.Dispose(disposing);
-    }
-
     /// <summary>The kernel of the transposed convolution, (in, out, 4, 4), packed: every pixel of the small picture is four of the large one, so
-    /// it counts with the sum of the weights that reach them. Made anew when the weights have become others.</summary>
-    private Tensor SummedKernel(long[] inputSize)
+    /// it counts with the sum of the weights that reach them.</summary>
+    private Tensor SummedKernel(long[] inputSize) => DerivedWeights.Of(conv.weight, () =>
     {
-        lock (gate)
+        var weight = conv.weight.transpose(0, 1).flip(2, 3);
+        var kernel = weight.new_zeros(weight.shape[0], weight.shape[1], 4, 4);
+        foreach (var (down, right) in new[] { (0, 0), (0, 1), (1, 0), (1, 1) })
         {
-            if (summed is { } made && Unsafe.AreSame(ref Start(made.Source), ref Start(conv.weight)))
-            {
-                return made.Kernel;
-            }
-
-            DropKernel();
-            using var scope = NewDisposeScope();
-            var weight = conv.weight.transpose(0, 1).flip(2, 3);
-            var kernel = weight.new_zeros(weight.shape[0], weight.shape[1], 4, 4);
-            foreach (var (down, right) in new[] { (0, 0), (0, 1), (1, 0), (1, 1) })
-            {
-                kernel.narrow(2, down, 3).narrow(3, right, 3).add_(weight);
-            }
-
-            MappedPages.Release(conv.weight);
-
-            // The alias keeps the weights' place from being taken by others.
-            var packed = PackedWeights.TransposedConvolution(kernel, Stride, Padding, inputSize).DetachFromDisposeScope();
-            summed = (packed, conv.weight.alias().DetachFromDisposeScope());
-            return packed;
+            kernel.narrow(2, down, 3).narrow(3, right, 3).add_(weight);
         }
 
-        static ref byte Start(Tensor tensor) => ref MemoryMarshal.GetReference(tensor.bytes);
-    }
-
-    private void DropKernel()
-    {
-        summed?.Kernel.Dispose();
-        summed?.Source.Dispose();
-        summed = null;
-    }
+        return [PackedWeights.TransposedConvolution(kernel, Stride, Padding, inputSize)];
+    })[0];
 }
