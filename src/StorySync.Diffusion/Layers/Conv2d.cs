@@ -1,3 +1,4 @@
+using StorySync.Attention.Kernels;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -11,6 +12,7 @@ internal sealed class Conv2d : nn.Module<Tensor, Tensor>
     public readonly Parameter? bias;
     private readonly long[] stride;
     private readonly long[] padding;
+    private readonly bool suitsWinograd;
 
     public Conv2d(long inChannels, long outChannels, long kernel, long stride = 1, long padding = 0, bool bias = true)
         : base(nameof(Conv2d))
@@ -19,12 +21,13 @@ internal sealed class Conv2d : nn.Module<Tensor, Tensor>
         this.bias = bias ? Parameters.Declare(outChannels) : null;
         this.stride = [stride, stride];
         this.padding = [padding, padding];
+        suitsWinograd = WinogradConvolution.Suits(inChannels, outChannels, kernel, stride, padding);
         RegisterComponents();
     }
 
     public override Tensor forward(Tensor input)
     {
-        if (OneDnn.Takes(input) && WinogradConvolution.Suits(weight, stride, padding))
+        if (suitsWinograd && TensorMemory.CanRead(input) && TensorMemory.CanRead(weight))
         {
             return WinogradConvolution.Apply(input, WinogradConvolution.Form(weight), bias);
         }

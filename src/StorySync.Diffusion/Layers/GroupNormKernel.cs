@@ -13,6 +13,9 @@ internal static unsafe class GroupNormKernel
 {
     private const int BlockSize = 1 << 15;
 
+    // Longer sums lose digits.
+    private const int MostPlaces = 512;
+
     /// <summary>Whether <see cref="Apply"/> takes this input.</summary>
     public static bool Takes(Tensor input) =>
         Vector.IsHardwareAccelerated && TensorMemory.CanRead(input) && input.dim() == 4 && input.numel() > 0
@@ -36,7 +39,7 @@ internal static unsafe class GroupNormKernel
         var output = rows.permute(0, 3, 1, 2);
         var (from, to, picture) = ((nint)TensorMemory.Address(input), (nint)TensorMemory.Address(output), (nint)input.stride(0));
         var (w, b, s) = (new PerChannel(weight), new PerChannel(bias), new PerChannel(shift));
-        var size = Math.Max(1, BlockSize / channels);
+        var size = Math.Clamp(BlockSize / channels, 1, MostPlaces);
         var blocks = (places + size - 1) / size;
         var sums = new float[batch * blocks * 2 * channels];
         var factors = new float[batch * 2 * channels];

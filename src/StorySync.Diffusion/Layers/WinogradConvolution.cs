@@ -23,18 +23,11 @@ internal static unsafe class WinogradConvolution
 
     private const int Numbers = 16;
 
-    /// <summary>Whether a convolution is computed like this.</summary>
-    /// <param name="weight">(out, in, height, width).</param>
-    /// <param name="stride">Down and to the right.</param>
-    /// <param name="padding">Above and below, left and right.</param>
-    public static bool Suits(Tensor weight, long[] stride, long[] padding) =>
-        Vector.IsHardwareAccelerated && TensorMemory.CanRead(weight)
-        && weight.shape[2] == 3 && weight.shape[3] == 3 && stride is [1, 1] && padding is [1, 1]
-        && weight.shape[1] >= FewestChannels && weight.shape[1] % Vector<float>.Count == 0 && weight.shape[0] % MatrixKernel.Columns == 0
-        && FormBytes(weight.shape) <= LargestForm;
-
-    /// <summary>Bytes of the form of weights, (out, in, 3, 3).</summary>
-    public static long FormBytes(ReadOnlySpan<long> shape) => shape[0] * shape[1] * Numbers * sizeof(float);
+    /// <summary>Whether a convolution is computed like this, where input and weights allow it.</summary>
+    public static bool Suits(long inChannels, long outChannels, long kernel, long stride, long padding) =>
+        Vector.IsHardwareAccelerated && kernel == 3 && stride == 1 && padding == 1
+        && inChannels >= FewestChannels && inChannels % Vector<float>.Count == 0 && outChannels % MatrixKernel.Columns == 0
+        && inChannels * outChannels * Numbers * sizeof(float) <= LargestForm;
 
     /// <summary>The form of a convolution's weights: (16, out / columns, in, columns).</summary>
     /// <param name="weight">(out, in, 3, 3); stays as it is.</param>

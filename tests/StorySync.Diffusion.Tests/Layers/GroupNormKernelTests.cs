@@ -1,0 +1,120 @@
+using StorySync.Diffusion.Layers;
+using StorySync.TestSupport;
+using static TorchSharp.torch;
+
+namespace StorySync.Diffusion.Tests.Layers;
+
+[Collection(LiveTensors.Alone)]
+public class GroupNormKernelTests
+{
+    private const double Epsilon = 1e-5;
+
+    [Theory]
+    [InlineData(2, 32, 8, 4, 4)]
+    [InlineData(1, 96, 32, 1, 1)]
+    [InlineData(3, 64, 1, 5, 7)]
+    [InlineData(1, 8, 8, 90, 100)]
+    public void It_is_the_norm_in_float64(int batch, int channels, int groups, int height, int width)
+    {
+        using var scope = NewDisposeScope();
+        var input = Random(batch, channels, height, width);
+        var (weight, bias, shift) = (randn(channels), randn(channels), randn(batch, channels));
+        foreach (var silu in new[] { false, true })
+        {
+            AssertClose(Exact(input, groups, weight, bias, null, silu), Apply(input, groups, weight, bias, null, silu));
+            AssertClose(Exact(input, groups, weight, bias, shift, silu), Apply(input, groups, weight, bias, shift, silu));
+            AssertClose(Exact(input, groups, null, null, null, silu), Apply(input, groups, null, null, null, silu));
+        }
+    }
+
+    [Fact]
+    public void Scale_and_shift_may_differ_from_image_to_image()
+    {
+        using var scope = NewDisposeScope();
+        var input = Random(3, 16, 6, 5);
+        var parts = randn(3, 32).chunk(2, dim: 1);
+        var norm = Exact(input, 4, null, null, null, silu: false);
+        var expected = (norm * parts[0].unsqueeze(-1).unsqueeze(-1)) + parts[1].unsqueeze(-1).unsqueeze(-1);
+        using var layer = new GroupNorm(4, 16, Epsilon, affine: false);
+
+        AssertClose(expected, layer.Conditional(input, parts[0], parts[1], silu: false));
+        AssertClose(expected, layer.Conditional(input.contiguous(), parts[0], parts[1], silu: false));
+        AssertClose(nn.functional.silu(expected), layer.Conditional(input, parts[0], parts[1], silu: true));
+        AssertClose(nn.functional.silu(expected), layer.Conditional(input.contiguous(), parts[0], parts[1], silu: true));
+    }
+
+    [Fact]
+    public void A_mean_far_from_zero_costs_no_precision()
+    {
+        using var scope = NewDisposeScope();
+        var input = Random(1, 16, 200, 200) + 1000;
+        var error = (Apply(input, 4, null, null, null, silu: false) - Exact(input, 4, null, null, null, silu: false)).abs().max().item<double>();
+
+        // Numbers near 1000 are 6·10⁻⁵ apart.
+        Assert.InRange(error, 0, 1e-4);
+    }
+
+    [Fact]
+    public void Layers_compute_the_same_in_any_memory_order()
+    {
+        using var scope = NewDisposeScope();
+        using var layer = RandomLayer.Bind(new GroupNorm(4, 16, Epsilon));
+        var (input, shift) = (Random(2, 16, 6, 5), randn(2, 16));
+        var summed = input + shift.unsqueeze(-1).unsqueeze(-1);
+
+        Assert.False(GroupNormKernel.Takes(input.contiguous()));
+        AssertClose(layer.call(input.contiguous()).to(float64), layer.call(input));
+        AssertClose(nn.functional.silu(layer.call(summed)).to(float64), layer.Silu(input, shift));
+        AssertClose(layer.Silu(input, shift).to(float64), layer.Silu(input.contiguous(), shift));
+        AssertClose(layer.Silu(input).to(float64), layer.Silu(input.contiguous()));
+    }
+
+    [Fact]
+    public void Neither_the_batch_nor_the_number_of_threads_changes_a_bit()
+    {
+        using var scope = NewDisposeScope();
+        var input = Random(4, 16, 60, 70);
+        var together = Apply(input, 4, null, null, null, silu: true);
+        var threads = get_num_threads();
+        try
+        {
+            set_num_threads(1);
+            Assert.True(together.eq(Apply(input, 4, null, null, null, silu: true)).all().item<bool>());
+            Assert.True(together.narrow(0, 2, 1).eq(Apply(input.narrow(0, 2, 1), 4, null, null, null, silu: true)).all().item<bool>());
+        }
+        finally
+        {
+            set_num_threads(threads);
+        }
+    }
+
+    [Fact]
+    public void No_tensor_is_left() => LiveTensors.AssertNoneLeft(() =>
+    {
+        using var scope = NewDisposeScope();
+        Apply(Random(2, 16, 3, 3), 4, null, null, null, silu: true);
+    });
+
+    private static Tensor Random(long batch, long channels, long height, long width) =>
+        ((randn(batch, channels, height, width) * 3) + randn(1, channels, 1, 1)).ChannelsLast();
+
+    private static Tensor Apply(Tensor input, long groups, Tensor? weight, Tensor? bias, Tensor? shift, bool silu)
+    {
+        Assert.True(GroupNormKernel.Takes(input));
+        return GroupNormKernel.Apply(input, groups, Epsilon, weight, bias, shift, silu);
+    }
+
+    private static Tensor Exact(Tensor input, long groups, Tensor? weight, Tensor? bias, Tensor? shift, bool silu)
+    {
+        var x = input.to(float64).contiguous();
+        x = shift is null ? x : x + shift.unsqueeze(-1).unsqueeze(-1);
+        var norm = nn.functional.group_norm(x, groups, weight?.to(float64), bias?.to(float64), Epsilon);
+        return silu ? nn.functional.silu(norm) : norm;
+    }
+
+    private static void AssertClose(Tensor expected, Tensor actual)
+    {
+        Assert.Equal(expected.shape, actual.shape);
+        Assert.InRange(((expected - actual).abs().max() / expected.abs().max()).item<double>(), 0, 5e-6);
+    }
+}
