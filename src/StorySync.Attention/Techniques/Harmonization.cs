@@ -39,7 +39,7 @@ public static class Harmonization
         subjects.RepeatsIn(hidden, tokenAxis: 1, nameof(hidden));
 
         using var scope = NewDisposeScope();
-        var blended = hidden.clone();
+        var blended = hidden.clone().contiguous();
         for (var repeat = 0L; repeat < repeats; repeat++)
         {
             for (var subject = 0; subject < subjects.Subjects; subject++)
@@ -56,37 +56,45 @@ public static class Harmonization
             var regions = Enumerable.Range(0, subjects.Images)
                 .Select(image => (Row: firstRow + image, Tokens: subjects.Of(image, subject)))
                 .Where(region => region.Tokens.shape[0] > 0)
-                .Select(region => (
-                    region.Row,
-                    region.Tokens,
-                    Unit: Unit(features[region.Row].index_select(0, region.Tokens)),
-                    Hidden: hidden[region.Row].index_select(0, region.Tokens)))
                 .ToList();
             if (regions.Count < 2)
             {
                 return;
             }
 
-            foreach (var region in regions)
+            // The subject's tokens in all images, one image behind the other.
+            var places = cat([.. regions.Select(region => region.Tokens + (region.Row * subjects.Length))]);
+            var units = Unit(features.reshape(-1, features.shape[2]).index_select(0, places));
+            var own = hidden.reshape(-1, hidden.shape[2]).index_select(0, places);
+            long[] counts = [.. regions.Select(region => region.Tokens.shape[0])];
+            var results = new List<Tensor>();
+            for (long first = 0, rows = Math.Max(1, Block / places.shape[0]); first < places.shape[0]; first += rows)
             {
-                using var one = NewDisposeScope();
-                var others = regions.Where(other => other.Row != region.Row).ToList();
-                var matches = others.Select(other => Best(region.Unit, other.Unit)).ToList();
-
-                var similarity = stack(matches.Select(match => match.Similarity), 1);
-                var counts = similarity > threshold;
-                var weights = (similarity / temperature).masked_fill(counts.logical_not(), double.NegativeInfinity)
-                    .softmax(1).to_type(hidden.dtype);
-
-                // A token without a match has no weights (0 / 0), and keeps its own value below.
-                var mix = region.Hidden * (1 - alpha);
-                for (var other = 0; other < others.Count; other++)
-                {
-                    mix.addcmul_(others[other].Hidden.index_select(0, matches[other].Index), weights.narrow(1, other, 1), alpha);
-                }
-
-                blended[region.Row].index_copy_(0, region.Tokens, where(counts.any(1, keepdim: true), mix, region.Hidden));
+                results.Add(Mix(units, own, counts, first, Math.Min(rows, places.shape[0] - first)));
             }
+
+            blended.view(-1, hidden.shape[2]).index_copy_(0, places, cat(results));
+        }
+
+        // Blends some of the tokens with those most like them, image by image.
+        Tensor Mix(Tensor units, Tensor own, long[] counts, long first, long rows)
+        {
+            using var block = NewDisposeScope();
+            var (best, index) = Best(units.narrow(0, first, rows).matmul(units.t()), counts);
+            var images = arange(counts.Length, ScalarType.Int64, own.device);
+            var image = images.repeat_interleave(tensor(counts, device: own.device)).narrow(0, first, rows);
+            var matches = (best > threshold).logical_and_(image.unsqueeze(1) != images);
+            var weights = (best / temperature).masked_fill_(matches.logical_not(), double.NegativeInfinity).softmax(1).to_type(own.dtype);
+
+            // A token without a match has no weights (0 / 0), and keeps its own value below.
+            var mine = own.narrow(0, first, rows);
+            var mix = mine * (1 - alpha);
+            for (var other = 0; other < counts.Length; other++)
+            {
+                mix.addcmul_(own.index_select(0, index.select(1, other)), weights.narrow(1, other, 1), alpha);
+            }
+
+            return where(matches.any(1, keepdim: true), mix, mine).MoveToOuterDisposeScope();
         }
     }
 
@@ -97,19 +105,23 @@ public static class Harmonization
         return exact / exact.norm(-1, keepdim: true).clamp_min(1e-12);
     }
 
-    /// <summary>For each row of <paramref name="from"/> the most similar row of <paramref name="to"/>, the first if several are.</summary>
-    private static (Tensor Similarity, Tensor Index) Best(Tensor from, Tensor to)
+    /// <summary>For each token the most similar one of each image, the first if several are.</summary>
+    /// <param name="similarities">(tokens, tokens of all images).</param>
+    /// <param name="counts">Tokens of the images.</param>
+    /// <returns>Similarity and number of that token, (tokens, images).</returns>
+    private static (Tensor Similarity, Tensor Index) Best(Tensor similarities, long[] counts)
     {
-        var similarities = new List<Tensor>();
+        var best = new List<Tensor>();
         var indices = new List<Tensor>();
-        foreach (var rows in from.split(Math.Max(1, Block / to.shape[0])))
+        var start = 0L;
+        foreach (var count in counts)
         {
-            using var block = NewDisposeScope();
-            var (similarity, index) = rows.matmul(to.t()).max(1);
-            similarities.Add(similarity.MoveToOuterDisposeScope());
-            indices.Add(index.MoveToOuterDisposeScope());
+            var (similarity, index) = similarities.narrow(1, start, count).max(1);
+            best.Add(similarity);
+            indices.Add(index.add_(start));
+            start += count;
         }
 
-        return (cat(similarities), cat(indices));
+        return (stack(best, 1), stack(indices, 1));
     }
 }
