@@ -34,8 +34,11 @@ public class MemoryTests(StorybookModel model) : IClassFixture<StorybookModel>
     });
 
     [Fact]
-    public void A_pipeline_frees_its_models() => LiveTensors.AssertNoneLeft(() =>
-        StableDiffusionXLPipeline.Load("storybook", new PipelineOptions { Device = "cpu" }).Dispose());
+    public void A_pipeline_frees_its_models_and_what_runs_made_of_them() => LiveTensors.AssertNoneLeft(() =>
+    {
+        using var pipeline = StableDiffusionXLPipeline.Load("storybook", new PipelineOptions { Device = "cpu" });
+        pipeline.Generate(new GenerationRequest { Prompts = ["a frog"], Steps = 1 }).Dispose();
+    });
 
     private sealed class CancelAfterFirstStep(CancellationTokenSource source) : IProgress<GenerationProgress>
     {

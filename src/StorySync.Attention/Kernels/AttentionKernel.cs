@@ -1,4 +1,3 @@
-using System.Numerics;
 using System.Runtime.CompilerServices;
 using static TorchSharp.torch;
 
@@ -8,26 +7,19 @@ namespace StorySync.Attention.Kernels;
 /// arXiv 2205.14135).</summary>
 /// <remarks>A few queries at a time pass over the keys. Their logits lie with the queries side by side, so that the softmax, too, computes
 /// on many at once. A query's result depends on nothing but its own row: not on the batch, nor on the number of threads.</remarks>
-internal static unsafe class AttentionKernel
+internal static class AttentionKernel
 {
-    private const int KeysAtOnce = 128;
-
     // The queries that are computed at once, and as much of the keys, fill the cache.
     private const int WidestHead = 256;
 
-    // Rows as far apart as this crowd each other out of the cache.
-    private const int PageOfFloats = 4096 / sizeof(float);
-
-    private static int QueriesAtOnce => 3 * MatrixKernel.Columns;
-
     /// <summary>Whether <see cref="Apply"/> takes these.</summary>
     public static bool Takes(Tensor query, Tensor key, Tensor value, Tensor? mask = null) =>
-        Vector.IsHardwareAccelerated && IsReadable(query) && IsReadable(key) && IsReadable(value)
-        && (mask is null || (IsReadable(mask) && mask.shape[1] == 1 && mask.shape[2] == 1 && mask.shape[3] == key.shape[2]
-            && (mask.shape[0] == 1 || mask.shape[0] == query.shape[0])))
-        && key.shape[2] > 0 && key.shape.AsSpan(0, 3).SequenceEqual(value.shape.AsSpan(0, 3))
-        && query.shape[0] == key.shape[0] && query.shape[1] == key.shape[1] && query.shape[3] == key.shape[3]
-        && query.shape[3] <= WidestHead && value.shape[3] <= WidestHead;
+        Lanes.AreAccelerated && IsReadable(query) && IsReadable(key) && IsReadable(value)
+        && (mask is null || (IsReadable(mask) && mask.size(1) == 1 && mask.size(2) == 1 && mask.size(3) == key.size(2)
+            && (mask.size(0) == 1 || mask.size(0) == query.size(0))))
+        && key.size(2) > 0 && key.size(0) == value.size(0) && key.size(1) == value.size(1) && key.size(2) == value.size(2)
+        && query.size(0) == key.size(0) && query.size(1) == key.size(1) && query.size(3) == key.size(3)
+        && query.size(3) <= WidestHead && value.size(3) <= WidestHead;
 
     /// <summary>Attends.</summary>
     /// <param name="query">(batch, heads, query tokens, width).</param>
@@ -35,15 +27,34 @@ internal static unsafe class AttentionKernel
     /// <param name="value">(batch, heads, key tokens, value width).</param>
     /// <param name="mask">Added to the logits, (batch or 1, 1, 1, key tokens); null for none.</param>
     /// <returns>(batch, heads, query tokens, value width); in memory a token's heads are side by side.</returns>
+    public static Tensor Apply(Tensor query, Tensor key, Tensor value, Tensor? mask = null) => Lanes.AreWide
+        ? AttentionKernel<WideLanes>.Apply(query, key, value, mask)
+        : AttentionKernel<NativeLanes>.Apply(query, key, value, mask);
+
+    private static bool IsReadable(Tensor tensor) =>
+        TensorMemory.CanRead(tensor) && tensor.dim() == 4 && (tensor.stride(3) == 1 || tensor.size(3) == 1);
+}
+
+/// <summary><see cref="AttentionKernel"/> with certain lanes.</summary>
+internal static unsafe class AttentionKernel<T>
+    where T : unmanaged, ILanes<T>
+{
+    private const int KeysAtOnce = 128;
+
+    // Rows as far apart as this crowd each other out of the cache.
+    private const int PageOfFloats = 4096 / sizeof(float);
+
+    private static int QueriesAtOnce => 3 * MatrixKernel<T>.Columns;
+
     public static Tensor Apply(Tensor query, Tensor key, Tensor value, Tensor? mask = null)
     {
-        var (batch, heads, queries) = ((int)query.shape[0], (int)query.shape[1], (int)query.shape[2]);
-        var width = (int)value.shape[3];
+        var (batch, heads, queries) = ((int)query.size(0), (int)query.size(1), (int)query.size(2));
+        var width = (int)value.size(3);
         using var attended = empty([batch, queries, heads, width]);
         var result = attended.transpose(1, 2);
         var (q, k, v, o) = (new Heads(query), new Heads(key), new Heads(value), new Heads(result));
-        var (keys, inner) = ((int)key.shape[2], (int)query.shape[3]);
-        var (bias, biasOfImage) = mask is null ? (0, 0) : ((nint)TensorMemory.Address(mask), mask.shape[0] == 1 ? 0 : (int)mask.stride(0));
+        var (keys, inner) = ((int)key.size(2), (int)query.size(3));
+        var (bias, biasOfImage) = mask is null ? (0, 0) : ((nint)TensorMemory.Address(mask), mask.size(0) == 1 ? 0 : (int)mask.stride(0));
         var blocks = (queries + QueriesAtOnce - 1) / QueriesAtOnce;
         if (width > 0)
         {
@@ -63,19 +74,17 @@ internal static unsafe class AttentionKernel
         return result;
     }
 
-    private static bool IsReadable(Tensor tensor) =>
-        TensorMemory.CanRead(tensor) && tensor.dim() == 4 && (tensor.stride(3) == 1 || tensor.shape[3] == 1);
-
     private static void Attend(Rows query, Rows key, Rows value, Rows output, float* bias, int queries, int keys, int inner, int width)
     {
-        var (columns, block) = (MatrixKernel.Columns, QueriesAtOnce);
+        var (columns, block) = (MatrixKernel<T>.Columns, QueriesAtOnce);
         var padded = (width + columns - 1) / columns * columns;
-        var packed = Scratch.Floats((inner * block) + (KeysAtOnce * block) + (block * padded) + (2 * block) + (KeysAtOnce * padded));
+        var packed = Scratch.Floats((inner * block) + (KeysAtOnce * block) + (block * padded) + (2 * block) + T.Count + (KeysAtOnce * padded));
         var scores = packed + (inner * block);
         var sums = scores + (KeysAtOnce * block);
         var maxima = sums + (block * padded);
         var totals = maxima + block;
-        var copy = totals + block;
+        var shrink = totals + block;
+        var copy = shrink + T.Count;
         Pack(query, queries, inner, packed);
         new Span<float>(maxima, block).Fill(float.MinValue);
         new Span<float>(totals, block).Clear();
@@ -86,18 +95,18 @@ internal static unsafe class AttentionKernel
             var count = Math.Min(KeysAtOnce, keys - first);
             for (var panel = 0; panel < queries; panel += columns)
             {
-                for (var row = 0; row < count; row += MatrixKernel.Rows)
+                for (var row = 0; row < count; row += MatrixKernel<T>.Rows)
                 {
-                    MatrixKernel.Multiply(
+                    MatrixKernel<T>.Multiply(
                         key.Start + ((first + row) * key.Step), key.Step, 1, packed + (panel * inner), columns,
-                        scores + (row * block) + panel, block, Math.Min(MatrixKernel.Rows, count - row), inner, add: false);
+                        scores + (row * block) + panel, block, Math.Min(MatrixKernel<T>.Rows, count - row), inner, add: false);
                 }
             }
 
-            for (var at = 0; at < queries; at += Vector<float>.Count)
+            for (var at = 0; at < queries; at += T.Count)
             {
-                var shrink = Softmax(scores + at, bias == null ? null : bias + first, count, maxima + at, totals + at);
-                for (var one = 0; first > 0 && one < Vector<float>.Count; one++)
+                Softmax(scores + at, bias == null ? null : bias + first, count, maxima + at, totals + at, shrink);
+                for (var one = 0; first > 0 && one < T.Count; one++)
                 {
                     Scale(sums + ((at + one) * padded), padded, shrink[one]);
                 }
@@ -114,11 +123,11 @@ internal static unsafe class AttentionKernel
 
             for (var panel = 0; panel < padded; panel += columns)
             {
-                for (var row = 0; row < queries; row += MatrixKernel.Rows)
+                for (var row = 0; row < queries; row += MatrixKernel<T>.Rows)
                 {
-                    MatrixKernel.Multiply(
+                    MatrixKernel<T>.Multiply(
                         scores + row, 1, block, values + panel, step,
-                        sums + (row * padded) + panel, padded, Math.Min(MatrixKernel.Rows, queries - row), count, add: true);
+                        sums + (row * padded) + panel, padded, Math.Min(MatrixKernel<T>.Rows, queries - row), count, add: true);
                 }
             }
         }
@@ -136,41 +145,41 @@ internal static unsafe class AttentionKernel
     /// <param name="count">How many keys.</param>
     /// <param name="maxima">The greatest logit so far; brought up to date.</param>
     /// <param name="totals">The sum so far; brought up to date.</param>
-    /// <returns>By what anything summed before must be multiplied, as it was relative to the maximum until then.</returns>
+    /// <param name="shrink">Receives by what anything summed before must be multiplied, as it was relative to the maximum until then.</param>
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static Vector<float> Softmax(float* scores, float* bias, int count, float* maxima, float* totals)
+    private static void Softmax(float* scores, float* bias, int count, float* maxima, float* totals, float* shrink)
     {
         var block = QueriesAtOnce;
-        var before = Vector.Load(maxima);
+        var before = T.Load(maxima);
         var most = before;
         for (var row = 0; bias != null && row < count; row++)
         {
-            (Vector.Load(scores + (row * block)) + Vector.Create(bias[row])).Store(scores + (row * block));
+            (T.Load(scores + (row * block)) + T.Create(bias[row])).Store(scores + (row * block));
         }
 
         for (var row = 0; row < count; row++)
         {
-            most = Vector.MaxNative(most, Vector.Load(scores + (row * block)));
+            most = T.Max(most, T.Load(scores + (row * block)));
         }
 
-        var total = Vector<float>.Zero;
+        var total = T.Create(0);
         for (var row = 0; row < count; row++)
         {
-            var weight = FloatMath.Exp(Vector.Load(scores + (row * block)) - most);
+            var weight = FloatMath<T>.Exp(T.Load(scores + (row * block)) - most);
             total += weight;
             weight.Store(scores + (row * block));
         }
 
-        var shrink = FloatMath.Exp(before - most);
+        var factor = FloatMath<T>.Exp(before - most);
+        factor.Store(shrink);
         most.Store(maxima);
-        Vector.FusedMultiplyAdd(Vector.Load(totals), shrink, total).Store(totals);
-        return shrink;
+        T.FusedMultiplyAdd(T.Load(totals), factor, total).Store(totals);
     }
 
     /// <summary>The queries, divided by √width, in panels of as many as are computed at once: (inner, columns) each; zeros behind the last.</summary>
     private static void Pack(Rows query, int queries, int inner, float* packed)
     {
-        var (columns, scale) = (MatrixKernel.Columns, 1 / MathF.Sqrt(inner));
+        var (columns, scale) = (MatrixKernel<T>.Columns, 1 / MathF.Sqrt(inner));
         for (var row = 0; row < QueriesAtOnce; row++)
         {
             var from = query.Start + (row * query.Step);
@@ -194,9 +203,10 @@ internal static unsafe class AttentionKernel
 
     private static void Scale(float* row, int width, float factor)
     {
-        for (var at = 0; at < width; at += Vector<float>.Count)
+        var scale = T.Create(factor);
+        for (var at = 0; at < width; at += T.Count)
         {
-            (Vector.Load(row + at) * factor).Store(row + at);
+            (T.Load(row + at) * scale).Store(row + at);
         }
     }
 

@@ -10,18 +10,22 @@ internal sealed class Conv2d : nn.Module<Tensor, Tensor>
 {
     public readonly Parameter weight;
     public readonly Parameter? bias;
+    private readonly long outChannels;
     private readonly long[] stride;
     private readonly long[] padding;
     private readonly bool suitsWinograd;
+    private readonly bool overSinglePlaces;
 
     public Conv2d(long inChannels, long outChannels, long kernel, long stride = 1, long padding = 0, bool bias = true)
         : base(nameof(Conv2d))
     {
+        this.outChannels = outChannels;
         weight = Parameters.Declare(outChannels, inChannels, kernel, kernel);
         this.bias = bias ? Parameters.Declare(outChannels) : null;
         this.stride = [stride, stride];
         this.padding = [padding, padding];
         suitsWinograd = WinogradConvolution.Suits(inChannels, outChannels, kernel, stride, padding);
+        overSinglePlaces = kernel == 1 && stride == 1 && padding == 0;
         RegisterComponents();
     }
 
@@ -32,8 +36,14 @@ internal sealed class Conv2d : nn.Module<Tensor, Tensor>
             return WinogradConvolution.Apply(input, WinogradConvolution.Form(weight), bias);
         }
 
-        return PackedWeights.Takes(input, weight, w => PackedWeights.Convolution(w, stride, padding, input.shape))
-            ? OneDnn.Convolve(input, weight, bias, stride, padding)
+        if (overSinglePlaces && WeightPanels.Of(input, weight) is { } panels)
+        {
+            using var scope = NewDisposeScope();
+            return LinearKernel.Apply(input.permute(0, 2, 3, 1), panels, outChannels, bias).permute(0, 3, 1, 2).MoveToOuterDisposeScope();
+        }
+
+        return PackedWeights.Of(input, weight, values => PackedWeights.Convolution(values, stride, padding, input.shape)) is { } packed
+            ? OneDnn.Convolve(input, packed, bias, stride, padding)
             : nn.functional.conv2d(input, weight, bias, stride, padding);
     }
 

@@ -25,7 +25,18 @@ internal sealed class ConvTranspose2d : nn.Module<Tensor, Tensor>
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor input) => PackedWeights.Takes(input, weight, w => PackedWeights.TransposedConvolution(w, stride, NoPadding, input.shape))
-        ? OneDnn.ConvolveTransposed(input, weight, bias, stride, NoPadding)
-        : nn.functional.conv_transpose2d(input, weight, bias, stride);
+    public override Tensor forward(Tensor input) =>
+        PackedWeights.Of(input, weight, values => PackedWeights.TransposedConvolution(values, stride, NoPadding, input.shape)) is { } packed
+            ? OneDnn.ConvolveTransposed(input, packed, bias, stride, NoPadding)
+            : nn.functional.conv_transpose2d(input, weight, bias, stride);
+
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+        {
+            DerivedWeights.Drop(weight);
+        }
+
+        base.Dispose(disposing);
+    }
 }

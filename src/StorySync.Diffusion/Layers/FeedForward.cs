@@ -42,36 +42,7 @@ internal sealed class Geglu : nn.Module<Tensor, Tensor>
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor input)
-    {
-        using var scope = NewDisposeScope();
-        if (PackedWeights.HalvesOf(input, proj.weight) is [var value, var gate])
-        {
-            var biases = proj.bias!.chunk(2, dim: 0);
-            var open = OneDnn.Linear(input, gate, biases[1]);
-            var let = OneDnn.Linear(input, value, biases[0]);
-            if (GateKernel.Takes(open, let))
-            {
-                GateKernel.Apply(open, let);
-                return open.MoveToOuterDisposeScope();
-            }
-
-            return nn.functional.gelu(open).mul_(let).MoveToOuterDisposeScope();
-        }
-
-        var halves = proj.call(input).chunk(2, dim: -1);
-        return nn.functional.gelu(halves[1]).mul_(halves[0]).MoveToOuterDisposeScope();
-    }
-
-    protected override void Dispose(bool disposing)
-    {
-        if (disposing)
-        {
-            DerivedWeights.Drop(proj.weight);
-        }
-
-        base.Dispose(disposing);
-    }
+    public override Tensor forward(Tensor input) => proj.Gated(input);
 }
 
 /// <summary>The tanh approximation of GELU on a linear projection (diffusers' <c>GELU</c> with <c>approximate="tanh"</c>).</summary>

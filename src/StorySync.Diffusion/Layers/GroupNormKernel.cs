@@ -1,4 +1,3 @@
-using System.Numerics;
 using System.Runtime.CompilerServices;
 using StorySync.Attention.Kernels;
 using static TorchSharp.torch;
@@ -9,19 +8,14 @@ namespace StorySync.Diffusion.Layers;
 /// variance. For float32 on the CPU with the channels last.</summary>
 /// <remarks>Sums are taken of differences from the first place of the picture, in blocks, and put together in float64: they are exact also
 /// where the mean is large beside the deviation, and the same for any number of threads.</remarks>
-internal static unsafe class GroupNormKernel
+internal static class GroupNormKernel
 {
-    private const int BlockSize = 1 << 15;
-
-    // Longer sums lose digits.
-    private const int MostPlaces = 512;
-
     /// <summary>Whether <see cref="Apply"/> takes this input.</summary>
     public static bool Takes(Tensor input) =>
-        Vector.IsHardwareAccelerated && TensorMemory.CanRead(input) && input.dim() == 4 && input.numel() > 0
-        && input.shape[1] % Vector<float>.Count == 0
-        && input.stride(1) == 1 && (input.shape[3] == 1 || input.stride(3) == input.shape[1])
-        && (input.shape[2] == 1 || input.stride(2) == input.shape[1] * input.shape[3]);
+        Lanes.AreAccelerated && TensorMemory.CanRead(input) && input.dim() == 4 && input.numel() > 0
+        && input.size(1) % NativeLanes.Count == 0
+        && input.stride(1) == 1 && (input.size(3) == 1 || input.stride(3) == input.size(1))
+        && (input.size(2) == 1 || input.stride(2) == input.size(1) * input.size(3));
 
     /// <summary>Normalises.</summary>
     /// <param name="input">(batch, channels, height, width), the channels last.</param>
@@ -32,10 +26,25 @@ internal static unsafe class GroupNormKernel
     /// <param name="shift">Added to the input before, (batch, channels); null for none.</param>
     /// <param name="silu">Whether a SiLU follows.</param>
     /// <returns>A tensor like the input.</returns>
+    public static Tensor Apply(Tensor input, long groups, double epsilon, Tensor? weight, Tensor? bias, Tensor? shift, bool silu) =>
+        Lanes.AreWide && input.size(1) % WideLanes.Count == 0
+        ? GroupNormKernel<WideLanes>.Apply(input, groups, epsilon, weight, bias, shift, silu)
+        : GroupNormKernel<NativeLanes>.Apply(input, groups, epsilon, weight, bias, shift, silu);
+}
+
+/// <summary><see cref="GroupNormKernel"/> with certain lanes.</summary>
+internal static unsafe class GroupNormKernel<T>
+    where T : unmanaged, ILanes<T>
+{
+    private const int BlockSize = 1 << 15;
+
+    // Longer sums lose digits.
+    private const int MostPlaces = 512;
+
     public static Tensor Apply(Tensor input, long groups, double epsilon, Tensor? weight, Tensor? bias, Tensor? shift, bool silu)
     {
-        var (batch, channels, places) = ((int)input.shape[0], (int)input.shape[1], (int)(input.shape[2] * input.shape[3]));
-        using var rows = empty([batch, input.shape[2], input.shape[3], channels]);
+        var (batch, channels, places) = ((int)input.size(0), (int)input.size(1), (int)(input.size(2) * input.size(3)));
+        using var rows = empty([batch, input.size(2), input.size(3), channels]);
         var output = rows.permute(0, 3, 1, 2);
         var (from, to, picture) = ((nint)TensorMemory.Address(input), (nint)TensorMemory.Address(output), (nint)input.stride(0));
         var (w, b, s) = (new PerChannel(weight), new PerChannel(bias), new PerChannel(shift));
@@ -81,15 +90,15 @@ internal static unsafe class GroupNormKernel
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void Sum(float* input, float* first, float* sums, int channels, int places)
     {
-        for (var channel = 0; channel < channels; channel += Vector<float>.Count)
+        for (var channel = 0; channel < channels; channel += T.Count)
         {
-            var (pivot, sum, squares) = (Vector.Load(first + channel), Vector<float>.Zero, Vector<float>.Zero);
+            var (pivot, sum, squares) = (T.Load(first + channel), T.Create(0), T.Create(0));
             var place = input + channel;
             for (var i = 0; i < places; i++)
             {
-                var difference = Vector.Load(place) - pivot;
+                var difference = T.Load(place) - pivot;
                 sum += difference;
-                squares = Vector.FusedMultiplyAdd(difference, difference, squares);
+                squares = T.FusedMultiplyAdd(difference, difference, squares);
                 place += channels;
             }
 
@@ -142,10 +151,10 @@ internal static unsafe class GroupNormKernel
     {
         for (var place = 0; place < places; place++)
         {
-            for (var channel = 0; channel < channels; channel += Vector<float>.Count)
+            for (var channel = 0; channel < channels; channel += T.Count)
             {
-                var value = Vector.FusedMultiplyAdd(Vector.Load(input + channel), Vector.Load(factors + channel), Vector.Load(factors + channels + channel));
-                (silu ? FloatMath.Silu(value) : value).Store(output + channel);
+                var value = T.FusedMultiplyAdd(T.Load(input + channel), T.Load(factors + channel), T.Load(factors + channels + channel));
+                (silu ? FloatMath<T>.Silu(value) : value).Store(output + channel);
             }
 
             input += channels;

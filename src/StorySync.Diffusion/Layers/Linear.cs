@@ -9,21 +9,46 @@ internal sealed class Linear : nn.Module<Tensor, Tensor>
 {
     public readonly Parameter weight;
     public readonly Parameter? bias;
+    private readonly long outFeatures;
 
     public Linear(long inFeatures, long outFeatures, bool bias = true)
         : base(nameof(Linear))
     {
+        this.outFeatures = outFeatures;
         weight = Parameters.Declare(outFeatures, inFeatures);
         this.bias = bias ? Parameters.Declare(outFeatures) : null;
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor input) => PackedWeights.Takes(input, weight, PackedWeights.Linear)
-        ? OneDnn.Linear(input, weight, bias)
+    public override Tensor forward(Tensor input) => WeightPanels.Of(input, weight) is { } panels
+        ? LinearKernel.Apply(input, panels, outFeatures, bias)
         : nn.functional.linear(input, weight, bias);
 
     /// <summary>The tanh approximation of GELU of the layer's output.</summary>
-    public Tensor TanhGelu(Tensor input) => PackedWeights.Takes(input, weight, PackedWeights.Linear)
-        ? OneDnn.Linear(input, weight, bias, GELU.Approximate.tanh)
+    public Tensor TanhGelu(Tensor input) => WeightPanels.Of(input, weight) is { } panels
+        ? LinearKernel.Apply(input, panels, outFeatures, bias, LinearOutput.TanhGelu)
         : forward(input).gelu_(GELU.Approximate.tanh);
+
+    /// <summary>The first half of the layer's output, multiplied with the exact GELU of the second half.</summary>
+    public Tensor Gated(Tensor input)
+    {
+        if (WeightPanels.Of(input, weight, parts: 2) is { } panels)
+        {
+            return LinearKernel.Apply(input, panels, outFeatures / 2, bias, LinearOutput.Gated);
+        }
+
+        using var scope = NewDisposeScope();
+        var halves = forward(input).chunk(2, dim: -1);
+        return nn.functional.gelu(halves[1]).mul_(halves[0]).MoveToOuterDisposeScope();
+    }
+
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+        {
+            DerivedWeights.Drop(weight);
+        }
+
+        base.Dispose(disposing);
+    }
 }

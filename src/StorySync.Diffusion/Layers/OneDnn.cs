@@ -1,11 +1,9 @@
 using TorchSharp;
-using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Layers;
 
-/// <summary>Linear layers and convolutions by oneDNN: faster than the matrix library that libtorch takes on the CPU by itself, and able to
-/// do what follows a product in the same pass over its result.</summary>
+/// <summary>Convolutions by oneDNN with weights in its own order, which libtorch by itself sorts anew in every call.</summary>
 /// <remarks>For float32 on the CPU. Where it does not take an input the ordinary operators compute the same.</remarks>
 internal static unsafe class OneDnn
 {
@@ -14,23 +12,6 @@ internal static unsafe class OneDnn
 
     /// <summary>Whether oneDNN computes with this input.</summary>
     public static bool Takes(Tensor input) => Library is not null && input.dtype == ScalarType.Float32 && input.device_type == DeviceType.CPU;
-
-    /// <summary><c>x Wᵀ + b</c>, or GELU of it.</summary>
-    /// <param name="input">(…, in).</param>
-    /// <param name="packed">Weights from <see cref="PackedWeights.Linear"/>.</param>
-    /// <param name="bias">(out).</param>
-    /// <param name="gelu">Which GELU follows; null for none.</param>
-    public static Tensor Linear(Tensor input, Tensor packed, Tensor? bias, GELU.Approximate? gelu = null)
-    {
-        ThrowUnless(input.size(-1) == packed.size(1), input, packed);
-        fixed (byte* activation = gelu is null ? "none"u8 : "gelu"u8, approximation = gelu == GELU.Approximate.tanh ? "tanh"u8 : "none"u8)
-        {
-            nint result = 0, b = bias?.Handle ?? 0;
-            var algorithm = approximation;
-            var error = Library!.Linear(input.Handle, packed.Handle, b == 0 ? null : &b, activation, null, 0, &algorithm, &result);
-            return Result(error, result, input, packed, bias);
-        }
-    }
 
     /// <summary>A convolution; the result lies channels last.</summary>
     /// <param name="input">(batch, channels, height, width).</param>

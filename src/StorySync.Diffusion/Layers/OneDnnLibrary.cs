@@ -9,31 +9,22 @@ internal sealed unsafe class OneDnnLibrary
     private OneDnnLibrary()
     {
         nint Of(string name) => LibTorch.Entry(name) is var entry and not 0 ? entry : throw new EntryPointNotFoundException(name);
-        Linear = (delegate* unmanaged<nint, nint, nint*, byte*, double**, long, byte**, nint*, int>)Of("aoti_torch_cpu__linear_pointwise");
         Convolution = (delegate* unmanaged<nint, nint, nint*, long*, long, long*, long, long*, long, long, byte*, double**, long, byte**, nint*, int>)
             Of("aoti_torch_cpu_mkldnn__convolution_pointwise");
         TransposedConvolution = (delegate* unmanaged<nint, nint, nint*, long*, long, long*, long, long*, long, long*, long, long, byte*, double**, long, byte**, nint*, int>)
             Of("aoti_torch_cpu_mkldnn__convolution_transpose_pointwise");
-        Layout = (delegate* unmanaged<nint, int*, int>)Of("aoti_torch_get_layout");
         NewHandle = (delegate* unmanaged<nint, nint*, int>)Of("aoti_torch_new_tensor_handle");
         NewList = (delegate* unmanaged<nuint, nint*, int>)Of("torch_new_list_reserve_size");
         PushBack = (delegate* unmanaged<nint, nint, int>)Of("torch_list_push_back");
         CallDispatcher = (delegate* unmanaged<byte*, byte*, nint*, int>)Of("aoti_torch_call_dispatcher");
-        PackedLayout = ((delegate* unmanaged<int>)Of("aoti_torch_layout__mkldnn"))();
     }
 
-    /// <summary>Input, weight, address of the bias or null, activation, its numbers, their count, address of its algorithm, result.</summary>
-    public delegate* unmanaged<nint, nint, nint*, byte*, double**, long, byte**, nint*, int> Linear { get; }
-
-    /// <summary>Input, weight, address of the bias or null; padding, stride and dilation, each with its count; groups; then as
-    /// <see cref="Linear"/>.</summary>
+    /// <summary>Input, weight, address of the bias or null; padding, stride and dilation, each with its count; groups; activation, its numbers,
+    /// their count, address of its algorithm, result.</summary>
     public delegate* unmanaged<nint, nint, nint*, long*, long, long*, long, long*, long, long, byte*, double**, long, byte**, nint*, int> Convolution { get; }
 
     /// <summary>As <see cref="Convolution"/>, with the padding of the output, and its count, behind the padding.</summary>
     public delegate* unmanaged<nint, nint, nint*, long*, long, long*, long, long*, long, long*, long, long, byte*, double**, long, byte**, nint*, int> TransposedConvolution { get; }
-
-    /// <summary>Tensor, its layout.</summary>
-    public delegate* unmanaged<nint, int*, int> Layout { get; }
 
     /// <summary>Tensor, a second handle of it.</summary>
     public delegate* unmanaged<nint, nint*, int> NewHandle { get; }
@@ -46,9 +37,6 @@ internal sealed unsafe class OneDnnLibrary
 
     /// <summary>Operator, overload, arguments: takes them over and leaves the results in their place.</summary>
     public delegate* unmanaged<byte*, byte*, nint*, int> CallDispatcher { get; }
-
-    /// <summary>The layout of weights in oneDNN's own order.</summary>
-    public int PackedLayout { get; }
 
     /// <summary>The entries, or null where this libtorch is built without oneDNN (macOS).</summary>
     public static OneDnnLibrary? Load()

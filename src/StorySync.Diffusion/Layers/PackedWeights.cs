@@ -1,80 +1,22 @@
 using System.Runtime.InteropServices;
-using StorySync.Attention.Kernels;
-using StorySync.Diffusion.Weights;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Layers;
 
-/// <summary>Weights in the order that <see cref="OneDnn"/> computes in.</summary>
+/// <summary>Weights of convolutions in the order that <see cref="OneDnn"/> computes in.</summary>
 internal static unsafe class PackedWeights
 {
-    /// <summary>Whether oneDNN computes with this input and weight. If so, the weight is packed from then on: laid out in the order that
-    /// oneDNN computes in, in place of what it was. With other weights every call sorts them first, which for small inputs takes
-    /// longer than the product. No other operator can read packed weights; <see cref="Unpack"/> gives the usual order back.</summary>
-    /// <param name="input">What the layer is called with.</param>
-    /// <param name="weight">The layer's weight. Several runs may meet here: none sees the order that the first replaces.</param>
-    /// <param name="pack">Packs it.</param>
-    public static bool Takes(Tensor input, Parameter weight, Func<Tensor, Tensor> pack)
-    {
-        if (!OneDnn.Takes(input))
-        {
-            return false;
-        }
-
-        lock (weight)
-        {
-            if (!TensorMemory.IsFloat32OnHost(weight))
-            {
-                return false;
-            }
-
-            if (!IsPacked(weight))
-            {
-                var packed = pack(weight).DetachFromDisposeScope();
-                MappedPages.Release(weight);
-                Parameters.Replace(weight, packed);
-            }
-
-            return true;
-        }
-    }
-
-    /// <summary>The two halves of a linear layer's weights, each packed by itself; null if oneDNN does not compute with this input and
-    /// weight. They stand in for the weight from then on, which is left as a shape without values.</summary>
+    /// <summary>A layer's weights, packed; null if oneDNN does not compute with this input and weight. They take the weight's place (see
+    /// <see cref="DerivedWeights.InPlaceOf"/>). With other weights every call sorts them first, which for small inputs takes longer than the
+    /// convolution.</summary>
     /// <param name="input">What the layer is called with.</param>
     /// <param name="weight">The layer's weight.</param>
-    public static Tensor[]? HalvesOf(Tensor input, Parameter weight)
-    {
-        if (!OneDnn.Takes(input))
-        {
-            return null;
-        }
-
-        lock (weight)
-        {
-            return DerivedWeights.Find(weight) ?? (TensorMemory.IsFloat32OnHost(weight) ? Halve(weight) : null);
-        }
-
-        static Tensor[] Halve(Parameter weight)
-        {
-            using var whole = weight.alias();
-            MappedPages.Mark(whole, like: weight);
-            Parameters.Replace(weight, empty(weight.shape, device: META).DetachFromDisposeScope());
-            var halves = DerivedWeights.Of(weight, () => [.. whole.chunk(2, dim: 0).Select(Linear)]);
-            MappedPages.Release(whole);
-            return halves;
-        }
-    }
-
-    /// <summary>A linear layer's weights, packed.</summary>
-    public static Tensor Linear(Tensor weight)
-    {
-        // The arguments: weight, no batch size.
-        var stack = stackalloc nint[] { Handle(weight), 0 };
-        return Pack("mkldnn::_reorder_linear_weight"u8, stack, weight);
-    }
+    /// <param name="pack">Packs it.</param>
+    public static Tensor? Of(Tensor input, Parameter weight, Func<Tensor, Tensor> pack) => OneDnn.Takes(input)
+        ? DerivedWeights.InPlaceOf(weight, values => [pack(values)], packed => packed[0].to_dense())?[0]
+        : null;
 
     /// <summary>A convolution's weights, packed as is best for inputs of a size; others are computed too, but sort the weights first.</summary>
     public static Tensor Convolution(Tensor weight, long[] stride, long[] padding, long[] inputSize)
@@ -90,26 +32,6 @@ internal static unsafe class PackedWeights
         // The arguments: weight, padding, output padding, stride, dilation, groups, input size.
         var stack = stackalloc nint[] { Handle(weight), List(padding), List([0, 0]), List(stride), List([1, 1]), 1, Some(List(inputSize)) };
         return Pack("mkldnn::_reorder_convolution_transpose_weight"u8, stack, weight);
-    }
-
-    /// <summary>Gives a parameter the order back that every operator reads.</summary>
-    public static void Unpack(Parameter parameter)
-    {
-        if (parameter.device_type == DeviceType.META && DerivedWeights.Find(parameter) is { } halves)
-        {
-            using var scope = NewDisposeScope();
-            Parameters.Replace(parameter, cat([.. halves.Select(half => half.to_dense())]).DetachFromDisposeScope());
-        }
-        else if (IsPacked(parameter))
-        {
-            Parameters.Replace(parameter, parameter.to_dense().DetachFromDisposeScope());
-        }
-    }
-
-    private static bool IsPacked(Tensor weight)
-    {
-        var layout = -1;
-        return OneDnn.Library is { } library && library.Layout(weight.Handle, &layout) == 0 && layout == library.PackedLayout;
     }
 
     /// <summary>Calls an operator; it takes over the arguments and leaves its result in place of the first.</summary>

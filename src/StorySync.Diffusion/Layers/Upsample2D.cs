@@ -34,7 +34,7 @@ internal sealed class Upsample2D : nn.Module<Tensor, long[]?, Tensor>
         using var large = nn.functional.interpolate(input, size ?? doubled, mode: InterpolationMode.Nearest);
 
         // The layer would pack its weights, which could then no longer be summed.
-        return sums ? nn.functional.conv2d(large, conv.weight, conv.bias, padding: Padding) : conv.call(large);
+        return sums ? nn.functional.conv2d(large.ChannelsLast(), conv.weight, conv.bias, padding: Padding) : conv.call(large);
     }
 
     /// <summary>The kernel of the transposed convolution, (in, out, 4, 4), packed: every pixel of the small picture is four of the large one, so

@@ -136,7 +136,7 @@ public sealed class LoraAdapters : IDisposable
 
         foreach (var parameter in layers.Select(l => (Parameter)l.Key!).Where(p => !originals.ContainsKey(p)))
         {
-            PackedWeights.Unpack(parameter);
+            DerivedWeights.Restore(parameter);
             originals.Add(parameter, parameter.alias().DetachFromDisposeScope());
         }
 

@@ -11,9 +11,16 @@ public class MatrixKernelTests
     [InlineData(4, 5, true)]
     [InlineData(5, 33, false)]
     [InlineData(6, 64, true)]
-    public unsafe void Rows_and_columns_are_multiplied_and_nothing_else_is_written(int rows, int inner, bool add)
+    public void Rows_and_columns_are_multiplied_and_nothing_else_is_written(int rows, int inner, bool add)
     {
-        var columns = MatrixKernel.Columns;
+        Check<NativeLanes>(rows, inner, add);
+        Check<WideLanes>(rows, inner, add);
+    }
+
+    private static unsafe void Check<T>(int rows, int inner, bool add)
+        where T : unmanaged, ILanes<T>
+    {
+        var columns = MatrixKernel<T>.Columns;
         var (bStep, cRow) = (columns + 3, columns + 5);
         var random = new Random(rows);
         float[] Values(int count) => [.. Enumerable.Range(0, count).Select(_ => random.NextSingle() - 0.5f)];
@@ -24,7 +31,7 @@ public class MatrixKernelTests
             var (row, step) = transposed ? (1, rows) : (inner, 1);
             fixed (float* pa = a, pb = b, pc = result)
             {
-                MatrixKernel.Multiply(pa, row, step, pb, bStep, pc, cRow, rows, inner, add);
+                MatrixKernel<T>.Multiply(pa, row, step, pb, bStep, pc, cRow, rows, inner, add);
             }
 
             for (var at = 0; at < c.Length; at++)

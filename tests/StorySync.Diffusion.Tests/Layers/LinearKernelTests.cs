@@ -1,0 +1,159 @@
+using StorySync.Diffusion.Layers;
+using StorySync.TestSupport;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Diffusion.Tests.Layers;
+
+[Collection(LiveTensors.Alone)]
+public class LinearKernelTests
+{
+    [Theory]
+    [InlineData(1, 1, 1, 1)]
+    [InlineData(1, 7, 5, 3)]
+    [InlineData(2, 33, 96, 768)]
+    [InlineData(8, 256, 130, 17)]
+    [InlineData(1, 100, 600, 70)]
+    [InlineData(3, 97, 256, 96)]
+    [InlineData(2, 0, 5, 3)]
+    public void It_is_the_product_in_float64(int batch, int tokens, int width, int outWidth)
+    {
+        using var scope = NewDisposeScope();
+        using var layer = RandomLayer.Bind(new Linear(width, outWidth));
+        using var bare = RandomLayer.Bind(new Linear(width, outWidth, bias: false));
+        var input = randn(batch, width, tokens).transpose(1, 2);
+        foreach (var one in new[] { layer, bare })
+        {
+            // Before the first call, which puts the weights in another order.
+            var expected = Exact(one, input);
+            AssertClose(expected, one.call(input));
+            AssertClose(expected, one.call(input.contiguous()));
+            AssertClose(nn.functional.gelu(expected, TorchSharp.Modules.GELU.Approximate.tanh), one.TanhGelu(input));
+        }
+    }
+
+    [Theory]
+    [InlineData(1, 7, 5, 3)]
+    [InlineData(2, 33, 96, 384)]
+    [InlineData(1, 10, 300, 50)]
+    public void It_gates_one_half_with_the_other(int batch, int tokens, int width, int outWidth)
+    {
+        using var scope = NewDisposeScope();
+        using var layer = RandomLayer.Bind(new Geglu(width, outWidth));
+        var input = randn(batch, tokens, width);
+        for (var round = 0; round < 2; round++)
+        {
+            var (weight, bias) = (layer.get_parameter("proj.weight")!, layer.get_parameter("proj.bias")!);
+            var halves = nn.functional.linear(input.to(float64), weight.to(float64), bias.to(float64)).chunk(2, dim: -1);
+            AssertClose(halves[0] * nn.functional.gelu(halves[1]), layer.call(input));
+            Assert.Equal([2 * outWidth, width], weight.shape);
+            RandomLayer.Bind(layer);
+        }
+    }
+
+    [Fact]
+    public void A_convolution_over_single_places_is_one()
+    {
+        using var scope = NewDisposeScope();
+        using var layer = RandomLayer.Bind(new Conv2d(20, 36, kernel: 1));
+        var input = randn(2, 20, 6, 7);
+        var expected = nn.functional.conv2d(input.to(float64), layer.weight.to(float64), layer.bias!.to(float64));
+        AssertClose(expected, layer.call(input));
+        AssertClose(expected, layer.call(input.ChannelsLast()));
+        AssertClose(expected, layer.call(cat([input, input], 1).ChannelsLast().narrow(1, 0, 20)));
+        Assert.Equal(1, layer.call(input).stride(1));
+    }
+
+    [Fact]
+    public void Neither_the_batch_nor_the_number_of_threads_changes_a_bit()
+    {
+        using var scope = NewDisposeScope();
+        using var layer = RandomLayer.Bind(new Linear(300, 100));
+        var input = randn(5, 150, 300);
+        var together = layer.call(input);
+        var threads = get_num_threads();
+        try
+        {
+            set_num_threads(1);
+            Assert.True(together.eq(layer.call(input)).all().item<bool>());
+            Assert.True(together.narrow(0, 3, 1).eq(layer.call(input.narrow(0, 3, 1))).all().item<bool>());
+        }
+        finally
+        {
+            set_num_threads(threads);
+        }
+    }
+
+    [Fact]
+    public void Weights_come_back_as_they_were()
+    {
+        using var scope = NewDisposeScope();
+        using var linear = RandomLayer.Bind(new Linear(50, 70));
+        using var gated = RandomLayer.Bind(new Geglu(12, 7));
+        using var single = RandomLayer.Bind(new Conv2d(20, 30, kernel: 1));
+        using var convolution = RandomLayer.Bind(new Conv2d(20, 30, kernel: 3, padding: 1));
+        foreach (var (parameter, run) in new (TorchSharp.Modules.Parameter, Action)[]
+        {
+            (linear.weight, () => linear.call(randn(4, 50))),
+            (gated.get_parameter("proj.weight")!, () => gated.call(randn(4, 12))),
+            (single.weight, () => single.call(randn(1, 20, 8, 8))),
+            (convolution.weight, () => convolution.call(randn(1, 20, 8, 8))),
+        })
+        {
+            var before = parameter.clone();
+            run();
+            Assert.Equal(DeviceType.META, parameter.device_type);
+            DerivedWeights.Restore(parameter);
+            Assert.True(parameter.equal(before).all().item<bool>());
+            run();
+        }
+    }
+
+    [Fact]
+    public void It_frees_what_it_has_made() => LiveTensors.AssertNoneLeft(() =>
+    {
+        using var scope = NewDisposeScope();
+        using var layer = RandomLayer.Bind(new Geglu(6, 8));
+        layer.call(randn(2, 6));
+        RandomLayer.Bind(layer);
+        layer.call(randn(2, 6));
+        DerivedWeights.Restore(layer.get_parameter("proj.weight")!);
+        layer.call(randn(2, 6));
+        using var linear = RandomLayer.Bind(new Linear(6, 8));
+        linear.call(randn(2, 6));
+    });
+
+    [Fact]
+    public void It_computes_in_double_precision_too()
+    {
+        using var scope = NewDisposeScope();
+        using var layer = RandomLayer.Bind(new Linear(6, 8));
+        layer.to(ScalarType.Float64);
+        var input = randn([4, 6], ScalarType.Float64);
+        Assert.True(layer.call(input).allclose(Exact(layer, input), rtol: 1e-12, atol: 1e-12));
+        Assert.True(layer.Gated(input).allclose(
+            Exact(layer, input).narrow(1, 0, 4) * nn.functional.gelu(Exact(layer, input).narrow(1, 4, 4)), rtol: 1e-12, atol: 1e-12));
+    }
+
+    [Fact]
+    public void Input_of_a_wrong_shape_is_named()
+    {
+        using var scope = NewDisposeScope();
+        using var layer = RandomLayer.Bind(new Linear(50, 70));
+        var exception = Assert.Throws<ArgumentException>(() => layer.call(randn(4, 51)));
+        Assert.Contains("(70, 50)", exception.Message, StringComparison.Ordinal);
+        Assert.Contains("(4, 51)", exception.Message, StringComparison.Ordinal);
+    }
+
+    private static Tensor Exact(Linear layer, Tensor input) =>
+        nn.functional.linear(input.to(float64), layer.weight.to(float64), layer.bias?.to(float64));
+
+    private static void AssertClose(Tensor expected, Tensor actual)
+    {
+        Assert.Equal(expected.shape, actual.shape);
+        if (expected.numel() > 0)
+        {
+            Assert.InRange(((actual - expected).abs().max() / expected.abs().max()).item<double>(), 0, 2e-6);
+        }
+    }
+}
