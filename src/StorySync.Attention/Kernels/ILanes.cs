@@ -14,6 +14,12 @@ internal unsafe interface ILanes<T>
     /// <summary>Numbers that lie side by side in memory.</summary>
     static abstract T Load(float* from);
 
+    /// <summary>Twice as many float16 numbers (IEEE 754) that lie side by side in memory; finite ones.</summary>
+    static abstract (T Left, T Right) LoadFloat16(ushort* from);
+
+    /// <summary>Twice as many bfloat16 numbers that lie side by side in memory.</summary>
+    static abstract (T Left, T Right) LoadBFloat16(ushort* from);
+
     /// <summary>a · b + c, rounded once.</summary>
     static abstract T FusedMultiplyAdd(T a, T b, T c);
 

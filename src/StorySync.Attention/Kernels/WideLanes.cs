@@ -21,6 +21,20 @@ internal readonly unsafe struct WideLanes(Vector512<float> value) : ILanes<WideL
     public static WideLanes Load(float* from) => new(Vector512.Load(from));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static (WideLanes Left, WideLanes Right) LoadFloat16(ushort* from)
+    {
+        var (left, right) = Vector512.Widen(Vector512.Load(from));
+        return (new(Float16(left)), new(Float16(right)));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static (WideLanes Left, WideLanes Right) LoadBFloat16(ushort* from)
+    {
+        var (left, right) = Vector512.Widen(Vector512.Load(from));
+        return (new((left << 16).AsSingle()), new((right << 16).AsSingle()));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static WideLanes FusedMultiplyAdd(WideLanes a, WideLanes b, WideLanes c) => new(Vector512.FusedMultiplyAdd(a.value, b.value, c.value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -57,4 +71,16 @@ internal readonly unsafe struct WideLanes(Vector512<float> value) : ILanes<WideL
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Store(float* to) => value.Store(to);
+
+    /// <summary>Numbers whose float16 representation is in the low bits.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<float> Float16(Vector512<uint> bits)
+    {
+        // The exponent's offset is 15 there, 127 here. Below 2⁻¹⁴ there is no leading one: with one, it is subtracted again.
+        var magnitude = (bits & Vector512.Create(0x7FFFu)) << 13;
+        var normal = magnitude + Vector512.Create(112u << 23);
+        var small = (magnitude + Vector512.Create(113u << 23)).AsSingle() - Vector512.Create(1f / (1 << 14));
+        var number = Vector512.ConditionalSelect(Vector512.LessThan(magnitude, Vector512.Create(1u << 23)), small.AsUInt32(), normal);
+        return (number | ((bits & Vector512.Create(0x8000u)) << 16)).AsSingle();
+    }
 }

@@ -34,7 +34,11 @@ public sealed class BlockStreaming
         return residence;
     }
 
-    private static Tensor Move(Tensor tensor, Device device, ScalarType? dtype) => tensor.to(dtype ?? tensor.dtype, device).DetachFromDisposeScope();
+    private static Tensor Move(Tensor tensor, Device device, ScalarType? dtype)
+    {
+        using var scope = NewDisposeScope();
+        return DerivedWeights.Values(tensor).to(dtype ?? tensor.dtype, device).DetachFromDisposeScope();
+    }
 
     private sealed class Residence(Parameter[] parameters, Device device, ScalarType? dtype) : IDisposable
     {
@@ -91,7 +95,7 @@ public sealed class BlockStreaming
         {
             Trade();
             Clear();
-            Array.ForEach(parameters, MappedPages.Release);
+            Array.ForEach(parameters, DerivedWeights.ReleasePages);
         }
 
         private void Trade()

@@ -1,15 +1,12 @@
 using StorySync.Attention.Kernels;
 using TorchSharp;
-using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Layers;
 
 /// <summary>A convolution over (batch, channels, height, width) (torch's <c>nn.Conv2d</c>).</summary>
-internal sealed class Conv2d : nn.Module<Tensor, Tensor>
+internal sealed class Conv2d : WeightedLayer
 {
-    public readonly Parameter weight;
-    public readonly Parameter? bias;
     private readonly long outChannels;
     private readonly long[] stride;
     private readonly long[] padding;
@@ -17,11 +14,9 @@ internal sealed class Conv2d : nn.Module<Tensor, Tensor>
     private readonly bool overSinglePlaces;
 
     public Conv2d(long inChannels, long outChannels, long kernel, long stride = 1, long padding = 0, bool bias = true)
-        : base(nameof(Conv2d))
+        : base(nameof(Conv2d), bias ? outChannels : null, outChannels, inChannels, kernel, kernel)
     {
         this.outChannels = outChannels;
-        weight = Parameters.Declare(outChannels, inChannels, kernel, kernel);
-        this.bias = bias ? Parameters.Declare(outChannels) : null;
         this.stride = [stride, stride];
         this.padding = [padding, padding];
         suitsWinograd = WinogradConvolution.Suits(inChannels, outChannels, kernel, stride, padding);
@@ -31,29 +26,20 @@ internal sealed class Conv2d : nn.Module<Tensor, Tensor>
 
     public override Tensor forward(Tensor input)
     {
-        if (suitsWinograd && TensorMemory.CanRead(input) && TensorMemory.CanRead(weight))
+        if (suitsWinograd && TensorMemory.CanRead(input) && WinogradConvolution.Form(weight) is { } form)
         {
-            return WinogradConvolution.Apply(input, WinogradConvolution.Form(weight), bias);
+            return WinogradConvolution.Apply(input, form, bias);
         }
 
+        using var scope = NewDisposeScope();
         if (overSinglePlaces && WeightPanels.Of(input, weight) is { } panels)
         {
-            using var scope = NewDisposeScope();
             return LinearKernel.Apply(input.permute(0, 2, 3, 1), panels, outChannels, bias).permute(0, 3, 1, 2).MoveToOuterDisposeScope();
         }
 
-        return PackedWeights.Of(input, weight, values => PackedWeights.Convolution(values, stride, padding, input.shape)) is { } packed
+        var output = PackedWeights.Of(input, weight, values => PackedWeights.Convolution(values, stride, padding, input.shape)) is { } packed
             ? OneDnn.Convolve(input, packed, bias, stride, padding)
-            : nn.functional.conv2d(input, weight, bias, stride, padding);
-    }
-
-    protected override void Dispose(bool disposing)
-    {
-        if (disposing)
-        {
-            DerivedWeights.Drop(weight);
-        }
-
-        base.Dispose(disposing);
+            : nn.functional.conv2d(input, DerivedWeights.Values(weight), bias, stride, padding);
+        return output.MoveToOuterDisposeScope();
     }
 }

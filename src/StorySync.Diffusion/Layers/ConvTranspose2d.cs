@@ -1,42 +1,31 @@
 using TorchSharp;
-using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Layers;
 
 /// <summary>A transposed convolution without overlap, over (batch, channels, height, width): every value becomes a square (torch's
 /// <c>nn.ConvTranspose2d</c> with stride and kernel equal).</summary>
-internal sealed class ConvTranspose2d : nn.Module<Tensor, Tensor>
+internal sealed class ConvTranspose2d : WeightedLayer
 {
     private static readonly long[] NoPadding = [0, 0];
-    public readonly Parameter weight;
-    public readonly Parameter bias;
     private readonly long[] stride;
 
     /// <param name="inChannels">Channels of the input.</param>
     /// <param name="outChannels">Channels of the output.</param>
     /// <param name="kernel">Side of the squares; height and width grow by this factor.</param>
     public ConvTranspose2d(long inChannels, long outChannels, long kernel)
-        : base(nameof(ConvTranspose2d))
+        : base(nameof(ConvTranspose2d), outChannels, inChannels, outChannels, kernel, kernel)
     {
-        weight = Parameters.Declare(inChannels, outChannels, kernel, kernel);
-        bias = Parameters.Declare(outChannels);
         stride = [kernel, kernel];
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor input) =>
-        PackedWeights.Of(input, weight, values => PackedWeights.TransposedConvolution(values, stride, NoPadding, input.shape)) is { } packed
-            ? OneDnn.ConvolveTransposed(input, packed, bias, stride, NoPadding)
-            : nn.functional.conv_transpose2d(input, weight, bias, stride);
-
-    protected override void Dispose(bool disposing)
+    public override Tensor forward(Tensor input)
     {
-        if (disposing)
-        {
-            DerivedWeights.Drop(weight);
-        }
-
-        base.Dispose(disposing);
+        using var scope = NewDisposeScope();
+        var output = PackedWeights.Of(input, weight, values => PackedWeights.TransposedConvolution(values, stride, NoPadding, input.shape)) is { } packed
+            ? OneDnn.ConvolveTransposed(input, packed, bias, stride, NoPadding)
+            : nn.functional.conv_transpose2d(input, DerivedWeights.Values(weight), bias, stride);
+        return output.MoveToOuterDisposeScope();
     }
 }

@@ -7,91 +7,137 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Layers;
 
-/// <summary>Tensors that are made from a parameter's values, for a way of computing that needs them otherwise. They live as long as
-/// the parameter has those values.</summary>
+/// <summary>The values of weights that do not lie in the parameter itself: they are still where they are stored, in another type; or other
+/// tensors have been made of them, for a way of computing that needs them otherwise. The parameter is then a shape without values, on the
+/// meta device, so that nothing is in memory twice.</summary>
+/// <remarks>Whoever looks at such a parameter while a layer runs for the first time may meet the very moment in which its values go.</remarks>
 internal static class DerivedWeights
 {
-    private static readonly ConditionalWeakTable<Tensor, Entry> Table = [];
+    private static readonly ConditionalWeakTable<Tensor, State> States = [];
 
-    /// <summary>What is made from a parameter, which keeps its values; made at the first call. The pages of a mapped file that they lie
-    /// in are given back.</summary>
-    /// <param name="weight">The parameter. Several runs may meet here: one makes the tensors, all get the same.</param>
-    /// <param name="make">Makes them; what else it makes is disposed.</param>
-    public static Tensor[] Of(Parameter weight, Func<Tensor[]> make)
+    /// <summary>Notes that a layer asks for the values of its weight here, and nowhere else.</summary>
+    public static void Serve(Parameter weight) => States.Add(weight, new State());
+
+    /// <summary>Leaves the values where they are stored until a layer needs them; false if they have to be loaded now.</summary>
+    /// <param name="weight">The parameter.</param>
+    /// <param name="stored">The values: a view of a mapped file. Consumed if the result is true.</param>
+    /// <param name="dtype">What the parameter is to be.</param>
+    public static bool Defer(Tensor weight, Tensor stored, ScalarType dtype)
     {
-        lock (weight)
+        var isHalf = stored.dtype is ScalarType.Float16 or ScalarType.BFloat16;
+        if (!isHalf || dtype != ScalarType.Float32 || !MappedPages.IsView(stored) || !States.TryGetValue(weight, out var state))
         {
-            if (Find(weight) is { } made)
-            {
-                return made.Tensors;
-            }
-
-            var derived = Make(make);
-            MappedPages.Release(weight);
-            Table.Add(weight, new Entry(derived, null));
-            return derived;
+            return false;
         }
+
+        Parameters.Replace(weight, empty(weight.shape, dtype, META).DetachFromDisposeScope());
+        state.Stored = stored.DetachFromDisposeScope();
+        return true;
     }
 
-    /// <summary>What is made from a parameter and takes its place: the parameter is left as a shape without values, which no operator can
-    /// read, so that nothing is in memory twice. <see cref="Restore"/> gives the values back.</summary>
-    /// <param name="weight">The parameter, as in <see cref="Of"/>. Whoever looks at it elsewhere may meet the very moment in which its values go.</param>
-    /// <param name="make">Makes the tensors from its values; what else it makes is disposed.</param>
-    /// <param name="restore">Makes the values from the tensors, to the last bit.</param>
-    /// <returns>The tensors; null if the parameter is not one of float32 in the processor's own memory.</returns>
-    public static Tensor[]? InPlaceOf(Parameter weight, Func<Tensor, Tensor[]> make, Func<Tensor[], Tensor> restore)
+    /// <summary>What is made of a weight; made at the first call.</summary>
+    /// <param name="weight">The parameter. Several runs may meet here: one makes the tensors, all get the same.</param>
+    /// <param name="make">Makes them from the values, in the type that these are stored in; what else it makes is disposed.</param>
+    /// <param name="restore">Makes the values from the tensors, to the last bit; null if that cannot be done: values that are stored nowhere
+    /// else then stay in memory.</param>
+    /// <returns>The tensors; null if the parameter is not one of float32 for the processor.</returns>
+    public static Tensor[]? Of(Parameter weight, Func<Tensor, Tensor[]> make, Func<Tensor[], Tensor>? restore = null)
     {
-        lock (weight)
+        if (!States.TryGetValue(weight, out var state))
         {
-            if (Find(weight) is { } made)
+            throw new InvalidOperationException("The layer has not said that it asks here for its weight.");
+        }
+
+        lock (state)
+        {
+            if (state.Made is { } made)
             {
-                return made.Tensors;
+                return made;
             }
 
-            if (!TensorMemory.IsFloat32OnHost(weight))
+            if (state.Stored is null && !TensorMemory.IsFloat32OnHost(weight))
             {
                 return null;
             }
 
-            var derived = Make(() => make(weight));
-            MappedPages.Release(weight);
-            Parameters.Replace(weight, empty(weight.shape, device: META).DetachFromDisposeScope());
-            Table.Add(weight, new Entry(derived, restore));
+            using var scope = NewDisposeScope();
+            var values = state.Stored ?? weight;
+            var derived = Array.ConvertAll(make(values), tensor => tensor.DetachFromDisposeScope());
+            MappedPages.Release(values);
+            if (state.Stored is null && restore is not null)
+            {
+                Parameters.Replace(weight, empty(weight.shape, device: META).DetachFromDisposeScope());
+                state.Restore = restore;
+            }
+
+            state.Made = derived;
             return derived;
         }
     }
 
-    /// <summary>Gives a parameter the values back whose place other tensors have taken.</summary>
-    public static void Restore(Parameter weight)
+    /// <summary>A weight's values, whose place others may have taken; nothing changes by it.</summary>
+    /// <param name="weight">The parameter.</param>
+    /// <returns>The parameter itself, or a tensor that the caller disposes.</returns>
+    public static Tensor Values(Tensor weight)
     {
-        lock (weight)
+        if (weight.device_type != DeviceType.META || !States.TryGetValue(weight, out var state))
         {
-            if (Find(weight) is { Values: { } restore } entry)
+            return weight;
+        }
+
+        lock (state)
+        {
+            return state.Stored is { } stored ? stored.to(weight.dtype) : state.Made is { } made && state.Restore is { } restore ? restore(made) : weight;
+        }
+    }
+
+    /// <summary>Gives a parameter its values back.</summary>
+    public static void Restore(Tensor weight)
+    {
+        using var scope = NewDisposeScope();
+        if (Values(weight) is var values && !ReferenceEquals(values, weight))
+        {
+            Parameters.Replace(weight, values.DetachFromDisposeScope());
+        }
+    }
+
+    /// <summary>Lets the operating system have the pages of a weight's mapped file.</summary>
+    public static void ReleasePages(Tensor weight) =>
+        MappedPages.Release(States.TryGetValue(weight, out var state) && state.Stored is { } stored ? stored : weight);
+
+    /// <summary>Frees what was made of a parameter's values.</summary>
+    public static void Drop(Tensor weight)
+    {
+        if (States.TryGetValue(weight, out var state))
+        {
+            lock (state)
             {
-                using var scope = NewDisposeScope();
-                Parameters.Replace(weight, restore(entry.Tensors).DetachFromDisposeScope());
+                Array.ForEach(state.Made ?? [], tensor => tensor.Dispose());
+                (state.Made, state.Restore) = (null, null);
             }
         }
     }
 
-    /// <summary>Frees what was made from a parameter, which gets other values or goes.</summary>
-    public static void Drop(Tensor weight)
+    /// <summary>Frees that and what is stored: the parameter gets other values, or goes.</summary>
+    public static void Forget(Tensor weight)
     {
-        if (Find(weight) is { } entry && Table.Remove(weight))
+        Drop(weight);
+        if (States.TryGetValue(weight, out var state))
         {
-            Array.ForEach(entry.Tensors, tensor => tensor.Dispose());
+            state.Stored?.Dispose();
+            state.Stored = null;
         }
     }
 
-    private static Entry? Find(Tensor weight) => Table.TryGetValue(weight, out var entry) ? entry : null;
-
-    private static Tensor[] Make(Func<Tensor[]> make)
+    private sealed class State
     {
-        using var scope = NewDisposeScope();
-        return Array.ConvertAll(make(), tensor => tensor.DetachFromDisposeScope());
-    }
+        /// <summary>The values as they are stored; null if the parameter has been loaded.</summary>
+        public Tensor? Stored { get; set; }
 
-    /// <param name="Tensors">What was made.</param>
-    /// <param name="Values">Makes the parameter's values from it; null where the parameter has kept them.</param>
-    private sealed record Entry(Tensor[] Tensors, Func<Tensor[], Tensor>? Values);
+        /// <summary>What was made of them.</summary>
+        public Tensor[]? Made { get; set; }
+
+        /// <summary>Makes the values from that; null if they are in the parameter or stored.</summary>
+        public Func<Tensor[], Tensor>? Restore { get; set; }
+    }
 }

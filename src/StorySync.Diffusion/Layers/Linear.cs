@@ -5,29 +5,25 @@ using static TorchSharp.torch;
 namespace StorySync.Diffusion.Layers;
 
 /// <summary><c>x Wᵀ + b</c> over the last axis (torch's <c>nn.Linear</c>).</summary>
-internal sealed class Linear : nn.Module<Tensor, Tensor>
+internal sealed class Linear : WeightedLayer
 {
-    public readonly Parameter weight;
-    public readonly Parameter? bias;
     private readonly long outFeatures;
 
     public Linear(long inFeatures, long outFeatures, bool bias = true)
-        : base(nameof(Linear))
+        : base(nameof(Linear), bias ? outFeatures : null, outFeatures, inFeatures)
     {
         this.outFeatures = outFeatures;
-        weight = Parameters.Declare(outFeatures, inFeatures);
-        this.bias = bias ? Parameters.Declare(outFeatures) : null;
         RegisterComponents();
     }
 
     public override Tensor forward(Tensor input) => WeightPanels.Of(input, weight) is { } panels
         ? LinearKernel.Apply(input, panels, outFeatures, bias)
-        : nn.functional.linear(input, weight, bias);
+        : Product(input);
 
     /// <summary>The tanh approximation of GELU of the layer's output.</summary>
     public Tensor TanhGelu(Tensor input) => WeightPanels.Of(input, weight) is { } panels
         ? LinearKernel.Apply(input, panels, outFeatures, bias, LinearOutput.TanhGelu)
-        : forward(input).gelu_(GELU.Approximate.tanh);
+        : Product(input).gelu_(GELU.Approximate.tanh);
 
     /// <summary>The first half of the layer's output, multiplied with the exact GELU of the second half.</summary>
     public Tensor Gated(Tensor input)
@@ -38,17 +34,13 @@ internal sealed class Linear : nn.Module<Tensor, Tensor>
         }
 
         using var scope = NewDisposeScope();
-        var halves = forward(input).chunk(2, dim: -1);
+        var halves = Product(input).chunk(2, dim: -1);
         return nn.functional.gelu(halves[1]).mul_(halves[0]).MoveToOuterDisposeScope();
     }
 
-    protected override void Dispose(bool disposing)
+    private Tensor Product(Tensor input)
     {
-        if (disposing)
-        {
-            DerivedWeights.Drop(weight);
-        }
-
-        base.Dispose(disposing);
+        using var scope = NewDisposeScope();
+        return nn.functional.linear(input, DerivedWeights.Values(weight), bias).MoveToOuterDisposeScope();
     }
 }

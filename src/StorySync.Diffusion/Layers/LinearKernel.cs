@@ -27,7 +27,8 @@ internal static class LinearKernel
 
     /// <summary><c>x Wᵀ + b</c>, and what follows.</summary>
     /// <param name="input">(…, in); is copied where it is not contiguous.</param>
-    /// <param name="panels">From <see cref="WeightPanels"/>: one part, or two for <see cref="LinearOutput.Gated"/>.</param>
+    /// <param name="panels">From <see cref="WeightPanels"/>: one part, or two for <see cref="LinearOutput.Gated"/>; in float32, or in float16 or
+    /// bfloat16, from which they are converted as they are read.</param>
     /// <param name="outFeatures">Outputs of a part.</param>
     /// <param name="bias">(outputs of all parts); null for none.</param>
     /// <param name="output">What follows.</param>
@@ -75,8 +76,10 @@ internal sealed unsafe class LinearProduct<T>(Tensor input, Tensor[] panels, Ten
     private const int PiecesOfAThread = 4;
 
     private readonly float* from = TensorMemory.Address(input);
-    private readonly float* weights = TensorMemory.Address(panels[0]);
-    private readonly float* gates = panels.Length > 1 ? TensorMemory.Address(panels[1]) : null;
+    private readonly nint weights = (nint)TensorMemory.Address(panels[0]);
+    private readonly nint gates = panels.Length > 1 ? (nint)TensorMemory.Address(panels[1]) : 0;
+    private readonly ScalarType stored = panels[0].dtype;
+    private readonly int weightSize = (int)panels[0].ElementSize;
     private readonly float* biases = bias is null ? null : TensorMemory.Address(bias);
     private readonly float* to = TensorMemory.Address(result);
     private readonly int inner = (int)panels[0].size(1);
@@ -116,22 +119,23 @@ internal sealed unsafe class LinearProduct<T>(Tensor input, Tensor[] panels, Ten
     {
         var columns = MatrixKernel<T>.Columns;
         var valid = Math.Min(columns, width - (panel * columns));
-        var ownBias = Scratch.Floats((2 * columns) + (2 * RowsAtOnce * columns));
+        var ownBias = Scratch.Floats((2 * columns) + (((2 * RowsAtOnce) + InnerAtOnce) * columns));
         var gateBias = ownBias + columns;
         var scratch = gateBias + columns;
         var gateSums = scratch + (RowsAtOnce * columns);
+        var converted = gateSums + (RowsAtOnce * columns);
         Copy(biases, panel * columns, valid, ownBias, columns);
         var start = from + (first * inner);
         var place = to + (first * width) + (panel * columns);
         var sums = valid == columns ? place : scratch;
         var step = valid == columns ? width : columns;
 
-        Multiply(start, count, weights + ((nint)panel * inner * columns), sums, step);
+        Multiply(start, count, weights, panel, converted, sums, step);
         switch (output)
         {
             case LinearOutput.Gated:
                 Copy(biases, width + (panel * columns), valid, gateBias, columns);
-                Multiply(start, count, gates + ((nint)panel * inner * columns), gateSums, columns);
+                Multiply(start, count, gates, panel, converted, gateSums, columns);
                 Gate(sums, step, ownBias, gateSums, gateBias, count);
                 break;
             case LinearOutput.TanhGelu:
@@ -162,17 +166,61 @@ internal sealed unsafe class LinearProduct<T>(Tensor input, Tensor[] panels, Ten
         }
     }
 
-    private void Multiply(float* start, int count, float* panel, float* sums, nint step)
+    private void Multiply(float* start, int count, nint part, int panel, float* converted, float* sums, nint step)
     {
         var columns = MatrixKernel<T>.Columns;
         for (var at = 0; at == 0 || at < inner; at += InnerAtOnce)
         {
+            var length = Math.Min(InnerAtOnce, inner - at);
+            var block = Float32(part + ((((nint)panel * inner) + at) * columns * weightSize), length, converted);
             for (var row = 0; row < count; row += MatrixKernel<T>.Rows)
             {
                 MatrixKernel<T>.Multiply(
-                    start + ((nint)row * inner) + at, inner, 1, panel + ((nint)at * columns), columns, sums + (row * step), step,
-                    Math.Min(MatrixKernel<T>.Rows, count - row), Math.Min(InnerAtOnce, inner - at), add: at > 0);
+                    start + ((nint)row * inner) + at, inner, 1, block, columns, sums + (row * step), step,
+                    Math.Min(MatrixKernel<T>.Rows, count - row), length, add: at > 0);
             }
+        }
+    }
+
+    /// <summary>Rows of a panel in float32: where they lie, or converted.</summary>
+    private float* Float32(nint panel, int count, float* converted)
+    {
+        if (stored == ScalarType.Float32)
+        {
+            return (float*)panel;
+        }
+
+        if (stored == ScalarType.BFloat16)
+        {
+            FromBFloat16((ushort*)panel, converted, count);
+        }
+        else
+        {
+            FromFloat16((ushort*)panel, converted, count);
+        }
+
+        return converted;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void FromFloat16(ushort* from, float* to, int rows)
+    {
+        for (var row = 0; row < rows; row++, from += MatrixKernel<T>.Columns, to += MatrixKernel<T>.Columns)
+        {
+            var (left, right) = T.LoadFloat16(from);
+            left.Store(to);
+            right.Store(to + T.Count);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void FromBFloat16(ushort* from, float* to, int rows)
+    {
+        for (var row = 0; row < rows; row++, from += MatrixKernel<T>.Columns, to += MatrixKernel<T>.Columns)
+        {
+            var (left, right) = T.LoadBFloat16(from);
+            left.Store(to);
+            right.Store(to + T.Count);
         }
     }
 

@@ -8,14 +8,13 @@ namespace StorySync.Diffusion.Layers;
 /// <summary>Weights of convolutions in the order that <see cref="OneDnn"/> computes in.</summary>
 internal static unsafe class PackedWeights
 {
-    /// <summary>A layer's weights, packed; null if oneDNN does not compute with this input and weight. They take the weight's place (see
-    /// <see cref="DerivedWeights.InPlaceOf"/>). With other weights every call sorts them first, which for small inputs takes longer than the
-    /// convolution.</summary>
+    /// <summary>A layer's weights, packed; null if oneDNN does not compute with this input and weight. With other weights every call sorts
+    /// them first, which for small inputs takes longer than the convolution.</summary>
     /// <param name="input">What the layer is called with.</param>
     /// <param name="weight">The layer's weight.</param>
     /// <param name="pack">Packs it.</param>
     public static Tensor? Of(Tensor input, Parameter weight, Func<Tensor, Tensor> pack) => OneDnn.Takes(input)
-        ? DerivedWeights.InPlaceOf(weight, values => [pack(values)], packed => packed[0].to_dense())?[0]
+        ? DerivedWeights.Of(weight, values => [pack(values.to(ScalarType.Float32))], packed => packed[0].to_dense())?[0]
         : null;
 
     /// <summary>A convolution's weights, packed as is best for inputs of a size; others are computed too, but sort the weights first.</summary>

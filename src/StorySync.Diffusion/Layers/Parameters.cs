@@ -27,6 +27,7 @@ internal static class Parameters
     {
         Swap(parameter, value);
         value.Dispose();
+        DerivedWeights.Forget(parameter);
     }
 
     /// <summary>Lets a parameter or buffer and a tensor trade their storages. Both objects stay the same.</summary>

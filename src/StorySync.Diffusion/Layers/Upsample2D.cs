@@ -26,22 +26,24 @@ internal sealed class Upsample2D : nn.Module<Tensor, long[]?, Tensor>
     {
         long[] doubled = [input.shape[2] * 2, input.shape[3] * 2];
         var sums = OneDnn.Takes(input);
-        if (sums && (size is null || size.SequenceEqual(doubled)))
+        if (sums && (size is null || size.SequenceEqual(doubled)) && SummedKernel(input.shape) is { } kernel)
         {
-            return OneDnn.ConvolveTransposed(input, SummedKernel(input.shape), conv.bias, Stride, Padding);
+            return OneDnn.ConvolveTransposed(input, kernel, conv.bias, Stride, Padding);
         }
 
-        using var large = nn.functional.interpolate(input, size ?? doubled, mode: InterpolationMode.Nearest);
+        using var scope = NewDisposeScope();
+        var large = nn.functional.interpolate(input, size ?? doubled, mode: InterpolationMode.Nearest);
 
-        // The layer would pack its weights, which could then no longer be summed.
-        return sums ? nn.functional.conv2d(large.ChannelsLast(), conv.weight, conv.bias, padding: Padding) : conv.call(large);
+        // The layer would make something else of its weights than their sums.
+        var output = sums ? nn.functional.conv2d(large.ChannelsLast(), DerivedWeights.Values(conv.weight), conv.bias, padding: Padding) : conv.call(large);
+        return output.MoveToOuterDisposeScope();
     }
 
     /// <summary>The kernel of the transposed convolution, (in, out, 4, 4), packed: every pixel of the small picture is four of the large one, so
     /// it counts with the sum of the weights that reach them.</summary>
-    private Tensor SummedKernel(long[] inputSize) => DerivedWeights.Of(conv.weight, () =>
+    private Tensor? SummedKernel(long[] inputSize) => DerivedWeights.Of(conv.weight, values =>
     {
-        var weight = conv.weight.transpose(0, 1).flip(2, 3);
+        var weight = values.to(ScalarType.Float32).transpose(0, 1).flip(2, 3);
         var kernel = weight.new_zeros(weight.shape[0], weight.shape[1], 4, 4);
         foreach (var (down, right) in new[] { (0, 0), (0, 1), (1, 0), (1, 1) })
         {
@@ -49,5 +51,5 @@ internal sealed class Upsample2D : nn.Module<Tensor, long[]?, Tensor>
         }
 
         return [PackedWeights.TransposedConvolution(kernel, Stride, Padding, inputSize)];
-    })[0];
+    })?[0];
 }

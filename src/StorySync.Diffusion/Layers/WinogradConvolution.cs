@@ -28,13 +28,14 @@ internal static class WinogradConvolution
         && inChannels * outChannels * Numbers * sizeof(float) <= LargestForm;
 
     /// <summary>The form of a convolution's weights: (16, out / columns, in, columns).</summary>
-    /// <param name="weight">(out, in, 3, 3); stays as it is.</param>
-    public static Tensor Form(Parameter weight) => DerivedWeights.Of(weight, () =>
+    /// <param name="weight">(out, in, 3, 3).</param>
+    /// <returns>Null if the weight is not one of float32 for the processor.</returns>
+    public static Tensor? Form(Parameter weight) => DerivedWeights.Of(weight, values =>
     {
         var transform = tensor(new float[,] { { 1, 0, 0 }, { 0.5f, 0.5f, 0.5f }, { 0.5f, -0.5f, 0.5f }, { 0, 0, 1 } });
-        var form = transform.matmul(weight).matmul(transform.t()).flatten(2);
+        var form = transform.matmul(values.to(ScalarType.Float32)).matmul(transform.t()).flatten(2);
         return [form.unflatten(0, [-1, Lanes.Columns]).permute(3, 0, 2, 1).contiguous()];
-    })[0];
+    })?[0];
 
     /// <summary>Convolves.</summary>
     /// <param name="input">(batch, in, height, width); is copied where its channels are not last.</param>

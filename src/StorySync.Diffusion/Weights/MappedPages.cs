@@ -18,13 +18,16 @@ internal static partial class MappedPages
     /// <returns><paramref name="view"/>.</returns>
     public static Tensor Mark(Tensor view, Tensor? like = null)
     {
-        if (like is null || Views.TryGetValue(like, out _))
+        if (like is null || IsView(like))
         {
             Views.AddOrUpdate(view, Views);
         }
 
         return view;
     }
+
+    /// <summary>Whether a tensor is a view of a mapped file.</summary>
+    public static bool IsView(Tensor tensor) => Views.TryGetValue(tensor, out _);
 
     /// <summary>Notes that two tensors have traded their storages.</summary>
     public static void Swap(Tensor one, Tensor other)
@@ -46,7 +49,7 @@ internal static partial class MappedPages
     public static void Release(Tensor view)
     {
         var bytes = view.numel() * view.ElementSize;
-        if (!OperatingSystem.IsLinux() || bytes > int.MaxValue || !Views.TryGetValue(view, out _))
+        if (!OperatingSystem.IsLinux() || bytes > int.MaxValue || !IsView(view))
         {
             return;
         }

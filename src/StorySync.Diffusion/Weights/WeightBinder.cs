@@ -8,7 +8,8 @@ namespace StorySync.Diffusion.Weights;
 public static class WeightBinder
 {
     /// <summary>Binds every tensor of a checkpoint to the parameter or buffer of its name. Where type and device allow it, the module
-    /// gets views of the mapped file; otherwise tensors are converted one at a time and nothing is held twice.</summary>
+    /// gets views of the mapped file; otherwise tensors are converted one at a time and nothing is held twice. On the CPU layers convert
+    /// float16 and bfloat16 weights to float32 when they first run; until then the parameter is on the meta device.</summary>
     /// <param name="module">The module, best built on the meta device. It is touched only when the whole checkpoint fits.</param>
     /// <param name="source">The checkpoint. It may be disposed afterwards.</param>
     /// <param name="dtype">The type that floating-point tensors are to have; null keeps the stored one.</param>
@@ -54,7 +55,7 @@ public static class WeightBinder
         foreach (var (name, target) in targets)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            Parameters.Replace(target, Load(source, origins[name], dtype(name), device ?? CPU));
+            Load(target, source.Read(origins[name]), dtype(name), device ?? CPU);
         }
     }
 
@@ -96,19 +97,21 @@ public static class WeightBinder
         return origins;
     }
 
-    private static Tensor Load(ITensorSource source, string name, ScalarType? dtype, Device device)
+    private static void Load(Tensor target, Tensor stored, ScalarType? dtype, Device device)
     {
         using var scope = NewDisposeScope();
         using var noGradient = no_grad();
-        var stored = source.Read(name);
+        scope.Attach(stored);
         var type = stored.is_floating_point() ? dtype ?? stored.dtype : stored.dtype;
-        if (type == stored.dtype && device.type == DeviceType.CPU)
+        var onHost = device.type == DeviceType.CPU;
+        if (onHost && type == stored.dtype)
         {
-            return stored.DetachFromDisposeScope();
+            Parameters.Replace(target, stored.DetachFromDisposeScope());
         }
-
-        var converted = stored.to(type, device).DetachFromDisposeScope();
-        MappedPages.Release(stored);
-        return converted;
+        else if (!onHost || !DerivedWeights.Defer(target, stored, type))
+        {
+            Parameters.Replace(target, stored.to(type, device).DetachFromDisposeScope());
+            MappedPages.Release(stored);
+        }
     }
 }

@@ -1,4 +1,6 @@
 using StorySync.Diffusion.Layers;
+using StorySync.Diffusion.Tests.Weights;
+using StorySync.Diffusion.Weights;
 using StorySync.TestSupport;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -143,6 +145,41 @@ public class LinearKernelTests
         var exception = Assert.Throws<ArgumentException>(() => layer.call(randn(4, 51)));
         Assert.Contains("(70, 50)", exception.Message, StringComparison.Ordinal);
         Assert.Contains("(4, 51)", exception.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(ScalarType.Float16, 1)]
+    [InlineData(ScalarType.BFloat16, 1)]
+    [InlineData(ScalarType.Float16, float.PositiveInfinity)]
+    public void Half_weights_give_what_they_give_in_float32(ScalarType stored, float extreme)
+    {
+        using var scope = NewDisposeScope();
+        var weight = randn(70, 300).to(stored);
+        weight[3, 7] = extreme;
+        var input = randn(9, 300);
+        foreach (var gated in new[] { false, true })
+        {
+            using var whole = Load(weight, ScalarType.Float32);
+            using var half = Load(weight, stored);
+            var (expected, actual) = gated ? (whole.Gated(input), half.Gated(input)) : (whole.call(input), half.call(input));
+            Assert.True(expected.nan_to_num(7).equal(actual.nan_to_num(7)).all().item<bool>());
+            Assert.Equal(ScalarType.Float32, half.weight.dtype);
+            Assert.Equal(DeviceType.META, half.weight.device_type);
+            half.to(ScalarType.Float64);
+            Assert.True(half.weight.equal(weight.to(ScalarType.Float64)).all().item<bool>());
+        }
+    }
+
+    /// <summary>A layer whose weights come from a file.</summary>
+    private static Linear Load(Tensor weight, ScalarType stored)
+    {
+        using var folder = new TemporaryFolder();
+        var path = Path.Combine(folder.Path, "weights.safetensors");
+        SafetensorsWriter.Write(path, new Dictionary<string, Tensor> { ["weight"] = weight.to(stored) });
+        var layer = new Linear(weight.shape[1], weight.shape[0], bias: false);
+        using var file = SafetensorsFile.Open(path);
+        WeightBinder.Bind(layer, file, ScalarType.Float32);
+        return layer;
     }
 
     private static Tensor Exact(Linear layer, Tensor input) =>

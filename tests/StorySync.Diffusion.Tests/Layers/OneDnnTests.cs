@@ -35,7 +35,7 @@ public class OneDnnTests
     {
         using var scope = NewDisposeScope();
         using var layer = RandomLayer.Bind(new ConvTranspose2d(channels, outChannels, 2));
-        var (weight, bias) = (layer.weight.clone(), layer.bias.clone());
+        var (weight, bias) = (layer.weight.clone(), layer.bias!.clone());
         foreach (var input in new[] { randn(batch, channels, size, size + 2), randn(batch + 1, channels, size + 3, size).ChannelsLast() })
         {
             AssertClose(nn.functional.conv_transpose2d(input.to(float64), weight.to(float64), bias.to(float64), [2, 2]), layer.call(input));

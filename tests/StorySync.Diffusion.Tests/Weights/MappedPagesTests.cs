@@ -44,10 +44,24 @@ public sealed class MappedPagesTests : IDisposable
     }
 
     [Fact]
-    public void Converted_weights_are_in_memory_once()
+    public void Half_weights_are_not_in_memory_until_they_are_needed_and_then_once_and_as_halves()
     {
         using var file = Write(ScalarType.Float16);
         using var layer = new Linear(Width, Width, bias: false);
+        var before = ResidentMemory.Settled();
+        WeightBinder.Bind(layer, file, ScalarType.Float32);
+        AssertTakes(0, before);
+
+        using var input = ones(1, Width);
+        using var output = layer.call(input);
+        AssertTakes(2, before);
+    }
+
+    [Fact]
+    public void Converted_weights_are_in_memory_once()
+    {
+        using var file = Write(ScalarType.Float16);
+        using var layer = new Embedding(Width, Width);
         var before = ResidentMemory.Settled();
         WeightBinder.Bind(layer, file, ScalarType.Float32);
         AssertTakes(4, before);
