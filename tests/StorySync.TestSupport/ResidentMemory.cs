@@ -13,7 +13,7 @@ public static class ResidentMemory
         SkipUnlessGlibc();
         GC.Collect();
         GC.WaitForPendingFinalizers();
-        GC.Collect();
+        GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
         _ = Trim(0);
         return Field("VmRSS:");
     }

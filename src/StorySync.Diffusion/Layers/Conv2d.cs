@@ -26,9 +26,9 @@ internal sealed class Conv2d : WeightedLayer
 
     public override Tensor forward(Tensor input)
     {
-        if (suitsWinograd && TensorMemory.CanRead(input) && WinogradConvolution.Form(weight) is { } form)
+        if (suitsWinograd && TensorMemory.CanRead(input) && WinogradConvolution.Weights(weight) is { } taps)
         {
-            return WinogradConvolution.Apply(input, form, bias);
+            return WinogradConvolution.Apply(input, taps, bias);
         }
 
         using var scope = NewDisposeScope();

@@ -79,7 +79,6 @@ internal sealed unsafe class LinearProduct<T>(Tensor input, Tensor[] panels, Ten
     private readonly nint weights = (nint)TensorMemory.Address(panels[0]);
     private readonly nint gates = panels.Length > 1 ? (nint)TensorMemory.Address(panels[1]) : 0;
     private readonly ScalarType stored = panels[0].dtype;
-    private readonly int weightSize = (int)panels[0].ElementSize;
     private readonly float* biases = bias is null ? null : TensorMemory.Address(bias);
     private readonly float* to = TensorMemory.Address(result);
     private readonly int inner = (int)panels[0].size(1);
@@ -172,55 +171,13 @@ internal sealed unsafe class LinearProduct<T>(Tensor input, Tensor[] panels, Ten
         for (var at = 0; at == 0 || at < inner; at += InnerAtOnce)
         {
             var length = Math.Min(InnerAtOnce, inner - at);
-            var block = Float32(part + ((((nint)panel * inner) + at) * columns * weightSize), length, converted);
+            var block = StoredNumbers<T>.InFloat32(part + ((((nint)panel * inner) + at) * columns * StoredNumbers<T>.Size(stored)), stored, length, converted);
             for (var row = 0; row < count; row += MatrixKernel<T>.Rows)
             {
                 MatrixKernel<T>.Multiply(
                     start + ((nint)row * inner) + at, inner, 1, block, columns, sums + (row * step), step,
                     Math.Min(MatrixKernel<T>.Rows, count - row), length, add: at > 0);
             }
-        }
-    }
-
-    /// <summary>Rows of a panel in float32: where they lie, or converted.</summary>
-    private float* Float32(nint panel, int count, float* converted)
-    {
-        if (stored == ScalarType.Float32)
-        {
-            return (float*)panel;
-        }
-
-        if (stored == ScalarType.BFloat16)
-        {
-            FromBFloat16((ushort*)panel, converted, count);
-        }
-        else
-        {
-            FromFloat16((ushort*)panel, converted, count);
-        }
-
-        return converted;
-    }
-
-    [MethodImpl(MethodImplOptions.NoInlining)]
-    private static void FromFloat16(ushort* from, float* to, int rows)
-    {
-        for (var row = 0; row < rows; row++, from += MatrixKernel<T>.Columns, to += MatrixKernel<T>.Columns)
-        {
-            var (left, right) = T.LoadFloat16(from);
-            left.Store(to);
-            right.Store(to + T.Count);
-        }
-    }
-
-    [MethodImpl(MethodImplOptions.NoInlining)]
-    private static void FromBFloat16(ushort* from, float* to, int rows)
-    {
-        for (var row = 0; row < rows; row++, from += MatrixKernel<T>.Columns, to += MatrixKernel<T>.Columns)
-        {
-            var (left, right) = T.LoadBFloat16(from);
-            left.Store(to);
-            right.Store(to + T.Count);
         }
     }
 

@@ -27,8 +27,8 @@ internal static class WeightPanels
         }
     }
 
-    /// <summary>The kernel's float16 numbers are finite: weights in which one is not are converted here.</summary>
-    private static Tensor Finite(Tensor weight) =>
+    /// <summary>Weights as <see cref="StoredNumbers{T}"/> can read them: converted if one is an infinite float16 number.</summary>
+    public static Tensor Finite(Tensor weight) =>
         weight.dtype == ScalarType.Float16 && !weight.isfinite().all().item<bool>() ? weight.to(ScalarType.Float32) : weight;
 
     private static Tensor Cut(Tensor weight)

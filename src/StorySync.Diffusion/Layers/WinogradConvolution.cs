@@ -1,4 +1,5 @@
 using StorySync.Attention.Kernels;
+using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -9,17 +10,22 @@ namespace StorySync.Diffusion.Layers;
 /// <remarks>
 /// The picture is cut into tiles of 2×2 places. A tile and what surrounds it, 4×4 places, are transformed to 16 numbers per channel; each of
 /// the 16 is a matrix product with the weights' form; 2×2 results come back from the 16. Tiles are worked on some dozens at a time, so that
-/// all of it stays in the cache. A place's result depends neither on the batch nor on the number of threads.
+/// all of it stays in the cache. A place's result depends neither on the batch nor on the number of threads. The weights' form, 16 ninths of
+/// their size, is made anew in every call: that takes a hundredth of the time, and it would be the largest thing in memory.
 /// </remarks>
 internal static class WinogradConvolution
 {
+    /// <summary>Numbers that a tile is transformed to.</summary>
+    public const int Numbers = 16;
+
+    /// <summary>Weights of a pair of channels.</summary>
+    public const int Taps = 9;
+
     // In narrower layers the transformations take longer than what they save.
     private const int FewestChannels = 32;
 
-    // Larger forms come from memory, not from the cache, in every pass; and a form takes memory beside the weights.
+    // Larger forms come from memory, not from the cache, for every few tiles.
     private const long LargestForm = 32 << 20;
-
-    private const int Numbers = 16;
 
     /// <summary>Whether a convolution is computed like this, where input and weights allow it.</summary>
     public static bool Suits(long inChannels, long outChannels, long kernel, long stride, long padding) =>
@@ -27,44 +33,46 @@ internal static class WinogradConvolution
         && inChannels >= FewestChannels && inChannels % Lanes.Count == 0 && outChannels % Lanes.Columns == 0
         && inChannels * outChannels * Numbers * sizeof(float) <= LargestForm;
 
-    /// <summary>The form of a convolution's weights: (16, out / columns, in, columns).</summary>
+    /// <summary>A convolution's weights as <see cref="Apply"/> reads them: (out / columns, in, 9, columns), in the type that they are stored
+    /// in; null if the weight is not one of float32 for the processor.</summary>
     /// <param name="weight">(out, in, 3, 3).</param>
-    /// <returns>Null if the weight is not one of float32 for the processor.</returns>
-    public static Tensor? Form(Parameter weight) => DerivedWeights.Of(weight, values =>
-    {
-        var transform = tensor(new float[,] { { 1, 0, 0 }, { 0.5f, 0.5f, 0.5f }, { 0.5f, -0.5f, 0.5f }, { 0, 0, 1 } });
-        var form = transform.matmul(values.to(ScalarType.Float32)).matmul(transform.t()).flatten(2);
-        return [form.unflatten(0, [-1, Lanes.Columns]).permute(3, 0, 2, 1).contiguous()];
-    })?[0];
+    public static Tensor? Weights(Parameter weight) => DerivedWeights.Of(
+        weight,
+        values => [WeightPanels.Finite(values).flatten(2).unflatten(0, [-1, Lanes.Columns]).permute(0, 2, 3, 1).contiguous()],
+        taps => taps[0].permute(0, 3, 1, 2).flatten(0, 1).unflatten(2, [3, 3]))?[0];
 
     /// <summary>Convolves.</summary>
     /// <param name="input">(batch, in, height, width); is copied where its channels are not last.</param>
-    /// <param name="form">From <see cref="Form"/>.</param>
+    /// <param name="taps">From <see cref="Weights"/>.</param>
     /// <param name="bias">(out); null for none.</param>
     /// <returns>(batch, out, height, width), the channels last.</returns>
     /// <exception cref="ArgumentException">The input does not have the channels of the weights.</exception>
-    public static Tensor Apply(Tensor input, Tensor form, Tensor? bias)
+    public static Tensor Apply(Tensor input, Tensor taps, Tensor? bias)
     {
-        if (input.dim() != 4 || input.size(1) != form.size(2))
+        var outChannels = taps.size(0) * taps.size(3);
+        if (input.dim() != 4 || input.size(1) != taps.size(1))
         {
             throw new ArgumentException(
-                $"A layer with weights ({form.size(1) * form.size(3)}, {form.size(2)}, 3, 3) cannot take an input ({string.Join(", ", input.shape)}).",
-                nameof(input));
+                $"A layer with weights ({outChannels}, {taps.size(1)}, 3, 3) cannot take an input ({string.Join(", ", input.shape)}).", nameof(input));
         }
 
         using var scope = NewDisposeScope();
         var rows = input.permute(0, 2, 3, 1).contiguous();
-        var output = empty([rows.size(0), rows.size(1), rows.size(2), form.size(1) * form.size(3)]);
+        var form = empty([Numbers, taps.size(0), taps.size(1), taps.size(3)]);
+        var output = empty([rows.size(0), rows.size(1), rows.size(2), outChannels]);
         if (Lanes.AreWide)
         {
+            WinogradForm<WideLanes>.Make(taps, form);
             new WinogradMap<WideLanes>(rows, form, bias, output).Convolve();
         }
         else
         {
+            WinogradForm<NativeLanes>.Make(taps, form);
             new WinogradMap<NativeLanes>(rows, form, bias, output).Convolve();
         }
 
         GC.KeepAlive(rows);
+        GC.KeepAlive(taps);
         GC.KeepAlive(form);
         GC.KeepAlive(bias);
         return output.permute(0, 3, 1, 2).MoveToOuterDisposeScope();

@@ -6,13 +6,13 @@ namespace StorySync.Diffusion.Layers;
 
 /// <summary>One call of <see cref="WinogradConvolution"/>.</summary>
 /// <param name="input">(batch, height, width, in), contiguous.</param>
-/// <param name="form">The weights.</param>
+/// <param name="form">The weights, from <see cref="WinogradForm{T}"/>.</param>
 /// <param name="bias">(out); null for none.</param>
 /// <param name="output">(batch, height, width, out), to be filled.</param>
 internal sealed unsafe class WinogradMap<T>(Tensor input, Tensor form, Tensor? bias, Tensor output)
     where T : unmanaged, ILanes<T>
 {
-    private const int Numbers = 16;
+    private const int Numbers = WinogradConvolution.Numbers;
 
     private readonly float* pixels = TensorMemory.Address(input);
     private readonly float* weights = TensorMemory.Address(form);
