@@ -146,7 +146,7 @@ internal static unsafe class AttentionKernel<T>
     /// <param name="maxima">The greatest logit so far; brought up to date.</param>
     /// <param name="totals">The sum so far; brought up to date.</param>
     /// <param name="shrink">Receives by what anything summed before must be multiplied, as it was relative to the maximum until then.</param>
-    [MethodImpl(MethodImplOptions.NoInlining)]
+    [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
     private static void Softmax(float* scores, float* bias, int count, float* maxima, float* totals, float* shrink)
     {
         var block = QueriesAtOnce;

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace StorySync.Attention.Kernels;
 
 /// <summary>Functions of many numbers at once, to float32's precision (.NET's own compute in float64, and take several times as
@@ -7,6 +9,7 @@ internal static class FloatMath<T>
     where T : unmanaged, ILanes<T>
 {
     /// <summary>eˣ to 3·10⁻⁷ of it; 0 for x below −87, e⁸⁸ for x above 88.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static T Exp(T x)
     {
         // x = n·ln 2 + r. Adding 1.5·2²³ leaves n in the lowest bits. The order of arguments lets NaN through.
@@ -24,9 +27,11 @@ internal static class FloatMath<T>
     }
 
     /// <summary>x / (1 + e⁻ˣ).</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static T Silu(T x) => x / (T.Create(1) + Exp(-x));
 
     /// <summary>The exact GELU, x·Φ(x), with the error function to 1.5·10⁻⁷ (Abramowitz and Stegun, 7.1.26).</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static T Gelu(T x)
     {
         var z = T.Abs(x) * T.Create(0.707106781f);
@@ -42,6 +47,7 @@ internal static class FloatMath<T>
     }
 
     /// <summary>The tanh approximation of GELU, x·(1 + tanh u) / 2 with u = √(2/π)·(x + 0.044715·x³); the same as x / (1 + e⁻²ᵘ).</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static T TanhGelu(T x) =>
         x / (T.Create(1) + Exp(x * T.FusedMultiplyAdd(x * x, T.Create(-2 * 0.797884561f * 0.044715f), T.Create(-2 * 0.797884561f))));
 }

@@ -25,7 +25,7 @@ internal static unsafe class MatrixKernel<T>
     /// <param name="inner">Products in each sum.</param>
     /// <param name="add">Whether C's values are added to.</param>
     /// <remarks>Not inlined: among a caller's variables the sums would not stay in registers.</remarks>
-    [MethodImpl(MethodImplOptions.NoInlining)]
+    [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
     public static void Multiply(float* a, nint aRow, nint aStep, float* b, nint bStep, float* c, nint cRow, int rows, int inner, bool add)
     {
         // Where there are fewer rows, the last one is computed again in their place.

@@ -23,7 +23,7 @@ internal readonly unsafe struct NativeLanes(Vector<float> value) : ILanes<Native
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static (NativeLanes Left, NativeLanes Right) LoadFloat16(ushort* from)
     {
-        Vector.Widen(Vector.Load(from), out var left, out var right);
+        Vector.Widen(Vector.Load((short*)from), out var left, out var right);
         return (new(Float16(left)), new(Float16(right)));
     }
 
@@ -72,15 +72,13 @@ internal readonly unsafe struct NativeLanes(Vector<float> value) : ILanes<Native
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Store(float* to) => value.Store(to);
 
-    /// <summary>Numbers whose float16 representation is in the low bits.</summary>
+    /// <summary>Numbers whose float16 representation is in the low bits, with the sign in the bits above.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector<float> Float16(Vector<uint> bits)
+    private static Vector<float> Float16(Vector<int> bits)
     {
-        // The exponent's offset is 15 there, 127 here. Below 2⁻¹⁴ there is no leading one: with one, it is subtracted again.
-        var magnitude = (bits & Vector.Create(0x7FFFu)) << 13;
-        var normal = magnitude + Vector.Create(112u << 23);
-        var small = Vector.AsVectorSingle(magnitude + Vector.Create(113u << 23)) - Vector.Create(1f / (1 << 14));
-        var number = Vector.ConditionalSelect(Vector.LessThan(magnitude, Vector.Create(1u << 23)), Vector.AsVectorUInt32(small), normal);
-        return Vector.AsVectorSingle(number | ((bits & Vector.Create(0x8000u)) << 16));
+        // The exponent is where float32 has it, but its offset is 15, not 127.
+        const int Kept = unchecked((int)0x8FFFE000);
+        const float Offset = 5.19229686e33f;
+        return Vector.AsVectorSingle((bits << 13) & Vector.Create(Kept)) * Vector.Create(Offset);
     }
 }

@@ -23,7 +23,7 @@ internal readonly unsafe struct WideLanes(Vector512<float> value) : ILanes<WideL
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static (WideLanes Left, WideLanes Right) LoadFloat16(ushort* from)
     {
-        var (left, right) = Vector512.Widen(Vector512.Load(from));
+        var (left, right) = Vector512.Widen(Vector512.Load((short*)from));
         return (new(Float16(left)), new(Float16(right)));
     }
 
@@ -72,15 +72,13 @@ internal readonly unsafe struct WideLanes(Vector512<float> value) : ILanes<WideL
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Store(float* to) => value.Store(to);
 
-    /// <summary>Numbers whose float16 representation is in the low bits.</summary>
+    /// <summary>Numbers whose float16 representation is in the low bits, with the sign in the bits above.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<float> Float16(Vector512<uint> bits)
+    private static Vector512<float> Float16(Vector512<int> bits)
     {
-        // The exponent's offset is 15 there, 127 here. Below 2⁻¹⁴ there is no leading one: with one, it is subtracted again.
-        var magnitude = (bits & Vector512.Create(0x7FFFu)) << 13;
-        var normal = magnitude + Vector512.Create(112u << 23);
-        var small = (magnitude + Vector512.Create(113u << 23)).AsSingle() - Vector512.Create(1f / (1 << 14));
-        var number = Vector512.ConditionalSelect(Vector512.LessThan(magnitude, Vector512.Create(1u << 23)), small.AsUInt32(), normal);
-        return (number | ((bits & Vector512.Create(0x8000u)) << 16)).AsSingle();
+        // The exponent is where float32 has it, but its offset is 15, not 127.
+        const int Kept = unchecked((int)0x8FFFE000);
+        const float Offset = 5.19229686e33f;
+        return ((bits << 13) & Vector512.Create(Kept)).AsSingle() * Vector512.Create(Offset);
     }
 }

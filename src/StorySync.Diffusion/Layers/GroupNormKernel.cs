@@ -87,7 +87,7 @@ internal static unsafe class GroupNormKernel<T>
     }
 
     /// <summary>Per channel the sum of the differences from the first place, then of their squares.</summary>
-    [MethodImpl(MethodImplOptions.NoInlining)]
+    [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
     private static void Sum(float* input, float* first, float* sums, int channels, int places)
     {
         for (var channel = 0; channel < channels; channel += T.Count)
@@ -146,7 +146,7 @@ internal static unsafe class GroupNormKernel<T>
         }
     }
 
-    [MethodImpl(MethodImplOptions.NoInlining)]
+    [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
     private static void Normalize(float* input, float* factors, float* output, int channels, int places, bool silu)
     {
         for (var place = 0; place < places; place++)

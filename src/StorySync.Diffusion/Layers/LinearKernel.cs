@@ -90,7 +90,7 @@ internal sealed unsafe class LinearProduct<T>(Tensor input, Tensor[] panels, Ten
     public void Compute()
     {
         var blocks = (int)((rows + RowsAtOnce - 1) / RowsAtOnce);
-        var groups = Math.Clamp(PiecesOfAThread * get_num_threads() / Math.Max(1, blocks), 1, Math.Max(1, panelCount));
+        var groups = Math.Clamp(((PiecesOfAThread * get_num_threads()) + blocks - 1) / Math.Max(1, blocks), 1, Math.Max(1, panelCount));
         var ofGroup = (panelCount + groups - 1) / groups;
         if (rows * inner * width >= WorthSharing)
         {
@@ -181,7 +181,7 @@ internal sealed unsafe class LinearProduct<T>(Tensor input, Tensor[] panels, Ten
         }
     }
 
-    [MethodImpl(MethodImplOptions.NoInlining)]
+    [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
     private static void Add(float* sums, nint step, float* bias, int count)
     {
         var (left, right) = (T.Load(bias), T.Load(bias + T.Count));
@@ -192,7 +192,7 @@ internal sealed unsafe class LinearProduct<T>(Tensor input, Tensor[] panels, Ten
         }
     }
 
-    [MethodImpl(MethodImplOptions.NoInlining)]
+    [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
     private static void TanhGelu(float* sums, nint step, float* bias, int count)
     {
         var (left, right) = (T.Load(bias), T.Load(bias + T.Count));
@@ -203,7 +203,7 @@ internal sealed unsafe class LinearProduct<T>(Tensor input, Tensor[] panels, Ten
         }
     }
 
-    [MethodImpl(MethodImplOptions.NoInlining)]
+    [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
     private static void Gate(float* sums, nint step, float* bias, float* gates, float* gateBias, int count)
     {
         for (var half = 0; half < 2; half++, sums += T.Count, gates += T.Count)

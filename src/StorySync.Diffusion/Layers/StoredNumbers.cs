@@ -31,7 +31,7 @@ internal static unsafe class StoredNumbers<T>
         }
     }
 
-    [MethodImpl(MethodImplOptions.NoInlining)]
+    [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
     private static void FromFloat16(ushort* from, float* to, int rows)
     {
         for (var row = 0; row < rows; row++, from += MatrixKernel<T>.Columns, to += MatrixKernel<T>.Columns)
@@ -42,7 +42,7 @@ internal static unsafe class StoredNumbers<T>
         }
     }
 
-    [MethodImpl(MethodImplOptions.NoInlining)]
+    [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
     private static void FromBFloat16(ushort* from, float* to, int rows)
     {
         for (var row = 0; row < rows; row++, from += MatrixKernel<T>.Columns, to += MatrixKernel<T>.Columns)

@@ -58,22 +58,18 @@ internal static class WinogradConvolution
 
         using var scope = NewDisposeScope();
         var rows = input.permute(0, 2, 3, 1).contiguous();
-        var form = empty([Numbers, taps.size(0), taps.size(1), taps.size(3)]);
         var output = empty([rows.size(0), rows.size(1), rows.size(2), outChannels]);
         if (Lanes.AreWide)
         {
-            WinogradForm<WideLanes>.Make(taps, form);
-            new WinogradMap<WideLanes>(rows, form, bias, output).Convolve();
+            new WinogradMap<WideLanes>(rows, taps, bias, output).Convolve();
         }
         else
         {
-            WinogradForm<NativeLanes>.Make(taps, form);
-            new WinogradMap<NativeLanes>(rows, form, bias, output).Convolve();
+            new WinogradMap<NativeLanes>(rows, taps, bias, output).Convolve();
         }
 
         GC.KeepAlive(rows);
         GC.KeepAlive(taps);
-        GC.KeepAlive(form);
         GC.KeepAlive(bias);
         return output.permute(0, 3, 1, 2).MoveToOuterDisposeScope();
     }

@@ -16,12 +16,13 @@ internal static unsafe class WinogradForm<T>
 
     /// <summary>Makes it: <c>G g Gᵀ</c> for each pair of channels.</summary>
     /// <param name="taps">(panels, in, 9, columns).</param>
-    /// <param name="form">(16, panels, in, columns), to be filled.</param>
-    public static void Make(Tensor taps, Tensor form)
+    /// <returns>(16, panels, in, columns), good until the thread's next call.</returns>
+    public static float* Make(Tensor taps)
     {
         var columns = MatrixKernel<T>.Columns;
         var rows = (int)(taps.size(0) * taps.size(1));
-        var (from, size, to) = ((nint)TensorMemory.Address(taps), (int)taps.ElementSize, (nint)TensorMemory.Address(form));
+        var form = Scratch.ForTeam(Numbers * rows * columns);
+        var (from, size, to) = ((nint)TensorMemory.Address(taps), (int)taps.ElementSize, (nint)form);
         var type = taps.dtype;
         ThreadTeam.Run((rows + ChannelsAtOnce - 1) / ChannelsAtOnce, piece =>
         {
@@ -30,9 +31,10 @@ internal static unsafe class WinogradForm<T>
                 from + ((nint)first * Taps * columns * size), type, (float*)to + ((nint)first * columns), (nint)rows * columns,
                 Math.Min(ChannelsAtOnce, rows - first));
         });
+        return form;
     }
 
-    [MethodImpl(MethodImplOptions.NoInlining)]
+    [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
     private static void Transform(nint from, ScalarType type, float* to, nint step, int channels)
     {
         var columns = MatrixKernel<T>.Columns;

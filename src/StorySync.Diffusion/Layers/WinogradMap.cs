@@ -6,16 +6,16 @@ namespace StorySync.Diffusion.Layers;
 
 /// <summary>One call of <see cref="WinogradConvolution"/>.</summary>
 /// <param name="input">(batch, height, width, in), contiguous.</param>
-/// <param name="form">The weights, from <see cref="WinogradForm{T}"/>.</param>
+/// <param name="taps">The weights.</param>
 /// <param name="bias">(out); null for none.</param>
 /// <param name="output">(batch, height, width, out), to be filled.</param>
-internal sealed unsafe class WinogradMap<T>(Tensor input, Tensor form, Tensor? bias, Tensor output)
+internal sealed unsafe class WinogradMap<T>(Tensor input, Tensor taps, Tensor? bias, Tensor output)
     where T : unmanaged, ILanes<T>
 {
     private const int Numbers = WinogradConvolution.Numbers;
 
     private readonly float* pixels = TensorMemory.Address(input);
-    private readonly float* weights = TensorMemory.Address(form);
+    private readonly float* weights = WinogradForm<T>.Make(taps);
     private readonly float* biases = bias is null ? null : TensorMemory.Address(bias);
     private readonly float* results = TensorMemory.Address(output);
     private readonly int height = (int)input.size(1);
@@ -106,7 +106,7 @@ internal sealed unsafe class WinogradMap<T>(Tensor input, Tensor form, Tensor? b
     }
 
     /// <summary><c>Bᵀ d B</c>: the differences and sums of neighbours, down and then to the right.</summary>
-    [MethodImpl(MethodImplOptions.NoInlining)]
+    [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
     private static void TransformChannels(float** from, float* to, nint step, int channels)
     {
         for (var at = 0; at < channels; at += T.Count)
@@ -136,7 +136,7 @@ internal sealed unsafe class WinogradMap<T>(Tensor input, Tensor form, Tensor? b
     }
 
     /// <summary><c>Aᵀ m A</c>, and the bias. Places outside the picture have no address.</summary>
-    [MethodImpl(MethodImplOptions.NoInlining)]
+    [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
     private static void TransformChannelsBack(float* from, nint step, float* bias, float** to, int channels)
     {
         for (var at = 0; at < channels; at += T.Count)
