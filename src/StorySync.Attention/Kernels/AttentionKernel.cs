@@ -31,9 +31,28 @@ internal static class AttentionKernel
         ? AttentionKernel<WideLanes>.Apply(query, key, value, mask)
         : AttentionKernel<NativeLanes>.Apply(query, key, value, mask);
 
+    /// <summary>Attends where some of an image's queries read tokens of other images beside all of their own image's.</summary>
+    /// <param name="query">(rows, heads, tokens, width). The rows are the images in order, once or several times over.</param>
+    /// <param name="key">The same shape.</param>
+    /// <param name="value">(rows, heads, tokens, value width).</param>
+    /// <param name="images">How many images there are.</param>
+    /// <param name="groups">The queries, each in one group.</param>
+    /// <param name="foreignBias">Added to the logits of the other images' tokens.</param>
+    /// <returns>(rows, heads, tokens, value width); in memory a token's heads are side by side.</returns>
+    public static Tensor ApplyShared(Tensor query, Tensor key, Tensor value, int images, IReadOnlyList<TokenGroup> groups, float foreignBias) =>
+        Lanes.AreWide
+        ? AttentionKernel<WideLanes>.ApplyShared(query, key, value, images, groups, foreignBias)
+        : AttentionKernel<NativeLanes>.ApplyShared(query, key, value, images, groups, foreignBias);
+
     private static bool IsReadable(Tensor tensor) =>
         TensorMemory.CanRead(tensor) && tensor.dim() == 4 && (tensor.stride(3) == 1 || tensor.size(3) == 1);
 }
+
+/// <summary>Queries of an image that read the same keys.</summary>
+/// <param name="Image">The image.</param>
+/// <param name="Queries">Their tokens.</param>
+/// <param name="Foreign">What they read beside all tokens of their own image: image · tokens + token.</param>
+internal sealed record TokenGroup(int Image, int[] Queries, int[] Foreign);
 
 /// <summary><see cref="AttentionKernel"/> with certain lanes.</summary>
 internal static unsafe class AttentionKernel<T>
@@ -49,24 +68,30 @@ internal static unsafe class AttentionKernel<T>
     public static Tensor Apply(Tensor query, Tensor key, Tensor value, Tensor? mask = null)
     {
         var (batch, heads, queries) = ((int)query.size(0), (int)query.size(1), (int)query.size(2));
-        var width = (int)value.size(3);
+        var (keys, inner, width) = ((int)key.size(2), (int)query.size(3), (int)value.size(3));
         using var attended = empty([batch, queries, heads, width]);
         var result = attended.transpose(1, 2);
         var (q, k, v, o) = (new Heads(query), new Heads(key), new Heads(value), new Heads(result));
-        var (keys, inner) = ((int)key.size(2), (int)query.size(3));
         var (bias, biasOfImage) = mask is null ? (0, 0) : ((nint)TensorMemory.Address(mask), mask.size(0) == 1 ? 0 : (int)mask.stride(0));
         var blocks = (queries + QueriesAtOnce - 1) / QueriesAtOnce;
-        if (width > 0)
+        ThreadTeam.Run(width > 0 ? batch * heads * blocks : 0, piece =>
         {
-            ThreadTeam.Run(batch * heads * blocks, piece =>
+            var (image, head, block) = (piece / blocks / heads, piece / blocks % heads, piece % blocks);
+            var first = block * QueriesAtOnce;
+            var work = new Work(inner, width, Math.Min(QueriesAtOnce, queries - first));
+            var rows = q.At(image, head, first);
+            for (var row = 0; row < work.Queries; row++)
             {
-                var (image, head, block) = (piece / blocks / heads, piece / blocks % heads, piece % blocks);
-                var first = block * QueriesAtOnce;
-                Attend(q.At(image, head, first), k.At(image, head), v.At(image, head), o.At(image, head, first),
-                    bias == 0 ? null : (float*)bias + (image * biasOfImage), Math.Min(QueriesAtOnce, queries - first), keys, inner, width);
-            });
-        }
+                work.Ask(row, rows.Start + (row * rows.Step));
+            }
 
+            work.Read(k.At(image, head), v.At(image, head), keys, bias == 0 ? null : (float*)bias + (image * biasOfImage));
+            rows = o.At(image, head, first);
+            for (var row = 0; row < work.Queries; row++)
+            {
+                work.Answer(row, rows.Start + (row * rows.Step));
+            }
+        });
         GC.KeepAlive(query);
         GC.KeepAlive(key);
         GC.KeepAlive(value);
@@ -74,68 +99,172 @@ internal static unsafe class AttentionKernel<T>
         return result;
     }
 
-    private static void Attend(Rows query, Rows key, Rows value, Rows output, float* bias, int queries, int keys, int inner, int width)
+    public static Tensor ApplyShared(Tensor query, Tensor key, Tensor value, int images, IReadOnlyList<TokenGroup> groups, float foreignBias)
     {
-        var (columns, block) = (MatrixKernel<T>.Columns, QueriesAtOnce);
-        var padded = (width + columns - 1) / columns * columns;
-        var packed = Scratch.Floats((inner * block) + (KeysAtOnce * block) + (block * padded) + (2 * block) + T.Count + (KeysAtOnce * padded));
-        var scores = packed + (inner * block);
-        var sums = scores + (KeysAtOnce * block);
-        var maxima = sums + (block * padded);
-        var totals = maxima + block;
-        var shrink = totals + block;
-        var copy = shrink + T.Count;
-        Pack(query, queries, inner, packed);
-        new Span<float>(maxima, block).Fill(float.MinValue);
-        new Span<float>(totals, block).Clear();
-        new Span<float>(sums, block * padded).Clear();
-
-        for (var first = 0; first < keys; first += KeysAtOnce)
+        var (rows, heads, tokens) = ((int)query.size(0), (int)query.size(1), (int)query.size(2));
+        var (inner, width) = ((int)query.size(3), (int)value.size(3));
+        using var attended = empty([rows, tokens, heads, width]);
+        var result = attended.transpose(1, 2);
+        var (q, k, v, o) = (new Heads(query), new Heads(key), new Heads(value), new Heads(result));
+        (TokenGroup Group, int First)[] blocks =
+            [.. groups.SelectMany(group => Enumerable.Range(0, (group.Queries.Length + QueriesAtOnce - 1) / QueriesAtOnce).Select(i => (group, i * QueriesAtOnce)))];
+        ThreadTeam.Run(width > 0 ? rows / images * heads * blocks.Length : 0, piece =>
         {
-            var count = Math.Min(KeysAtOnce, keys - first);
-            for (var panel = 0; panel < queries; panel += columns)
+            var ((group, first), head, start) = (blocks[piece % blocks.Length], piece / blocks.Length % heads, piece / blocks.Length / heads * images);
+            var image = start + group.Image;
+            var work = new Work(inner, width, Math.Min(QueriesAtOnce, group.Queries.Length - first));
+            for (var row = 0; row < work.Queries; row++)
+            {
+                work.Ask(row, q.At(image, head, group.Queries[first + row]).Start);
+            }
+
+            work.Read(k.At(image, head), v.At(image, head), tokens, null);
+            work.ReadForeign(k, v, start, head, tokens, group.Foreign, foreignBias);
+            for (var row = 0; row < work.Queries; row++)
+            {
+                work.Answer(row, o.At(image, head, group.Queries[first + row]).Start);
+            }
+        });
+        GC.KeepAlive(query);
+        GC.KeepAlive(key);
+        GC.KeepAlive(value);
+        return result;
+    }
+
+    /// <summary>A few queries on their way over the keys, in a thread's scratch memory.</summary>
+    private ref struct Work
+    {
+        private readonly int inner;
+        private readonly int width;
+        private readonly int padded;
+        private readonly float* packed;
+        private readonly float* scores;
+        private readonly float* sums;
+        private readonly float* maxima;
+        private readonly float* totals;
+        private readonly float* shrink;
+        private readonly float* biases;
+        private readonly float* keyCopy;
+        private readonly float* valueCopy;
+        private bool hasRead;
+
+        public Work(int inner, int width, int queries)
+        {
+            var (columns, block) = (MatrixKernel<T>.Columns, QueriesAtOnce);
+            (this.inner, this.width, Queries) = (inner, width, queries);
+            padded = (width + columns - 1) / columns * columns;
+            packed = Scratch.Floats(
+                (inner * block) + (KeysAtOnce * block) + (block * padded) + (2 * block) + T.Count + (KeysAtOnce * (1 + inner + padded)));
+            scores = packed + (inner * block);
+            sums = scores + (KeysAtOnce * block);
+            maxima = sums + (block * padded);
+            totals = maxima + block;
+            shrink = totals + block;
+            biases = shrink + T.Count;
+            keyCopy = biases + KeysAtOnce;
+            valueCopy = keyCopy + (KeysAtOnce * inner);
+            new Span<float>(packed, inner * block).Clear();
+            new Span<float>(maxima, block).Fill(float.MinValue);
+            new Span<float>(totals, block).Clear();
+            new Span<float>(sums, block * padded).Clear();
+        }
+
+        public int Queries { get; }
+
+        /// <summary>Takes a query, divided by √width. Queries lie in panels of as many as are computed at once: (inner, columns) each.</summary>
+        public readonly void Ask(int row, float* query)
+        {
+            var (columns, scale) = (MatrixKernel<T>.Columns, 1 / MathF.Sqrt(inner));
+            var to = packed + (row / columns * columns * inner) + (row % columns);
+            for (var at = 0; at < inner; at++)
+            {
+                to[at * columns] = query[at] * scale;
+            }
+        }
+
+        /// <summary>Lets the queries read keys.</summary>
+        /// <param name="key">The keys.</param>
+        /// <param name="value">Their values.</param>
+        /// <param name="keys">How many.</param>
+        /// <param name="bias">Added to the logits of each key; null for none.</param>
+        public void Read(Rows key, Rows value, int keys, float* bias)
+        {
+            for (var first = 0; first < keys; first += KeysAtOnce)
+            {
+                var count = Math.Min(KeysAtOnce, keys - first);
+                var (values, step) = ((nint)(value.Start + (first * value.Step)), value.Step);
+                if (padded != width || step % PageOfFloats == 0)
+                {
+                    for (var row = 0; row < count; row++)
+                    {
+                        Copy((float*)values + (row * step), width, valueCopy + (row * padded), padded);
+                    }
+
+                    (values, step) = ((nint)valueCopy, padded);
+                }
+
+                Read(key.Start + (first * key.Step), key.Step, (float*)values, step, count, bias == null ? null : bias + first);
+            }
+        }
+
+        /// <summary>Lets the queries read tokens of other images.</summary>
+        public void ReadForeign(Heads key, Heads value, int start, int head, int tokens, int[] foreign, float bias)
+        {
+            new Span<float>(biases, KeysAtOnce).Fill(bias);
+            for (var first = 0; first < foreign.Length; first += KeysAtOnce)
+            {
+                var count = Math.Min(KeysAtOnce, foreign.Length - first);
+                for (var row = 0; row < count; row++)
+                {
+                    var (image, token) = Math.DivRem(foreign[first + row], tokens);
+                    Copy(key.At(start + image, head, token).Start, inner, keyCopy + (row * inner), inner);
+                    Copy(value.At(start + image, head, token).Start, width, valueCopy + (row * padded), padded);
+                }
+
+                Read(keyCopy, inner, valueCopy, padded, count, bias == 0 ? null : biases);
+            }
+        }
+
+        /// <summary>Gives what a query has read.</summary>
+        public readonly void Answer(int row, float* to)
+        {
+            Scale(sums + (row * padded), padded, 1 / totals[row]);
+            new Span<float>(sums + (row * padded), width).CopyTo(new Span<float>(to, width));
+        }
+
+        private void Read(float* key, nint keyStep, float* value, nint valueStep, int count, float* bias)
+        {
+            var (columns, block) = (MatrixKernel<T>.Columns, QueriesAtOnce);
+            for (var panel = 0; panel < Queries; panel += columns)
             {
                 for (var row = 0; row < count; row += MatrixKernel<T>.Rows)
                 {
                     MatrixKernel<T>.Multiply(
-                        key.Start + ((first + row) * key.Step), key.Step, 1, packed + (panel * inner), columns,
+                        key + (row * keyStep), keyStep, 1, packed + (panel * inner), columns,
                         scores + (row * block) + panel, block, Math.Min(MatrixKernel<T>.Rows, count - row), inner, add: false);
                 }
             }
 
-            for (var at = 0; at < queries; at += T.Count)
+            for (var at = 0; at < Queries; at += T.Count)
             {
-                Softmax(scores + at, bias == null ? null : bias + first, count, maxima + at, totals + at, shrink);
-                for (var one = 0; first > 0 && one < T.Count; one++)
+                Softmax(scores + at, bias, count, maxima + at, totals + at, shrink);
+                for (var one = 0; hasRead && one < T.Count; one++)
                 {
                     Scale(sums + ((at + one) * padded), padded, shrink[one]);
                 }
             }
 
-            var values = value.Start + (first * value.Step);
-            var step = value.Step;
-            if (padded != width || step % PageOfFloats == 0)
-            {
-                Copy(values, step, copy, count, width, padded);
-                values = copy;
-                step = padded;
-            }
-
             for (var panel = 0; panel < padded; panel += columns)
             {
-                for (var row = 0; row < queries; row += MatrixKernel<T>.Rows)
+                for (var row = 0; row < Queries; row += MatrixKernel<T>.Rows)
                 {
                     MatrixKernel<T>.Multiply(
-                        scores + row, 1, block, values + panel, step,
-                        sums + (row * padded) + panel, padded, Math.Min(MatrixKernel<T>.Rows, queries - row), count, add: true);
+                        scores + row, 1, block, value + panel, valueStep,
+                        sums + (row * padded) + panel, padded, Math.Min(MatrixKernel<T>.Rows, Queries - row), count, add: true);
                 }
             }
-        }
 
-        for (var row = 0; row < queries; row++)
-        {
-            Scale(sums + (row * padded), padded, 1 / totals[row]);
-            new Span<float>(sums + (row * padded), width).CopyTo(new Span<float>(output.Start + (row * output.Step), width));
+            hasRead = true;
         }
     }
 
@@ -176,29 +305,11 @@ internal static unsafe class AttentionKernel<T>
         T.FusedMultiplyAdd(T.Load(totals), factor, total).Store(totals);
     }
 
-    /// <summary>The queries, divided by √width, in panels of as many as are computed at once: (inner, columns) each; zeros behind the last.</summary>
-    private static void Pack(Rows query, int queries, int inner, float* packed)
+    /// <summary>A row, with zeros behind it.</summary>
+    private static void Copy(float* from, int width, float* to, int padded)
     {
-        var (columns, scale) = (MatrixKernel<T>.Columns, 1 / MathF.Sqrt(inner));
-        for (var row = 0; row < QueriesAtOnce; row++)
-        {
-            var from = query.Start + (row * query.Step);
-            var to = packed + (row / columns * columns * inner) + (row % columns);
-            for (var at = 0; at < inner; at++)
-            {
-                to[at * columns] = row < queries ? from[at] * scale : 0;
-            }
-        }
-    }
-
-    /// <summary>Puts rows one close behind the other, with zeros up to a whole number of columns.</summary>
-    private static void Copy(float* from, nint step, float* to, int rows, int width, int padded)
-    {
-        for (var row = 0; row < rows; row++)
-        {
-            new Span<float>(from + (row * step), width).CopyTo(new Span<float>(to + (row * padded), width));
-            new Span<float>(to + (row * padded) + width, padded - width).Clear();
-        }
+        new Span<float>(from, width).CopyTo(new Span<float>(to, width));
+        new Span<float>(to + width, padded - width).Clear();
     }
 
     private static void Scale(float* row, int width, float factor)

@@ -1,3 +1,4 @@
+using StorySync.Attention.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -67,6 +68,13 @@ public static class Harmonization
             var units = Unit(features.reshape(-1, features.shape[2]).index_select(0, places));
             var own = hidden.reshape(-1, hidden.shape[2]).index_select(0, places);
             long[] counts = [.. regions.Select(region => region.Tokens.shape[0])];
+            if (BlendKernel.Takes(units, own))
+            {
+                var blend = BlendKernel.Apply(units, own, Array.ConvertAll(counts, count => (int)count), alpha, threshold, temperature);
+                blended.view(-1, hidden.shape[2]).index_copy_(0, places, blend);
+                return;
+            }
+
             var results = new List<Tensor>();
             for (long first = 0, rows = Math.Max(1, Block / places.shape[0]); first < places.shape[0]; first += rows)
             {

@@ -7,7 +7,7 @@ namespace StorySync.Attention;
 /// <summary>Masked cross-image attention sharing: a subject's tokens read, beside their own image, the same subject's tokens in the
 /// other images (Gaur, Zolfaghari, Brox, arXiv 2508.03735).</summary>
 /// <remarks>Foreign tokens are gathered, never masked out: memory grows with the number of tokens and not with its square, and no work
-/// is spent on what is not read.</remarks>
+/// is spent on what is not read. In float32 on the CPU not even gathered: they are read where they lie.</remarks>
 public static class SharedAttention
 {
     /// <summary>Attends.</summary>
@@ -59,6 +59,12 @@ public static class SharedAttention
         }
 
         using var random = new Generator((ulong)seed);
+        if (rotary is null && AttentionKernel.Takes(query, key, value))
+        {
+            var groups = Enumerable.Range(0, subjects.Images).SelectMany(image => Groups(subjects, image, sharing[image], dropout, random)).ToList();
+            return AttentionKernel.ApplyShared(query, key, value, subjects.Images, groups, (float)Math.Log(strength)).MoveToOuterDisposeScope();
+        }
+
         var (images, length) = (subjects.Images, subjects.Length);
         var queries = TokensFirst(query).unflatten(0, [repeats, images]);
         var keys = TokensFirst(key).reshape(repeats, images * length, key.shape[1], -1);
@@ -126,6 +132,20 @@ public static class SharedAttention
             }
         }
     }
+
+    /// <summary>An image's tokens, by what they read.</summary>
+    private static IEnumerable<TokenGroup> Groups(
+        SubjectTokens subjects, int image, List<(Tensor Readers, Tensor Foreign, Tensor Home)> sharing, double dropout, Generator random)
+    {
+        foreach (var (readers, foreign, _) in sharing)
+        {
+            yield return new(image, Numbers(readers), Numbers(dropout > 0 ? Drop(foreign, dropout, random) : foreign));
+        }
+
+        yield return new(image, Numbers(Rest(subjects, image, sharing)), []);
+    }
+
+    private static int[] Numbers(Tensor indices) => Array.ConvertAll(indices.data<long>().ToArray(), index => (int)index);
 
     /// <summary>The tokens of an image that read their own image only.</summary>
     private static Tensor Rest(SubjectTokens subjects, int image, List<(Tensor Readers, Tensor Foreign, Tensor Home)> sharing)

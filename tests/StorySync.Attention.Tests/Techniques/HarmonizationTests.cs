@@ -57,6 +57,24 @@ public class HarmonizationTests
         Assert.False(half.SameAs(hidden));
     }
 
+    [Theory]
+    [InlineData(0.5, -1, 0.1)]
+    [InlineData(0.8, 0.3, 0.01)]
+    public void The_kernel_blends_as_the_operators_do_in_float64(double alpha, double threshold, double temperature)
+    {
+        using var scope = NewDisposeScope();
+        using var random = new Generator(5);
+        var labels = randint(0, 3, [4, 150], generator: random, dtype: ScalarType.Int64);
+        using var subjects = SubjectTokens.FromLabels(labels, 2, (image, subject) => image != 2 || subject != 1);
+        var (features, hidden) = (randn([8, 150, 9], generator: random), randn([8, 150, 21], generator: random));
+        var expected = Blend(ScalarType.Float64);
+        var blended = Blend(ScalarType.Float32);
+        Assert.False(hidden.SameAs(blended));
+        Assert.InRange((blended - expected).abs().max().item<double>(), 0, 2e-5);
+
+        Tensor Blend(ScalarType type) => Harmonization.Apply(features.to(type), subjects, hidden.to(type), alpha, threshold, temperature);
+    }
+
     [Fact]
     public void Blocks_of_rows_give_what_the_whole_gives()
     {

@@ -47,6 +47,37 @@ public class SharedAttentionTests
         static Tensor Tokens() => randn([3, 2, 60, 8], ScalarType.Float64);
     }
 
+    [Theory]
+    [InlineData(1, true, 0)]
+    [InlineData(0.7, false, 0.3)]
+    public void The_kernel_gives_what_gathering_gives_in_float64(double strength, bool subjectQueriesOnly, double dropout)
+    {
+        using var scope = NewDisposeScope();
+        using var random = new Generator(3);
+        var labels = randint(0, 3, [3, 300], generator: random, dtype: ScalarType.Int64);
+        using var subjects = SubjectTokens.FromLabels(labels, 2, (image, subject) => image != 1 || subject != 0, textTokens: 5);
+        var (query, key, value) = (Tokens(16), Tokens(16), Tokens(12));
+        var expected = Attend(ScalarType.Float64);
+        var together = Attend(ScalarType.Float32);
+        Assert.InRange((together - expected).abs().max().item<double>(), 0, 5e-6);
+
+        var threads = get_num_threads();
+        try
+        {
+            set_num_threads(1);
+            Assert.True(together.SameAs(Attend(ScalarType.Float32)));
+        }
+        finally
+        {
+            set_num_threads(threads);
+        }
+
+        Tensor Attend(ScalarType type) => SharedAttention.Apply(
+            query.to(type), key.to(type), value.to(type), subjects, strength, subjectQueriesOnly, dropout, seed: 9);
+
+        Tensor Tokens(long width) => randn([6, 305, 2, width], generator: random).transpose(1, 2);
+    }
+
     [Fact]
     public void Memory_does_not_grow_with_the_square_of_the_tokens()
     {
