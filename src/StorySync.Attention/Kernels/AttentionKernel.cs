@@ -172,6 +172,7 @@ internal static unsafe class AttentionKernel<T>
         public int Queries { get; }
 
         /// <summary>Takes a query, divided by √width. Queries lie in panels of as many as are computed at once: (inner, columns) each.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public readonly void Ask(int row, float* query)
         {
             var (columns, scale) = (MatrixKernel<T>.Columns, 1 / MathF.Sqrt(inner));
@@ -187,6 +188,7 @@ internal static unsafe class AttentionKernel<T>
         /// <param name="value">Their values.</param>
         /// <param name="keys">How many.</param>
         /// <param name="bias">Added to the logits of each key; null for none.</param>
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public void Read(Rows key, Rows value, int keys, float* bias)
         {
             for (var first = 0; first < keys; first += KeysAtOnce)
@@ -208,6 +210,7 @@ internal static unsafe class AttentionKernel<T>
         }
 
         /// <summary>Lets the queries read tokens of other images.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public void ReadForeign(Heads key, Heads value, int start, int head, int tokens, int[] foreign, float bias)
         {
             new Span<float>(biases, KeysAtOnce).Fill(bias);
@@ -226,12 +229,14 @@ internal static unsafe class AttentionKernel<T>
         }
 
         /// <summary>Gives what a query has read.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public readonly void Answer(int row, float* to)
         {
             Scale(sums + (row * padded), padded, 1 / totals[row]);
             new Span<float>(sums + (row * padded), width).CopyTo(new Span<float>(to, width));
         }
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private void Read(float* key, nint keyStep, float* value, nint valueStep, int count, float* bias)
         {
             var (columns, block) = (MatrixKernel<T>.Columns, QueriesAtOnce);
@@ -306,12 +311,14 @@ internal static unsafe class AttentionKernel<T>
     }
 
     /// <summary>A row, with zeros behind it.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Copy(float* from, int width, float* to, int padded)
     {
         new Span<float>(from, width).CopyTo(new Span<float>(to, width));
         new Span<float>(to + width, padded - width).Clear();
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Scale(float* row, int width, float factor)
     {
         var scale = T.Create(factor);

@@ -77,6 +77,7 @@ internal static unsafe class BlendKernel<T>
         return blended;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Compare(float* rows, int width, float* others, int padded, float* similarities, int count)
     {
         for (var column = 0; column < padded; column += MatrixKernel<T>.Columns)

@@ -24,6 +24,8 @@ internal sealed class Conv2d : WeightedLayer
         RegisterComponents();
     }
 
+    protected override bool ReadsHalves => suitsWinograd || (overSinglePlaces && Lanes.AreAccelerated);
+
     public override Tensor forward(Tensor input)
     {
         if (suitsWinograd && TensorMemory.CanRead(input) && WinogradConvolution.Weights(weight) is { } taps)

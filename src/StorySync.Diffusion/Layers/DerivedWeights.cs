@@ -35,6 +35,9 @@ internal static class DerivedWeights
         return true;
     }
 
+    /// <summary>Whether a weight's values are where they are stored, in half precision.</summary>
+    public static bool IsStored(Tensor weight) => States.TryGetValue(weight, out var state) && state.Stored is not null;
+
     /// <summary>What is made of a weight; made at the first call.</summary>
     /// <param name="weight">The parameter. Several runs may meet here: one makes the tensors, all get the same.</param>
     /// <param name="make">Makes them from the values, in the type that these are stored in; what else it makes is disposed.</param>

@@ -108,6 +108,7 @@ internal static unsafe class GroupNormKernel<T>
     }
 
     /// <summary>Per channel what the input is multiplied by, then what is added.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Factors(
         float* first, float* sums, int blocks, int places, Values weight, Values bias, Values shift, float* factors, int channels, int ofGroup, double epsilon)
     {

@@ -1,3 +1,4 @@
+using StorySync.Attention.Kernels;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -15,6 +16,8 @@ internal sealed class Linear : WeightedLayer
         this.outFeatures = outFeatures;
         RegisterComponents();
     }
+
+    protected override bool ReadsHalves => Lanes.AreAccelerated;
 
     public override Tensor forward(Tensor input) => WeightPanels.Of(input, weight) is { } panels
         ? LinearKernel.Apply(input, panels, outFeatures, bias)

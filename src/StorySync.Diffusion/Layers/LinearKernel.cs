@@ -114,6 +114,7 @@ internal sealed unsafe class LinearProduct<T>(Tensor input, Tensor[] panels, Ten
     }
 
     /// <summary>Some rows' outputs of one panel.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Panel(long first, int count, int panel)
     {
         var columns = MatrixKernel<T>.Columns;
@@ -165,6 +166,7 @@ internal sealed unsafe class LinearProduct<T>(Tensor input, Tensor[] panels, Ten
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Multiply(float* start, int count, nint part, int panel, float* converted, float* sums, nint step)
     {
         var columns = MatrixKernel<T>.Columns;

@@ -22,6 +22,13 @@ internal abstract class WeightedLayer : nn.Module<Tensor, Tensor>
         DerivedWeights.Serve(weight);
     }
 
+    /// <summary>The bytes that the layer's weight takes less than in float32 when the layer computes on the CPU: those whose kernels read halves
+    /// keep them.</summary>
+    public long SavedBytes => ReadsHalves && DerivedWeights.IsStored(weight) ? weight.numel() * (sizeof(float) / 2) : 0;
+
+    /// <summary>Whether the layer's kernel reads weights in half precision.</summary>
+    protected virtual bool ReadsHalves => false;
+
     protected override nn.Module _to(Device device, ScalarType dtype, bool non_blocking)
     {
         DerivedWeights.Restore(weight);

@@ -36,6 +36,7 @@ internal sealed unsafe class WinogradMap<T>(Tensor input, Tensor taps, Tensor? b
     }
 
     /// <summary>Computes some tiles, one behind the other in rows and pictures.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Convolve(int first, int count)
     {
         var columns = MatrixKernel<T>.Columns;
@@ -79,6 +80,7 @@ internal sealed unsafe class WinogradMap<T>(Tensor input, Tensor taps, Tensor? b
         map + (((((nint)image * height) + row) * width) + column) * ofPixel;
 
     /// <summary>A tile's 16 numbers, <paramref name="step"/> apart.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Transform(int tile, float* zeros, float* to, nint step)
     {
         var (image, top, left) = Place(tile);
@@ -92,6 +94,7 @@ internal sealed unsafe class WinogradMap<T>(Tensor input, Tensor taps, Tensor? b
         TransformChannels(from, to, step, channels);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void TransformBack(int tile, float* from, nint step)
     {
         var (image, top, left) = Place(tile);

@@ -80,7 +80,7 @@ internal static class MemoryPlanner
     private static WeightMemory Weight(ModelPart part, PipelineOptions options, bool streamed)
     {
         var dtype = part.DtypeFor(options.Dtype);
-        return new(part.Name, streamed ? part.StreamedBytes(dtype) : part.Bytes(dtype));
+        return new(part.Name, streamed ? part.StreamedBytes(dtype) : OnHost(options) ? part.HostBytes(dtype) : part.Bytes(dtype));
     }
 
     private static bool OnHost(PipelineOptions options) => options.Device == "cpu" || (options.Device == "auto" && !cuda.is_available());

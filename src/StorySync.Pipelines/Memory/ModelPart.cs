@@ -1,3 +1,4 @@
+using StorySync.Diffusion.Layers;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -15,8 +16,12 @@ internal sealed record ModelPart(string Name, nn.Module Module, GenerationStage 
     /// <summary>The type that it computes in when the model computes in <paramref name="dtype"/>.</summary>
     public ScalarType DtypeFor(ScalarType dtype) => NeedsFloat32 && dtype == ScalarType.Float16 ? ScalarType.Float32 : dtype;
 
-    /// <summary>The bytes of all weights.</summary>
+    /// <summary>The bytes of all weights in a type.</summary>
     public long Bytes(ScalarType dtype) => Module.parameters().Sum(p => p.numel()) * dtype.ElementSize();
+
+    /// <summary>The bytes of all weights where the CPU computes: some layers keep half-precision weights as they are stored.</summary>
+    public long HostBytes(ScalarType dtype) =>
+        Bytes(dtype) - (dtype == ScalarType.Float32 ? Module.modules().OfType<WeightedLayer>().Sum(layer => layer.SavedBytes) : 0);
 
     /// <summary>The bytes that are on the device while blocks come and go: all but the blocks, and the largest block.</summary>
     public long StreamedBytes(ScalarType dtype)
