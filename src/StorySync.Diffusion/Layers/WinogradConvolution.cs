@@ -11,7 +11,7 @@ namespace StorySync.Diffusion.Layers;
 /// The picture is cut into tiles of 2×2 places. A tile and what surrounds it, 4×4 places, are transformed to 16 numbers per channel; each of
 /// the 16 is a matrix product with the weights' form; 2×2 results come back from the 16. Tiles are worked on some dozens at a time, so that
 /// all of it stays in the cache. A place's result depends neither on the batch nor on the number of threads. The weights' form, 16 ninths of
-/// their size, is made anew in every call: that takes a hundredth of the time, and it would be the largest thing in memory.
+/// their size, is made anew in every call: that takes a few hundredths of the time, and kept it would be the largest thing in memory.
 /// </remarks>
 internal static class WinogradConvolution
 {
@@ -38,7 +38,7 @@ internal static class WinogradConvolution
     /// <param name="weight">(out, in, 3, 3).</param>
     public static Tensor? Weights(Parameter weight) => DerivedWeights.Of(
         weight,
-        values => [WeightPanels.Finite(values).flatten(2).unflatten(0, [-1, Lanes.Columns]).permute(0, 2, 3, 1).contiguous()],
+        values => [WeightPanels.Cut(WeightPanels.Finite(values).flatten(1)).unflatten(1, [-1, Taps])],
         taps => taps[0].permute(0, 3, 1, 2).flatten(0, 1).unflatten(2, [3, 3]))?[0];
 
     /// <summary>Convolves.</summary>
