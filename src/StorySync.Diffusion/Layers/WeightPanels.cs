@@ -38,7 +38,13 @@ internal static unsafe class WeightPanels
         var columns = Lanes.Columns;
         var (rows, inner, size) = ((int)weight.size(0), (int)weight.size(1), (int)weight.ElementSize);
         var panels = (rows + columns - 1) / columns;
-        var cut = weight.new_zeros(panels, inner, columns);
+        var cut = weight.new_empty(panels, inner, columns);
+        if (rows % columns > 0)
+        {
+            using var last = cut[^1];
+            last.zero_();
+        }
+
         using var ordered = weight.contiguous();
         var (from, to) = ((nint)TensorMemory.Address(ordered), (nint)TensorMemory.Address(cut));
         ThreadTeam.Run(panels, panel =>
