@@ -1,4 +1,4 @@
-namespace StorySync.Evaluation.Tests.Samples;
+namespace StorySync.Evaluate.Tests;
 
 internal sealed class TemporaryFolder : IDisposable
 {

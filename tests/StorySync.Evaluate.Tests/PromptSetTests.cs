@@ -1,6 +1,6 @@
 using StorySync.Samples.Evaluate;
 
-namespace StorySync.Evaluation.Tests.Samples;
+namespace StorySync.Evaluate.Tests;
 
 public sealed class PromptSetTests : IDisposable
 {

@@ -1,8 +1,9 @@
 using StorySync.Attention;
+using StorySync.Evaluation;
 using StorySync.Pipelines;
 using StorySync.Samples.Evaluate;
 
-namespace StorySync.Evaluation.Tests.Samples;
+namespace StorySync.Evaluate.Tests;
 
 public class VariantSummaryTests
 {

@@ -2,7 +2,7 @@ using StorySync.Attention;
 using StorySync.Pipelines;
 using StorySync.Samples.Evaluate;
 
-namespace StorySync.Evaluation.Tests.Samples;
+namespace StorySync.Evaluate.Tests;
 
 public sealed class VariantListTests : IDisposable
 {

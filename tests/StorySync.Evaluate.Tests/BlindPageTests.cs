@@ -1,8 +1,9 @@
 using System.Text.RegularExpressions;
+using StorySync.Evaluation;
 using StorySync.Pipelines;
 using StorySync.Samples.Evaluate;
 
-namespace StorySync.Evaluation.Tests.Samples;
+namespace StorySync.Evaluate.Tests;
 
 public sealed class BlindPageTests : IDisposable
 {

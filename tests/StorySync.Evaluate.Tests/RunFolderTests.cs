@@ -1,7 +1,8 @@
+using StorySync.Evaluation;
 using StorySync.Pipelines;
 using StorySync.Samples.Evaluate;
 
-namespace StorySync.Evaluation.Tests.Samples;
+namespace StorySync.Evaluate.Tests;
 
 public sealed class RunFolderTests : IDisposable
 {

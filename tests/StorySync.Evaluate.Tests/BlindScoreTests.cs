@@ -1,6 +1,7 @@
+using StorySync.Evaluation;
 using StorySync.Samples.Evaluate;
 
-namespace StorySync.Evaluation.Tests.Samples;
+namespace StorySync.Evaluate.Tests;
 
 public class BlindScoreTests
 {
