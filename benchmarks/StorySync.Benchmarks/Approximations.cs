@@ -119,7 +119,7 @@ internal static class Approximations
     {
         public long Rows { get; private set; }
 
-        public TorchSharp.torch.Tensor Attend(AttentionLayer layer, AttentionInputs inputs, DenoisingContext context)
+        public TorchSharp.torch.Tensor Attend(AttentionLayer layer, AttentionInputs inputs, AttentionContext context)
         {
             Rows += inputs.Query.shape[0];
             return PlainAttention.Instance.Attend(layer, inputs, context);

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Text.Json.Nodes;
 using StorySync.Attention;
 using StorySync.Diffusion.Autoencoders;
+using StorySync.Diffusion.Denoising;
 using StorySync.Diffusion.Kandinsky3;
 using StorySync.Diffusion.Sdxl;
 using StorySync.Diffusion.Weights;

@@ -8,7 +8,7 @@ internal sealed class CallCounter : IAttentionProcessor
 {
     public List<(int Step, string Path, int Rows)> Calls { get; } = [];
 
-    public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, DenoisingContext context)
+    public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, AttentionContext context)
     {
         Calls.Add((context.Step, layer.Path, (int)inputs.Query.shape[0]));
         return PlainAttention.Instance.Attend(layer, inputs, context);

@@ -88,7 +88,7 @@ public class FluxSharingTests(FluxModel model) : IClassFixture<FluxModel>
         foreach (var (layer, inputs) in recorder.Calls)
         {
             using var story = new StoryAttention(options, [Subject("fox", 1), Subject("bear", 2)], Scenes, guidance: false);
-            check(changed => story.Attend(layer, changed, new DenoisingContext()), inputs, inputs.TextTokens);
+            check(changed => story.Attend(layer, changed, new AttentionContext()), inputs, inputs.TextTokens);
         }
 
         static StorySubject Subject(string name, int label) => new(name, [.. Enumerable.Repeat<IReadOnlyList<int>>([], Scenes)])
@@ -101,7 +101,7 @@ public class FluxSharingTests(FluxModel model) : IClassFixture<FluxModel>
     {
         public List<(AttentionLayer Layer, AttentionInputs Inputs)> Calls { get; } = [];
 
-        public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, DenoisingContext context)
+        public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, AttentionContext context)
         {
             var rotary = inputs.Rotary!;
             Calls.Add((layer, inputs with

@@ -1,4 +1,5 @@
 using StorySync.Attention;
+using StorySync.Diffusion.Denoising;
 using StorySync.Diffusion.Kandinsky3;
 using StorySync.TestSupport;
 using TorchSharp;
@@ -179,7 +180,7 @@ public class Kandinsky3StoryTests(Kandinsky3Model model) : IClassFixture<Kandins
 
         public TokenGrid Grid { get; private set; }
 
-        public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, DenoisingContext context)
+        public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, AttentionContext context)
         {
             if (layer.Path != path)
             {

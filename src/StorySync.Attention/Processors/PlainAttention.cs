@@ -14,7 +14,7 @@ public sealed class PlainAttention : IAttentionProcessor
     public static PlainAttention Instance { get; } = new();
 
     /// <inheritdoc/>
-    public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, DenoisingContext context)
+    public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, AttentionContext context)
     {
         ArgumentNullException.ThrowIfNull(inputs);
         return ScaledDotProduct.Attend(inputs.Query, inputs.Key, inputs.Value, inputs.Mask);

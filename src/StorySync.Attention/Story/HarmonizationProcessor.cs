@@ -10,7 +10,7 @@ internal sealed class HarmonizationProcessor(StoryState story, HarmonizationOpti
 {
     private readonly LayerFilter layers = new(options.Layers);
 
-    public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, DenoisingContext context)
+    public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, AttentionContext context)
     {
         var attended = inner.Attend(layer, inputs, context);
         if (options.Alpha == 0 || !options.Steps.Contains(context.Step, context.Steps) || !layers.Contains(layer.Path)

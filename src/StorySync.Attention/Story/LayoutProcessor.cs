@@ -8,7 +8,7 @@ internal sealed class LayoutProcessor(StoryState story, LayoutOptions options, I
 {
     private readonly LayerFilter layers = new(options.Layers);
 
-    public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, DenoisingContext context)
+    public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, AttentionContext context)
     {
         var batch = story.BatchOf(context);
         if (!batch.HasBase || layer.Kind == AttentionKind.Cross || !layers.Contains(layer.Path))

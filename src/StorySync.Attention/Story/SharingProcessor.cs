@@ -13,7 +13,7 @@ internal sealed class SharingProcessor(StoryState story, SharingOptions options,
 {
     private readonly LayerFilter layers = new(options.Layers);
 
-    public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, DenoisingContext context)
+    public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, AttentionContext context)
     {
         if (options.Strength == 0 || !options.Steps.Contains(context.Step, context.Steps) || !layers.Contains(layer.Path)
             || story.TokensOf(layer, inputs) is not { } tokens)

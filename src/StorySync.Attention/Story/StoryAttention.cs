@@ -5,11 +5,11 @@ namespace StorySync.Attention;
 
 /// <summary>StorySync's techniques, composed for one run: keeps the subjects of several scenes, denoised as one batch, the same.</summary>
 /// <remarks>
-/// Make one per run and pass it as <see cref="DenoisingContext.Processor"/>. In each step, build the batch that <see cref="BatchAt"/>
+/// Make one per run and set it as the processor of its run. In each step, build the batch that <see cref="BatchAt"/>
 /// describes, call the model, take the modified branch's rows of its answer (<see cref="StoryBatch.Modified"/>), and call
 /// <see cref="CompleteStep"/>: the masks of a step are used in the next one. The unmodified branch starts from the same noise and
 /// prompts and is denoised by itself while the batch has it. A step may also be made of two calls, the positive half first, each with
-/// its half of the rows (<see cref="DenoisingContext.Half"/>): that takes half the memory.
+/// its half of the rows (<see cref="AttentionContext.Branch"/>): that takes half the memory.
 /// <para>Attention is shared and harmonized in both guidance halves, each by itself, with the same masks; the masks come from the
 /// positive half of the modified branch.</para>
 /// <para>Where nothing is to be done, a call goes to the inner processor as it came: with every technique off, or with one scene, the
@@ -75,7 +75,7 @@ public sealed class StoryAttention : IAttentionProcessor, IDisposable
     /// <inheritdoc/>
     /// <exception cref="ArgumentException">The batch does not have the rows of <see cref="BatchAt"/>.</exception>
     /// <exception cref="InvalidOperationException">A new step began without <see cref="CompleteStep"/> for the one before.</exception>
-    public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, DenoisingContext context)
+    public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, AttentionContext context)
     {
         ArgumentNullException.ThrowIfNull(layer);
         ArgumentNullException.ThrowIfNull(inputs);
@@ -89,7 +89,7 @@ public sealed class StoryAttention : IAttentionProcessor, IDisposable
                 nameof(inputs));
         }
 
-        if (maps is not null && layer.Kind != AttentionKind.Self && context.Half != GuidanceHalf.Negative)
+        if (maps is not null && layer.Kind != AttentionKind.Self && context.Branch != GuidanceBranch.Unconditional)
         {
             Collect(maps, layer, inputs, batch, context.Step);
         }

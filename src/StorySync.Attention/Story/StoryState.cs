@@ -8,10 +8,10 @@ internal sealed class StoryState(StoryAttentionOptions options, int scenes, bool
         scenes, guidance && guidedSteps.Contains(step, steps), scenes > 1 && options.Layout.NeedsBase(step, steps));
 
     /// <summary>The order of the rows of the forward pass under way.</summary>
-    public StoryBatch BatchOf(DenoisingContext context)
+    public StoryBatch BatchOf(AttentionContext context)
     {
         var batch = BatchAt(context.Step, context.Steps);
-        return context.Half is null ? batch : batch with { Guidance = false };
+        return context.Branch is null ? batch : batch with { Guidance = false };
     }
 
     /// <summary>Where the subjects are among the tokens of a call; null if the layer does not mix image tokens, there is a single scene,

@@ -1,4 +1,5 @@
 using StorySync.Attention;
+using StorySync.Diffusion.Denoising;
 
 namespace StorySync.Diffusion.Flux;
 

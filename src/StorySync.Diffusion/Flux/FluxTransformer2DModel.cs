@@ -1,5 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 using StorySync.Attention;
+using StorySync.Diffusion.Denoising;
 using StorySync.Diffusion.Layers;
 using StorySync.Diffusion.Weights;
 using TorchSharp;

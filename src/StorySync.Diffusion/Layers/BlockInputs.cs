@@ -1,4 +1,5 @@
 using StorySync.Attention;
+using StorySync.Diffusion.Denoising;
 using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Layers;

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using StorySync.Attention;
+using StorySync.Diffusion.Denoising;
 using StorySync.Diffusion.Schedulers;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -104,7 +105,7 @@ internal static class Denoising
         Tensor prediction;
         if (guide is null)
         {
-            prediction = predict(inputs, timestep, EmbeddingsFor(job, GuidanceHalf.Positive, branches.Length), job.Context);
+            prediction = predict(inputs, timestep, EmbeddingsFor(job, GuidanceBranch.Conditional, branches.Length), job.Context);
         }
         else if (branches.Length == 1)
         {
@@ -113,8 +114,8 @@ internal static class Denoising
         else
         {
             // One half after the other, so that the unmodified branch does not double the memory that the run takes.
-            var positive = Half(GuidanceHalf.Positive);
-            prediction = guide(cat([Half(GuidanceHalf.Negative), positive], dim: 0));
+            var positive = Half(GuidanceBranch.Conditional);
+            prediction = guide(cat([Half(GuidanceBranch.Unconditional), positive], dim: 0));
         }
 
         var rows = prediction.shape[0] / branches.Length;
@@ -123,11 +124,11 @@ internal static class Denoising
             branches[i].Advance(prediction.narrow(0, i * rows, rows), job.AfterStep);
         }
 
-        Tensor Half(GuidanceHalf half)
+        Tensor Half(GuidanceBranch branch)
         {
-            job.Context.Half = half;
-            var answer = predict(inputs, timestep, EmbeddingsFor(job, half, branches.Length), job.Context);
-            job.Context.Half = null;
+            job.Context.Branch = branch;
+            var answer = predict(inputs, timestep, EmbeddingsFor(job, branch, branches.Length), job.Context);
+            job.Context.Branch = null;
             return answer;
         }
     }
@@ -138,8 +139,8 @@ internal static class Denoising
         return job.ExtraChannels is null ? input : cat([input, job.ExtraChannels], dim: 1);
     }
 
-    /// <summary>The prompts of one half, once for every branch.</summary>
-    private static PromptEmbeddings EmbeddingsFor(DenoisingJob job, GuidanceHalf half, int branches)
+    /// <summary>The prompts of one guidance branch, once for every branch.</summary>
+    private static PromptEmbeddings EmbeddingsFor(DenoisingJob job, GuidanceBranch branch, int branches)
     {
         if (job.Guide is null && branches == 1)
         {
@@ -147,7 +148,7 @@ internal static class Denoising
         }
 
         var pictures = job.Latents.shape[0];
-        var first = job.Guide is null || half == GuidanceHalf.Negative ? 0 : pictures;
+        var first = job.Guide is null || branch == GuidanceBranch.Unconditional ? 0 : pictures;
         return job.Embeddings.Select(arange(first, first + pictures, device: job.Latents.device).repeat(branches));
     }
 

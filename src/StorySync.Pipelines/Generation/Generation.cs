@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using StorySync.Attention;
+using StorySync.Diffusion.Denoising;
 using StorySync.Diffusion.Schedulers;
 using TorchSharp;
 using static TorchSharp.torch;

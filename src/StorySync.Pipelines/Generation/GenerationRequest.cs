@@ -34,7 +34,7 @@ public record GenerationRequest
 
     /// <summary>From which change on a step is computed, at least 0: where the denoiser's first block changes less since the step that
     /// was computed last, by mean absolute change over mean absolute value, the deeper blocks are left out, and what they gave then is used
-    /// again; see <see cref="StorySync.Attention.BlockCache"/>. The pictures are approximate. 0 (default) computes every step.</summary>
+    /// again; see <see cref="StorySync.Diffusion.Denoising.BlockCache"/>. The pictures are approximate. 0 (default) computes every step.</summary>
     public double BlockCacheThreshold { get; init; }
 
     /// <summary>How many pictures each prompt gets, at least 1. Pictures come in the order of the prompts: 0, 0, 1, 1.</summary>

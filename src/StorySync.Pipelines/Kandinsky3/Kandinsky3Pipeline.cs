@@ -1,6 +1,7 @@
 using StorySync.Attention;
 using StorySync.Diffusion;
 using StorySync.Diffusion.Autoencoders;
+using StorySync.Diffusion.Denoising;
 using StorySync.Diffusion.Kandinsky3;
 using StorySync.Diffusion.Schedulers;
 using StorySync.Diffusion.TextEncoders;

@@ -2,6 +2,7 @@ using System.Text.Json.Serialization;
 using StorySync.Attention;
 using StorySync.Diffusion;
 using StorySync.Diffusion.Autoencoders;
+using StorySync.Diffusion.Denoising;
 using StorySync.Diffusion.Lora;
 using StorySync.Diffusion.Schedulers;
 using StorySync.Diffusion.Sdxl;

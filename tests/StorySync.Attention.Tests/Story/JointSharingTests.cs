@@ -30,7 +30,7 @@ public class JointSharingTests
         var layer = new AttentionLayer("transformer_blocks.0.attn", AttentionKind.Joint, (int)query.shape[1], (int)width + 1);
         using var story = new StoryAttention(Options(c), Subjects(c), images, guidance: false);
 
-        var attended = story.Attend(layer, inputs, new DenoisingContext());
+        var attended = story.Attend(layer, inputs, new AttentionContext());
 
         c.Check("out", attended.narrow(2, Text, tokens));
         var plain = nn.functional.scaled_dot_product_attention(inputs.Query, inputs.Key, inputs.Value);

@@ -58,9 +58,9 @@ public class StoryAttentionTests
                 AssertClose(batch.Unmodified(Plain(inputs)), batch.Unmodified(attended));
             }
 
-            foreach (var half in run.Guidance ? Enum.GetValues<GuidanceHalf>() : [])
+            foreach (var half in run.Guidance ? Enum.GetValues<GuidanceBranch>() : [])
             {
-                var context = new DenoisingContext { Step = run.Step, Steps = 10, Half = half };
+                var context = new AttentionContext { Step = run.Step, Steps = 10, Branch = half };
                 AssertClose(OfHalf(attended, half), story.Attend(Layer(run.Text), OfHalf(inputs, half), context));
             }
         },
@@ -222,9 +222,9 @@ public class StoryAttentionTests
 
     private static Tensor Half(Tensor rows, long half) => rows.narrow(0, half * Scenes, Scenes);
 
-    private static Tensor OfHalf(Tensor rows, GuidanceHalf half) => rows.chunk(2, dim: 0)[half == GuidanceHalf.Negative ? 0 : 1];
+    private static Tensor OfHalf(Tensor rows, GuidanceBranch half) => rows.chunk(2, dim: 0)[half == GuidanceBranch.Unconditional ? 0 : 1];
 
-    private static AttentionInputs OfHalf(AttentionInputs inputs, GuidanceHalf half) => inputs with
+    private static AttentionInputs OfHalf(AttentionInputs inputs, GuidanceBranch half) => inputs with
     {
         Query = OfHalf(inputs.Query, half),
         Key = OfHalf(inputs.Key, half),
@@ -249,7 +249,7 @@ public class StoryAttentionTests
 
         public Tensor? Result { get; private set; }
 
-        public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, DenoisingContext context)
+        public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, AttentionContext context)
         {
             Inputs = inputs;
             return Result = PlainAttention.Instance.Attend(layer, inputs, context);

@@ -25,7 +25,7 @@ public class StoryMemoryTests
             using (NewDisposeScope())
             {
                 var batch = story.BatchAt(step, 4);
-                var context = new DenoisingContext { Step = step, Steps = 4 };
+                var context = new AttentionContext { Step = step, Steps = 4 };
                 foreach (var kind in Enum.GetValues<AttentionKind>())
                 {
                     var inputs = SubjectMapTests.Inputs(kind, new(6, 8), batch, random);

@@ -65,16 +65,16 @@ public class SubjectMapTests
     }
 
     [Theory]
-    [InlineData(GuidanceHalf.Negative, false)]
-    [InlineData(GuidanceHalf.Positive, true)]
-    public void Of_guidance_halves_by_themselves_the_positive_shows_the_subject(GuidanceHalf half, bool found)
+    [InlineData(GuidanceBranch.Unconditional, false)]
+    [InlineData(GuidanceBranch.Conditional, true)]
+    public void Of_guidance_halves_by_themselves_the_positive_shows_the_subject(GuidanceBranch half, bool found)
     {
         using var mode = inference_mode();
         using var scope = NewDisposeScope();
         using var random = new Generator(5);
         using var story = new StoryAttention(new(), [Fox], Scenes, guidance: true);
         var inputs = Inputs(AttentionKind.Cross, Fine, story.BatchAt(0, 4) with { Guidance = false }, random);
-        story.Attend(Layer(AttentionKind.Cross), inputs, new() { Steps = 4, Half = half });
+        story.Attend(Layer(AttentionKind.Cross), inputs, new() { Steps = 4, Branch = half });
         story.CompleteStep();
         Assert.Equal(found, story.MaskOf(0) is not null);
     }

@@ -1,4 +1,5 @@
 using StorySync.Attention;
+using StorySync.Diffusion.Denoising;
 using StorySync.Diffusion.Flux;
 using StorySync.TestSupport;
 using TorchSharp;
@@ -68,7 +69,7 @@ public sealed class BlockStreamingTests
 
     private sealed class Observes(Action observe) : IAttentionProcessor
     {
-        public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, DenoisingContext context)
+        public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, AttentionContext context)
         {
             observe();
             return PlainAttention.Instance.Attend(layer, inputs, context);

@@ -1,4 +1,5 @@
 using StorySync.Attention;
+using StorySync.Diffusion.Denoising;
 using StorySync.Diffusion.Flux;
 using StorySync.Diffusion.Tests.Weights;
 using StorySync.Diffusion.Weights;

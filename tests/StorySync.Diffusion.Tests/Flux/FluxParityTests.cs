@@ -1,5 +1,6 @@
 using System.Text.Json;
 using StorySync.Attention;
+using StorySync.Diffusion.Denoising;
 using StorySync.Diffusion.Flux;
 using StorySync.Diffusion.Tests.Weights;
 using StorySync.Diffusion.Weights;

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using StorySync.Attention;
+using StorySync.Diffusion.Denoising;
 using StorySync.Diffusion.Flux;
 using StorySync.TestSupport;
 using TorchSharp;
@@ -98,7 +99,7 @@ public sealed class FluxProcessorTests
 
     private sealed class ErasesImage : IAttentionProcessor
     {
-        public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, DenoisingContext context)
+        public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, AttentionContext context)
         {
             var attended = PlainAttention.Instance.Attend(layer, inputs, context);
             attended.slice(2, inputs.TextTokens, attended.shape[2], 1).zero_();
@@ -110,7 +111,7 @@ public sealed class FluxProcessorTests
     {
         public ConcurrentQueue<(AttentionLayer Layer, (TokenGrid Grid, int TextTokens, long[][] Shapes, long[]? RotaryShape) Call, int Step)> Calls { get; } = [];
 
-        public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, DenoisingContext context)
+        public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, AttentionContext context)
         {
             long[][] shapes = [inputs.Query.shape, inputs.Key.shape, inputs.Value.shape];
             Calls.Enqueue((layer, (inputs.Grid, inputs.TextTokens, shapes, inputs.Rotary?.Cos.shape), context.Step));

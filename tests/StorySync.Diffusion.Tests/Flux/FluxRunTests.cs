@@ -1,4 +1,5 @@
 using StorySync.Attention;
+using StorySync.Diffusion.Denoising;
 using StorySync.Diffusion.Flux;
 using StorySync.TestSupport;
 using TorchSharp;
@@ -66,7 +67,7 @@ public sealed class FluxRunTests
 
     private sealed class CancelsIn(string path, CancellationTokenSource cancellation, List<string> called) : IAttentionProcessor
     {
-        public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, DenoisingContext context)
+        public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, AttentionContext context)
         {
             called.Add(layer.Path);
             if (layer.Path == path)

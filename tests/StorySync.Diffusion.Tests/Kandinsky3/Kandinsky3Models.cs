@@ -1,4 +1,5 @@
 using StorySync.Attention;
+using StorySync.Diffusion.Denoising;
 using StorySync.Diffusion.Kandinsky3;
 using StorySync.Diffusion.Weights;
 using StorySync.TestSupport;

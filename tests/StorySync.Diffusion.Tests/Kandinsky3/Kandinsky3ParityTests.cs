@@ -1,5 +1,6 @@
 using System.Text.Json;
 using StorySync.Attention;
+using StorySync.Diffusion.Denoising;
 using StorySync.Diffusion.Kandinsky3;
 using StorySync.Diffusion.Layers;
 using StorySync.Diffusion.Tests.Weights;

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using StorySync.Attention;
+using StorySync.Diffusion.Denoising;
 using StorySync.Diffusion.Kandinsky3;
 using StorySync.TestSupport;
 using static TorchSharp.torch;
@@ -97,7 +98,7 @@ public sealed class Kandinsky3ProcessorTests
     {
         public ConcurrentQueue<Call> Calls { get; } = [];
 
-        public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, DenoisingContext context)
+        public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, AttentionContext context)
         {
             var (query, key, mask) = (inputs.Query.shape, inputs.Key.shape, inputs.Mask?.shape);
             Calls.Enqueue(new Call(layer, inputs.Grid, inputs.TextTokens, query, key, mask, context.Step));

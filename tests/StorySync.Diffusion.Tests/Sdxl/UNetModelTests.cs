@@ -1,5 +1,6 @@
 using System.Text.Json;
 using StorySync.Attention;
+using StorySync.Diffusion.Denoising;
 using StorySync.Diffusion.Layers;
 using StorySync.Diffusion.Sdxl;
 using StorySync.Diffusion.Tests.TextEncoders;
@@ -141,7 +142,7 @@ public class UNetModelTests
 
         public Action? OnCall { get; init; }
 
-        public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, DenoisingContext context)
+        public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, AttentionContext context)
         {
             Calls.Add((layer, inputs.Grid, inputs.TextTokens, context.Step));
             OnCall?.Invoke();

@@ -1,4 +1,5 @@
 using StorySync.Attention;
+using StorySync.Diffusion.Denoising;
 using StorySync.Diffusion.Layers;
 using StorySync.Diffusion.Sdxl;
 using StorySync.Diffusion.Weights;

@@ -1,14 +1,16 @@
+using StorySync.Diffusion.Denoising;
+using StorySync.Attention;
 using StorySync.TestSupport;
 using static TorchSharp.torch;
 
-namespace StorySync.Attention.Tests;
+namespace StorySync.Diffusion.Tests.Denoising;
 
 [Collection(LiveTensors.Alone)]
 public class BlockCacheTests
 {
     private static readonly DenoisingContext Run = new();
-    private static readonly DenoisingContext Positive = new() { Half = GuidanceHalf.Positive };
-    private static readonly DenoisingContext Negative = new() { Half = GuidanceHalf.Negative };
+    private static readonly DenoisingContext Conditional = new() { Branch = GuidanceBranch.Conditional };
+    private static readonly DenoisingContext Unconditional = new() { Branch = GuidanceBranch.Unconditional };
 
     [Fact]
     public void A_change_counts_from_what_was_computed_last()
@@ -31,7 +33,7 @@ public class BlockCacheTests
     }
 
     [Fact]
-    public void The_negative_half_follows_the_positive_one()
+    public void The_unconditional_branch_follows_the_conditional_one()
     {
         using var scope = NewDisposeScope();
         using var cache = new BlockCache(0.1);
@@ -39,7 +41,7 @@ public class BlockCacheTests
 
         Assert.Equal(
             [(true, true), (false, false), (true, true), (false, false)],
-            positive.Zip(negative, (p, n) => (Computes(cache, Positive, p), Computes(cache, Negative, n))));
+            positive.Zip(negative, (p, n) => (Computes(cache, Conditional, p), Computes(cache, Unconditional, n))));
     }
 
     [Fact]
@@ -47,13 +49,13 @@ public class BlockCacheTests
     {
         using var scope = NewDisposeScope();
         using var cache = new BlockCache(0.1);
-        Assert.True(Computes(cache, Positive, 1));
-        Assert.True(Computes(cache, Negative, 1));
+        Assert.True(Computes(cache, Conditional, 1));
+        Assert.True(Computes(cache, Unconditional, 1));
         Assert.True(Computes(cache, Run, 1));
-        Assert.True(Computes(cache, Positive, 1));
-        Assert.True(Computes(cache, Positive, 1, rows: 4));
-        Assert.True(Computes(cache, Positive, 1));
-        Assert.False(Computes(cache, Positive, 1));
+        Assert.True(Computes(cache, Conditional, 1));
+        Assert.True(Computes(cache, Conditional, 1, rows: 4));
+        Assert.True(Computes(cache, Conditional, 1));
+        Assert.False(Computes(cache, Conditional, 1));
     }
 
     [Fact]
@@ -70,8 +72,8 @@ public class BlockCacheTests
     {
         using var scope = NewDisposeScope();
         using var cache = new BlockCache(0.1);
-        Computes(cache, Positive, 1);
-        Computes(cache, Negative, 1);
+        Computes(cache, Conditional, 1);
+        Computes(cache, Unconditional, 1);
         Computes(cache, Run, 1);
         Computes(cache, Run, 1);
         Computes(cache, Run, 3);

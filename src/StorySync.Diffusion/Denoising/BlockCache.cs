@@ -1,8 +1,9 @@
 using System.Globalization;
+using StorySync.Attention;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace StorySync.Attention;
+namespace StorySync.Diffusion.Denoising;
 
 /// <summary>Keeps what the deeper blocks of a denoiser gave in one step, for steps that the first block hardly tells from it. Approximate.</summary>
 /// <remarks>
@@ -17,7 +18,7 @@ namespace StorySync.Attention;
 public sealed class BlockCache : IDisposable
 {
     private readonly double threshold;
-    private readonly Dictionary<(GuidanceHalf? Half, long Rows), Part> kept = [];
+    private readonly Dictionary<(GuidanceBranch? Branch, long Rows), Part> kept = [];
     private bool reuses;
 
     /// <summary>Makes an empty cache.</summary>
@@ -39,19 +40,19 @@ public sealed class BlockCache : IDisposable
     /// <param name="first">The first block's part, (rows, …).</param>
     /// <param name="context">The run.</param>
     /// <returns>What was kept, which stays the cache's; null if the rest is to be computed and handed to <see cref="Keep"/>.</returns>
-    public Tensor? Reuse(Tensor first, DenoisingContext context)
+    internal Tensor? Reuse(Tensor first, DenoisingContext context)
     {
         ArgumentNullException.ThrowIfNull(first);
         ArgumentNullException.ThrowIfNull(context);
         var key = Key(first, context);
-        if (kept.Keys.Any(other => other.Rows != key.Rows || (other.Half is null) != (key.Half is null)))
+        if (kept.Keys.Any(other => other.Rows != key.Rows || (other.Branch is null) != (key.Branch is null)))
         {
             Dispose();
         }
 
         // Guidance enlarges what tells the halves apart, which must not be that one is of an earlier step: the negative one follows.
         kept.TryGetValue(key, out var part);
-        reuses = context.Half == GuidanceHalf.Negative ? reuses : part is { Rest: not null } && Change(first, part.First) <= threshold;
+        reuses = context.Branch == GuidanceBranch.Unconditional ? reuses : part is { Rest: not null } && Change(first, part.First) <= threshold;
         if (reuses && part?.Rest is { } rest)
         {
             return rest;
@@ -66,7 +67,7 @@ public sealed class BlockCache : IDisposable
     /// <summary>For a model, when it has computed what <see cref="Reuse"/> did not have.</summary>
     /// <param name="rest">The rest's part, (rows, …); it stays the caller's.</param>
     /// <param name="context">The run.</param>
-    public void Keep(Tensor rest, DenoisingContext context)
+    internal void Keep(Tensor rest, DenoisingContext context)
     {
         ArgumentNullException.ThrowIfNull(rest);
         ArgumentNullException.ThrowIfNull(context);
@@ -84,7 +85,7 @@ public sealed class BlockCache : IDisposable
         kept.Clear();
     }
 
-    private static (GuidanceHalf? Half, long Rows) Key(Tensor rows, DenoisingContext context) => (context.Half, rows.shape[0]);
+    private static (GuidanceBranch? Branch, long Rows) Key(Tensor rows, DenoisingContext context) => (context.Branch, rows.shape[0]);
 
     private static double Change(Tensor now, Tensor before)
     {
