@@ -52,7 +52,7 @@ expect() {
 
 cd "$work"
 quietly dotnet pack "$root/StorySync.sln" -c Release -p:Version="$version" -o feed
-for package in StorySync StorySync.Attention StorySync.Diffusion StorySync.Pipelines StorySync.Evaluation StorySync.Models.Storybook; do
+for package in StorySync StorySync.Kernels StorySync.Attention StorySync.Diffusion StorySync.Pipelines StorySync.Evaluation StorySync.Models.Storybook; do
     [ -f "feed/$package.$version.nupkg" ] || fail "$package is packed"
 done
 ok "the packages pack without a warning"

@@ -3,10 +3,13 @@ using System.Xml.Linq;
 
 namespace StorySync.Repository.Tests;
 
-/// <summary>Attention ← Diffusion ← Pipelines ← Evaluation ← programs: what may be used by what.</summary>
+/// <summary>Kernels ← Attention ← Diffusion ← Pipelines ← Evaluation ← programs: what may be used by what.</summary>
 public class ArchitectureTests
 {
-    private static readonly string[] Libraries = ["StorySync.Attention", "StorySync.Diffusion", "StorySync.Pipelines", "StorySync.Evaluation"];
+    private static readonly string[] Libraries = 
+    [
+        "StorySync.Kernels", "StorySync.Attention", "StorySync.Diffusion", "StorySync.Pipelines", "StorySync.Evaluation",
+    ];
 
     public static TheoryData<string, string[]> LibrariesWithThoseBelow() =>
         [.. Libraries.Select((library, i) => new TheoryDataRow<string, string[]>(library, Libraries[..i]))];
@@ -31,9 +34,24 @@ public class ArchitectureTests
             References(ProjectOf(library), "PackageReference"),
             name => name.StartsWith("TorchSharp-", StringComparison.OrdinalIgnoreCase));
 
+    [Theory]
+    [InlineData("StorySync.Kernels")]
+    [InlineData("StorySync.Attention")]
+    public void It_knows_tensors_and_nothing_else(string library) =>
+        Assert.Equal(["TorchSharp"], References(ProjectOf(library), "PackageReference"));
+
     [Fact]
-    public void Attention_knows_tensors_and_nothing_else() =>
-        Assert.Equal(["TorchSharp"], References(ProjectOf("StorySync.Attention"), "PackageReference"));
+    public void Kernels_alone_hold_unsafe_code()
+    {
+        Assert.All(Libraries, library => Assert.Equal(library == "StorySync.Kernels", Allows(library, "AllowUnsafeBlocks")));
+        Assert.DoesNotContain("AllowUnsafeBlocks", File.ReadAllText(Repository.PathOf("Directory.Build.props")), StringComparison.Ordinal);
+        Assert.DoesNotContain("AllowUnsafeBlocks", File.ReadAllText(Repository.PathOf("src/Directory.Build.props")), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Kernels_are_nobodys_business_but_a_librarys() => Assert.Equal(
+        ["StorySync.NativeBackend"],
+        Assembly.Load("StorySync.Kernels").GetExportedTypes().Select(type => type.FullName!));
 
     [Fact]
     public void No_library_uses_a_program() =>
@@ -53,6 +71,9 @@ public class ArchitectureTests
         var solution = File.ReadAllText(Repository.PathOf("StorySync.sln")).Replace('\\', '/');
         Assert.All(Repository.Files("*.csproj"), project => Assert.Contains($"\"{Repository.Relative(project)}\"", solution));
     }
+
+    private static bool Allows(string library, string property) =>
+        XDocument.Load(ProjectOf(library)).Descendants(property).Any(element => element.Value == "true");
 
     private static string ProjectOf(string library) => Repository.PathOf($"src/{library}/{library}.csproj");
 

@@ -1,4 +1,4 @@
-using StorySync.Attention.Kernels;
+using StorySync.Kernels;
 using static TorchSharp.torch;
 
 namespace StorySync.Attention;

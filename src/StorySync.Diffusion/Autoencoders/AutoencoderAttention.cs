@@ -1,4 +1,4 @@
-using StorySync.Attention.Kernels;
+using StorySync.Kernels;
 using StorySync.Diffusion.Layers;
 using TorchSharp;
 using TorchSharp.Modules;

@@ -1,4 +1,4 @@
-using StorySync.Attention.Kernels;
+using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -28,18 +28,18 @@ internal sealed class Conv2d : WeightedLayer
 
     public override Tensor forward(Tensor input)
     {
-        if (suitsWinograd && TensorMemory.CanRead(input) && WinogradConvolution.Weights(weight) is { } taps)
+        if (suitsWinograd && TensorMemory.CanRead(input) && DerivedWeights.Taps(weight) is { } taps)
         {
             return WinogradConvolution.Apply(input, taps, bias);
         }
 
         using var scope = NewDisposeScope();
-        if (overSinglePlaces && WeightPanels.Of(input, weight) is { } panels)
+        if (overSinglePlaces && DerivedWeights.Panels(input, weight) is { } panels)
         {
             return LinearKernel.Apply(input.permute(0, 2, 3, 1), panels, outChannels, bias).permute(0, 3, 1, 2).MoveToOuterDisposeScope();
         }
 
-        var output = PackedWeights.Of(input, weight, values => PackedWeights.Convolution(values, stride, padding, input.shape)) is { } packed
+        var output = DerivedWeights.Packed(input, weight, values => PackedWeights.Convolution(values, stride, padding, input.shape)) is { } packed
             ? OneDnn.Convolve(input, packed, bias, stride, padding)
             : nn.functional.conv2d(input, DerivedWeights.Values(weight), bias, stride, padding);
         return output.MoveToOuterDisposeScope();

@@ -1,3 +1,4 @@
+using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -23,7 +24,7 @@ internal sealed class ConvTranspose2d : WeightedLayer
     public override Tensor forward(Tensor input)
     {
         using var scope = NewDisposeScope();
-        var output = PackedWeights.Of(input, weight, values => PackedWeights.TransposedConvolution(values, stride, NoPadding, input.shape)) is { } packed
+        var output = DerivedWeights.Packed(input, weight, values => PackedWeights.TransposedConvolution(values, stride, NoPadding, input.shape)) is { } packed
             ? OneDnn.ConvolveTransposed(input, packed, bias, stride, NoPadding)
             : nn.functional.conv_transpose2d(input, DerivedWeights.Values(weight), bias, stride);
         return output.MoveToOuterDisposeScope();

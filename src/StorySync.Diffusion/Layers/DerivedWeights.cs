@@ -1,5 +1,5 @@
 using System.Runtime.CompilerServices;
-using StorySync.Attention.Kernels;
+using StorySync.Kernels;
 using StorySync.Diffusion.Weights;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -77,6 +77,28 @@ internal static class DerivedWeights
             return derived;
         }
     }
+
+    /// <summary>A layer's weights as <see cref="LinearKernel"/> reads them; null if it does not compute with this input and weight.</summary>
+    /// <param name="input">The layer's input.</param>
+    /// <param name="weight">The layer's weight.</param>
+    /// <param name="parts">Into how many parts the outputs are cut.</param>
+    public static Tensor[]? Panels(Tensor input, Parameter weight, int parts = 1) => LinearKernel.Takes(input)
+        ? Of(weight, values => WeightPanels.Of(values, parts), panels => WeightPanels.Join(panels, weight.shape))
+        : null;
+
+    /// <summary>A layer's weights as <see cref="WinogradConvolution"/> reads them; null if the weight is not one of float32 for the
+    /// processor.</summary>
+    /// <param name="weight">The layer's weight.</param>
+    public static Tensor? Taps(Parameter weight) =>
+        Of(weight, values => [WinogradConvolution.Weights(values)], taps => WinogradConvolution.Join(taps[0]))?[0];
+
+    /// <summary>A layer's weights as <see cref="OneDnn"/> reads them; null if it does not compute with this input and weight.</summary>
+    /// <param name="input">The layer's input.</param>
+    /// <param name="weight">The layer's weight.</param>
+    /// <param name="pack">Packs it.</param>
+    public static Tensor? Packed(Tensor input, Parameter weight, Func<Tensor, Tensor> pack) => OneDnn.Takes(input)
+        ? Of(weight, values => [pack(values.to(ScalarType.Float32))], packed => packed[0].to_dense())?[0]
+        : null;
 
     /// <summary>A weight's values, whose place others may have taken; nothing changes by it.</summary>
     /// <param name="weight">The parameter.</param>

@@ -1,4 +1,4 @@
-using StorySync.Attention.Kernels;
+using StorySync.Kernels;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -19,19 +19,19 @@ internal sealed class Linear : WeightedLayer
 
     protected override bool ReadsHalves => Lanes.AreAccelerated;
 
-    public override Tensor forward(Tensor input) => WeightPanels.Of(input, weight) is { } panels
+    public override Tensor forward(Tensor input) => DerivedWeights.Panels(input, weight) is { } panels
         ? LinearKernel.Apply(input, panels, outFeatures, bias)
         : Product(input);
 
     /// <summary>The tanh approximation of GELU of the layer's output.</summary>
-    public Tensor TanhGelu(Tensor input) => WeightPanels.Of(input, weight) is { } panels
+    public Tensor TanhGelu(Tensor input) => DerivedWeights.Panels(input, weight) is { } panels
         ? LinearKernel.Apply(input, panels, outFeatures, bias, LinearOutput.TanhGelu)
         : Product(input).gelu_(GELU.Approximate.tanh);
 
     /// <summary>The first half of the layer's output, multiplied with the exact GELU of the second half.</summary>
     public Tensor Gated(Tensor input)
     {
-        if (WeightPanels.Of(input, weight, parts: 2) is { } panels)
+        if (DerivedWeights.Panels(input, weight, parts: 2) is { } panels)
         {
             return LinearKernel.Apply(input, panels, outFeatures / 2, bias, LinearOutput.Gated);
         }

@@ -1,15 +1,13 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
+using StorySync.Kernels;
 using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Weights;
 
 /// <summary>The pages of mapped files. A weight that has been copied elsewhere (converted, packed, brought to a device) has no need of
 /// its pages in memory any more, and a mapping does not give them back by itself for as long as one of its tensors lives.</summary>
-internal static partial class MappedPages
+internal static class MappedPages
 {
-    private const int DontNeed = 4;
-
     private static readonly ConditionalWeakTable<Tensor, object> Views = [];
 
     /// <summary>Notes that a tensor is a view of a mapped file, as another is: nothing but the file is behind it.</summary>
@@ -48,25 +46,9 @@ internal static partial class MappedPages
     /// tensor stays good: who looks at it again reads it from the file.</summary>
     public static void Release(Tensor view)
     {
-        var bytes = view.numel() * view.ElementSize;
-        if (!OperatingSystem.IsLinux() || bytes > int.MaxValue || !IsView(view))
+        if (IsView(view))
         {
-            return;
-        }
-
-        // Pages that it shares with its neighbours stay.
-        nint size = Environment.SystemPageSize;
-        var start = Address(view);
-        var first = (start + size - 1) / size * size;
-        var end = (start + (nint)bytes) / size * size;
-        if (end > first)
-        {
-            _ = Advise(first, (nuint)(end - first), DontNeed);
+            PageAdvice.Release(view);
         }
     }
-
-    private static unsafe nint Address(Tensor view) => (nint)Unsafe.AsPointer(ref MemoryMarshal.GetReference(view.bytes));
-
-    [LibraryImport("libc", EntryPoint = "madvise")]
-    private static partial int Advise(nint address, nuint length, int advice);
 }

@@ -1,4 +1,5 @@
 using StorySync.Diffusion.Layers;
+using StorySync.Kernels;
 using StorySync.TestSupport;
 using static TorchSharp.torch;
 

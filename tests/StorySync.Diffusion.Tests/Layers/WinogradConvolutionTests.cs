@@ -1,4 +1,5 @@
 using StorySync.Diffusion.Layers;
+using StorySync.Kernels;
 using StorySync.TestSupport;
 using TorchSharp;
 using static TorchSharp.torch;

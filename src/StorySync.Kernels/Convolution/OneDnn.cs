@@ -1,0 +1,80 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Kernels;
+
+/// <summary>Convolutions by oneDNN with weights in its own order, which libtorch by itself sorts anew in every call.</summary>
+/// <remarks>For float32 on the CPU. Where it does not take an input the ordinary operators compute the same.</remarks>
+internal static unsafe class OneDnn
+{
+    /// <summary>What computes; null where there is none.</summary>
+    public static OneDnnLibrary? Library { get; } = OneDnnLibrary.Load();
+
+    /// <summary>Whether oneDNN computes with this input.</summary>
+    public static bool Takes(Tensor input) => Library is not null && input.dtype == ScalarType.Float32 && input.device_type == DeviceType.CPU;
+
+    /// <summary>A convolution; the result lies channels last.</summary>
+    /// <param name="input">(batch, channels, height, width).</param>
+    /// <param name="packed">Weights from <see cref="PackedWeights.Convolution"/>.</param>
+    /// <param name="bias">(out).</param>
+    /// <param name="stride">Down and to the right.</param>
+    /// <param name="padding">Above and below, left and right.</param>
+    public static Tensor Convolve(Tensor input, Tensor packed, Tensor? bias, long[] stride, long[] padding)
+    {
+        ThrowUnless(input.dim() == 4 && input.size(1) == packed.size(1), input, packed);
+        var dilation = stackalloc long[] { 1, 1 };
+        fixed (long* strides = stride, paddings = padding)
+        fixed (byte* none = "none"u8)
+        {
+            nint result = 0, b = bias?.Handle ?? 0;
+            var algorithm = none;
+            var error = Library!.Convolution(
+                input.Handle, packed.Handle, b == 0 ? null : &b, paddings, 2, strides, 2, dilation, 2, 1, none, null, 0, &algorithm, &result);
+            return Result(error, result, input, packed, bias);
+        }
+    }
+
+    /// <summary>A transposed convolution; the result lies channels last.</summary>
+    /// <param name="input">(batch, channels, height, width).</param>
+    /// <param name="packed">Weights from <see cref="PackedWeights.TransposedConvolution"/>.</param>
+    /// <param name="bias">(out).</param>
+    /// <param name="stride">Down and to the right.</param>
+    /// <param name="padding">Above and below, left and right.</param>
+    public static Tensor ConvolveTransposed(Tensor input, Tensor packed, Tensor? bias, long[] stride, long[] padding)
+    {
+        var dilation = stackalloc long[] { 1, 1 };
+        var outputPadding = stackalloc long[] { 0, 0 };
+        fixed (long* strides = stride, paddings = padding)
+        fixed (byte* none = "none"u8)
+        {
+            nint result = 0, b = bias?.Handle ?? 0;
+            var algorithm = none;
+            var error = Library!.TransposedConvolution(
+                input.Handle, packed.Handle, b == 0 ? null : &b, paddings, 2, outputPadding, 2, strides, 2, dilation, 2, 1, none, null, 0, &algorithm, &result);
+            return Result(error, result, input, packed, bias);
+        }
+    }
+
+    /// <summary>What a call gave.</summary>
+    /// <param name="error">Other than 0 where it failed.</param>
+    /// <param name="result">The result's handle.</param>
+    /// <param name="input">Named in the message where it failed.</param>
+    /// <param name="weight">Named with it.</param>
+    /// <param name="bias">Kept alive until here; null if there is none.</param>
+    /// <exception cref="ArgumentException">The call failed.</exception>
+    public static Tensor Result(int error, nint result, Tensor input, Tensor weight, Tensor? bias)
+    {
+        GC.KeepAlive(bias);
+        ThrowUnless(error == 0, input, weight);
+        return Tensor.UnsafeCreateTensor(result);
+    }
+
+    private static void ThrowUnless(bool fits, Tensor input, Tensor weight)
+    {
+        if (!fits)
+        {
+            throw new ArgumentException(
+                $"A layer with weights ({string.Join(", ", weight.shape)}) cannot take an input ({string.Join(", ", input.shape)}).", nameof(input));
+        }
+    }
+}

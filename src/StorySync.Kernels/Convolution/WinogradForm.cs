@@ -1,0 +1,79 @@
+using System.Runtime.CompilerServices;
+using static TorchSharp.torch;
+
+namespace StorySync.Kernels;
+
+/// <summary>The form of the weights of a <see cref="WinogradConvolution"/>.</summary>
+internal static unsafe class WinogradForm<T>
+    where T : unmanaged, ILanes<T>
+{
+    private const int Numbers = WinogradConvolution.Numbers;
+    private const int Taps = WinogradConvolution.Taps;
+
+    // Channels that a thread does at a time.
+    private const int ChannelsAtOnce = 32;
+
+    /// <summary>Makes it: <c>G g Gᵀ</c> for each pair of channels.</summary>
+    /// <param name="taps">(panels, in, 9, columns).</param>
+    /// <returns>(16, panels, in, columns), good until the thread's next call.</returns>
+    public static float* Make(Tensor taps)
+    {
+        var columns = MatrixKernel<T>.Columns;
+        var rows = (int)(taps.size(0) * taps.size(1));
+        var form = Scratch.ForTeam(Numbers * rows * columns);
+        var (from, size, to) = ((nint)TensorMemory.Address(taps), (int)taps.ElementSize, (nint)form);
+        var type = taps.dtype;
+        ThreadTeam.Run((rows + ChannelsAtOnce - 1) / ChannelsAtOnce, piece =>
+        {
+            var first = piece * ChannelsAtOnce;
+            Transform(
+                from + ((nint)first * Taps * columns * size), type, (float*)to + ((nint)first * columns), (nint)rows * columns,
+                Math.Min(ChannelsAtOnce, rows - first));
+        });
+        return form;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
+    private static void Transform(nint from, ScalarType type, float* to, nint step, int channels)
+    {
+        var columns = MatrixKernel<T>.Columns;
+        var weights = stackalloc float[Taps * columns];
+        for (var channel = 0; channel < channels; channel++, to += columns)
+        {
+            var taps = StoredNumbers<T>.InFloat32(from, type, Taps, weights);
+            from += Taps * columns * StoredNumbers<T>.Size(type);
+            for (var half = 0; half < columns; half += T.Count)
+            {
+                var (a0, a1, a2, a3) = Stretch(Tap(taps, 0), Tap(taps, 3), Tap(taps, 6));
+                var (b0, b1, b2, b3) = Stretch(Tap(taps, 1), Tap(taps, 4), Tap(taps, 7));
+                var (c0, c1, c2, c3) = Stretch(Tap(taps, 2), Tap(taps, 5), Tap(taps, 8));
+                Store(a0, b0, c0, to + half, step);
+                Store(a1, b1, c1, to + half + (4 * step), step);
+                Store(a2, b2, c2, to + half + (8 * step), step);
+                Store(a3, b3, c3, to + half + (12 * step), step);
+                taps += T.Count;
+            }
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static T Tap(float* taps, int number) => T.Load(taps + (number * MatrixKernel<T>.Columns));
+
+    /// <summary>Three numbers become four.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static (T, T, T, T) Stretch(T a, T b, T c)
+    {
+        var (ends, half) = (a + c, T.Create(0.5f));
+        return (a, (ends + b) * half, (ends - b) * half, c);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Store(T a, T b, T c, float* to, nint step)
+    {
+        var (first, second, third, fourth) = Stretch(a, b, c);
+        first.Store(to);
+        second.Store(to + step);
+        third.Store(to + (2 * step));
+        fourth.Store(to + (3 * step));
+    }
+}

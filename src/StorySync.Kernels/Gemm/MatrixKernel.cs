@@ -1,0 +1,106 @@
+using System.Runtime.CompilerServices;
+
+namespace StorySync.Kernels;
+
+/// <summary>The product of a few rows and a few columns, which larger products are made of.</summary>
+/// <typeparam name="T">What it computes with.</typeparam>
+internal static unsafe class MatrixKernel<T>
+    where T : unmanaged, ILanes<T>
+{
+    /// <summary>Rows that are computed at once: their sums, with the columns, fill the vector registers.</summary>
+    public const int Rows = 6;
+
+    /// <summary>Columns that are computed at once.</summary>
+    public static int Columns => 2 * T.Count;
+
+    /// <summary><c>C = A B</c>, or <c>C += A B</c>, for up to <see cref="Rows"/> rows and exactly <see cref="Columns"/> columns.</summary>
+    /// <param name="a">(rows, inner).</param>
+    /// <param name="aRow">From one row of A to the next, in elements.</param>
+    /// <param name="aStep">From one column of A to the next.</param>
+    /// <param name="b">(inner, columns), the columns side by side.</param>
+    /// <param name="bStep">From one row of B to the next.</param>
+    /// <param name="c">(rows, columns), the columns side by side.</param>
+    /// <param name="cRow">From one row of C to the next.</param>
+    /// <param name="rows">1 … <see cref="Rows"/>.</param>
+    /// <param name="inner">Products in each sum.</param>
+    /// <param name="add">Whether C's values are added to.</param>
+    /// <remarks>Not inlined: among a caller's variables the sums would not stay in registers.</remarks>
+    [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
+    public static void Multiply(float* a, nint aRow, nint aStep, float* b, nint bStep, float* c, nint cRow, int rows, int inner, bool add)
+    {
+        // Where there are fewer rows, the last one is computed again in their place.
+        var last = rows - 1;
+        var a0 = a;
+        var a1 = a + (Math.Min(1, last) * aRow);
+        var a2 = a + (Math.Min(2, last) * aRow);
+        var a3 = a + (Math.Min(3, last) * aRow);
+        var a4 = a + (Math.Min(4, last) * aRow);
+        var a5 = a + (Math.Min(5, last) * aRow);
+        T c00 = default, c01 = default, c10 = default, c11 = default, c20 = default, c21 = default;
+        T c30 = default, c31 = default, c40 = default, c41 = default, c50 = default, c51 = default;
+        nint at = 0;
+        for (var step = 0; step < inner; step++)
+        {
+            var b0 = T.Load(b);
+            var b1 = T.Load(b + T.Count);
+            var row = T.Create(a0[at]);
+            c00 = T.FusedMultiplyAdd(row, b0, c00);
+            c01 = T.FusedMultiplyAdd(row, b1, c01);
+            row = T.Create(a1[at]);
+            c10 = T.FusedMultiplyAdd(row, b0, c10);
+            c11 = T.FusedMultiplyAdd(row, b1, c11);
+            row = T.Create(a2[at]);
+            c20 = T.FusedMultiplyAdd(row, b0, c20);
+            c21 = T.FusedMultiplyAdd(row, b1, c21);
+            row = T.Create(a3[at]);
+            c30 = T.FusedMultiplyAdd(row, b0, c30);
+            c31 = T.FusedMultiplyAdd(row, b1, c31);
+            row = T.Create(a4[at]);
+            c40 = T.FusedMultiplyAdd(row, b0, c40);
+            c41 = T.FusedMultiplyAdd(row, b1, c41);
+            row = T.Create(a5[at]);
+            c50 = T.FusedMultiplyAdd(row, b0, c50);
+            c51 = T.FusedMultiplyAdd(row, b1, c51);
+            at += aStep;
+            b += bStep;
+        }
+
+        Store(c, c00, c01, add);
+        if (rows > 1)
+        {
+            Store(c + cRow, c10, c11, add);
+        }
+
+        if (rows > 2)
+        {
+            Store(c + (2 * cRow), c20, c21, add);
+        }
+
+        if (rows > 3)
+        {
+            Store(c + (3 * cRow), c30, c31, add);
+        }
+
+        if (rows > 4)
+        {
+            Store(c + (4 * cRow), c40, c41, add);
+        }
+
+        if (rows > 5)
+        {
+            Store(c + (5 * cRow), c50, c51, add);
+        }
+    }
+
+    private static void Store(float* row, T left, T right, bool add)
+    {
+        if (add)
+        {
+            left += T.Load(row);
+            right += T.Load(row + T.Count);
+        }
+
+        left.Store(row);
+        right.Store(row + T.Count);
+    }
+}

@@ -1,0 +1,26 @@
+using static TorchSharp.torch;
+
+namespace StorySync.Kernels;
+
+/// <summary>A tensor's elements, for kernels that compute on them.</summary>
+internal static unsafe class TensorMemory
+{
+    private static readonly delegate* unmanaged<nint, nint*, int> DataPointer =
+        (delegate* unmanaged<nint, nint*, int>)LibTorch.Entry("aoti_torch_get_data_ptr");
+
+    /// <summary>Whether <see cref="Address"/> reaches the elements.</summary>
+    public static bool CanRead(Tensor tensor) => DataPointer != null && IsFloat32OnHost(tensor);
+
+    /// <summary>Whether a tensor is one of float32 in the processor's own memory.</summary>
+    public static bool IsFloat32OnHost(Tensor tensor) => tensor.dtype == ScalarType.Float32 && tensor.device_type == TorchSharp.DeviceType.CPU;
+
+    /// <summary>Where the first element lies; good for as long as the tensor is not disposed.</summary>
+    /// <exception cref="ArgumentException">The tensor has no elements in memory.</exception>
+    public static float* Address(Tensor tensor)
+    {
+        nint address = 0;
+        return DataPointer(tensor.Handle, &address) == 0
+            ? (float*)address
+            : throw new ArgumentException($"A tensor ({string.Join(", ", tensor.shape)}) has no elements in memory.", nameof(tensor));
+    }
+}

@@ -1,0 +1,84 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace StorySync.Kernels;
+
+/// <summary>Sixteen numbers, where .NET computes on as many at once (AVX-512).</summary>
+internal readonly unsafe struct WideLanes(Vector512<float> value) : ILanes<WideLanes>
+{
+    private readonly Vector512<float> value = value;
+
+    public static int Count
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => Vector512<float>.Count;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static WideLanes Create(float value) => new(Vector512.Create(value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static WideLanes Load(float* from) => new(Vector512.Load(from));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static (WideLanes Left, WideLanes Right) LoadFloat16(ushort* from)
+    {
+        var (left, right) = Vector512.Widen(Vector512.Load((short*)from));
+        return (new(Float16(left)), new(Float16(right)));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static (WideLanes Left, WideLanes Right) LoadBFloat16(ushort* from)
+    {
+        var (left, right) = Vector512.Widen(Vector512.Load(from));
+        return (new((left << 16).AsSingle()), new((right << 16).AsSingle()));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static WideLanes FusedMultiplyAdd(WideLanes a, WideLanes b, WideLanes c) => new(Vector512.FusedMultiplyAdd(a.value, b.value, c.value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static WideLanes Max(WideLanes a, WideLanes b) => new(Vector512.MaxNative(a.value, b.value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static WideLanes Min(WideLanes a, WideLanes b) => new(Vector512.MinNative(a.value, b.value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static WideLanes Abs(WideLanes x) => new(Vector512.Abs(x.value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static WideLanes WhereLess(WideLanes x, float limit, WideLanes then, WideLanes otherwise) =>
+        new(Vector512.ConditionalSelect(Vector512.LessThan(x.value, Vector512.Create(limit)), then.value, otherwise.value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static WideLanes ScaleByPowerOfTwo(WideLanes x, WideLanes exponent) =>
+        new((x.value.AsInt32() + (exponent.value.AsInt32() << 23)).AsSingle());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static WideLanes operator +(WideLanes a, WideLanes b) => new(a.value + b.value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static WideLanes operator -(WideLanes a, WideLanes b) => new(a.value - b.value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static WideLanes operator -(WideLanes x) => new(-x.value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static WideLanes operator *(WideLanes a, WideLanes b) => new(a.value * b.value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static WideLanes operator /(WideLanes a, WideLanes b) => new(a.value / b.value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Store(float* to) => value.Store(to);
+
+    /// <summary>Numbers whose float16 representation is in the low bits, with the sign in the bits above.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<float> Float16(Vector512<int> bits)
+    {
+        // The exponent is where float32 has it, but its offset is 15, not 127.
+        const int Kept = unchecked((int)0x8FFFE000);
+        const float Offset = 5.19229686e33f;
+        return ((bits << 13) & Vector512.Create(Kept)).AsSingle() * Vector512.Create(Offset);
+    }
+}

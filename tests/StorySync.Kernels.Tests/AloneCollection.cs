@@ -1,0 +1,6 @@
+using StorySync.TestSupport;
+
+namespace StorySync.Kernels.Tests;
+
+[CollectionDefinition(LiveTensors.Alone, DisableParallelization = true)]
+public sealed class AloneCollection;
