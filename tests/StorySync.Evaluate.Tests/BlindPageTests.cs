@@ -2,6 +2,7 @@ using System.Text.RegularExpressions;
 using StorySync.Evaluation;
 using StorySync.Pipelines;
 using StorySync.Samples.Evaluate;
+using StorySync.TestSupport;
 
 namespace StorySync.Evaluate.Tests;
 

@@ -1,5 +1,6 @@
 using StorySync.Evaluation;
 using StorySync.Samples.Evaluate;
+using StorySync.TestSupport;
 
 namespace StorySync.Evaluate.Tests;
 

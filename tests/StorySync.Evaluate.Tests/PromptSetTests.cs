@@ -1,4 +1,5 @@
 using StorySync.Samples.Evaluate;
+using StorySync.TestSupport;
 
 namespace StorySync.Evaluate.Tests;
 

@@ -1,6 +1,7 @@
 using StorySync.Attention;
 using StorySync.Pipelines;
 using StorySync.Samples.Evaluate;
+using StorySync.TestSupport;
 
 namespace StorySync.Evaluate.Tests;
 

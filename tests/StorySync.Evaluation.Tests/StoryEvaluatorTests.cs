@@ -3,10 +3,7 @@ using StorySync.TestSupport;
 
 namespace StorySync.Evaluation.Tests;
 
-[CollectionDefinition(LiveTensors.Alone, DisableParallelization = true)]
-public class AloneCollection;
-
-[Collection(LiveTensors.Alone)]
+[Collection(typeof(AloneCollection))]
 public sealed class StoryEvaluatorTests : IDisposable
 {
     private static readonly SubjectRegion Left = Regions.Of("##..", "##..", "....", "....");

@@ -69,7 +69,7 @@ public class BlockCacheTests(StorybookModel storybook, FluxModel flux, Kandinsky
         {
             using var exact = pipeline.Generate(request);
             using var cached = pipeline.Generate(request with { BlockCacheThreshold = 1e-9 });
-            Assert.True(SameBits(exact.Latents, cached.Latents));
+            TensorAssert.SameBits(exact.Latents, cached.Latents);
         }
     }
 
@@ -115,9 +115,9 @@ public class BlockCacheTests(StorybookModel storybook, FluxModel flux, Kandinsky
         using var story = new StoryPipeline(storybook.Pipeline).Generate(Bear, Quick);
         using var again = new StoryPipeline(storybook.Pipeline).Generate(Bear, Quick);
 
-        Assert.All(alone.Zip(beside), pair => Assert.True(SameBits(pair.First.Latents, pair.Second.Latents)));
-        Assert.False(SameBits(alone[0].Latents, alone[2].Latents));
-        Assert.True(SameBits(story.Latents, again.Latents));
+        Assert.All(alone.Zip(beside), pair => TensorAssert.SameBits(pair.First.Latents, pair.Second.Latents));
+        Assert.False(alone[0].Latents.SameBitsAs(alone[2].Latents));
+        TensorAssert.SameBits(story.Latents, again.Latents);
         alone.Concat(beside).ToList().ForEach(result => result.Dispose());
     }
 
@@ -126,35 +126,33 @@ public class BlockCacheTests(StorybookModel storybook, FluxModel flux, Kandinsky
         using var golden = SafetensorsFile.Open(
             Path.Combine(ReferenceData.RepositoryRoot, "tests", "StorySync.Pipelines.Tests", "Goldens", "block-cache", "golden.safetensors"));
         using var scope = NewDisposeScope();
-        var counter = new CallCounter();
+        using var recorder = new RecordingProcessor();
         using var result = pipeline.Generate(request with
         {
             Latents = golden.Read($"{name}.{threshold}.noise"),
             BlockCacheThreshold = double.Parse(threshold, CultureInfo.InvariantCulture),
-            AttentionProcessor = counter,
+            AttentionProcessor = recorder,
         });
 
         var computed = golden.Read($"{name}.{threshold}.computed").nonzero().flatten().data<long>().Select(step => (int)step);
-        Assert.Equal(computed, ComputedSteps(counter));
+        Assert.Equal(computed, ComputedSteps(recorder));
         var expected = golden.Read($"{name}.{threshold}.latents");
         Assert.InRange(((expected - result.Latents).abs().max() / expected.abs().max()).item<float>(), 0, Tolerance);
     }
 
     private static IEnumerable<int> ComputedSteps(DiffusionPipeline pipeline, GenerationRequest request)
     {
-        var counter = new CallCounter();
-        using var result = pipeline.Generate(request with { AttentionProcessor = counter });
-        return ComputedSteps(counter);
+        using var recorder = new RecordingProcessor();
+        using var result = pipeline.Generate(request with { AttentionProcessor = recorder });
+        return ComputedSteps(recorder);
     }
 
     /// <summary>The steps in which as many layers attended as in the first.</summary>
-    private static IEnumerable<int> ComputedSteps(CallCounter counter)
+    private static IEnumerable<int> ComputedSteps(RecordingProcessor recorder)
     {
-        var steps = counter.Calls.GroupBy(call => call.Step, (step, calls) => (step, Layers: calls.Count())).ToList();
+        var steps = recorder.Calls.GroupBy(call => call.Step, (step, calls) => (step, Layers: calls.Count())).ToList();
         return steps.Where(step => step.Layers == steps[0].Layers).Select(step => step.step);
     }
-
-    private static bool SameBits(Tensor a, Tensor b) => a.equal(b).all().item<bool>();
 
     private sealed class StepWatch(Action onStep) : IProgress<GenerationProgress>
     {

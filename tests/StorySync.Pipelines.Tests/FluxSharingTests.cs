@@ -1,4 +1,5 @@
 using StorySync.Attention;
+using StorySync.TestSupport;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -22,9 +23,9 @@ public class FluxSharingTests(FluxModel model) : IClassFixture<FluxModel>
         {
             var after = attend(Changed(inputs, scene: 1, token));
 
-            Assert.True(SameBits(before[0], after[0]));
-            Assert.False(SameBits(before[1], after[1]));
-            Assert.True(SameBits(before[2], after[2]));
+            TensorAssert.SameBits(before[0], after[0]);
+            Assert.False(before[1].SameBitsAs(after[1]));
+            TensorAssert.SameBits(before[2], after[2]);
         }
     });
 
@@ -40,10 +41,10 @@ public class FluxSharingTests(FluxModel model) : IClassFixture<FluxModel>
                 var after = attend(Changed(inputs, scene: 1, text + Array.IndexOf(Labels, subject)));
                 foreach (var scene in new[] { 0, 2 })
                 {
-                    Assert.True(SameBits(before[scene].narrow(1, 0, text), after[scene].narrow(1, 0, text)));
+                    TensorAssert.SameBits(before[scene].narrow(1, 0, text), after[scene].narrow(1, 0, text));
                     for (var token = 0; token < Labels.Length; token++)
                     {
-                        var same = SameBits(before[scene].select(1, text + token), after[scene].select(1, text + token));
+                        var same = before[scene].select(1, text + token).SameBitsAs(after[scene].select(1, text + token));
                         Assert.Equal(Labels[token] != subject, same);
                     }
                 }
@@ -64,14 +65,12 @@ public class FluxSharingTests(FluxModel model) : IClassFixture<FluxModel>
         Value = Changed(inputs.Value, scene, token),
     };
 
-    private static bool SameBits(Tensor a, Tensor b) => a.equal(b).all().item<bool>();
-
     /// <summary>Calls with every layer of the model: what it attends to when scenes share, its inputs, the number of text tokens.</summary>
     private void EachLayer(bool matchPositions, Action<Func<AttentionInputs, Tensor>, AttentionInputs, int> check)
     {
         using var mode = inference_mode();
         using var scope = NewDisposeScope();
-        var recorder = new Recorder();
+        using var recorder = new RecordingProcessor(keepInputs: true);
         model.Schnell.Generate(new FluxRequest
         {
             Prompts = ["a fox and a bear in the forest", "a fox and a bear at the beach", "a fox and a bear in the snow"],
@@ -85,8 +84,9 @@ public class FluxSharingTests(FluxModel model) : IClassFixture<FluxModel>
 
         var options = StoryAttentionOptions.Off with { Sharing = new() { MatchPositions = matchPositions } };
         Assert.Equal(model.Schnell.AttentionProcessors.Layers, recorder.Calls.Select(call => call.Layer));
-        foreach (var (layer, inputs) in recorder.Calls)
+        foreach (var call in recorder.Calls)
         {
+            var (layer, inputs) = (call.Layer, call.Inputs!);
             using var story = new StoryAttention(options, [Subject("fox", 1), Subject("bear", 2)], Scenes, guidance: false);
             check(changed => story.Attend(layer, changed, new AttentionContext()), inputs, inputs.TextTokens);
         }
@@ -95,25 +95,5 @@ public class FluxSharingTests(FluxModel model) : IClassFixture<FluxModel>
         {
             Masks = [.. Enumerable.Repeat(tensor(Labels).view(4, 4).eq(label), Scenes)],
         };
-    }
-
-    private sealed class Recorder : IAttentionProcessor
-    {
-        public List<(AttentionLayer Layer, AttentionInputs Inputs)> Calls { get; } = [];
-
-        public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, AttentionContext context)
-        {
-            var rotary = inputs.Rotary!;
-            Calls.Add((layer, inputs with
-            {
-                Query = Kept(inputs.Query),
-                Key = Kept(inputs.Key),
-                Value = Kept(inputs.Value),
-                Rotary = new RotaryEmbedding(Kept(rotary.Cos), Kept(rotary.Sin)),
-            }));
-            return PlainAttention.Instance.Attend(layer, inputs, context);
-        }
-
-        private static Tensor Kept(Tensor x) => x.clone().DetachFromDisposeScope();
     }
 }

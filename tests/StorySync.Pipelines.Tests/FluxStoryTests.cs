@@ -25,7 +25,7 @@ public class FluxStoryTests(FluxModel model) : IClassFixture<FluxModel>
         using var plain = Plain(pipeline, Fox, 3);
         using var story = new StoryPipeline(pipeline).Generate(Fox, options);
 
-        Assert.True(SameBits(plain.Latents, story.Latents));
+        TensorAssert.SameBits(plain.Latents, story.Latents);
     }
 
     [Fact]
@@ -35,7 +35,7 @@ public class FluxStoryTests(FluxModel model) : IClassFixture<FluxModel>
         using var plain = Plain(model.Schnell, single, 4);
         using var story = new StoryPipeline(model.Schnell).Generate(single, Quick);
 
-        Assert.True(SameBits(plain.Latents, story.Latents));
+        TensorAssert.SameBits(plain.Latents, story.Latents);
     }
 
     [Fact]
@@ -44,7 +44,7 @@ public class FluxStoryTests(FluxModel model) : IClassFixture<FluxModel>
         using var first = new StoryPipeline(model.Schnell).Generate(Fox, Quick);
         using var second = new StoryPipeline(model.Schnell).Generate(Fox, Quick);
 
-        Assert.True(SameBits(first.Latents, second.Latents));
+        TensorAssert.SameBits(first.Latents, second.Latents);
         Assert.All(first.Scenes, scene => Assert.InRange(scene.Masks[0]!.Area, 0.01, 0.99));
     }
 
@@ -54,7 +54,7 @@ public class FluxStoryTests(FluxModel model) : IClassFixture<FluxModel>
         using var plain = Plain(model.Schnell, Fox, 1);
         using var story = new StoryPipeline(model.Schnell).Generate(Fox, Quick with { Steps = 1 });
 
-        Assert.False(SameBits(plain.Latents, story.Latents));
+        Assert.False(plain.Latents.SameBitsAs(story.Latents));
     }
 
     [Fact]
@@ -63,7 +63,7 @@ public class FluxStoryTests(FluxModel model) : IClassFixture<FluxModel>
         using var without = new StoryPipeline(model.Schnell).Generate(Fox, Quick);
         using var with = new StoryPipeline(model.Schnell).Generate(Fox, Quick with { NegativePrompt = "a house" });
 
-        Assert.True(SameBits(without.Latents, with.Latents));
+        TensorAssert.SameBits(without.Latents, with.Latents);
     }
 
     [Fact]
@@ -120,11 +120,9 @@ public class FluxStoryTests(FluxModel model) : IClassFixture<FluxModel>
         Seed = Quick.Seed,
         LatentsOnly = true,
     });
-
-    private static bool SameBits(Tensor a, Tensor b) => a.equal(b).all().item<bool>();
 }
 
-[Collection(LiveTensors.Alone)]
+[Collection(typeof(AloneCollection))]
 public class FluxMemoryTests(FluxModel model) : IClassFixture<FluxModel>
 {
     [Fact]

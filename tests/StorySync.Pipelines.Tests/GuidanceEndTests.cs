@@ -1,5 +1,6 @@
 using StorySync.Attention;
 using StorySync.Diffusion.Sdxl;
+using StorySync.TestSupport;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -77,10 +78,10 @@ public class GuidanceEndTests(StorybookModel sdxl, FluxModel flux, Kandinsky3Mod
         var (exact, _) = Record(request);
         var (ended, inputs) = Record(request with { GuidanceEnd = 0.5 });
 
-        Assert.Equal([true, true, false, false], exact.Zip(ended, SameBits));
-        Assert.True(SameBits(inputs[0].EncoderHiddenStates[2..], inputs[2].EncoderHiddenStates));
-        Assert.True(SameBits(inputs[0].TextEmbeds![2..], inputs[2].TextEmbeds!));
-        Assert.True(SameBits(inputs[0].TimeIds![2..], inputs[2].TimeIds!));
+        Assert.Equal([true, true, false, false], exact.Zip(ended, TensorAssert.SameBitsAs));
+        TensorAssert.SameBits(inputs[0].EncoderHiddenStates[2..], inputs[2].EncoderHiddenStates);
+        TensorAssert.SameBits(inputs[0].TextEmbeds![2..], inputs[2].TextEmbeds!);
+        TensorAssert.SameBits(inputs[0].TimeIds![2..], inputs[2].TimeIds!);
     }
 
     [Fact]
@@ -89,7 +90,7 @@ public class GuidanceEndTests(StorybookModel sdxl, FluxModel flux, Kandinsky3Mod
         using var off = sdxl.Pipeline.Generate(Two with { GuidanceScale = 1 });
         using var ended = sdxl.Pipeline.Generate(Two with { GuidanceScale = 1, GuidanceEnd = 0.5 });
 
-        Assert.True(SameBits(off.Latents, ended.Latents));
+        TensorAssert.SameBits(off.Latents, ended.Latents);
     }
 
     [Fact]
@@ -126,8 +127,8 @@ public class GuidanceEndTests(StorybookModel sdxl, FluxModel flux, Kandinsky3Mod
             LatentsOnly = true,
         });
 
-        Assert.True(SameBits(plain.Latents, alone.Latents));
-        Assert.False(SameBits(shared.Latents, alone.Latents));
+        TensorAssert.SameBits(plain.Latents, alone.Latents);
+        Assert.False(shared.Latents.SameBitsAs(alone.Latents));
     }
 
     [Fact]
@@ -137,17 +138,15 @@ public class GuidanceEndTests(StorybookModel sdxl, FluxModel flux, Kandinsky3Mod
         var alone = requests.Select(request => sdxl.Pipeline.Generate(request)).ToList();
         var beside = await Task.WhenAll(requests.Select(request => sdxl.Pipeline.GenerateAsync(request)));
 
-        Assert.All(alone.Zip(beside), pair => Assert.True(SameBits(pair.First.Latents, pair.Second.Latents)));
+        Assert.All(alone.Zip(beside), pair => TensorAssert.SameBits(pair.First.Latents, pair.Second.Latents));
         alone.Concat(beside).ToList().ForEach(result => result.Dispose());
     }
 
-    private static bool SameBits(Tensor a, Tensor b) => a.equal(b).all().item<bool>();
-
     private static IEnumerable<int> RowsOf(DiffusionPipeline pipeline, GenerationRequest request)
     {
-        var counter = new CallCounter();
-        using var result = pipeline.Generate(request with { AttentionProcessor = counter });
-        return counter.Calls.Where(call => call.Path == counter.Calls[0].Path).Select(call => call.Rows);
+        using var recorder = new RecordingProcessor();
+        using var result = pipeline.Generate(request with { AttentionProcessor = recorder });
+        return recorder.Calls.Where(call => call.Layer.Path == recorder.Calls[0].Layer.Path).Select(call => (int)call.Query[0]);
     }
 
     /// <summary>The latents after every step, and what the model was given.</summary>

@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using StorySync.Diffusion.Weights;
+using StorySync.TestSupport;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -11,7 +12,7 @@ public sealed class InpaintingModelTests : IDisposable
 {
     private const int Side = 128;
 
-    private readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("storysync-test-");
+    private readonly TemporaryFolder folder = new();
     private readonly StableDiffusionXLPipeline pipeline;
     private readonly RgbImage picture = new(Side, Side, [.. Enumerable.Range(0, 3 * Side * Side).Select(i => (byte)(i * 7 % 251))]);
     private readonly RgbImage mask = new(Side, Side, [.. Enumerable.Range(0, 3 * Side * Side).Select(i => (byte)(i < Side * Side ? 255 : 0))]);
@@ -21,12 +22,12 @@ public sealed class InpaintingModelTests : IDisposable
         var embedded = ModelFolder.Open("storybook");
         foreach (var entry in Directory.EnumerateDirectories(embedded.Path).Where(entry => Path.GetFileName(entry) != "unet"))
         {
-            Directory.CreateSymbolicLink(Path.Combine(folder.FullName, Path.GetFileName(entry)), entry);
+            Directory.CreateSymbolicLink(folder.PathOf(Path.GetFileName(entry)), entry);
         }
 
-        File.Copy(Path.Combine(embedded.Path, "model_index.json"), Path.Combine(folder.FullName, "model_index.json"));
-        WriteUNet(embedded, folder.CreateSubdirectory("unet").FullName);
-        pipeline = StableDiffusionXLPipeline.Load(folder.FullName, new PipelineOptions { Device = "cpu" });
+        File.Copy(Path.Combine(embedded.Path, "model_index.json"), folder.PathOf("model_index.json"));
+        WriteUNet(embedded, Directory.CreateDirectory(folder.PathOf("unet")).FullName);
+        pipeline = StableDiffusionXLPipeline.Load(folder.Path, new PipelineOptions { Device = "cpu" });
     }
 
     [Theory]
@@ -73,7 +74,7 @@ public sealed class InpaintingModelTests : IDisposable
     public void Dispose()
     {
         pipeline.Dispose();
-        folder.Delete(recursive: true);
+        folder.Dispose();
     }
 
     private GenerationRequest Request => new()

@@ -1,3 +1,4 @@
+using StorySync.TestSupport;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -39,8 +40,8 @@ public class Kandinsky3PipelineTests(Kandinsky3Model model) : IClassFixture<Kand
 
         var (one, oneMask) = Encode(Two with { NegativePrompts = ["blurry"] }, guidance: true);
         var (each, eachMask) = Encode(Two with { NegativePrompts = ["blurry", "blurry"] }, guidance: true);
-        Assert.True(one.equal(each).all().item<bool>());
-        Assert.True(oneMask.equal(eachMask).all().item<bool>());
+        TensorAssert.SameBits(one, each);
+        TensorAssert.SameBits(oneMask, eachMask);
         Assert.NotEqual(0, oneMask[..2].max().item<long>());
     }
 
@@ -51,8 +52,8 @@ public class Kandinsky3PipelineTests(Kandinsky3Model model) : IClassFixture<Kand
         var (text, mask) = Encode(Two, guidance: false);
         var (texts, masks) = Encode(Two with { ImagesPerPrompt = 2 }, guidance: false);
 
-        Assert.True(texts.equal(text[tensor(new long[] { 0, 0, 1, 1 })]).all().item<bool>());
-        Assert.True(masks.equal(mask[tensor(new long[] { 0, 1, 0, 1 })]).all().item<bool>());
+        TensorAssert.SameBits(texts, text[tensor(new long[] { 0, 0, 1, 1 })]);
+        TensorAssert.SameBits(masks, mask[tensor(new long[] { 0, 1, 0, 1 })]);
     }
 
     [Fact]
@@ -108,7 +109,7 @@ public class Kandinsky3PipelineTests(Kandinsky3Model model) : IClassFixture<Kand
         using var expected = Pipeline.Generate(Two with { Height = 64, Width = 64, LatentsOnly = true });
         using var actual = offloaded.Generate(Two with { Height = 64, Width = 64, LatentsOnly = true });
 
-        Assert.True(expected.Latents.equal(actual.Latents).all().item<bool>());
+        TensorAssert.SameBits(expected.Latents, actual.Latents);
     }
 
     [Theory]

@@ -3,7 +3,7 @@ using TorchSharp;
 
 namespace StorySync.Pipelines.Tests;
 
-[Collection(LiveTensors.Alone)]
+[Collection(typeof(AloneCollection))]
 public class MemoryGrowthTests
 {
     private const int WarmUp = 10;

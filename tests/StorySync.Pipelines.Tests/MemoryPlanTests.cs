@@ -4,7 +4,7 @@ using TorchSharp;
 
 namespace StorySync.Pipelines.Tests;
 
-[Collection(LiveTensors.Alone)]
+[Collection(typeof(AloneCollection))]
 public class MemoryPlanTests
 {
     // Of what a run takes, and what compiled code and small tensors take beside it.

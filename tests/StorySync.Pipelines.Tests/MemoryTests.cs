@@ -3,10 +3,7 @@ using StorySync.TestSupport;
 namespace StorySync.Pipelines.Tests;
 
 /// <summary>Tensors of tests that run at the same time would be counted too.</summary>
-[CollectionDefinition(LiveTensors.Alone, DisableParallelization = true)]
-public class OneAtATime;
-
-[Collection(LiveTensors.Alone)]
+[Collection(typeof(AloneCollection))]
 public class MemoryTests(StorybookModel model) : IClassFixture<StorybookModel>
 {
     private static readonly Story Frog = new()

@@ -1,4 +1,5 @@
 using StorySync.Diffusion.Weights;
+using StorySync.TestSupport;
 using TorchSharp;
 
 namespace StorySync.Pipelines.Tests;
@@ -15,7 +16,7 @@ public class PipelineOptionsTests
         using var expected = resident.Generate(Request);
         using var actual = offloaded.Generate(Request);
 
-        Assert.True(expected.Latents.equal(actual.Latents).all().item<bool>());
+        TensorAssert.SameBits(expected.Latents, actual.Latents);
     }
 
     [Theory]
@@ -50,17 +51,10 @@ public class PipelineOptionsTests
     [Fact]
     public void A_model_of_an_unknown_class_is_refused()
     {
-        var folder = Directory.CreateTempSubdirectory();
-        try
-        {
-            File.WriteAllText(Path.Combine(folder.FullName, "model_index.json"), """{ "_class_name": "AudioLDMPipeline" }""");
-            var error = Assert.Throws<ModelFileException>(() => DiffusionPipeline.Load(folder.FullName));
-            Assert.Contains("AudioLDMPipeline", error.Message, StringComparison.Ordinal);
-            Assert.Contains("StableDiffusionXLPipeline", error.Message, StringComparison.Ordinal);
-        }
-        finally
-        {
-            folder.Delete(recursive: true);
-        }
+        using var folder = new TemporaryFolder();
+        folder.Write("model_index.json", """{ "_class_name": "AudioLDMPipeline" }""");
+        var error = Assert.Throws<ModelFileException>(() => DiffusionPipeline.Load(folder.Path));
+        Assert.Contains("AudioLDMPipeline", error.Message, StringComparison.Ordinal);
+        Assert.Contains("StableDiffusionXLPipeline", error.Message, StringComparison.Ordinal);
     }
 }

@@ -1,4 +1,5 @@
 using CsCheck;
+using StorySync.TestSupport;
 using static TorchSharp.torch;
 
 namespace StorySync.Pipelines.Tests;
@@ -14,25 +15,18 @@ public class RgbImageTests
     [Fact]
     public void Png_files_keep_every_pixel_and_every_text()
     {
-        var folder = Directory.CreateTempSubdirectory();
-        try
-        {
-            var path = Path.Combine(folder.FullName, "new", "picture.png");
-            Gen.Select(Pictures, Gen.String[Gen.Char["aé漢\n"], 0, 20]).Sample(
-                (picture, text) =>
-                {
-                    picture.SavePng(path, new Dictionary<string, string> { ["parameters"] = text });
-                    var read = RgbImage.Load(path);
-                    return read.Pixels.SequenceEqual(picture.Pixels)
-                        && PngText.Read(File.ReadAllBytes(path))["parameters"] == text
-                        && Directory.GetFiles(Path.GetDirectoryName(path)!).Length == 1;
-                },
-                iter: 50, threads: 1);
-        }
-        finally
-        {
-            folder.Delete(recursive: true);
-        }
+        using var folder = new TemporaryFolder();
+        var path = Path.Combine(folder.Path, "new", "picture.png");
+        Gen.Select(Pictures, Gen.String[Gen.Char["aé漢\n"], 0, 20]).Sample(
+            (picture, text) =>
+            {
+                picture.SavePng(path, new Dictionary<string, string> { ["parameters"] = text });
+                var read = RgbImage.Load(path);
+                return read.Pixels.SequenceEqual(picture.Pixels)
+                    && PngText.Read(File.ReadAllBytes(path))["parameters"] == text
+                    && Directory.GetFiles(Path.GetDirectoryName(path)!).Length == 1;
+            },
+            iter: 50, threads: 1);
     }
 
     [Fact]
@@ -47,17 +41,10 @@ public class RgbImageTests
     [Fact]
     public void A_file_that_is_no_picture_is_refused_by_name()
     {
-        var path = Path.GetTempFileName();
-        try
-        {
-            File.WriteAllText(path, "no picture");
-            Assert.Contains(path, Assert.Throws<InvalidDataException>(() => RgbImage.Load(path)).Message, StringComparison.Ordinal);
-            Assert.Throws<FileNotFoundException>(() => RgbImage.Load(path + ".png"));
-        }
-        finally
-        {
-            File.Delete(path);
-        }
+        using var folder = new TemporaryFolder();
+        var path = folder.Write("picture", "no picture");
+        Assert.Contains(path, Assert.Throws<InvalidDataException>(() => RgbImage.Load(path)).Message, StringComparison.Ordinal);
+        Assert.Throws<FileNotFoundException>(() => RgbImage.Load(path + ".png"));
     }
 
     [Fact]

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using StorySync.Attention;
+using StorySync.TestSupport;
 using static TorchSharp.torch;
 
 namespace StorySync.Pipelines.Tests;
@@ -22,7 +23,7 @@ public class StoryPipelineTests(StorybookModel model) : IClassFixture<StorybookM
         using var plain = Plain(Bear);
         using var story = Stories.Generate(Bear, Quick with { Techniques = StoryAttentionOptions.Off });
 
-        Assert.True(SameBits(plain.Latents, story.Latents));
+        TensorAssert.SameBits(plain.Latents, story.Latents);
     }
 
     [Fact]
@@ -32,7 +33,7 @@ public class StoryPipelineTests(StorybookModel model) : IClassFixture<StorybookM
         using var plain = Plain(single);
         using var story = Stories.Generate(single, Quick);
 
-        Assert.True(SameBits(plain.Latents, story.Latents));
+        TensorAssert.SameBits(plain.Latents, story.Latents);
     }
 
     [Fact]
@@ -41,7 +42,7 @@ public class StoryPipelineTests(StorybookModel model) : IClassFixture<StorybookM
         using var first = Stories.Generate(Bear, Quick);
         using var second = Stories.Generate(Bear, Quick);
 
-        Assert.True(SameBits(first.Latents, second.Latents));
+        TensorAssert.SameBits(first.Latents, second.Latents);
     }
 
     [Fact]
@@ -57,8 +58,8 @@ public class StoryPipelineTests(StorybookModel model) : IClassFixture<StorybookM
         using var bearBeside = await bear;
         using var robotBeside = await second;
 
-        Assert.True(SameBits(bearAlone.Latents, bearBeside.Latents));
-        Assert.True(SameBits(robotAlone.Latents, robotBeside.Latents));
+        TensorAssert.SameBits(bearAlone.Latents, bearBeside.Latents);
+        TensorAssert.SameBits(robotAlone.Latents, robotBeside.Latents);
     }
 
     [Theory]
@@ -162,8 +163,8 @@ public class StoryPipelineTests(StorybookModel model) : IClassFixture<StorybookM
         using var story = Stories.Generate(absent, Quick with { Techniques = new() { Layout = StoryAttentionOptions.Off.Layout } });
 
         Assert.Null(story.Scenes[2].Masks[0]);
-        Assert.True(SameBits(plain.Latents[2], story.Latents[2]));
-        Assert.False(SameBits(plain.Latents[0], story.Latents[0]));
+        TensorAssert.SameBits(plain.Latents[2], story.Latents[2]);
+        Assert.False(plain.Latents[0].SameBitsAs(story.Latents[0]));
     }
 
     [Fact]
@@ -196,8 +197,6 @@ public class StoryPipelineTests(StorybookModel model) : IClassFixture<StorybookM
             source.Cancel();
         }
     }
-
-    private static bool SameBits(Tensor a, Tensor b) => a.equal(b).all().item<bool>();
 
     private GenerationResult Plain(Story story) => model.Pipeline.Generate(new GenerationRequest
     {

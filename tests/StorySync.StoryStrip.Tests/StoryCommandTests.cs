@@ -3,6 +3,7 @@ using System.CommandLine;
 using System.Text;
 using StorySync.Pipelines;
 using StorySync.Samples.StoryStrip;
+using StorySync.TestSupport;
 
 namespace StorySync.StoryStrip.Tests;
 

@@ -1,15 +1,17 @@
+using Xunit.v3;
 using static TorchSharp.torch;
 
 namespace StorySync.TestSupport;
 
-/// <summary>Checks that a piece of work leaves no tensor behind. Run such tests in the collection <see cref="Alone"/>: tensors of
+/// <summary>Checks that a piece of work leaves no tensor behind. Tests that call it are in the <c>AloneCollection</c>: tensors of
 /// other tests that run at the same time would count.</summary>
 public static class LiveTensors
 {
-    public const string Alone = "one test at a time";
-
     public static void AssertNoneLeft(Action work)
     {
+        Assert.True(
+            TestContext.Current.TestCollection is IXunitTestCollection { DisableParallelization: true },
+            "A test that counts tensors belongs to the AloneCollection.");
         work();
         Collect();
         var before = Tensor.TotalCount;

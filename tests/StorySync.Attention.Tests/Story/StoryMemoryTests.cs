@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Attention.Tests.Story;
 
-[Collection(LiveTensors.Alone)]
+[Collection(typeof(AloneCollection))]
 public class StoryMemoryTests
 {
     [Fact]

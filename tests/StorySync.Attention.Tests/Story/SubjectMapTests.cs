@@ -1,3 +1,4 @@
+using StorySync.TestSupport;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -55,7 +56,7 @@ public class SubjectMapTests
                 {
                     var error = (story.MapOf(scene, subject)! - scaled[scene, subject]).abs().max().item<float>();
                     Assert.True(error < 1e-5, $"off by {error}");
-                    Assert.True(masks[scene, subject].SameAs(story.MaskOf(scene, subject)!));
+                    TensorAssert.SameBits(masks[scene, subject], story.MaskOf(scene, subject)!);
                 }
             }
 
@@ -86,7 +87,7 @@ public class SubjectMapTests
         using var story = new StoryAttention(new(), [Fox, Owl], Scenes, guidance: false);
         var inputs = Inputs(AttentionKind.Cross, Fine, story.BatchAt(0, 4), new Generator(5));
         var attended = story.Attend(Layer(AttentionKind.Cross), inputs, new() { Steps = 4 });
-        Assert.True(PlainAttention.Instance.Attend(Layer(AttentionKind.Cross), inputs, new()).SameAs(attended));
+        TensorAssert.SameBits(PlainAttention.Instance.Attend(Layer(AttentionKind.Cross), inputs, new()), attended);
     }
 
     [Fact]
@@ -105,7 +106,7 @@ public class SubjectMapTests
         Assert.False(IsPlain(1));
 
         bool IsPlain(int step) => PlainAttention.Instance.Attend(Layer(AttentionKind.Self), image, new())
-            .SameAs(story.Attend(Layer(AttentionKind.Self), image, new() { Step = step, Steps = 4 }));
+            .SameBitsAs(story.Attend(Layer(AttentionKind.Self), image, new() { Step = step, Steps = 4 }));
     }
 
     [Fact]
@@ -186,11 +187,11 @@ public class SubjectMapTests
         var given = zeros(5, 5);
         given[1..3, 2] = 1;
         using var story = new StoryAttention(new(), [Fox with { Masks = [null, given] }], Scenes, guidance: false);
-        Assert.True(given.ne(0).SameAs(story.MaskOf(1)!));
+        TensorAssert.SameBits(given.ne(0), story.MaskOf(1)!);
         story.Attend(
             Layer(AttentionKind.Cross), Inputs(AttentionKind.Cross, Fine, story.BatchAt(0, 4), new Generator(5)), new() { Steps = 4 });
         story.CompleteStep();
-        Assert.True(given.ne(0).SameAs(story.MaskOf(1)!));
+        TensorAssert.SameBits(given.ne(0), story.MaskOf(1)!);
         Assert.Equal([Fine.Height, Fine.Width], story.MaskOf(0)!.shape);
     }
 
@@ -200,8 +201,8 @@ public class SubjectMapTests
         using var mode = inference_mode();
         using var scope = NewDisposeScope();
         var (raw, repaired) = (Mask(new()), Mask(new() { Components = 1 }));
-        Assert.False(raw.SameAs(repaired));
-        Assert.True(MaskRepair.Apply(raw, components: 1).SameAs(repaired));
+        Assert.False(raw.SameBitsAs(repaired));
+        TensorAssert.SameBits(MaskRepair.Apply(raw, components: 1), repaired);
 
         static Tensor Mask(MaskOptions options)
         {

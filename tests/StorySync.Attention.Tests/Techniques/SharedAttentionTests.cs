@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Attention.Tests.Techniques;
 
-[Collection(LiveTensors.Alone)]
+[Collection(typeof(AloneCollection))]
 public class SharedAttentionTests
 {
     [Fact]
@@ -32,7 +32,7 @@ public class SharedAttentionTests
         {
             set_num_threads(1);
             var one = Attend(7);
-            Assert.True(one.SameAs(Attend(7)));
+            TensorAssert.SameBits(one, Attend(7));
             Assert.False(one.allclose(Attend(8)));
             set_num_threads(2);
             Assert.True(one.allclose(Attend(7)));
@@ -65,7 +65,7 @@ public class SharedAttentionTests
         try
         {
             set_num_threads(1);
-            Assert.True(together.SameAs(Attend(ScalarType.Float32)));
+            TensorAssert.SameBits(together, Attend(ScalarType.Float32));
         }
         finally
         {

@@ -1,6 +1,7 @@
 using StorySync.Diffusion.Autoencoders;
 using StorySync.Diffusion.Tests.Weights;
 using StorySync.Diffusion.Weights;
+using StorySync.TestSupport;
 using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Tests.Autoencoders;
@@ -137,13 +138,13 @@ public class AutoencoderKLTests
     private static AutoencoderKL Load(
         TemporaryFolder folder, string name, Dictionary<string, Tensor> weights, ScalarType dtype = ScalarType.Float32, string more = "")
     {
-        var path = Directory.CreateDirectory(folder.File(name)).FullName;
+        var path = Directory.CreateDirectory(folder.PathOf(name)).FullName;
         SafetensorsWriter.Write(Path.Combine(path, "diffusion_pytorch_model.safetensors"), weights);
         File.WriteAllText(Path.Combine(path, "config.json"), $$"""
             { "down_block_types": ["DownEncoderBlock2D", "DownEncoderBlock2D", "DownEncoderBlock2D"],
               "up_block_types": ["UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D"],
               "block_out_channels": [6, 9, 12], "norm_num_groups": 3{{more}} }
             """);
-        return AutoencoderKL.Load(ModelFolder.Open(folder.File("")), name, dtype);
+        return AutoencoderKL.Load(ModelFolder.Open(folder.PathOf("")), name, dtype);
     }
 }

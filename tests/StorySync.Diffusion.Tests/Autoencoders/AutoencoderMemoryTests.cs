@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Tests.Autoencoders;
 
-[Collection(LiveTensors.Alone)]
+[Collection(typeof(AloneCollection))]
 public class AutoencoderMemoryTests
 {
     [Theory]

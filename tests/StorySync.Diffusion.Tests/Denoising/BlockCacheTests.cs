@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Tests.Denoising;
 
-[Collection(LiveTensors.Alone)]
+[Collection(typeof(AloneCollection))]
 public class BlockCacheTests
 {
     private static readonly DenoisingContext Run = new();

@@ -3,6 +3,7 @@ using StorySync.Diffusion.Denoising;
 using StorySync.Diffusion.Flux;
 using StorySync.Diffusion.Tests.Weights;
 using StorySync.Diffusion.Weights;
+using StorySync.TestSupport;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -26,7 +27,7 @@ public sealed class FluxModelTests
     public void Entries_that_are_missing_or_null_have_diffusers_defaults()
     {
         using var folder = new TemporaryFolder();
-        var path = folder.File("config.json", """{ "_class_name": "FluxTransformer2DModel", "out_channels": null, "num_layers": null, "guidance_embeds": true, "axes_dims_rope": [32, 48, 48] }""");
+        var path = folder.Write("config.json", """{ "_class_name": "FluxTransformer2DModel", "out_channels": null, "num_layers": null, "guidance_embeds": true, "axes_dims_rope": [32, 48, 48] }""");
         var config = ComponentConfig.Read<FluxTransformer2DConfig>(path);
         Assert.Equal((1, 64, null, 19, 38), (config.PatchSize, config.InChannels, config.OutChannels, config.NumLayers, config.NumSingleLayers));
         Assert.Equal((128, 24, 4096, 768, true), (config.AttentionHeadDim, config.NumAttentionHeads, config.JointAttentionDim, config.PooledProjectionDim, config.GuidanceEmbeds));

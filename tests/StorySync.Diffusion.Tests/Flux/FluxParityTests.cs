@@ -67,7 +67,7 @@ public sealed class FluxParityTests
         using var manifest = JsonDocument.Parse(File.ReadAllBytes(path));
         using var folder = new TemporaryFolder();
         var config = ComponentConfig.Read<FluxTransformer2DConfig>(
-            folder.File("config.json", manifest.RootElement.GetProperty("config").GetRawText()));
+            folder.Write("config.json", manifest.RootElement.GetProperty("config").GetRawText()));
         using var model = new FluxTransformer2DModel(config);
         var found = ModelManifest.Of(model);
         Assert.Equal(Shapes(manifest), found.Shapes.OrderBy(s => s.Key, StringComparer.Ordinal).Select(s => $"{s.Key} {string.Join("×", s.Value)}"));

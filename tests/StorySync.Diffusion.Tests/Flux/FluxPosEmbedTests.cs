@@ -1,5 +1,6 @@
 using StorySync.Attention;
 using StorySync.Diffusion.Flux;
+using StorySync.TestSupport;
 using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Tests.Flux;
@@ -45,6 +46,6 @@ public sealed class FluxPosEmbedTests
         var x = randn(2, 3, 5, 8).to(bfloat16);
         var turned = rotary.Apply(x.transpose(1, 2));
         Assert.Equal(bfloat16, turned.dtype);
-        Assert.True(turned.eq(rotary.Apply(x.transpose(1, 2).contiguous())).all().item<bool>());
+        TensorAssert.SameBits(turned, rotary.Apply(x.transpose(1, 2).contiguous()));
     }
 }

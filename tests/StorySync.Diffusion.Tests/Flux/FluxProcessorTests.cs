@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using StorySync.Attention;
 using StorySync.Diffusion.Denoising;
 using StorySync.Diffusion.Flux;
@@ -21,7 +20,7 @@ public sealed class FluxProcessorTests
             var inputs = FluxModels.Inputs(comparison);
             var plain = FluxModels.Run(model, inputs);
 
-            var recorder = new Recorder();
+            using var recorder = new RecordingProcessor();
             Assert.Equal(plain, FluxModels.Run(model, inputs, new DenoisingContext { Steps = 4, Step = 3, Processor = recorder }));
 
             string[] paths =
@@ -33,16 +32,16 @@ public sealed class FluxProcessorTests
             Assert.Equal(paths, model.AttentionProcessors.Layers.Select(l => l.Path));
             var (batch, text) = (inputs.HiddenStates.shape[0], (int)inputs.TxtIds.shape[0]);
             long[] shape = [batch, config.NumAttentionHeads, text + inputs.Grid.Tokens, config.AttentionHeadDim];
-            foreach (var (layer, call, step) in recorder.Calls)
+            foreach (var call in recorder.Calls)
             {
-                Assert.Equal(AttentionKind.Joint, layer.Kind);
-                Assert.Equal(config.NumAttentionHeads, layer.Heads);
-                Assert.Equal(config.AttentionHeadDim, layer.HeadWidth);
+                Assert.Equal(AttentionKind.Joint, call.Layer.Kind);
+                Assert.Equal(config.NumAttentionHeads, call.Layer.Heads);
+                Assert.Equal(config.AttentionHeadDim, call.Layer.HeadWidth);
                 Assert.Equal(inputs.Grid, call.Grid);
                 Assert.Equal(text, call.TextTokens);
-                Assert.Equal(3, step);
-                Assert.Equal([shape, shape, shape], call.Shapes);
-                Assert.Equal([shape[2], shape[3]], call.RotaryShape!);
+                Assert.Equal(3, call.Step);
+                Assert.Equal([shape, shape, shape], [call.Query, call.Key, call.Value]);
+                Assert.Equal([shape[2], shape[3]], call.Rotary!);
             }
         }
     }
@@ -55,12 +54,12 @@ public sealed class FluxProcessorTests
         using var model = FluxModels.Load(reference.ModelPath);
         var inputs = FluxModels.Inputs(comparison);
         var path = model.AttentionProcessors.Layers.Last().Path;
-        var ofLayer = new Recorder();
+        using var ofLayer = new RecordingProcessor();
         model.AttentionProcessors[path] = ofLayer;
         FluxModels.Run(model, inputs);
         Assert.Equal([path], ofLayer.Calls.Select(c => c.Layer.Path));
 
-        var ofRun = new Recorder();
+        using var ofRun = new RecordingProcessor();
         FluxModels.Run(model, inputs, new DenoisingContext { Processor = ofRun });
         Assert.Single(ofLayer.Calls);
         Assert.Equal(model.AttentionProcessors.Layers.Count(), ofRun.Calls.Count);
@@ -78,7 +77,7 @@ public sealed class FluxProcessorTests
         // With the image's answer erased in the first layer, the text of the first block is as before and the image is not.
         var (text, image) = FirstBlock(model, inputs, PlainAttention.Instance);
         var (textAfter, imageAfter) = FirstBlock(model, inputs, new ErasesImage());
-        Assert.True(text.eq(textAfter).all().item<bool>());
+        TensorAssert.SameBits(text, textAfter);
         Assert.False(image.allclose(imageAfter));
     }
 
@@ -104,18 +103,6 @@ public sealed class FluxProcessorTests
             var attended = PlainAttention.Instance.Attend(layer, inputs, context);
             attended.slice(2, inputs.TextTokens, attended.shape[2], 1).zero_();
             return attended;
-        }
-    }
-
-    private sealed class Recorder : IAttentionProcessor
-    {
-        public ConcurrentQueue<(AttentionLayer Layer, (TokenGrid Grid, int TextTokens, long[][] Shapes, long[]? RotaryShape) Call, int Step)> Calls { get; } = [];
-
-        public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, AttentionContext context)
-        {
-            long[][] shapes = [inputs.Query.shape, inputs.Key.shape, inputs.Value.shape];
-            Calls.Enqueue((layer, (inputs.Grid, inputs.TextTokens, shapes, inputs.Rotary?.Cos.shape), context.Step));
-            return PlainAttention.Instance.Attend(layer, inputs, context);
         }
     }
 }

@@ -7,7 +7,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Tests.Flux;
 
-[Collection(LiveTensors.Alone)]
+[Collection(typeof(AloneCollection))]
 public sealed class FluxRunTests
 {
     [Theory]

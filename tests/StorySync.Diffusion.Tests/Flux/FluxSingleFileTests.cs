@@ -26,7 +26,7 @@ public sealed class FluxSingleFileTests
                 original.Add("first_stage_model.decoder.conv_in.bias", zeros(4));
             }
 
-            var path = folder.File("flux1.safetensors");
+            var path = folder.PathOf("flux1.safetensors");
             SafetensorsWriter.Write(path, original);
 
             using var expected = FluxModels.Load(reference.ModelPath);
@@ -59,10 +59,10 @@ public sealed class FluxSingleFileTests
         using var folder = new TemporaryFolder();
         using var scope = NewDisposeScope();
         using var model = new FluxTransformer2DModel(config);
-        SafetensorsWriter.Write(folder.File("model.safetensors"), RandomModel.Weights(model));
-        using var usual = SafetensorsFile.Open(folder.File("model.safetensors"));
+        SafetensorsWriter.Write(folder.PathOf("model.safetensors"), RandomModel.Weights(model));
+        using var usual = SafetensorsFile.Open(folder.PathOf("model.safetensors"));
         WeightBinder.Bind(model, usual);
-        var path = folder.File("flux1.safetensors");
+        var path = folder.PathOf("flux1.safetensors");
         SafetensorsWriter.Write(path, ToOriginal(usual, ""));
 
         using var loaded = FluxTransformer2DModel.LoadSingleFile(path);
@@ -74,7 +74,7 @@ public sealed class FluxSingleFileTests
     public void A_file_of_another_layout_is_refused()
     {
         using var folder = new TemporaryFolder();
-        var path = folder.File("model.safetensors");
+        var path = folder.PathOf("model.safetensors");
         using var bias = zeros(3);
         SafetensorsWriter.Write(path, new Dictionary<string, Tensor> { ["encoder.bias"] = bias });
         var error = Assert.Throws<ModelFileException>(() => FluxTransformer2DModel.LoadSingleFile(path));
@@ -85,7 +85,7 @@ public sealed class FluxSingleFileTests
     public void Parts_of_a_fused_tensor_are_views_of_the_file()
     {
         using var folder = new TemporaryFolder();
-        var path = folder.File("flux1.safetensors");
+        var path = folder.PathOf("flux1.safetensors");
         using var fused = arange(21 * 2, float32).view(21, 2);
         SafetensorsWriter.Write(path, new Dictionary<string, Tensor> { ["single_blocks.0.linear1.weight"] = fused });
         using var file = SafetensorsFile.Open(path);

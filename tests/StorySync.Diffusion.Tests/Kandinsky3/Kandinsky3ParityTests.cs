@@ -67,7 +67,7 @@ public sealed class Kandinsky3ParityTests
         string[] configs = [manifest.RootElement.GetProperty("config").GetRawText(), "{}", """{ "groups": null }"""];
         foreach (var config in configs)
         {
-            using var model = new Kandinsky3UNet(ComponentConfig.Read<Kandinsky3UNetConfig>(folder.File("config.json", config)));
+            using var model = new Kandinsky3UNet(ComponentConfig.Read<Kandinsky3UNetConfig>(folder.Write("config.json", config)));
             var found = ModelManifest.Of(model);
             Assert.Equal(expected, found.Shapes.Select(s => $"{s.Key} {string.Join("×", s.Value)}").Order(StringComparer.Ordinal));
             Assert.Equal(manifest.RootElement.GetProperty("parameters").GetInt64(), found.ElementCount);

@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using StorySync.Attention;
 using StorySync.Diffusion.Denoising;
 using StorySync.Diffusion.Kandinsky3;
@@ -18,7 +17,7 @@ public sealed class Kandinsky3ProcessorTests
         var inputs = Kandinsky3Models.Inputs(comparison);
         var plain = Kandinsky3Models.Run(model, inputs);
 
-        var recorder = new Recorder();
+        using var recorder = new RecordingProcessor();
         Assert.Equal(plain, Kandinsky3Models.Run(model, inputs, new DenoisingContext { Steps = 4, Step = 3, Processor = recorder }));
 
         var expected = ExpectedCalls(config, (int)inputs.Sample.shape[2], (int)inputs.Sample.shape[3]).ToList();
@@ -48,12 +47,12 @@ public sealed class Kandinsky3ProcessorTests
         using var model = Kandinsky3Models.Load(comparison.Case.ModelPath);
         var inputs = Kandinsky3Models.Inputs(comparison);
         var path = model.AttentionProcessors.Layers.Last().Path;
-        var ofLayer = new Recorder();
+        using var ofLayer = new RecordingProcessor();
         model.AttentionProcessors[path] = ofLayer;
         Kandinsky3Models.Run(model, inputs);
         Assert.Equal([path], ofLayer.Calls.Select(c => c.Layer.Path));
 
-        var ofRun = new Recorder();
+        using var ofRun = new RecordingProcessor();
         Kandinsky3Models.Run(model, inputs, new DenoisingContext { Processor = ofRun });
         Assert.Single(ofLayer.Calls);
         Assert.Equal(model.AttentionProcessors.Layers.Count(), ofRun.Calls.Count);
@@ -89,20 +88,6 @@ public sealed class Kandinsky3ProcessorTests
             }
 
             yield return ($"up_blocks.{block}.attentions.0.attention", channels[level], Grid(level));
-        }
-    }
-
-    private sealed record Call(AttentionLayer Layer, TokenGrid Grid, int TextTokens, long[] Query, long[] Key, long[]? Mask, int Step);
-
-    private sealed class Recorder : IAttentionProcessor
-    {
-        public ConcurrentQueue<Call> Calls { get; } = [];
-
-        public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, AttentionContext context)
-        {
-            var (query, key, mask) = (inputs.Query.shape, inputs.Key.shape, inputs.Mask?.shape);
-            Calls.Enqueue(new Call(layer, inputs.Grid, inputs.TextTokens, query, key, mask, context.Step));
-            return PlainAttention.Instance.Attend(layer, inputs, context);
         }
     }
 }

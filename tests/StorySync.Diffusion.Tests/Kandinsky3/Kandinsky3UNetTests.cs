@@ -9,7 +9,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Tests.Kandinsky3;
 
-[Collection(LiveTensors.Alone)]
+[Collection(typeof(AloneCollection))]
 public sealed class Kandinsky3UNetTests
 {
     private static readonly Kandinsky3UNetConfig Small = new()

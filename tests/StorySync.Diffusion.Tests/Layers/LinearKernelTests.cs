@@ -7,7 +7,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Tests.Layers;
 
-[Collection(LiveTensors.Alone)]
+[Collection(typeof(AloneCollection))]
 public class LinearKernelTests
 {
     [Theory]
@@ -77,8 +77,8 @@ public class LinearKernelTests
         try
         {
             set_num_threads(1);
-            Assert.True(together.eq(layer.call(input)).all().item<bool>());
-            Assert.True(together.narrow(0, 3, 1).eq(layer.call(input.narrow(0, 3, 1))).all().item<bool>());
+            TensorAssert.SameBits(together, layer.call(input));
+            TensorAssert.SameBits(together.narrow(0, 3, 1), layer.call(input.narrow(0, 3, 1)));
         }
         finally
         {
@@ -106,7 +106,7 @@ public class LinearKernelTests
             run();
             Assert.Equal(DeviceType.META, parameter.device_type);
             DerivedWeights.Restore(parameter);
-            Assert.True(parameter.equal(before).all().item<bool>());
+            TensorAssert.SameBits(parameter, before);
             run();
         }
     }
@@ -162,11 +162,11 @@ public class LinearKernelTests
             using var whole = Load(weight, ScalarType.Float32);
             using var half = Load(weight, stored);
             var (expected, actual) = gated ? (whole.Gated(input), half.Gated(input)) : (whole.call(input), half.call(input));
-            Assert.True(expected.nan_to_num(7).equal(actual.nan_to_num(7)).all().item<bool>());
+            TensorAssert.SameBits(expected.nan_to_num(7), actual.nan_to_num(7));
             Assert.Equal(ScalarType.Float32, half.weight.dtype);
             Assert.Equal(DeviceType.META, half.weight.device_type);
             half.to(ScalarType.Float64);
-            Assert.True(half.weight.equal(weight.to(ScalarType.Float64)).all().item<bool>());
+            TensorAssert.SameBits(half.weight, weight.to(ScalarType.Float64));
         }
     }
 

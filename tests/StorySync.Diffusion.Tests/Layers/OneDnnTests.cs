@@ -9,7 +9,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Tests.Layers;
 
-[Collection(LiveTensors.Alone)]
+[Collection(typeof(AloneCollection))]
 public class OneDnnTests
 {
     [Theory]
@@ -62,7 +62,7 @@ public class OneDnnTests
                 using var mode = inference_mode();
                 results[i] = unet.call(input, new DenoisingContext()).DetachFromDisposeScope();
             });
-            Assert.All(results, result => Assert.True(result.equal(results[0]).all().item<bool>()));
+            Assert.All(results, result => TensorAssert.SameBits(result, results[0]));
             results.ToList().ForEach(result => result.Dispose());
         }
     }

@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Tests.Layers;
 
-[Collection(LiveTensors.Alone)]
+[Collection(typeof(AloneCollection))]
 public class Upsample2DTests
 {
     [Theory]

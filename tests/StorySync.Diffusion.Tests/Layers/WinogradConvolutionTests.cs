@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Tests.Layers;
 
-[Collection(LiveTensors.Alone)]
+[Collection(typeof(AloneCollection))]
 public class WinogradConvolutionTests
 {
     private static readonly long[] One = [1, 1];
@@ -42,8 +42,8 @@ public class WinogradConvolutionTests
         try
         {
             set_num_threads(1);
-            Assert.True(together.eq(layer.call(input)).all().item<bool>());
-            Assert.True(together.narrow(0, 3, 1).eq(layer.call(input.narrow(0, 3, 1))).all().item<bool>());
+            TensorAssert.SameBits(together, layer.call(input));
+            TensorAssert.SameBits(together.narrow(0, 3, 1), layer.call(input.narrow(0, 3, 1)));
         }
         finally
         {
@@ -59,7 +59,7 @@ public class WinogradConvolutionTests
         var (input, weight) = (randn(1, 32, 6, 6), layer.weight.clone());
         layer.call(input);
         DerivedWeights.Restore(layer.weight);
-        Assert.True(layer.weight.eq(weight).all().item<bool>());
+        TensorAssert.SameBits(layer.weight, weight);
 
         RandomLayer.Bind(layer);
         var expected = nn.functional.conv2d(input.to(float64), layer.weight.to(float64), layer.bias!.to(float64), One, One);
@@ -79,7 +79,7 @@ public class WinogradConvolutionTests
             results[i] = layer.call(input).DetachFromDisposeScope();
         });
 
-        Assert.All(results, result => Assert.True(result.eq(results[0]).all().item<bool>()));
+        Assert.All(results, result => TensorAssert.SameBits(result, results[0]));
         Array.ForEach(results, result => result.Dispose());
     }
 

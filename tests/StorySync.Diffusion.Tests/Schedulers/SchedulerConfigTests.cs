@@ -2,6 +2,7 @@ using System.Text.Json;
 using StorySync.Diffusion.Schedulers;
 using StorySync.Diffusion.Tests.Weights;
 using StorySync.Diffusion.Weights;
+using StorySync.TestSupport;
 
 namespace StorySync.Diffusion.Tests.Schedulers;
 
@@ -24,7 +25,7 @@ public class SchedulerConfigTests
     public void What_is_not_supported_is_named_with_the_file(string json, string message)
     {
         using var folder = new TemporaryFolder();
-        var path = folder.File("scheduler_config.json", json);
+        var path = folder.Write("scheduler_config.json", json);
 
         var exception = Assert.Throws<ModelFileException>(() => Scheduler.Load(path));
 
@@ -36,7 +37,7 @@ public class SchedulerConfigTests
     public void A_file_as_python_writes_it_is_read()
     {
         using var folder = new TemporaryFolder();
-        var path = folder.File("scheduler_config.json", """
+        var path = folder.Write("scheduler_config.json", """
             {
               "_class_name": "DPMSolverMultistepScheduler",
               "lambda_min_clipped": -Infinity,

@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Tests.Schedulers;
 
-[Collection(LiveTensors.Alone)]
+[Collection(typeof(AloneCollection))]
 public class SchedulerRunTests
 {
     private static readonly Func<Tensor, float, Tensor> Denoise = FakeDenoiser.Of(0.7, -0.4);

@@ -57,7 +57,7 @@ public class UNetModelTests
         using var mode = inference_mode();
         using var scope = NewDisposeScope();
         using var model = Random(Small);
-        var recorder = new Recorder();
+        using var recorder = new RecordingProcessor();
         model.AttentionProcessors.SetAll(recorder);
 
         Run(model, new DenoisingContext { Steps = 9, Step = 4 });
@@ -75,7 +75,8 @@ public class UNetModelTests
         using var mode = inference_mode();
         using var scope = NewDisposeScope();
         using var model = Random(Small);
-        var (one, whole) = (new Recorder(), new Recorder());
+        using var one = new RecordingProcessor();
+        using var whole = new RecordingProcessor();
         const string path = "mid_block.attentions.0.transformer_blocks.0.attn1";
         model.AttentionProcessors[path] = one;
 
@@ -96,7 +97,7 @@ public class UNetModelTests
         using var scope = NewDisposeScope();
         using var model = Random(Small);
         using var source = new CancellationTokenSource();
-        var recorder = new Recorder { OnCall = source.Cancel };
+        using var recorder = new RecordingProcessor(source.Cancel);
 
         Assert.Throws<OperationCanceledException>(() => Run(model, new DenoisingContext { Processor = recorder, CancellationToken = source.Token }));
         Assert.InRange(recorder.Calls.Count, 1, 2);
@@ -135,18 +136,4 @@ public class UNetModelTests
 
     private static Tensor Run(UNet2DConditionModel model, DenoisingContext context) =>
         model.call(new UNetInputs(randn(1, 4, 6, 8), tensor(500f), randn(1, 5, 12)), context);
-
-    private sealed class Recorder : IAttentionProcessor
-    {
-        public List<(AttentionLayer Layer, TokenGrid Grid, int TextTokens, int Step)> Calls { get; } = [];
-
-        public Action? OnCall { get; init; }
-
-        public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, AttentionContext context)
-        {
-            Calls.Add((layer, inputs.Grid, inputs.TextTokens, context.Step));
-            OnCall?.Invoke();
-            return PlainAttention.Instance.Attend(layer, inputs, context);
-        }
-    }
 }

@@ -2,6 +2,7 @@ using CsCheck;
 using StorySync.Diffusion.Tests.Weights;
 using StorySync.Diffusion.TextEncoders;
 using StorySync.Diffusion.Weights;
+using StorySync.TestSupport;
 using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Tests.TextEncoders;
@@ -13,7 +14,7 @@ public class CLIPImageProcessorTests
     private static CLIPImageProcessor Parsed(string json)
     {
         using var folder = new TemporaryFolder();
-        folder.File("preprocessor_config.json", json);
+        folder.Write("preprocessor_config.json", json);
         return CLIPImageProcessor.Load(ModelFolder.Open(folder.Path));
     }
 

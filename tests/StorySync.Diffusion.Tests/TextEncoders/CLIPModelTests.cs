@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Tests.TextEncoders;
 
-[Collection(LiveTensors.Alone)]
+[Collection(typeof(AloneCollection))]
 public class CLIPModelTests
 {
     private const string Config = """
@@ -21,7 +21,7 @@ public class CLIPModelTests
     {
         using var folder = new TemporaryFolder();
         using var scope = NewDisposeScope();
-        using var blank = new CLIPModel(ComponentConfig.Read<CLIPConfig>(folder.File("c.json", Config)));
+        using var blank = new CLIPModel(ComponentConfig.Read<CLIPConfig>(folder.Write("c.json", Config)));
         var weights = RandomModel.Weights(blank);
         weights["vision_model.embeddings.position_ids"] = arange(5, dtype: ScalarType.Int64).unsqueeze(0);
         return CLIPModel.Load(RandomModel.Write(folder, System.Text.Json.Nodes.JsonNode.Parse(Config)!.AsObject(), weights));

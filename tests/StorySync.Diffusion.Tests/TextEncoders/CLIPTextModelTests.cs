@@ -7,7 +7,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Tests.TextEncoders;
 
-[Collection(LiveTensors.Alone)]
+[Collection(typeof(AloneCollection))]
 public class CLIPTextModelTests
 {
     private static JsonObject Config => new()
@@ -26,7 +26,7 @@ public class CLIPTextModelTests
     private static CLIPTextConfig Parsed(string json)
     {
         using var folder = new TemporaryFolder();
-        return ComponentConfig.Read<CLIPTextConfig>(folder.File("config.json", json));
+        return ComponentConfig.Read<CLIPTextConfig>(folder.Write("config.json", json));
     }
 
     private static CLIPTextModelWithProjection Load(

@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using StorySync.Diffusion.Tests.Weights;
 using StorySync.Diffusion.Weights;
+using StorySync.TestSupport;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -17,8 +18,8 @@ internal static class RandomModel
 
     public static ModelFolder Write(TemporaryFolder folder, JsonObject config, IReadOnlyDictionary<string, Tensor> weights)
     {
-        folder.File("config.json", config.ToJsonString());
-        SafetensorsWriter.Write(folder.File("model.safetensors"), weights);
+        folder.Write("config.json", config.ToJsonString());
+        SafetensorsWriter.Write(folder.PathOf("model.safetensors"), weights);
         return ModelFolder.Open(folder.Path);
     }
 }

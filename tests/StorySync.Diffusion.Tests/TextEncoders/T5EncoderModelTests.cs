@@ -7,7 +7,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Tests.TextEncoders;
 
-[Collection(LiveTensors.Alone)]
+[Collection(typeof(AloneCollection))]
 public class T5EncoderModelTests
 {
     private static JsonObject Config => new()
@@ -24,7 +24,7 @@ public class T5EncoderModelTests
     private static T5Config Parsed(string json)
     {
         using var folder = new TemporaryFolder();
-        return ComponentConfig.Read<T5Config>(folder.File("config.json", json));
+        return ComponentConfig.Read<T5Config>(folder.Write("config.json", json));
     }
 
     private static T5EncoderModel Load(

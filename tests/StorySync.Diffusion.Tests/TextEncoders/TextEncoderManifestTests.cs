@@ -19,7 +19,7 @@ public class TextEncoderManifestTests
         Read(ReferenceData.PathOf($"manifests/{name}.json"), manifest =>
         {
             using var folder = new TemporaryFolder();
-            var config = folder.File("config.json", manifest.GetProperty("config").GetRawText());
+            var config = folder.Write("config.json", manifest.GetProperty("config").GetRawText());
             using nn.Module model = manifest.GetProperty("class").GetString() switch
             {
                 "transformers.CLIPTextModel" => new CLIPTextModel(ComponentConfig.Read<CLIPTextConfig>(config)),

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using StorySync.Diffusion.Tests.Weights;
 using StorySync.Diffusion.Tokenizers;
+using StorySync.TestSupport;
 
 namespace StorySync.Diffusion.Tests.Tokenizers;
 
@@ -19,9 +20,9 @@ internal static class SmallTokenizers
     /// <summary>Writes vocab.json, merges.txt and tokenizer_config.json with a begin token 520 and an end token 521.</summary>
     public static void WriteClip(TemporaryFolder folder, string config = """{"tokenizer_class": "CLIPTokenizer", "model_max_length": 12}""")
     {
-        folder.File("vocab.json", JsonSerializer.Serialize(ClipVocabulary()));
-        folder.File("merges.txt", "#version: 0.2\n" + string.Join('\n', Merges) + "\n");
-        folder.File("tokenizer_config.json", config);
+        folder.Write("vocab.json", JsonSerializer.Serialize(ClipVocabulary()));
+        folder.Write("merges.txt", "#version: 0.2\n" + string.Join('\n', Merges) + "\n");
+        folder.Write("tokenizer_config.json", config);
     }
 
     public static Dictionary<string, int> ClipVocabulary()
@@ -47,8 +48,8 @@ internal static class SmallTokenizers
         ];
         object[] added = [Added(0, "<pad>"), Added(1, "</s>"), Added(2, "<unk>"), Added(14, "<extra_id_0>")];
         var model = new { type = "Unigram", unk_id = 2, vocab = vocabulary };
-        folder.File("tokenizer.json", JsonSerializer.Serialize(new { added_tokens = added, normalizer = (object?)null, model }));
-        folder.File("tokenizer_config.json", config);
+        folder.Write("tokenizer.json", JsonSerializer.Serialize(new { added_tokens = added, normalizer = (object?)null, model }));
+        folder.Write("tokenizer_config.json", config);
 
         static object[] Piece(string piece, double score) => [piece, score];
         static object Added(int id, string content) => new { id, content, normalized = false, special = true };

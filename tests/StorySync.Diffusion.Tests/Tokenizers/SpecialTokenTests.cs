@@ -20,7 +20,7 @@ public class SpecialTokenTests
         var tokenizer = SmallTokenizers.Load(folder =>
         {
             SmallTokenizers.WriteClip(folder, Config + """, "pad_token": "<|endoftext|>"}""");
-            folder.File("special_tokens_map.json", """{"pad_token": {"content": "!", "normalized": false}}""");
+            folder.Write("special_tokens_map.json", """{"pad_token": {"content": "!", "normalized": false}}""");
         });
         Assert.Equal(0, tokenizer.PadTokenId);
     }

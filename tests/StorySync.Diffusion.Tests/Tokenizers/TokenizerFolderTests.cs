@@ -1,6 +1,7 @@
 using StorySync.Diffusion.Tests.Weights;
 using StorySync.Diffusion.Tokenizers;
 using StorySync.Diffusion.Weights;
+using StorySync.TestSupport;
 
 namespace StorySync.Diffusion.Tests.Tokenizers;
 
@@ -49,7 +50,7 @@ public class TokenizerFolderTests
     [InlineData("version https://git-lfs.github.com/spec/v1")]
     [InlineData("\n\u0003\n\u0001a")]
     public void A_file_that_is_no_sentencepiece_model_is_named(string content) =>
-        AssertDamage(folder => folder.File("tokenizer_config.json", """{"tokenizer_class": "T5Tokenizer"}"""), "spiece.model", content, "");
+        AssertDamage(folder => folder.Write("tokenizer_config.json", """{"tokenizer_class": "T5Tokenizer"}"""), "spiece.model", content, "");
 
     [Fact]
     public void A_missing_folder_and_an_empty_one_are_named()
@@ -85,7 +86,7 @@ public class TokenizerFolderTests
         }
         else
         {
-            folder.File(file, content);
+            folder.Write(file, content);
         }
 
         var error = Assert.Throws<ModelFileException>(() => PromptTokenizer.Load(folder.Path));

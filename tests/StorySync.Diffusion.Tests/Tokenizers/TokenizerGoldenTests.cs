@@ -82,17 +82,17 @@ public class TokenizerGoldenTests(ITestOutputHelper output)
 
         if (File.Exists(named))
         {
-            folder.File("spiece.model", File.ReadAllBytes(named));
-            folder.File("tokenizer_config.json", """{"tokenizer_class": "T5Tokenizer"}""");
+            folder.Write("spiece.model", File.ReadAllBytes(named));
+            folder.Write("tokenizer_config.json", """{"tokenizer_class": "T5Tokenizer"}""");
         }
         else
         {
-            folder.File("vocab.json", File.ReadAllBytes(Path.Combine(named, "vocab.json")));
-            folder.File("merges.txt", File.ReadAllBytes(Path.Combine(named, "merges.txt")));
+            folder.Write("vocab.json", File.ReadAllBytes(Path.Combine(named, "vocab.json")));
+            folder.Write("merges.txt", File.ReadAllBytes(Path.Combine(named, "merges.txt")));
             using var vocabulary = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(named, "vocab.json")));
             int padId = head.GetProperty("pad_id").GetInt32();
             string pad = vocabulary.RootElement.EnumerateObject().Single(t => t.Value.GetInt32() == padId).Name;
-            folder.File("tokenizer_config.json", JsonSerializer.Serialize(new { tokenizer_class = "CLIPTokenizer", pad_token = pad }));
+            folder.Write("tokenizer_config.json", JsonSerializer.Serialize(new { tokenizer_class = "CLIPTokenizer", pad_token = pad }));
         }
         return folder.Path;
     }

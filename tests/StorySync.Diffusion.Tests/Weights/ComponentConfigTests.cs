@@ -1,6 +1,7 @@
 using System.ComponentModel.DataAnnotations;
 using System.Text.Json.Serialization;
 using StorySync.Diffusion.Weights;
+using StorySync.TestSupport;
 
 namespace StorySync.Diffusion.Tests.Weights;
 
@@ -45,7 +46,7 @@ public class ComponentConfigTests
     private static Config Read(string json)
     {
         using var folder = new TemporaryFolder();
-        return ComponentConfig.Read<Config>(folder.File("config.json", json));
+        return ComponentConfig.Read<Config>(folder.Write("config.json", json));
     }
 
     private static string Error(string json) => Assert.Throws<ModelFileException>(() => Read(json)).Message;

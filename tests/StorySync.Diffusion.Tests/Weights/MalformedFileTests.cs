@@ -1,5 +1,6 @@
 using System.Text;
 using StorySync.Diffusion.Weights;
+using StorySync.TestSupport;
 
 namespace StorySync.Diffusion.Tests.Weights;
 
@@ -90,7 +91,7 @@ public class MalformedFileTests
     {
         Assert.NotEmpty(name);
         using var folder = new TemporaryFolder();
-        var path = folder.File("model.safetensors", content);
+        var path = folder.Write("model.safetensors", content);
         var exception = Assert.Throws<ModelFileException>(() => SafetensorsFile.Open(path));
         Assert.StartsWith(path, exception.Message, StringComparison.Ordinal);
         Assert.Contains(message, exception.Message, StringComparison.Ordinal);
@@ -101,7 +102,7 @@ public class MalformedFileTests
     {
         var header = """{"x":{"dtype":"F16","shape":[3469000000],"data_offsets":[0,6938000000]}}""";
         using var folder = new TemporaryFolder();
-        var path = folder.File("model.safetensors", SafetensorsBytes.Of(header));
+        var path = folder.Write("model.safetensors", SafetensorsBytes.Of(header));
         using (var stream = new FileStream(path, FileMode.Open))
         {
             stream.SetLength(1_200_000_000);
@@ -118,7 +119,7 @@ public class MalformedFileTests
     public void Pickles_are_known_by_their_names(string name)
     {
         using var folder = new TemporaryFolder();
-        var path = folder.File(name, SafetensorsBytes.Of("{}"));
+        var path = folder.Write(name, SafetensorsBytes.Of("{}"));
         Assert.Contains("pickle", Assert.Throws<ModelFileException>(() => SafetensorsFile.Open(path)).Message, StringComparison.Ordinal);
     }
 

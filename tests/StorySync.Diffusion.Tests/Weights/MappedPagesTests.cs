@@ -7,7 +7,7 @@ using static TorchSharp.torch;
 namespace StorySync.Diffusion.Tests.Weights;
 
 /// <summary>How much of a mapped file is in memory once its tensors have been copied elsewhere.</summary>
-[Collection(LiveTensors.Alone)]
+[Collection(typeof(AloneCollection))]
 public sealed class MappedPagesTests : IDisposable
 {
     private const int Width = 4096;
@@ -40,7 +40,7 @@ public sealed class MappedPagesTests : IDisposable
         MappedPages.Release(tensor);
         MappedPages.Release(copy);
         Assert.Equal(Weights, tensor.sum().item<float>());
-        Assert.True(copy.eq(file.Read("weight")).all().item<bool>());
+        TensorAssert.SameBits(copy, file.Read("weight"));
     }
 
     [Fact]
@@ -107,7 +107,7 @@ public sealed class MappedPagesTests : IDisposable
     private SafetensorsFile Write(ScalarType type)
     {
         using var scope = NewDisposeScope();
-        var path = folder.File("w.safetensors");
+        var path = folder.PathOf("w.safetensors");
         SafetensorsWriter.Write(path, new Dictionary<string, Tensor> { ["weight"] = arange(Width, dtype: type).expand(Width, Width).contiguous() });
         return SafetensorsFile.Open(path);
     }

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using StorySync.Diffusion.Weights;
+using StorySync.TestSupport;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -13,7 +14,7 @@ public class ModelFolderTests
     private static void Write(TemporaryFolder folder, string name, params (string Name, float Value)[] tensors)
     {
         using var scope = NewDisposeScope();
-        SafetensorsWriter.Write(folder.File(name.Split('/')), tensors.ToDictionary(t => t.Name, t => full([2], t.Value, ScalarType.Float32)));
+        SafetensorsWriter.Write(folder.PathOf(name), tensors.ToDictionary(t => t.Name, t => full([2], t.Value, ScalarType.Float32)));
     }
 
     private static float Value(ModelFolder model, string? variant = null, string tensor = "x")
@@ -60,7 +61,7 @@ public class ModelFolderTests
         var dotted = variant is null ? "" : "." + variant;
         Write(folder, $"unet/{stem}{dotted}-00001-of-00002.safetensors", ("x", 1), ("z", 3));
         Write(folder, $"unet/{stem}{dotted}-00002-of-00002.safetensors", ("y", 2));
-        folder.File($"unet/{stem}.safetensors.index{dotted}.json", $$"""
+        folder.Write($"unet/{stem}.safetensors.index{dotted}.json", $$"""
             {"metadata": {"total_size": 16}, "weight_map": {"x": "{{stem}}{{dotted}}-00001-of-00002.safetensors", "y": "{{stem}}{{dotted}}-00002-of-00002.safetensors"} }
             """);
         var model = ModelFolder.Open(folder.Path);
@@ -88,7 +89,7 @@ public class ModelFolderTests
         using var folder = new TemporaryFolder();
         Write(folder, "other.safetensors", ("x", 1));
         Write(folder, "unet/a.safetensors", ("x", 1));
-        folder.File("unet/model.safetensors.index.json", index);
+        folder.Write("unet/model.safetensors.index.json", index);
         var exception = Assert.Throws<ModelFileException>(() => ModelFolder.Open(folder.Path).OpenWeights("unet"));
         Assert.Contains(message, exception.Message, StringComparison.Ordinal);
     }
@@ -97,10 +98,10 @@ public class ModelFolderTests
     public void A_folder_without_weights_says_what_it_lacks()
     {
         using var folder = new TemporaryFolder();
-        folder.File("unet/config.json", "{}");
+        folder.Write("unet/config.json", "{}");
         var model = ModelFolder.Open(folder.Path);
         Assert.Contains("diffusion_pytorch_model.safetensors", Assert.Throws<ModelFileException>(() => model.OpenWeights("unet")).Message, StringComparison.Ordinal);
-        folder.File("unet/diffusion_pytorch_model.bin", "");
+        folder.Write("unet/diffusion_pytorch_model.bin", "");
         Assert.Contains("save_file", Assert.Throws<ModelFileException>(() => model.OpenWeights("unet")).Message, StringComparison.Ordinal);
     }
 
@@ -128,7 +129,7 @@ public class ModelFolderTests
     public void What_is_not_in_the_cache_is_explained(string name, string message)
     {
         using var cache = Cache();
-        cache.File("models--org--my.model/refs/bad", "../../../elsewhere");
+        cache.Write("models--org--my.model/refs/bad", "../../../elsewhere");
         var exception = Assert.Throws<ModelFileException>(() => new HubCache(cache.Path).Resolve(name));
         Assert.Contains(message, exception.Message, StringComparison.Ordinal);
     }
@@ -166,7 +167,7 @@ public class ModelFolderTests
     public void A_single_file_is_no_model()
     {
         using var folder = new TemporaryFolder();
-        var exception = Assert.Throws<ModelFileException>(() => ModelFolder.Open(folder.File("sd_xl_base_1.0.safetensors", "")));
+        var exception = Assert.Throws<ModelFileException>(() => ModelFolder.Open(folder.Write("sd_xl_base_1.0.safetensors", "")));
         Assert.Contains("from_single_file", exception.Message, StringComparison.Ordinal);
     }
 
@@ -188,8 +189,8 @@ public class ModelFolderTests
     private static TemporaryFolder Cache()
     {
         var cache = new TemporaryFolder();
-        cache.File("models--org--my.model/refs/main", Commit);
-        cache.File("models--org--my.model/refs/refs/pr/1", Commit + "\n");
+        cache.Write("models--org--my.model/refs/main", Commit);
+        cache.Write("models--org--my.model/refs/refs/pr/1", Commit + "\n");
         Write(cache, $"models--org--my.model/snapshots/{Commit}/unet/diffusion_pytorch_model.safetensors", ("x", 5));
         return cache;
     }
@@ -204,16 +205,16 @@ public class VerifyTests
         using var cache = new TemporaryFolder();
         var good = Convert.ToHexStringLower(SHA256.HashData("good"u8));
         var bad = Convert.ToHexStringLower(SHA256.HashData("what it was"u8));
-        cache.File($"blobs/{good}", "good");
-        cache.File($"blobs/{bad}", "what it is");
-        cache.File("blobs/0123456789abcdef0123456789abcdef01234567", "small");
+        cache.Write($"blobs/{good}", "good");
+        cache.Write($"blobs/{bad}", "what it is");
+        cache.Write("blobs/0123456789abcdef0123456789abcdef01234567", "small");
         foreach (var (name, blob) in (IEnumerable<(string, string)>)
             [("good", good), ("bad", bad), ("gone", new string('0', 64)), ("small", "0123456789abcdef0123456789abcdef01234567")])
         {
-            File.CreateSymbolicLink(cache.File("snapshots", "c", "unet", name), Path.Combine("..", "..", "..", "blobs", blob));
+            File.CreateSymbolicLink(cache.PathOf($"snapshots/c/unet/{name}"), Path.Combine("..", "..", "..", "blobs", blob));
         }
 
-        cache.File("snapshots/c/config.json", "{}");
+        cache.Write("snapshots/c/config.json", "{}");
         var checks = await ModelFolder.Open(Path.Combine(cache.Path, "snapshots", "c")).VerifyAsync(cancellationToken: TestContext.Current.CancellationToken);
         Assert.Equal(
             [("config.json", FileState.Unknown), ("bad", FileState.Damaged), ("gone", FileState.Missing), ("good", FileState.Intact), ("small", FileState.Unknown)],

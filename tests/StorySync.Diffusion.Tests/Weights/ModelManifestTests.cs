@@ -1,6 +1,7 @@
 using System.Text.Json;
 using StorySync.Diffusion.Layers;
 using StorySync.Diffusion.Weights;
+using StorySync.TestSupport;
 using TorchSharp;
 
 namespace StorySync.Diffusion.Tests.Weights;
@@ -24,8 +25,8 @@ public class ModelManifestTests
         var manifest = ModelManifest.Of(module);
         Assert.Equal((1L << 40) + (1L << 20) + 16, manifest.ElementCount);
         using var folder = new TemporaryFolder();
-        manifest.Save(folder.File("manifest.json"));
-        using var json = JsonDocument.Parse(File.ReadAllBytes(folder.File("manifest.json")));
+        manifest.Save(folder.PathOf("manifest.json"));
+        using var json = JsonDocument.Parse(File.ReadAllBytes(folder.PathOf("manifest.json")));
         Assert.Equal(["norm.bias", "norm.weight", "proj.bias", "proj.weight"], json.RootElement.EnumerateObject().Select(entry => entry.Name));
         Assert.Equal([1L << 20, 1 << 20], json.RootElement.GetProperty("proj.weight").EnumerateArray().Select(size => size.GetInt64()));
     }
@@ -34,7 +35,7 @@ public class ModelManifestTests
     public void A_checkpoint_prints_its_shapes()
     {
         using var folder = new TemporaryFolder();
-        using var file = SafetensorsFile.Open(folder.File("x.safetensors",
+        using var file = SafetensorsFile.Open(folder.Write("x.safetensors",
             SafetensorsBytes.Of("""{"\"":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}""", 1f)));
         Assert.Equal("{\n  \"\\u0022\": []\n}\n", ModelManifest.Of(file).ToJson());
     }

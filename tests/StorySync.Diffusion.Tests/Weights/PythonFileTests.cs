@@ -1,4 +1,5 @@
 using StorySync.Diffusion.Weights;
+using StorySync.TestSupport;
 using TorchSharp;
 
 namespace StorySync.Diffusion.Tests.Weights;
@@ -15,7 +16,7 @@ public class PythonFileTests
         using var scope = torch.NewDisposeScope();
         using var weights = (SafetensorsFile)folder.OpenWeights(component);
         using var temporary = new TemporaryFolder();
-        var copy = temporary.File("copy.safetensors");
+        var copy = temporary.PathOf("copy.safetensors");
         SafetensorsWriter.Write(copy, weights.Tensors.Values, weights.Read, weights.Metadata);
         Assert.Equal(File.ReadAllBytes(weights.Path), File.ReadAllBytes(copy));
     }

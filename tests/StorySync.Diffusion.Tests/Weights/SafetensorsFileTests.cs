@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using StorySync.Diffusion.Weights;
+using StorySync.TestSupport;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -27,7 +28,7 @@ public class SafetensorsFileTests
         {
             var header = $$"""{"x":{"dtype":"{{dtype}}","shape":[2,1],"data_offsets":[0,{{data.Length}}]} }""";
             header += new string(' ', ((8 - (header.Length % 8)) % 8) + padding);
-            using var file = SafetensorsFile.Open(folder.File("x.safetensors", SafetensorsBytes.Of(header, data)));
+            using var file = SafetensorsFile.Open(folder.Write("x.safetensors", SafetensorsBytes.Of(header, data)));
             using var scope = NewDisposeScope();
             var tensor = file.Read("x");
             Assert.Equal(type, tensor.dtype);
@@ -47,7 +48,7 @@ public class SafetensorsFileTests
     public void Other_types_are_listed_and_refused_by_name(string dtype, int bytes)
     {
         using var folder = new TemporaryFolder();
-        using var file = SafetensorsFile.Open(folder.File("x.safetensors",
+        using var file = SafetensorsFile.Open(folder.Write("x.safetensors",
             SafetensorsBytes.Of($$"""{"x":{"dtype":"{{dtype}}","shape":[2],"data_offsets":[0,{{bytes}}]} }""", new byte[bytes])));
         Assert.Equal(dtype, file.Tensors["x"].Dtype.ToString());
         var exception = Assert.Throws<NotSupportedException>(() => file.Read("x"));
@@ -63,7 +64,7 @@ public class SafetensorsFileTests
              "s":{"shape":[],"unknown":[1],"dtype":"F32","data_offsets":[0,4]}, "f":{"dtype":"I64","shape":[9,0],"data_offsets":[0,0]}}
             """;
         using var folder = new TemporaryFolder();
-        using var file = SafetensorsFile.Open(folder.File("x.safetensors", SafetensorsBytes.Of(header, 2.5f)));
+        using var file = SafetensorsFile.Open(folder.Write("x.safetensors", SafetensorsBytes.Of(header, 2.5f)));
         using var scope = NewDisposeScope();
         Assert.Equal("pt", file.Metadata["format"]);
         Assert.Equal("é", file.Metadata["é"]);
@@ -79,7 +80,7 @@ public class SafetensorsFileTests
     public void A_file_without_data_is_fine(string header)
     {
         using var folder = new TemporaryFolder();
-        using var file = SafetensorsFile.Open(folder.File("x.safetensors", SafetensorsBytes.Of(header)));
+        using var file = SafetensorsFile.Open(folder.Write("x.safetensors", SafetensorsBytes.Of(header)));
         using var scope = NewDisposeScope();
         Assert.All(file.Tensors.Keys, name => Assert.Equal(0, file.Read(name).NumberOfElements));
     }
@@ -89,7 +90,7 @@ public class SafetensorsFileTests
     {
         using var folder = new TemporaryFolder();
         using var scope = NewDisposeScope();
-        var path = folder.File("x.safetensors");
+        var path = folder.PathOf("x.safetensors");
         SafetensorsWriter.Write(path, new Dictionary<string, Tensor> { ["x"] = ones(4) });
         using var file = SafetensorsFile.Open(path);
         file.Read("x").fill_(7);
@@ -103,7 +104,7 @@ public class SafetensorsFileTests
     {
         using var folder = new TemporaryFolder();
         using var scope = NewDisposeScope();
-        var path = folder.File("x.safetensors");
+        var path = folder.PathOf("x.safetensors");
         SafetensorsWriter.Write(path, new Dictionary<string, Tensor> { ["x"] = ones(4) });
         var file = SafetensorsFile.Open(path);
         var tensor = file.Read("x");
@@ -118,7 +119,7 @@ public class SafetensorsFileTests
     public void A_name_that_is_not_there_is_named()
     {
         using var folder = new TemporaryFolder();
-        using var file = SafetensorsFile.Open(folder.File("x.safetensors", SafetensorsBytes.Of("{}")));
+        using var file = SafetensorsFile.Open(folder.Write("x.safetensors", SafetensorsBytes.Of("{}")));
         Assert.Contains("'y'", Assert.Throws<KeyNotFoundException>(() => file.Read("y")).Message, StringComparison.Ordinal);
     }
 
@@ -129,7 +130,7 @@ public class SafetensorsFileTests
         var header = $$"""{"big":{"dtype":"F16","shape":[{{big / 2}}],"data_offsets":[0,{{big}}]},"last":{"dtype":"F32","shape":[2],"data_offsets":[{{big}},{{big + 8}}]} }""";
         header = header.PadRight((header.Length + 7) / 8 * 8);
         using var folder = new TemporaryFolder();
-        var path = folder.File("x.safetensors", SafetensorsBytes.Of(header));
+        var path = folder.Write("x.safetensors", SafetensorsBytes.Of(header));
         using (var stream = new FileStream(path, FileMode.Open))
         {
             stream.Position = stream.Length + big;
@@ -150,7 +151,7 @@ public class SafetensorsFileTests
     public void A_file_can_be_read_from_several_threads()
     {
         using var folder = new TemporaryFolder();
-        var path = folder.File("x.safetensors");
+        var path = folder.PathOf("x.safetensors");
         using (NewDisposeScope())
         {
             SafetensorsWriter.Write(path, Enumerable.Range(0, 50).ToDictionary(
@@ -170,7 +171,7 @@ public class SafetensorsFileTests
     {
         using var folder = new TemporaryFolder();
         using var scope = NewDisposeScope();
-        var path = folder.File("Ünïcode 模型", "x y.safetensors");
+        var path = folder.PathOf("Ünïcode 模型/x y.safetensors");
         SafetensorsWriter.Write(path, new Dictionary<string, Tensor> { ["x"] = ones(4) });
         using var file = SafetensorsFile.Open(path);
         Assert.Equal(4f, file.Read("x").sum().item<float>());

@@ -1,5 +1,6 @@
 using CsCheck;
 using StorySync.Diffusion.Weights;
+using StorySync.TestSupport;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -30,7 +31,7 @@ public class SafetensorsPropertyTests
     public void What_is_written_is_read_again()
     {
         using var folder = new TemporaryFolder();
-        var path = folder.File("x.safetensors");
+        var path = folder.PathOf("x.safetensors");
         Gen.Select(Entries, Metadata).Sample(
             (entries, metadata) =>
             {
@@ -55,7 +56,7 @@ public class SafetensorsPropertyTests
     public void A_mutated_file_is_read_or_refused_and_never_crashes()
     {
         using var folder = new TemporaryFolder();
-        var path = folder.File("x.safetensors");
+        var path = folder.PathOf("x.safetensors");
         var change = Gen.Select(Gen.Int[0, 1 << 20], Gen.Byte, Gen.Int[0, 3]);
         var refused = 0;
         using (NewDisposeScope())

@@ -1,5 +1,6 @@
 using System.Text;
 using StorySync.Diffusion.Weights;
+using StorySync.TestSupport;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -13,7 +14,7 @@ public class SafetensorsWriterTests
     {
         using var folder = new TemporaryFolder();
         using var scope = NewDisposeScope();
-        var path = folder.File("x.safetensors");
+        var path = folder.PathOf("x.safetensors");
         SafetensorsWriter.Write(path, new Dictionary<string, Tensor>
         {
             ["b"] = zeros(2),
@@ -56,7 +57,7 @@ public class SafetensorsWriterTests
     {
         using var folder = new TemporaryFolder();
         using var scope = NewDisposeScope();
-        var path = folder.File("x.safetensors");
+        var path = folder.PathOf("x.safetensors");
         SafetensorsWriter.Write(path, new Dictionary<string, Tensor> { ["t"] = arange(6f).view(2, 3).t(), ["expanded"] = ones(1).expand(3) });
         using var file = SafetensorsFile.Open(path);
         Assert.Equal([0f, 3, 1, 4, 2, 5], file.Read("t").data<float>().ToArray());
@@ -67,7 +68,7 @@ public class SafetensorsWriterTests
     public void A_write_that_fails_leaves_the_old_file_and_nothing_else()
     {
         using var folder = new TemporaryFolder();
-        var path = folder.File("x.safetensors", "old");
+        var path = folder.Write("x.safetensors", "old");
         TensorInfo[] plan = [new("a", SafetensorsDtype.F32, 2), new("b", SafetensorsDtype.F32, 2)];
         Assert.Throws<ArgumentException>(() => SafetensorsWriter.Write(path, plan, name => ones(name == "a" ? 2 : 3)));
         using var stopped = new CancellationTokenSource();
@@ -85,7 +86,7 @@ public class SafetensorsWriterTests
     {
         using var folder = new TemporaryFolder();
         using var scope = NewDisposeScope();
-        var path = folder.File("x.safetensors");
+        var path = folder.PathOf("x.safetensors");
         Assert.Contains("'c'", Message(new() { ["c"] = zeros(1, ScalarType.ComplexFloat64) }), StringComparison.Ordinal);
         Assert.Contains("__metadata__", Message(new() { ["__metadata__"] = zeros(1) }), StringComparison.Ordinal);
         Assert.ThrowsAny<ArgumentException>(() => SafetensorsWriter.Write(path, new Dictionary<string, Tensor> { ["\ud800"] = zeros(1) }));
@@ -100,7 +101,7 @@ public class SafetensorsWriterTests
     public void Tensors_made_one_at_a_time_die_one_at_a_time()
     {
         using var folder = new TemporaryFolder();
-        var path = folder.File("x.safetensors");
+        var path = folder.PathOf("x.safetensors");
         var most = 0L;
         var start = DisposeScopeManager.Statistics.ThreadTotalLiveCount;
         SafetensorsWriter.Write(path, Enumerable.Range(0, 20).Select(i => new TensorInfo($"t{i}", SafetensorsDtype.F32, 100)), name =>

@@ -1,5 +1,6 @@
 using StorySync.Diffusion.Layers;
 using StorySync.Diffusion.Weights;
+using StorySync.TestSupport;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -34,7 +35,7 @@ public class WeightBinderTests
 
     private static SafetensorsFile Open(TemporaryFolder folder, Dictionary<string, Tensor> tensors)
     {
-        var path = folder.File("w.safetensors");
+        var path = folder.PathOf("w.safetensors");
         SafetensorsWriter.Write(path, tensors);
         return SafetensorsFile.Open(path);
     }

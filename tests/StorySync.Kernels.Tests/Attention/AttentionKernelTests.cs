@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Kernels.Tests;
 
-[Collection(LiveTensors.Alone)]
+[Collection(typeof(AloneCollection))]
 public class AttentionKernelTests
 {
     [Theory]
@@ -82,9 +82,9 @@ public class AttentionKernelTests
         try
         {
             set_num_threads(1);
-            Assert.True(together.eq(AttentionKernel.Apply(query, key, value)).all().item<bool>());
-            Assert.True(together.narrow(0, 1, 1).eq(
-                AttentionKernel.Apply(query.narrow(0, 1, 1), key.narrow(0, 1, 1), value.narrow(0, 1, 1))).all().item<bool>());
+            TensorAssert.SameBits(together, AttentionKernel.Apply(query, key, value));
+            TensorAssert.SameBits(
+                together.narrow(0, 1, 1), AttentionKernel.Apply(query.narrow(0, 1, 1), key.narrow(0, 1, 1), value.narrow(0, 1, 1)));
         }
         finally
         {

@@ -1,6 +1,0 @@
-using StorySync.TestSupport;
-
-namespace StorySync.Kernels.Tests;
-
-[CollectionDefinition(LiveTensors.Alone, DisableParallelization = true)]
-public sealed class AloneCollection;
