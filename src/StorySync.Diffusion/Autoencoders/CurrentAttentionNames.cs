@@ -5,7 +5,7 @@ namespace StorySync.Diffusion.Autoencoders;
 
 /// <summary>An autoencoder's checkpoint under the names of today. Files from the time of Stable Diffusion 1.5 call the projections of
 /// an attention <c>query</c>, <c>key</c>, <c>value</c> and <c>proj_attn</c>, and some hold them as 1 × 1 convolutions.</summary>
-internal sealed class CurrentAttentionNames : ITensorSource
+internal sealed class CurrentAttentionNames : IMappedTensorSource
 {
     private static readonly Dictionary<string, string> Renamed = new(StringComparer.Ordinal)
     {
@@ -39,8 +39,10 @@ internal sealed class CurrentAttentionNames : ITensorSource
     {
         using var scope = NewDisposeScope();
         var stored = source.Read(storedNames[name]);
-        return MappedPages.Mark(stored.reshape([.. tensors[name].Shape]), like: stored).MoveToOuterDisposeScope();
+        return stored.reshape([.. tensors[name].Shape]).MoveToOuterDisposeScope();
     }
+
+    public bool IsView(string name) => source is IMappedTensorSource mapped && mapped.IsView(storedNames[name]);
 
     public void Dispose() => source.Dispose();
 

@@ -37,7 +37,7 @@ internal sealed class Decoder : nn.Module<Tensor, Tensor?, CancellationToken, Te
         RegisterComponents();
     }
 
-    public ScalarType Dtype => conv_in.weight.dtype;
+    public ScalarType Dtype => conv_in.Dtype;
 
     /// <param name="latents">(batch, latent channels, height, width).</param>
     /// <param name="condition">What spatial norms look at: latents of the same shape. Null without such norms.</param>

@@ -35,7 +35,7 @@ internal sealed class DecoderTiny : nn.Module<Tensor, Tensor>
         RegisterComponents();
     }
 
-    public ScalarType Dtype => ((Conv2d)layers[0]).weight.dtype;
+    public ScalarType Dtype => ((Conv2d)layers[0]).Dtype;
 
     /// <param name="latents">(batch, latent channels, height, width).</param>
     public override Tensor forward(Tensor latents)

@@ -36,7 +36,7 @@ internal sealed class Encoder : nn.Module<Tensor, CancellationToken, Tensor>
         RegisterComponents();
     }
 
-    public ScalarType Dtype => conv_in.weight.dtype;
+    public ScalarType Dtype => conv_in.Dtype;
 
     /// <param name="image">(batch, channels, height, width).</param>
     /// <param name="cancellation">Looked at between blocks.</param>

@@ -29,7 +29,7 @@ internal sealed class EncoderTiny : nn.Module<Tensor, Tensor>
         RegisterComponents();
     }
 
-    public ScalarType Dtype => ((Conv2d)layers[0]).weight.dtype;
+    public ScalarType Dtype => ((Conv2d)layers[0]).Dtype;
 
     /// <param name="image">(batch, channels, height, width) in [-1, 1].</param>
     public override Tensor forward(Tensor image)

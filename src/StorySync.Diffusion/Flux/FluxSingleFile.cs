@@ -8,7 +8,7 @@ namespace StorySync.Diffusion.Flux;
 /// <summary>A FLUX transformer's checkpoint under the names of black-forest-labs' own code, seen under diffusers' names.</summary>
 /// <remarks>The original keeps queries, keys and values (and in single blocks the first layer of the feed-forward) in one tensor; they
 /// are given as views of its rows. Only the last norm's projection is copied: the original has its shift before its scale.</remarks>
-internal sealed partial class FluxSingleFile : ITensorSource
+internal sealed partial class FluxSingleFile : IMappedTensorSource
 {
     private const string Prefix = "model.diffusion_model.";
 
@@ -112,6 +112,9 @@ internal sealed partial class FluxSingleFile : ITensorSource
         ? origin.Rows.Of(file.Read(origin.Original))
         : throw new KeyNotFoundException($"{Path}: there is no tensor '{name}' among its {origins.Count}.");
 
+    bool IMappedTensorSource.IsView(string name) => origins.TryGetValue(name, out var origin) && origin.Rows.IsRange
+        && file is IMappedTensorSource mapped && mapped.IsView(origin.Original);
+
     /// <inheritdoc/>
     public void Dispose() => file.Dispose();
 
@@ -150,6 +153,9 @@ internal sealed partial class FluxSingleFile : ITensorSource
 
         public IReadOnlyList<long> Of(IReadOnlyList<long> shape) => this == All ? shape : [shape[0] / Parts * Count, .. shape.Skip(1)];
 
+        /// <summary>Gets a value indicating whether the rows follow each other in the tensor.</summary>
+        public bool IsRange => Start + Count <= Parts;
+
         /// <summary>The rows, which go on with the first where they run past the last. Consumes the tensor.</summary>
         public Tensor Of(Tensor tensor)
         {
@@ -161,8 +167,8 @@ internal sealed partial class FluxSingleFile : ITensorSource
             using (tensor)
             {
                 var size = tensor.shape[0] / Parts;
-                return Start + Count <= Parts
-                    ? MappedPages.Mark(tensor.narrow(0, Start * size, Count * size), like: tensor)
+                return IsRange
+                    ? tensor.narrow(0, Start * size, Count * size)
                     : tensor.roll(-Start * size, 0);
             }
         }

@@ -47,6 +47,6 @@ internal sealed class FluxSingleTransformerBlock : nn.Module<Tensor, Tensor, Ten
     private Tensor AttentionAndMlp(Tensor normed, FluxPass pass)
     {
         using var scope = NewDisposeScope();
-        return cat([attn.call(normed, pass), proj_mlp.TanhGelu(normed)], 2).MoveToOuterDisposeScope();
+        return cat([attn.call(normed, pass), Fused.LinearGeluTanh(proj_mlp, normed)], 2).MoveToOuterDisposeScope();
     }
 }

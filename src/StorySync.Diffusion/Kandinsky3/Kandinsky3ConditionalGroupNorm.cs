@@ -38,6 +38,6 @@ internal sealed class Kandinsky3ConditionalGroupNorm : nn.Module<Tensor, Tensor,
     {
         using var scope = NewDisposeScope();
         var parts = context_mlp.call(timeEmbedding).chunk(2, dim: 1);
-        return norm.Conditional(input, 1 + parts[0], parts[1], silu).MoveToOuterDisposeScope();
+        return Fused.GroupNormModulate(norm, input, 1 + parts[0], parts[1], silu).MoveToOuterDisposeScope();
     }
 }

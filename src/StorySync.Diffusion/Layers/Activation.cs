@@ -7,12 +7,15 @@ namespace StorySync.Diffusion.Layers;
 /// <summary>Activation functions by the names that configs use (diffusers' <c>get_activation</c>, transformers' <c>ACT2FN</c>).</summary>
 internal static class Activation
 {
+    /// <summary>Gets the SiLU, which some layers compute in the same pass.</summary>
+    public static Func<Tensor, Tensor> Silu { get; } = x => nn.functional.silu(x);
+
     /// <exception cref="NotSupportedException">The name is not known.</exception>
     public static Func<Tensor, Tensor> ByName(string name) => name switch
     {
-        "silu" or "swish" => x => nn.functional.silu(x),
+        "silu" or "swish" => Silu,
         "gelu" => x => nn.functional.gelu(x),
-        "gelu_new" or "gelu_pytorch_tanh" => TanhGelu,
+        "gelu_new" or "gelu_pytorch_tanh" => x => nn.functional.gelu(x, GELU.Approximate.tanh),
         "quick_gelu" => QuickGelu,
         "relu" => x => nn.functional.relu(x),
         "mish" => x => nn.functional.mish(x),
@@ -38,9 +41,6 @@ internal static class Activation
             },
         };
     }
-
-    /// <summary>The tanh approximation of GELU.</summary>
-    public static Tensor TanhGelu(Tensor x) => nn.functional.gelu(x, GELU.Approximate.tanh);
 
     private static Tensor QuickGelu(Tensor x)
     {

@@ -1,6 +1,5 @@
 using StorySync.Diffusion.Weights;
 using TorchSharp;
-using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Layers;
@@ -18,11 +17,11 @@ public sealed class BlockStreaming
     /// <param name="dtype">What to compute in; null leaves every parameter its own type.</param>
     public BlockStreaming(nn.Module model, IEnumerable<nn.Module> blocks, Device device, ScalarType? dtype)
     {
-        residences = blocks.ToDictionary(block => block, block => new Residence([.. block.parameters()], device, dtype));
-        var streamed = residences.Values.SelectMany(r => r.Parameters).ToHashSet(ReferenceEqualityComparer.Instance);
-        foreach (var parameter in model.parameters().Where(p => !streamed.Contains(p)))
+        residences = blocks.ToDictionary(block => block, block => new Residence([.. ModuleTensors.ParametersOf(block)], device, dtype));
+        var streamed = residences.Values.SelectMany(r => r.Parameters).Select(p => p.Tensor).ToHashSet(ReferenceEqualityComparer.Instance);
+        foreach (var parameter in ModuleTensors.ParametersOf(model).Where(p => !streamed.Contains(p.Tensor)))
         {
-            Parameters.Replace(parameter, Move(parameter, device, dtype));
+            parameter.Replace(Move(parameter, device, dtype));
         }
     }
 
@@ -34,19 +33,19 @@ public sealed class BlockStreaming
         return residence;
     }
 
-    private static Tensor Move(Tensor tensor, Device device, ScalarType? dtype)
+    private static Tensor Move(ModuleTensor parameter, Device device, ScalarType? dtype)
     {
         using var scope = NewDisposeScope();
-        return DerivedWeights.Values(tensor).to(dtype ?? tensor.dtype, device).DetachFromDisposeScope();
+        return parameter.Values().to(dtype ?? parameter.Tensor.dtype, device).DetachFromDisposeScope();
     }
 
-    private sealed class Residence(Parameter[] parameters, Device device, ScalarType? dtype) : IDisposable
+    private sealed class Residence(ModuleTensor[] parameters, Device device, ScalarType? dtype) : IDisposable
     {
         private readonly Lock gate = new();
         private readonly List<Tensor> elsewhere = [];
         private int users;
 
-        public IReadOnlyList<Parameter> Parameters => parameters;
+        public IReadOnlyList<ModuleTensor> Parameters => parameters;
 
         public void Enter()
         {
@@ -95,14 +94,14 @@ public sealed class BlockStreaming
         {
             Trade();
             Clear();
-            Array.ForEach(parameters, DerivedWeights.ReleasePages);
+            Array.ForEach(parameters, parameter => parameter.Storage?.ReleasePages());
         }
 
         private void Trade()
         {
             for (var i = 0; i < parameters.Length; i++)
             {
-                Layers.Parameters.Swap(parameters[i], elsewhere[i]);
+                parameters[i].Swap(elsewhere[i]);
             }
         }
 

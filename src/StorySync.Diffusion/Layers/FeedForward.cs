@@ -16,7 +16,7 @@ internal sealed class FeedForward : nn.Module<Tensor, Tensor>
         : base(nameof(FeedForward))
     {
         net = new ModuleList<nn.Module<Tensor, Tensor>>(
-            gated ? new Geglu(width, width * factor) : new TanhGelu(width, width * factor),
+            gated ? new Geglu(width, width * factor) : new GELUProjection(width, width * factor),
             nn.Identity(),
             new Linear(width * factor, width));
         RegisterComponents();
@@ -42,20 +42,20 @@ internal sealed class Geglu : nn.Module<Tensor, Tensor>
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor input) => proj.Gated(input);
+    public override Tensor forward(Tensor input) => Fused.LinearGeglu(proj, input);
 }
 
 /// <summary>The tanh approximation of GELU on a linear projection (diffusers' <c>GELU</c> with <c>approximate="tanh"</c>).</summary>
-internal sealed class TanhGelu : nn.Module<Tensor, Tensor>
+internal sealed class GELUProjection : nn.Module<Tensor, Tensor>
 {
     private readonly Linear proj;
 
-    public TanhGelu(long inWidth, long outWidth)
-        : base(nameof(TanhGelu))
+    public GELUProjection(long inWidth, long outWidth)
+        : base(nameof(GELUProjection))
     {
         proj = new Linear(inWidth, outWidth);
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor input) => proj.TanhGelu(input);
+    public override Tensor forward(Tensor input) => Fused.LinearGeluTanh(proj, input);
 }

@@ -5,62 +5,32 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Layers;
 
-/// <summary>Normalisation over groups of channels (torch's <c>nn.GroupNorm</c>).</summary>
+/// <summary>Normalization over groups of channels (torch's <c>nn.GroupNorm</c>).</summary>
 internal sealed class GroupNorm : nn.Module<Tensor, Tensor>
 {
     public readonly Parameter? weight;
     public readonly Parameter? bias;
-    private readonly long groups;
-    private readonly double epsilon;
 
     public GroupNorm(long groups, long channels, double epsilon, bool affine = true)
         : base(nameof(GroupNorm))
     {
-        this.groups = groups;
-        this.epsilon = epsilon;
+        Groups = groups;
+        Epsilon = epsilon;
         weight = affine ? Parameters.Declare(channels) : null;
         bias = affine ? Parameters.Declare(channels) : null;
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor input) => GroupNormKernel.Takes(input)
-        ? GroupNormKernel.Apply(input, groups, epsilon, weight, bias, shift: null, silu: false)
-        : nn.functional.group_norm(input, groups, weight, bias, epsilon);
+    /// <summary>Gets the number of groups.</summary>
+    public long Groups { get; }
 
-    /// <summary>The norm of a sum, and a SiLU.</summary>
-    /// <param name="input">(batch, channels, height, width).</param>
-    /// <param name="shift">Added to the input, (batch, channels); null for nothing.</param>
-    public Tensor Silu(Tensor input, Tensor? shift = null)
-    {
-        if (GroupNormKernel.Takes(input))
-        {
-            return GroupNormKernel.Apply(input, groups, epsilon, weight, bias, shift, silu: true);
-        }
+    /// <summary>Gets what is added to the variance.</summary>
+    public double Epsilon { get; }
 
-        using var scope = NewDisposeScope();
-        var sum = shift is null ? input : input + shift.unsqueeze(-1).unsqueeze(-1);
-        return forward(sum).silu_().MoveToOuterDisposeScope();
-    }
-
-    /// <summary>The norm, with a scale and a shift per image in place of the layer's own, which must have none; then a SiLU or not.</summary>
-    /// <param name="input">(batch, channels, height, width).</param>
-    /// <param name="scale">(batch, channels).</param>
-    /// <param name="shift">(batch, channels).</param>
-    /// <param name="silu">Whether a SiLU follows.</param>
-    public Tensor Conditional(Tensor input, Tensor scale, Tensor shift, bool silu)
-    {
-        if (GroupNormKernel.Takes(input))
-        {
-            return GroupNormKernel.Apply(input, groups, epsilon, scale, shift, shift: null, silu);
-        }
-
-        using var scope = NewDisposeScope();
-        var output = forward(input).mul_(scale.unsqueeze(-1).unsqueeze(-1)).add_(shift.unsqueeze(-1).unsqueeze(-1));
-        return (silu ? output.silu_() : output).MoveToOuterDisposeScope();
-    }
+    public override Tensor forward(Tensor input) => GroupNormalization.Run(input, Groups, Epsilon, weight, bias);
 }
 
-/// <summary>Normalisation over the last axis (torch's <c>nn.LayerNorm</c>).</summary>
+/// <summary>Normalization over the last axis (torch's <c>nn.LayerNorm</c>).</summary>
 internal sealed class LayerNorm : nn.Module<Tensor, Tensor>
 {
     public readonly Parameter? weight;

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Layers;
 
-/// <summary>Norm, activation, convolution, twice, beside a shortcut; between the two the time embedding comes in (diffusers'
+/// <summary>Norm, activation and convolution, twice, and a shortcut; the time embedding enters at the second norm (diffusers'
 /// <c>ResnetBlock2D</c>).</summary>
 internal sealed class ResnetBlock2D : nn.Module<Tensor, Tensor?, Tensor>
 {
@@ -13,8 +13,7 @@ internal sealed class ResnetBlock2D : nn.Module<Tensor, Tensor?, Tensor>
     private readonly GroupNorm norm2;
     private readonly Conv2d conv2;
     private readonly Conv2d? conv_shortcut;
-    private readonly Func<Tensor, Tensor> activate;
-    private readonly bool silu;
+    private readonly Func<Tensor, Tensor> activation;
     private readonly bool scaleAndShift;
     private readonly double outputScale;
 
@@ -31,8 +30,7 @@ internal sealed class ResnetBlock2D : nn.Module<Tensor, Tensor?, Tensor>
         norm2 = new GroupNorm(settings.Groups, outChannels, settings.Epsilon);
         conv2 = new Conv2d(outChannels, outChannels, kernel: 3, padding: 1);
         conv_shortcut = inChannels == outChannels ? null : new Conv2d(inChannels, outChannels, kernel: 1);
-        activate = Activation.ConsumingByName(settings.Activation);
-        silu = settings.Activation is "silu" or "swish";
+        activation = Activation.ByName(settings.Activation);
         outputScale = settings.OutputScale;
         RegisterComponents();
     }
@@ -42,41 +40,19 @@ internal sealed class ResnetBlock2D : nn.Module<Tensor, Tensor?, Tensor>
     public override Tensor forward(Tensor input, Tensor? temb)
     {
         using var scope = NewDisposeScope();
-        var hidden = Activated(norm1, input).Into(conv1);
-        var time = time_emb_proj is null || temb is null ? null : activate(temb.clone()).Into(time_emb_proj);
-        using (var summed = hidden)
-        {
-            hidden = Second(summed, time);
-        }
-
-        hidden = hidden.Into(conv2);
-        hidden = hidden.add_(conv_shortcut?.call(input) ?? input);
+        var time = temb is null ? null : time_emb_proj?.call(activation(temb));
+        var hidden = Fused.GroupNorm(norm1, input, activation).Into(conv1);
+        var normed = scaleAndShift && time is not null ? Modulate(hidden, time) : Fused.GroupNorm(norm2, hidden, activation, shift: time);
+        hidden.Dispose();
+        hidden = normed.Into(conv2).add_(conv_shortcut?.call(input) ?? input);
         return (outputScale == 1 ? hidden : hidden.div_(outputScale)).MoveToOuterDisposeScope();
     }
 
-    /// <summary>The second norm, with the time embedding, and the activation.</summary>
-    private Tensor Second(Tensor hidden, Tensor? time)
+    private Tensor Modulate(Tensor hidden, Tensor time)
     {
-        if (time is null || !scaleAndShift)
-        {
-            return Activated(norm2, hidden, time);
-        }
-
         using var scope = NewDisposeScope();
         var parts = time.unsqueeze(-1).unsqueeze(-1).chunk(2, dim: 1);
-        return activate(norm2.call(hidden).mul_(1 + parts[0]).add_(parts[1])).MoveToOuterDisposeScope();
-    }
-
-    private Tensor Activated(GroupNorm norm, Tensor input, Tensor? shift = null)
-    {
-        if (silu)
-        {
-            return norm.Silu(input, shift);
-        }
-
-        using var scope = NewDisposeScope();
-        var sum = shift is null ? input : input + shift.unsqueeze(-1).unsqueeze(-1);
-        return activate(norm.call(sum)).MoveToOuterDisposeScope();
+        return activation(norm2.call(hidden).mul_(1 + parts[0]).add_(parts[1])).MoveToOuterDisposeScope();
     }
 }
 

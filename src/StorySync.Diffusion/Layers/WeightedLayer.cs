@@ -1,49 +1,57 @@
+using StorySync.Diffusion.Weights;
+using StorySync.Kernels;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Layers;
 
-/// <summary>A layer that multiplies with a weight and adds a bias; how the weight lies in memory is the layer's own affair (see
-/// <see cref="DerivedWeights"/>).</summary>
-internal abstract class WeightedLayer : nn.Module<Tensor, Tensor>
+/// <summary>A layer with a weight, whose values may be elsewhere than in the parameter, and perhaps a bias.</summary>
+internal abstract class WeightedLayer : nn.Module<Tensor, Tensor>, IWeightOwner
 {
     public readonly Parameter weight;
     public readonly Parameter? bias;
 
     /// <param name="name">The layer's name.</param>
     /// <param name="outputs">Length of the bias; null for none.</param>
+    /// <param name="canDefer">Whether the layer reads its weight through <see cref="Storage"/> alone.</param>
     /// <param name="shape">Shape of the weight.</param>
-    protected WeightedLayer(string name, long? outputs, params long[] shape)
+    protected WeightedLayer(string name, long? outputs, bool canDefer, params long[] shape)
         : base(name)
     {
         weight = Parameters.Declare(shape);
         bias = outputs is { } length ? Parameters.Declare(length) : null;
-        DerivedWeights.Serve(weight);
+        Storage = new WeightStorage(() => weight, canDefer, shape);
     }
 
-    /// <summary>The bytes that the layer's weight takes less than in float32 when the layer computes on the CPU: those whose kernels read halves
-    /// keep them.</summary>
-    public long SavedBytes => ReadsHalves && DerivedWeights.IsStored(weight) ? weight.numel() * (sizeof(float) / 2) : 0;
+    /// <inheritdoc/>
+    public WeightStorage Storage { get; }
 
-    /// <summary>Whether the layer's kernel reads weights in half precision.</summary>
+    /// <summary>Gets the type in which the layer computes.</summary>
+    public ScalarType Dtype => Storage.Dtype;
+
+    /// <summary>Gets the bytes that the weight takes less than in float32 when the layer computes on the CPU: kernels that read halves keep
+    /// them.</summary>
+    public long SavedBytes => ReadsHalves && Storage.IsDeferred ? weight.numel() * (sizeof(float) / 2) : 0;
+
+    /// <summary>Gets a value indicating whether the layer's kernel reads weights in half precision.</summary>
     protected virtual bool ReadsHalves => false;
 
     protected override nn.Module _to(Device device, ScalarType dtype, bool non_blocking)
     {
-        DerivedWeights.Restore(weight);
+        Storage.Materialize();
         return base._to(device, dtype, non_blocking);
     }
 
     protected override nn.Module _to(DeviceType deviceType, int deviceIndex, bool non_blocking)
     {
-        DerivedWeights.Restore(weight);
+        Storage.Materialize();
         return base._to(deviceType, deviceIndex, non_blocking);
     }
 
     protected override nn.Module _to(ScalarType dtype, bool non_blocking)
     {
-        DerivedWeights.Restore(weight);
+        Storage.Materialize();
         return base._to(dtype, non_blocking);
     }
 
@@ -51,7 +59,7 @@ internal abstract class WeightedLayer : nn.Module<Tensor, Tensor>
     {
         if (disposing)
         {
-            DerivedWeights.Forget(weight);
+            Storage.Clear();
         }
 
         base.Dispose(disposing);

@@ -1,4 +1,3 @@
-using StorySync.Diffusion.Layers;
 using StorySync.Diffusion.Weights;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -12,7 +11,7 @@ namespace StorySync.Diffusion.Lora;
 public sealed class LoraAdapters : IDisposable
 {
     private readonly Dictionary<string, (nn.Module Component, string Layer)> targets = [];
-    private readonly Dictionary<Parameter, Tensor> originals = new(ReferenceEqualityComparer.Instance);
+    private readonly Dictionary<Tensor, (ModuleTensor Weight, Tensor Values)> originals = new(ReferenceEqualityComparer.Instance);
     private readonly Dictionary<string, (LoraFile File, double Scale)> adapters = [];
     private bool enabled = true;
 
@@ -118,9 +117,9 @@ public sealed class LoraAdapters : IDisposable
         }
 
         adapters.Clear();
-        foreach (var original in originals.Values)
+        foreach (var (_, values) in originals.Values)
         {
-            original.Dispose();
+            values.Dispose();
         }
 
         originals.Clear();
@@ -130,23 +129,25 @@ public sealed class LoraAdapters : IDisposable
     private void Merge()
     {
         using var mode = no_grad();
+        var weights = targets.Values.Select(target => target.Component).Distinct()
+            .ToDictionary(component => component, component => ModuleTensors.ParametersOf(component).ToDictionary(tensor => tensor.Name, StringComparer.Ordinal));
         var layers = adapters.Values.Where(a => enabled && a.Scale != 0)
-            .SelectMany(a => a.File.Layers.Select(l => (Parameter: Weight(l.Key), Layer: l.Value, a.Scale)))
-            .ToLookup(l => l.Parameter, ReferenceEqualityComparer.Instance);
+            .SelectMany(a => a.File.Layers.Select(l => (Weight: Weight(l.Key, weights), Layer: l.Value, a.Scale)))
+            .ToLookup(l => l.Weight.Tensor, ReferenceEqualityComparer.Instance);
 
-        foreach (var parameter in layers.Select(l => (Parameter)l.Key!).Where(p => !originals.ContainsKey(p)))
+        foreach (var weight in layers.Select(l => l.First().Weight).Where(w => !originals.ContainsKey(w.Tensor)))
         {
-            DerivedWeights.Restore(parameter);
-            originals.Add(parameter, parameter.alias().DetachFromDisposeScope());
+            weight.Materialize();
+            originals.Add(weight.Tensor, (weight, weight.Tensor.alias().DetachFromDisposeScope()));
         }
 
-        foreach (var (parameter, original) in originals.ToList())
+        foreach (var (parameter, (weight, original)) in originals.ToList())
         {
             using var scope = NewDisposeScope();
             if (!layers.Contains(parameter))
             {
                 originals.Remove(parameter);
-                Parameters.Replace(parameter, original);
+                weight.Replace(original);
                 continue;
             }
 
@@ -156,14 +157,14 @@ public sealed class LoraAdapters : IDisposable
                 merged.add_(layer.Delta(original), scale);
             }
 
-            Parameters.Replace(parameter, merged.to(original.dtype).DetachFromDisposeScope());
+            weight.Replace(merged.to(original.dtype).DetachFromDisposeScope());
         }
     }
 
-    private Parameter Weight(string name)
+    private ModuleTensor Weight(string name, Dictionary<nn.Module, Dictionary<string, ModuleTensor>> weights)
     {
         var (component, layer) = targets[name];
-        return component.get_parameter(layer + ".weight")
+        return weights[component].GetValueOrDefault(layer + ".weight")
             ?? throw new ModelFileException(adapters.Values.First(a => a.File.Layers.ContainsKey(name)).File.Layers[name].File.Path, $"layer '{name}' has no weight to add to");
     }
 

@@ -1,3 +1,4 @@
+using StorySync.Kernels;
 using StorySync.Diffusion.Layers;
 using StorySync.Diffusion.Weights;
 using TorchSharp;

@@ -23,7 +23,7 @@ internal sealed class T5DenseActDense : nn.Module<Tensor, Tensor>
     public override Tensor forward(Tensor hidden)
     {
         using var scope = NewDisposeScope();
-        return wo.call(activation(wi.call(hidden)).to(wo.weight.dtype)).MoveToOuterDisposeScope();
+        return wo.call(activation(wi.call(hidden)).to(wo.Dtype)).MoveToOuterDisposeScope();
     }
 }
 
@@ -50,6 +50,6 @@ internal sealed class T5DenseGatedActDense : nn.Module<Tensor, Tensor>
     {
         using var scope = NewDisposeScope();
         var gated = activation(wi_0.call(hidden)).mul_(wi_1.call(hidden));
-        return wo.call(gated.to(wo.weight.dtype)).MoveToOuterDisposeScope();
+        return wo.call(gated.to(wo.Dtype)).MoveToOuterDisposeScope();
     }
 }

@@ -1,14 +1,28 @@
+using StorySync.Kernels;
 using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Weights;
 
-/// <summary>What a state dict holds of a module.</summary>
+/// <summary>Enumerates the tensors of a module.</summary>
 internal static class ModuleTensors
 {
-    public static IEnumerable<(string Name, Tensor Tensor)> Of(nn.Module module)
+    /// <summary>Enumerates what a state dict holds of a module: parameters and persistent buffers.</summary>
+    public static IEnumerable<ModuleTensor> Of(nn.Module module) =>
+        ParametersOf(module).Concat(module.named_buffers(include_nonpersistent: false).Select(entry => new ModuleTensor(entry.name, entry.buffer, null)));
+
+    /// <summary>Enumerates the parameters of a module.</summary>
+    public static IEnumerable<ModuleTensor> ParametersOf(nn.Module module)
     {
         ArgumentNullException.ThrowIfNull(module);
-        return module.named_parameters().Select(entry => (entry.name, (Tensor)entry.parameter))
-            .Concat(module.named_buffers(include_nonpersistent: false));
+        var storages = new Dictionary<Tensor, WeightStorage>(ReferenceEqualityComparer.Instance);
+        foreach (var part in module.modules().Prepend(module))
+        {
+            if (part is IWeightOwner owner)
+            {
+                storages[part.get_parameter("weight")!] = owner.Storage;
+            }
+        }
+
+        return module.named_parameters().Select(entry => new ModuleTensor(entry.name, entry.parameter, storages.GetValueOrDefault(entry.parameter)));
     }
 }

@@ -9,7 +9,7 @@ namespace StorySync.Diffusion.Weights;
 /// <remarks>Reading is safe from several threads. While a mapping lives its file may be replaced, but must not be shortened: the
 /// operating system ends a process that looks at a page which is gone. The format is defined at
 /// https://github.com/huggingface/safetensors.</remarks>
-public sealed class SafetensorsFile : ITensorSource
+public sealed class SafetensorsFile : IMappedTensorSource
 {
     private readonly Dictionary<string, (TensorInfo Info, long Offset)> entries;
     private readonly Dictionary<ScalarType, Tensor> mappings;
@@ -89,8 +89,10 @@ public sealed class SafetensorsFile : ITensorSource
 
         var size = info.Dtype.Bits() / 8;
         using var flat = mappings[type].narrow(0, entry.Offset / size, info.ByteCount / size);
-        return MappedPages.Mark(flat.view(shape));
+        return flat.view(shape);
     }
+
+    bool IMappedTensorSource.IsView(string name) => entries.TryGetValue(name, out var entry) && entry.Info.ByteCount > 0 && IsAligned(entry);
 
     /// <summary>Lets go of the mapping; tensors that were read keep it alive for as long as they live.</summary>
     public void Dispose()

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace StorySync.Diffusion.Weights;
 
 /// <summary>A checkpoint in several files, told of by a <c>….safetensors.index.json</c>.</summary>
-public sealed class ShardedSafetensors : ITensorSource
+public sealed class ShardedSafetensors : IMappedTensorSource
 {
     private readonly List<SafetensorsFile> shards = [];
     private readonly Dictionary<string, SafetensorsFile> owners = new(StringComparer.Ordinal);
@@ -43,6 +43,8 @@ public sealed class ShardedSafetensors : ITensorSource
     public Tensor Read(string name) => owners.TryGetValue(name, out var shard)
         ? shard.Read(name)
         : throw new KeyNotFoundException($"{Path}: there is no tensor '{name}' among its {owners.Count}.");
+
+    bool IMappedTensorSource.IsView(string name) => owners.TryGetValue(name, out var shard) && ((IMappedTensorSource)shard).IsView(name);
 
     /// <inheritdoc/>
     public void Dispose() => shards.ForEach(shard => shard.Dispose());

@@ -1,4 +1,4 @@
-using StorySync.Diffusion.Layers;
+using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -49,19 +49,19 @@ public static class WeightBinder
         ArgumentNullException.ThrowIfNull(module);
         ArgumentNullException.ThrowIfNull(source);
         ArgumentNullException.ThrowIfNull(dtype);
-        var targets = ModuleTensors.Of(module).ToDictionary(entry => entry.Name, entry => entry.Tensor, StringComparer.Ordinal);
+        var targets = ModuleTensors.Of(module).ToDictionary(entry => entry.Name, StringComparer.Ordinal);
         var origins = Origins(source, rename);
         ThrowUnlessFits(source, targets, origins);
         foreach (var (name, target) in targets)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            Load(target, source.Read(origins[name]), dtype(name), device ?? CPU);
+            Load(target, source, origins[name], dtype(name), device ?? CPU);
         }
     }
 
-    private static void ThrowUnlessFits(ITensorSource source, Dictionary<string, Tensor> targets, Dictionary<string, string> origins)
+    private static void ThrowUnlessFits(ITensorSource source, Dictionary<string, ModuleTensor> targets, Dictionary<string, string> origins)
     {
-        var missing = targets.Where(target => !origins.ContainsKey(target.Key)).Select(target => (target.Key, target.Value.shape)).ToList();
+        var missing = targets.Where(target => !origins.ContainsKey(target.Key)).Select(target => (target.Key, target.Value.Tensor.shape)).ToList();
         var unexpected = new List<TensorInfo>();
         var misshaped = new List<(TensorInfo Stored, long[] Wanted)>();
         foreach (var (name, origin) in origins)
@@ -71,7 +71,7 @@ public static class WeightBinder
             {
                 unexpected.Add(stored);
             }
-            else if (target.shape is var wanted && !wanted.SequenceEqual(stored.Shape))
+            else if (target.Tensor.shape is var wanted && !wanted.SequenceEqual(stored.Shape))
             {
                 misshaped.Add((stored, wanted));
             }
@@ -97,21 +97,26 @@ public static class WeightBinder
         return origins;
     }
 
-    private static void Load(Tensor target, Tensor stored, ScalarType? dtype, Device device)
+    private static void Load(ModuleTensor target, ITensorSource source, string name, ScalarType? dtype, Device device)
     {
         using var scope = NewDisposeScope();
         using var noGradient = no_grad();
+        var stored = source.Read(name);
         scope.Attach(stored);
+        var isView = source is IMappedTensorSource mapped && mapped.IsView(name);
         var type = stored.is_floating_point() ? dtype ?? stored.dtype : stored.dtype;
         var onHost = device.type == DeviceType.CPU;
         if (onHost && type == stored.dtype)
         {
-            Parameters.Replace(target, stored.DetachFromDisposeScope());
+            target.Replace(stored.DetachFromDisposeScope(), isView);
         }
-        else if (!onHost || !DerivedWeights.Defer(target, stored, type))
+        else if (!onHost || !isView || target.Storage is null || !target.Storage.TryDefer(stored, type))
         {
-            Parameters.Replace(target, stored.to(type, device).DetachFromDisposeScope());
-            MappedPages.Release(stored);
+            target.Replace(stored.to(type, device).DetachFromDisposeScope());
+            if (isView)
+            {
+                PageAdvice.Release(stored);
+            }
         }
     }
 }

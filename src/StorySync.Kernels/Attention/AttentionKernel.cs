@@ -13,7 +13,7 @@ internal static class AttentionKernel
 
     /// <summary>Whether <see cref="Apply"/> takes these.</summary>
     public static bool Takes(Tensor query, Tensor key, Tensor value, Tensor? mask = null) =>
-        Lanes.AreAccelerated && IsReadable(query) && IsReadable(key) && IsReadable(value)
+        Simd.IsSupported && IsReadable(query) && IsReadable(key) && IsReadable(value)
         && (mask is null || (IsReadable(mask) && mask.size(1) == 1 && mask.size(2) == 1 && mask.size(3) == key.size(2)
             && (mask.size(0) == 1 || mask.size(0) == query.size(0))))
         && key.size(2) > 0 && key.size(0) == value.size(0) && key.size(1) == value.size(1) && key.size(2) == value.size(2)
@@ -26,9 +26,9 @@ internal static class AttentionKernel
     /// <param name="value">(batch, heads, key tokens, value width).</param>
     /// <param name="mask">Added to the logits, (batch or 1, 1, 1, key tokens); null for none.</param>
     /// <returns>(batch, heads, query tokens, value width); in memory a token's heads are side by side.</returns>
-    public static Tensor Apply(Tensor query, Tensor key, Tensor value, Tensor? mask = null) => Lanes.AreWide
-        ? AttentionKernel<WideLanes>.Apply(query, key, value, mask)
-        : AttentionKernel<NativeLanes>.Apply(query, key, value, mask);
+    public static Tensor Apply(Tensor query, Tensor key, Tensor value, Tensor? mask = null) => Simd.Use512
+        ? AttentionKernel<Vector512Float>.Apply(query, key, value, mask)
+        : AttentionKernel<VectorNative>.Apply(query, key, value, mask);
 
     /// <summary>Attends where some of an image's queries read tokens of other images beside all of their own image's.</summary>
     /// <param name="query">(rows, heads, tokens, width). The rows are the images in order, once or several times over.</param>
@@ -39,9 +39,9 @@ internal static class AttentionKernel
     /// <param name="foreignBias">Added to the logits of the other images' tokens.</param>
     /// <returns>(rows, heads, tokens, value width); in memory a token's heads are side by side.</returns>
     public static Tensor ApplyShared(Tensor query, Tensor key, Tensor value, int images, IReadOnlyList<TokenGroup> groups, float foreignBias) =>
-        Lanes.AreWide
-        ? AttentionKernel<WideLanes>.ApplyShared(query, key, value, images, groups, foreignBias)
-        : AttentionKernel<NativeLanes>.ApplyShared(query, key, value, images, groups, foreignBias);
+        Simd.Use512
+        ? AttentionKernel<Vector512Float>.ApplyShared(query, key, value, images, groups, foreignBias)
+        : AttentionKernel<VectorNative>.ApplyShared(query, key, value, images, groups, foreignBias);
 
     private static bool IsReadable(Tensor tensor) =>
         TensorMemory.CanRead(tensor) && tensor.dim() == 4 && (tensor.stride(3) == 1 || tensor.size(3) == 1);

@@ -7,7 +7,7 @@ namespace StorySync.Kernels;
 internal static class BlendKernel
 {
     /// <summary>Whether <see cref="Apply"/> takes these.</summary>
-    public static bool Takes(Tensor units, Tensor own) => Lanes.AreAccelerated && TensorMemory.CanRead(units) && TensorMemory.CanRead(own);
+    public static bool Takes(Tensor units, Tensor own) => Simd.IsSupported && TensorMemory.CanRead(units) && TensorMemory.CanRead(own);
 
     /// <summary>Blends.</summary>
     /// <param name="units">What the tokens are compared by, of length 1, (tokens, width), image by image; contiguous.</param>
@@ -17,20 +17,20 @@ internal static class BlendKernel
     /// <param name="threshold">What is more like than this counts.</param>
     /// <param name="temperature">How evenly the images count.</param>
     /// <returns>The blended tokens, of the shape of <paramref name="own"/>.</returns>
-    public static Tensor Apply(Tensor units, Tensor own, int[] counts, double alpha, double threshold, double temperature) => Lanes.AreWide
-        ? BlendKernel<WideLanes>.Apply(units, own, counts, (float)alpha, (float)threshold, (float)temperature)
-        : BlendKernel<NativeLanes>.Apply(units, own, counts, (float)alpha, (float)threshold, (float)temperature);
+    public static Tensor Apply(Tensor units, Tensor own, int[] counts, double alpha, double threshold, double temperature) => Simd.Use512
+        ? BlendKernel<Vector512Float>.Apply(units, own, counts, (float)alpha, (float)threshold, (float)temperature)
+        : BlendKernel<VectorNative>.Apply(units, own, counts, (float)alpha, (float)threshold, (float)temperature);
 }
 
 /// <summary><see cref="BlendKernel"/> with certain lanes.</summary>
-internal static unsafe class BlendKernel<T>
-    where T : unmanaged, ILanes<T>
+internal static unsafe class BlendKernel<V>
+    where V : unmanaged, IFloatVector<V>
 {
-    private const int RowsAtOnce = 4 * MatrixKernel<T>.Rows;
+    private const int RowsAtOnce = 4 * MicroKernel<V>.Rows;
 
     public static Tensor Apply(Tensor units, Tensor own, int[] counts, float alpha, float threshold, float temperature)
     {
-        var columns = MatrixKernel<T>.Columns;
+        var columns = MicroKernel<V>.Columns;
         var (tokens, width, values) = ((int)units.size(0), (int)units.size(1), (int)own.size(1));
         var padded = (tokens + columns - 1) / columns * columns;
         using var transposed = zeros(width, padded);
@@ -80,13 +80,13 @@ internal static unsafe class BlendKernel<T>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Compare(float* rows, int width, float* others, int padded, float* similarities, int count)
     {
-        for (var column = 0; column < padded; column += MatrixKernel<T>.Columns)
+        for (var column = 0; column < padded; column += MicroKernel<V>.Columns)
         {
-            for (var row = 0; row < count; row += MatrixKernel<T>.Rows)
+            for (var row = 0; row < count; row += MicroKernel<V>.Rows)
             {
-                MatrixKernel<T>.Multiply(
+                MicroKernel<V>.Multiply(
                     rows + ((nint)row * width), width, 1, others + column, padded, similarities + ((nint)row * padded) + column, padded,
-                    Math.Min(MatrixKernel<T>.Rows, count - row), width, add: false);
+                    Math.Min(MicroKernel<V>.Rows, count - row), width, add: false);
             }
         }
     }
@@ -137,10 +137,10 @@ internal static unsafe class BlendKernel<T>
     [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
     private static void Add(float* from, float weight, float* to, int count)
     {
-        var (at, factor) = (0, T.Create(weight));
-        for (; at <= count - T.Count; at += T.Count)
+        var (at, factor) = (0, V.Create(weight));
+        for (; at <= count - V.Count; at += V.Count)
         {
-            T.FusedMultiplyAdd(T.Load(from + at), factor, T.Load(to + at)).Store(to + at);
+            V.FusedMultiplyAdd(V.Load(from + at), factor, V.Load(to + at)).Store(to + at);
         }
 
         for (; at < count; at++)

@@ -27,23 +27,14 @@ internal static class WinogradConvolution
     private const long LargestForm = 32 << 20;
 
     /// <summary>Whether a convolution is computed like this, where input and weights allow it.</summary>
-    public static bool Suits(long inChannels, long outChannels, long kernel, long stride, long padding) =>
-        Lanes.AreAccelerated && kernel == 3 && stride == 1 && padding == 1
-        && inChannels >= FewestChannels && inChannels % Lanes.Count == 0 && outChannels % Lanes.Columns == 0
+    public static bool Supports(long inChannels, long outChannels, long kernel, long stride, long padding) =>
+        Simd.IsSupported && kernel == 3 && stride == 1 && padding == 1
+        && inChannels >= FewestChannels && inChannels % Simd.Count == 0 && outChannels % Simd.PanelColumns == 0
         && inChannels * outChannels * Numbers * sizeof(float) <= LargestForm;
-
-    /// <summary>A convolution's weights as <see cref="Apply"/> reads them: (out / columns, in, 9, columns), in the type that they are stored
-    /// in.</summary>
-    /// <param name="weight">(out, in, 3, 3).</param>
-    public static Tensor Weights(Tensor weight) => WeightPanels.Cut(WeightPanels.Finite(weight).flatten(1)).unflatten(1, [-1, Taps]);
-
-    /// <summary>The weights out of that form.</summary>
-    /// <param name="taps">From <see cref="Weights"/>.</param>
-    public static Tensor Join(Tensor taps) => taps.permute(0, 3, 1, 2).flatten(0, 1).unflatten(2, [3, 3]);
 
     /// <summary>Convolves.</summary>
     /// <param name="input">(batch, in, height, width); is copied where its channels are not last.</param>
-    /// <param name="taps">From <see cref="Weights"/>.</param>
+    /// <param name="taps">From <see cref="WinogradFilter"/>.</param>
     /// <param name="bias">(out); null for none.</param>
     /// <returns>(batch, out, height, width), the channels last.</returns>
     /// <exception cref="ArgumentException">The input does not have the channels of the weights.</exception>
@@ -59,13 +50,13 @@ internal static class WinogradConvolution
         using var scope = NewDisposeScope();
         var rows = input.permute(0, 2, 3, 1).contiguous();
         var output = empty([rows.size(0), rows.size(1), rows.size(2), outChannels]);
-        if (Lanes.AreWide)
+        if (Simd.Use512)
         {
-            new WinogradMap<WideLanes>(rows, taps, bias, output).Convolve();
+            new WinogradMap<Vector512Float>(rows, taps, bias, output).Convolve();
         }
         else
         {
-            new WinogradMap<NativeLanes>(rows, taps, bias, output).Convolve();
+            new WinogradMap<VectorNative>(rows, taps, bias, output).Convolve();
         }
 
         GC.KeepAlive(rows);

@@ -3,37 +3,24 @@ using static TorchSharp.torch;
 
 namespace StorySync.Kernels;
 
-/// <summary>What a linear layer's output goes through in the same pass.</summary>
-internal enum LinearOutput
-{
-    /// <summary>Nothing.</summary>
-    Plain,
-
-    /// <summary>The tanh approximation of GELU.</summary>
-    TanhGelu,
-
-    /// <summary>The second part's exact GELU is multiplied with the first part.</summary>
-    Gated,
-}
-
 /// <summary>Linear layers, with what follows them in the same pass. For float32 on the CPU.</summary>
 /// <remarks>Some rows of the input meet some panels of the weights; both stay in the cache. An output depends on nothing but its row: not
 /// on the batch, nor on the number of threads.</remarks>
 internal static class LinearKernel
 {
     /// <summary>Whether <see cref="Apply"/> takes this input.</summary>
-    public static bool Takes(Tensor input) => Lanes.AreAccelerated && TensorMemory.CanRead(input);
+    public static bool Supports(Tensor input) => Simd.IsSupported && TensorMemory.CanRead(input);
 
     /// <summary><c>x Wᵀ + b</c>, and what follows.</summary>
     /// <param name="input">(…, in); is copied where it is not contiguous.</param>
-    /// <param name="panels">From <see cref="WeightPanels"/>: one part, or two for <see cref="LinearOutput.Gated"/>; in float32, or in float16 or
+    /// <param name="panels">From <see cref="PackedMatrix"/>: one part, or two for <see cref="LinearEpilogue.Geglu"/>; in float32, or in float16 or
     /// bfloat16, from which they are converted as they are read.</param>
     /// <param name="outFeatures">Outputs of a part.</param>
     /// <param name="bias">(outputs of all parts); null for none.</param>
-    /// <param name="output">What follows.</param>
+    /// <param name="epilogue">What follows.</param>
     /// <returns>(…, <paramref name="outFeatures"/>).</returns>
     /// <exception cref="ArgumentException">The input is not as wide as the weights.</exception>
-    public static Tensor Apply(Tensor input, Tensor[] panels, long outFeatures, Tensor? bias, LinearOutput output = LinearOutput.Plain)
+    public static Tensor Apply(Tensor input, Tensor[] panels, long outFeatures, Tensor? bias, LinearEpilogue epilogue = LinearEpilogue.None)
     {
         var shape = input.shape;
         if (shape.Length == 0 || shape[^1] != panels[0].size(1))
@@ -45,13 +32,13 @@ internal static class LinearKernel
         shape[^1] = outFeatures;
         var result = empty(shape);
         using var rows = input.contiguous();
-        if (Lanes.AreWide)
+        if (Simd.Use512)
         {
-            new LinearProduct<WideLanes>(rows, panels, bias, result, output).Compute();
+            new LinearProduct<Vector512Float>(rows, panels, bias, result, epilogue).Compute();
         }
         else
         {
-            new LinearProduct<NativeLanes>(rows, panels, bias, result, output).Compute();
+            new LinearProduct<VectorNative>(rows, panels, bias, result, epilogue).Compute();
         }
 
         GC.KeepAlive(panels);
@@ -61,10 +48,10 @@ internal static class LinearKernel
 }
 
 /// <summary>One call of <see cref="LinearKernel"/>.</summary>
-internal sealed unsafe class LinearProduct<T>(Tensor input, Tensor[] panels, Tensor? bias, Tensor result, LinearOutput output)
-    where T : unmanaged, ILanes<T>
+internal sealed unsafe class LinearProduct<V>(Tensor input, Tensor[] panels, Tensor? bias, Tensor result, LinearEpilogue epilogue)
+    where V : unmanaged, IFloatVector<V>
 {
-    private const int RowsAtOnce = 16 * MatrixKernel<T>.Rows;
+    private const int RowsAtOnce = 16 * MicroKernel<V>.Rows;
 
     // So many products of a panel's columns, and of the rows that they meet, lie in the first cache.
     private const int InnerAtOnce = 256;
@@ -116,7 +103,7 @@ internal sealed unsafe class LinearProduct<T>(Tensor input, Tensor[] panels, Ten
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Panel(long first, int count, int panel)
     {
-        var columns = MatrixKernel<T>.Columns;
+        var columns = MicroKernel<V>.Columns;
         var valid = Math.Min(columns, width - (panel * columns));
         var ownBias = Scratch.Floats((2 * columns) + (((2 * RowsAtOnce) + InnerAtOnce) * columns));
         var gateBias = ownBias + columns;
@@ -130,15 +117,15 @@ internal sealed unsafe class LinearProduct<T>(Tensor input, Tensor[] panels, Ten
         var step = valid == columns ? width : columns;
 
         Multiply(start, count, weights, panel, converted, sums, step);
-        switch (output)
+        switch (epilogue)
         {
-            case LinearOutput.Gated:
+            case LinearEpilogue.Geglu:
                 Copy(biases, width + (panel * columns), valid, gateBias, columns);
                 Multiply(start, count, gates, panel, converted, gateSums, columns);
                 Gate(sums, step, ownBias, gateSums, gateBias, count);
                 break;
-            case LinearOutput.TanhGelu:
-                TanhGelu(sums, step, ownBias, count);
+            case LinearEpilogue.GeluTanh:
+                GeluTanh(sums, step, ownBias, count);
                 break;
             default:
                 if (biases != null)
@@ -168,16 +155,16 @@ internal sealed unsafe class LinearProduct<T>(Tensor input, Tensor[] panels, Ten
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Multiply(float* start, int count, nint part, int panel, float* converted, float* sums, nint step)
     {
-        var columns = MatrixKernel<T>.Columns;
+        var columns = MicroKernel<V>.Columns;
         for (var at = 0; at == 0 || at < inner; at += InnerAtOnce)
         {
             var length = Math.Min(InnerAtOnce, inner - at);
-            var block = StoredNumbers<T>.InFloat32(part + ((((nint)panel * inner) + at) * columns * StoredNumbers<T>.Size(stored)), stored, length, converted);
-            for (var row = 0; row < count; row += MatrixKernel<T>.Rows)
+            var block = HalfLoad<V>.ToFloat32(part + ((((nint)panel * inner) + at) * columns * HalfLoad<V>.Size(stored)), stored, length, converted);
+            for (var row = 0; row < count; row += MicroKernel<V>.Rows)
             {
-                MatrixKernel<T>.Multiply(
+                MicroKernel<V>.Multiply(
                     start + ((nint)row * inner) + at, inner, 1, block, columns, sums + (row * step), step,
-                    Math.Min(MatrixKernel<T>.Rows, count - row), length, add: at > 0);
+                    Math.Min(MicroKernel<V>.Rows, count - row), length, add: at > 0);
             }
         }
     }
@@ -185,35 +172,35 @@ internal sealed unsafe class LinearProduct<T>(Tensor input, Tensor[] panels, Ten
     [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
     private static void Add(float* sums, nint step, float* bias, int count)
     {
-        var (left, right) = (T.Load(bias), T.Load(bias + T.Count));
+        var (left, right) = (V.Load(bias), V.Load(bias + V.Count));
         for (var row = 0; row < count; row++, sums += step)
         {
-            (T.Load(sums) + left).Store(sums);
-            (T.Load(sums + T.Count) + right).Store(sums + T.Count);
+            (V.Load(sums) + left).Store(sums);
+            (V.Load(sums + V.Count) + right).Store(sums + V.Count);
         }
     }
 
     [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
-    private static void TanhGelu(float* sums, nint step, float* bias, int count)
+    private static void GeluTanh(float* sums, nint step, float* bias, int count)
     {
-        var (left, right) = (T.Load(bias), T.Load(bias + T.Count));
+        var (left, right) = (V.Load(bias), V.Load(bias + V.Count));
         for (var row = 0; row < count; row++, sums += step)
         {
-            FloatMath<T>.TanhGelu(T.Load(sums) + left).Store(sums);
-            FloatMath<T>.TanhGelu(T.Load(sums + T.Count) + right).Store(sums + T.Count);
+            VectorMath<V>.GeluTanh(V.Load(sums) + left).Store(sums);
+            VectorMath<V>.GeluTanh(V.Load(sums + V.Count) + right).Store(sums + V.Count);
         }
     }
 
     [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
     private static void Gate(float* sums, nint step, float* bias, float* gates, float* gateBias, int count)
     {
-        for (var half = 0; half < 2; half++, sums += T.Count, gates += T.Count)
+        for (var half = 0; half < 2; half++, sums += V.Count, gates += V.Count)
         {
-            var (own, open) = (T.Load(bias + (half * T.Count)), T.Load(gateBias + (half * T.Count)));
+            var (own, open) = (V.Load(bias + (half * V.Count)), V.Load(gateBias + (half * V.Count)));
             for (var row = 0; row < count; row++)
             {
                 var place = sums + (row * step);
-                ((T.Load(place) + own) * FloatMath<T>.Gelu(T.Load(gates + (row * MatrixKernel<T>.Columns)) + open)).Store(place);
+                ((V.Load(place) + own) * VectorMath<V>.Gelu(V.Load(gates + (row * MicroKernel<V>.Columns)) + open)).Store(place);
             }
         }
     }

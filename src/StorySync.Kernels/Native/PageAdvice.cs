@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using static TorchSharp.torch;
 
@@ -15,14 +14,14 @@ internal static unsafe partial class PageAdvice
     public static void Release(Tensor view)
     {
         var bytes = view.numel() * view.ElementSize;
-        if (!OperatingSystem.IsLinux() || bytes > int.MaxValue)
+        if (!OperatingSystem.IsLinux() || !TensorMemory.IsAvailable)
         {
             return;
         }
 
         // Pages that it shares with its neighbours stay.
         nint size = Environment.SystemPageSize;
-        var start = (nint)Unsafe.AsPointer(ref MemoryMarshal.GetReference(view.bytes));
+        var start = Address(view);
         var first = (start + size - 1) / size * size;
         var end = (start + (nint)bytes) / size * size;
         if (end > first)
@@ -30,6 +29,9 @@ internal static unsafe partial class PageAdvice
             _ = Advise(first, (nuint)(end - first), DontNeed);
         }
     }
+
+    /// <summary>Gets the address of a tensor's first element; 0 where it cannot be known.</summary>
+    public static nint Address(Tensor view) => TensorMemory.IsAvailable ? (nint)TensorMemory.Address(view) : 0;
 
     [LibraryImport("libc", EntryPoint = "madvise")]
     private static partial int Advise(nint address, nuint length, int advice);

@@ -8,8 +8,11 @@ internal static unsafe class TensorMemory
     private static readonly delegate* unmanaged<nint, nint*, int> DataPointer =
         (delegate* unmanaged<nint, nint*, int>)LibTorch.Entry("aoti_torch_get_data_ptr");
 
+    /// <summary>Gets a value indicating whether libtorch tells addresses.</summary>
+    public static bool IsAvailable => DataPointer != null;
+
     /// <summary>Whether <see cref="Address"/> reaches the elements.</summary>
-    public static bool CanRead(Tensor tensor) => DataPointer != null && IsFloat32OnHost(tensor);
+    public static bool CanRead(Tensor tensor) => IsAvailable && IsFloat32OnHost(tensor);
 
     /// <summary>Whether a tensor is one of float32 in the processor's own memory.</summary>
     public static bool IsFloat32OnHost(Tensor tensor) => tensor.dtype == ScalarType.Float32 && tensor.device_type == TorchSharp.DeviceType.CPU;

@@ -10,9 +10,9 @@ namespace StorySync.Kernels;
 internal static class GroupNormKernel
 {
     /// <summary>Whether <see cref="Apply"/> takes this input.</summary>
-    public static bool Takes(Tensor input) =>
-        Lanes.AreAccelerated && TensorMemory.CanRead(input) && input.dim() == 4 && input.numel() > 0
-        && input.size(1) % NativeLanes.Count == 0
+    public static bool Supports(Tensor input) =>
+        Simd.IsSupported && TensorMemory.CanRead(input) && input.dim() == 4 && input.numel() > 0
+        && input.size(1) % VectorNative.Count == 0
         && input.stride(1) == 1 && (input.size(3) == 1 || input.stride(3) == input.size(1))
         && (input.size(2) == 1 || input.stride(2) == input.size(1) * input.size(3));
 
@@ -26,14 +26,14 @@ internal static class GroupNormKernel
     /// <param name="silu">Whether a SiLU follows.</param>
     /// <returns>A tensor like the input.</returns>
     public static Tensor Apply(Tensor input, long groups, double epsilon, Tensor? weight, Tensor? bias, Tensor? shift, bool silu) =>
-        Lanes.AreWide && input.size(1) % WideLanes.Count == 0
-        ? GroupNormKernel<WideLanes>.Apply(input, groups, epsilon, weight, bias, shift, silu)
-        : GroupNormKernel<NativeLanes>.Apply(input, groups, epsilon, weight, bias, shift, silu);
+        Simd.Use512 && input.size(1) % Vector512Float.Count == 0
+        ? GroupNormKernel<Vector512Float>.Apply(input, groups, epsilon, weight, bias, shift, silu)
+        : GroupNormKernel<VectorNative>.Apply(input, groups, epsilon, weight, bias, shift, silu);
 }
 
 /// <summary><see cref="GroupNormKernel"/> with certain lanes.</summary>
-internal static unsafe class GroupNormKernel<T>
-    where T : unmanaged, ILanes<T>
+internal static unsafe class GroupNormKernel<V>
+    where V : unmanaged, IFloatVector<V>
 {
     private const int BlockSize = 1 << 15;
 
@@ -89,15 +89,15 @@ internal static unsafe class GroupNormKernel<T>
     [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
     private static void Sum(float* input, float* first, float* sums, int channels, int places)
     {
-        for (var channel = 0; channel < channels; channel += T.Count)
+        for (var channel = 0; channel < channels; channel += V.Count)
         {
-            var (pivot, sum, squares) = (T.Load(first + channel), T.Create(0), T.Create(0));
+            var (pivot, sum, squares) = (V.Load(first + channel), V.Create(0), V.Create(0));
             var place = input + channel;
             for (var i = 0; i < places; i++)
             {
-                var difference = T.Load(place) - pivot;
+                var difference = V.Load(place) - pivot;
                 sum += difference;
-                squares = T.FusedMultiplyAdd(difference, difference, squares);
+                squares = V.FusedMultiplyAdd(difference, difference, squares);
                 place += channels;
             }
 
@@ -151,10 +151,10 @@ internal static unsafe class GroupNormKernel<T>
     {
         for (var place = 0; place < places; place++)
         {
-            for (var channel = 0; channel < channels; channel += T.Count)
+            for (var channel = 0; channel < channels; channel += V.Count)
             {
-                var value = T.FusedMultiplyAdd(T.Load(input + channel), T.Load(factors + channel), T.Load(factors + channels + channel));
-                (silu ? FloatMath<T>.Silu(value) : value).Store(output + channel);
+                var value = V.FusedMultiplyAdd(V.Load(input + channel), V.Load(factors + channel), V.Load(factors + channels + channel));
+                (silu ? VectorMath<V>.Silu(value) : value).Store(output + channel);
             }
 
             input += channels;

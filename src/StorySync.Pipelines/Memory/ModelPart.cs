@@ -1,4 +1,5 @@
 using StorySync.Diffusion.Layers;
+using StorySync.Diffusion.Weights;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -17,7 +18,7 @@ internal sealed record ModelPart(string Name, nn.Module Module, GenerationStage 
     public ScalarType DtypeFor(ScalarType dtype) => NeedsFloat32 && dtype == ScalarType.Float16 ? ScalarType.Float32 : dtype;
 
     /// <summary>The bytes of all weights in a type.</summary>
-    public long Bytes(ScalarType dtype) => Module.parameters().Sum(p => p.numel()) * dtype.ElementSize();
+    public long Bytes(ScalarType dtype) => ModuleTensors.ParametersOf(Module).Sum(p => p.Count) * dtype.ElementSize();
 
     /// <summary>The bytes of all weights where the CPU computes: some layers keep half-precision weights as they are stored.</summary>
     public long HostBytes(ScalarType dtype) =>

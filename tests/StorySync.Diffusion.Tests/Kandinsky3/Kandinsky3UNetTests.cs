@@ -91,9 +91,9 @@ public sealed class Kandinsky3UNetTests
     {
         var model = new Kandinsky3UNet(config);
         var weights = RandomModel.Weights(model);
-        foreach (var (name, parameter) in ModuleTensors.Of(model))
+        foreach (var parameter in ModuleTensors.Of(model))
         {
-            Parameters.Replace(parameter, weights[name]);
+            parameter.Replace(weights[parameter.Name]);
         }
 
         return model;

@@ -38,10 +38,10 @@ public class GroupNormKernelTests
         var expected = (norm * parts[0].unsqueeze(-1).unsqueeze(-1)) + parts[1].unsqueeze(-1).unsqueeze(-1);
         using var layer = new GroupNorm(4, 16, Epsilon, affine: false);
 
-        AssertClose(expected, layer.Conditional(input, parts[0], parts[1], silu: false));
-        AssertClose(expected, layer.Conditional(input.contiguous(), parts[0], parts[1], silu: false));
-        AssertClose(nn.functional.silu(expected), layer.Conditional(input, parts[0], parts[1], silu: true));
-        AssertClose(nn.functional.silu(expected), layer.Conditional(input.contiguous(), parts[0], parts[1], silu: true));
+        AssertClose(expected, Fused.GroupNormModulate(layer, input, parts[0], parts[1]));
+        AssertClose(expected, Fused.GroupNormModulate(layer, input.contiguous(), parts[0], parts[1]));
+        AssertClose(nn.functional.silu(expected), Fused.GroupNormModulate(layer, input, parts[0], parts[1], silu: true));
+        AssertClose(nn.functional.silu(expected), Fused.GroupNormModulate(layer, input.contiguous(), parts[0], parts[1], silu: true));
     }
 
     [Fact]
@@ -63,11 +63,11 @@ public class GroupNormKernelTests
         var (input, shift) = (Random(2, 16, 6, 5), randn(2, 16));
         var summed = input + shift.unsqueeze(-1).unsqueeze(-1);
 
-        Assert.False(GroupNormKernel.Takes(input.contiguous()));
+        Assert.False(GroupNormKernel.Supports(input.contiguous()));
         AssertClose(layer.call(input.contiguous()).to(float64), layer.call(input));
-        AssertClose(nn.functional.silu(layer.call(summed)).to(float64), layer.Silu(input, shift));
-        AssertClose(layer.Silu(input, shift).to(float64), layer.Silu(input.contiguous(), shift));
-        AssertClose(layer.Silu(input).to(float64), layer.Silu(input.contiguous()));
+        AssertClose(nn.functional.silu(layer.call(summed)).to(float64), Fused.GroupNormSilu(layer, input, shift));
+        AssertClose(Fused.GroupNormSilu(layer, input, shift).to(float64), Fused.GroupNormSilu(layer, input.contiguous(), shift));
+        AssertClose(Fused.GroupNormSilu(layer, input).to(float64), Fused.GroupNormSilu(layer, input.contiguous()));
     }
 
     [Fact]
@@ -101,7 +101,7 @@ public class GroupNormKernelTests
 
     private static Tensor Apply(Tensor input, long groups, Tensor? weight, Tensor? bias, Tensor? shift, bool silu)
     {
-        Assert.True(GroupNormKernel.Takes(input));
+        Assert.True(GroupNormKernel.Supports(input));
         return GroupNormKernel.Apply(input, groups, Epsilon, weight, bias, shift, silu);
     }
 

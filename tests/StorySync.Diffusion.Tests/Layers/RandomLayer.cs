@@ -1,4 +1,4 @@
-using StorySync.Diffusion.Layers;
+using StorySync.Diffusion.Weights;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -10,9 +10,9 @@ internal static class RandomLayer
     public static T Bind<T>(T layer)
         where T : nn.Module
     {
-        foreach (var (_, parameter) in layer.named_parameters())
+        foreach (var parameter in ModuleTensors.ParametersOf(layer))
         {
-            Parameters.Replace(parameter, randn(parameter.shape).DetachFromDisposeScope());
+            parameter.Replace(randn(parameter.Tensor.shape).DetachFromDisposeScope());
         }
 
         return layer;

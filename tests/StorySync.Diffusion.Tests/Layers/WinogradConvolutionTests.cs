@@ -24,7 +24,7 @@ public class WinogradConvolutionTests
         var input = randn(batch, channels, height, width);
         var expected = nn.functional.conv2d(input.to(float64), layer.weight.to(float64), layer.bias?.to(float64), One, One);
 
-        Assert.True(WinogradConvolution.Suits(channels, outChannels, kernel: 3, stride: 1, padding: 1));
+        Assert.True(WinogradConvolution.Supports(channels, outChannels, kernel: 3, stride: 1, padding: 1));
         foreach (var x in new[] { input, input.ChannelsLast(), cat([input, input], 1).ChannelsLast().narrow(1, 0, channels) })
         {
             Assert.InRange(((layer.call(x) - expected).abs().max() / expected.abs().max()).item<double>(), 0, 2e-6);
@@ -58,7 +58,7 @@ public class WinogradConvolutionTests
         using var layer = Layer(32, 32);
         var (input, weight) = (randn(1, 32, 6, 6), layer.weight.clone());
         layer.call(input);
-        DerivedWeights.Restore(layer.weight);
+        layer.Storage.Materialize();
         TensorAssert.SameBits(layer.weight, weight);
 
         RandomLayer.Bind(layer);
@@ -102,7 +102,7 @@ public class WinogradConvolutionTests
     [InlineData(32, 32, 1, 1, 1)]
     [InlineData(1280, 1280, 3, 1, 1)]
     public void Other_convolutions_are_left_alone(int channels, int outChannels, int kernel, int stride, int padding) =>
-        Assert.False(WinogradConvolution.Suits(channels, outChannels, kernel, stride, padding));
+        Assert.False(WinogradConvolution.Supports(channels, outChannels, kernel, stride, padding));
 
     [Fact]
     public void It_computes_in_double_precision_too()

@@ -126,9 +126,10 @@ public class UNetModelTests
     private static UNet2DConditionModel Random(UNet2DConditionConfig config)
     {
         var model = new UNet2DConditionModel(config);
-        foreach (var (name, weights) in RandomModel.Weights(model))
+        var weights = RandomModel.Weights(model);
+        foreach (var parameter in ModuleTensors.Of(model))
         {
-            Parameters.Replace(model.get_parameter(name)!, weights);
+            parameter.Replace(weights[parameter.Name]);
         }
 
         return model;

@@ -1,5 +1,6 @@
 using StorySync.Diffusion.Layers;
 using StorySync.Diffusion.Weights;
+using StorySync.Kernels;
 using StorySync.TestSupport;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -24,7 +25,7 @@ public sealed class MappedPagesTests : IDisposable
         var sum = weight.sum().item<float>();
         AssertTakes(4, before);
 
-        MappedPages.Release(weight);
+        PageAdvice.Release(weight);
         AssertTakes(0, before);
         Assert.Equal(sum, weight.sum().item<float>());
         AssertTakes(4, before);
@@ -35,12 +36,22 @@ public sealed class MappedPagesTests : IDisposable
     {
         using var scope = NewDisposeScope();
         using var file = Write(ScalarType.Float32);
-        var tensor = ones(Width, Width);
-        var copy = file.Read("weight").clone();
-        MappedPages.Release(tensor);
-        MappedPages.Release(copy);
-        Assert.Equal(Weights, tensor.sum().item<float>());
-        TensorAssert.SameBits(copy, file.Read("weight"));
+        using var layer = new Linear(Width, Width, bias: false);
+        WeightBinder.Bind(layer, file);
+        layer.to(ScalarType.Float64).to(ScalarType.Float32);
+        layer.Storage.ReleasePages();
+        TensorAssert.SameBits(layer.weight, file.Read("weight"));
+
+        WeightBinder.Bind(layer, file);
+        layer.Storage.Replace(ones(Width, Width).DetachFromDisposeScope());
+        layer.Storage.ReleasePages();
+        Assert.Equal(Weights, layer.weight.sum().item<float>());
+
+        WeightBinder.Bind(layer, file);
+        var copy = ones(Width, Width);
+        layer.Storage.Swap(copy);
+        layer.Storage.ReleasePages();
+        Assert.Equal(Weights, layer.weight.sum().item<float>());
     }
 
     [Fact]

@@ -55,7 +55,7 @@ public class WeightBinderTests
         }
 
         Assert.Equal(bound, block.proj.weight.dtype);
-        Assert.Equal([0f, 1, 2, 3, 4, 5], DerivedWeights.Values(block.proj.weight).to(ScalarType.Float32).data<float>().ToArray());
+        Assert.Equal([0f, 1, 2, 3, 4, 5], block.proj.Storage.Values().to(ScalarType.Float32).data<float>().ToArray());
         Assert.Equal([4f, 13], block.proj.call(ones(3, dtype: bound)).to(ScalarType.Float32).data<float>().ToArray());
     }
 

@@ -8,13 +8,13 @@ namespace StorySync.Kernels;
 /// <param name="taps">The weights.</param>
 /// <param name="bias">(out); null for none.</param>
 /// <param name="output">(batch, height, width, out), to be filled.</param>
-internal sealed unsafe class WinogradMap<T>(Tensor input, Tensor taps, Tensor? bias, Tensor output)
-    where T : unmanaged, ILanes<T>
+internal sealed unsafe class WinogradMap<V>(Tensor input, Tensor taps, Tensor? bias, Tensor output)
+    where V : unmanaged, IFloatVector<V>
 {
     private const int Numbers = WinogradConvolution.Numbers;
 
     private readonly float* pixels = TensorMemory.Address(input);
-    private readonly float* weights = WinogradForm<T>.Make(taps);
+    private readonly float* weights = WinogradForm<V>.Make(taps);
     private readonly float* biases = bias is null ? null : TensorMemory.Address(bias);
     private readonly float* results = TensorMemory.Address(output);
     private readonly int height = (int)input.size(1);
@@ -38,7 +38,7 @@ internal sealed unsafe class WinogradMap<T>(Tensor input, Tensor taps, Tensor? b
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Convolve(int first, int count)
     {
-        var columns = MatrixKernel<T>.Columns;
+        var columns = MicroKernel<V>.Columns;
         var zeros = Scratch.Floats(channels + (Numbers * count * (channels + outChannels)));
         var numbers = zeros + channels;
         var products = numbers + (Numbers * count * channels);
@@ -53,12 +53,12 @@ internal sealed unsafe class WinogradMap<T>(Tensor input, Tensor taps, Tensor? b
         {
             for (var column = 0; column < outChannels; column += columns, panel += channels * columns)
             {
-                for (var row = 0; row < count; row += MatrixKernel<T>.Rows)
+                for (var row = 0; row < count; row += MicroKernel<V>.Rows)
                 {
-                    MatrixKernel<T>.Multiply(
+                    MicroKernel<V>.Multiply(
                         numbers + (((number * count) + row) * channels), channels, 1, panel, columns,
                         products + (((number * count) + row) * outChannels) + column, outChannels,
-                        Math.Min(MatrixKernel<T>.Rows, count - row), channels, add: false);
+                        Math.Min(MicroKernel<V>.Rows, count - row), channels, add: false);
                 }
             }
         }
@@ -111,12 +111,12 @@ internal sealed unsafe class WinogradMap<T>(Tensor input, Tensor taps, Tensor? b
     [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
     private static void TransformChannels(float** from, float* to, nint step, int channels)
     {
-        for (var at = 0; at < channels; at += T.Count)
+        for (var at = 0; at < channels; at += V.Count)
         {
-            var (a0, a1, a2, a3) = Sums(T.Load(from[0] + at), T.Load(from[4] + at), T.Load(from[8] + at), T.Load(from[12] + at));
-            var (b0, b1, b2, b3) = Sums(T.Load(from[1] + at), T.Load(from[5] + at), T.Load(from[9] + at), T.Load(from[13] + at));
-            var (c0, c1, c2, c3) = Sums(T.Load(from[2] + at), T.Load(from[6] + at), T.Load(from[10] + at), T.Load(from[14] + at));
-            var (d0, d1, d2, d3) = Sums(T.Load(from[3] + at), T.Load(from[7] + at), T.Load(from[11] + at), T.Load(from[15] + at));
+            var (a0, a1, a2, a3) = Sums(V.Load(from[0] + at), V.Load(from[4] + at), V.Load(from[8] + at), V.Load(from[12] + at));
+            var (b0, b1, b2, b3) = Sums(V.Load(from[1] + at), V.Load(from[5] + at), V.Load(from[9] + at), V.Load(from[13] + at));
+            var (c0, c1, c2, c3) = Sums(V.Load(from[2] + at), V.Load(from[6] + at), V.Load(from[10] + at), V.Load(from[14] + at));
+            var (d0, d1, d2, d3) = Sums(V.Load(from[3] + at), V.Load(from[7] + at), V.Load(from[11] + at), V.Load(from[15] + at));
             Store(a0, b0, c0, d0, to + at, step);
             Store(a1, b1, c1, d1, to + at + (4 * step), step);
             Store(a2, b2, c2, d2, to + at + (8 * step), step);
@@ -125,11 +125,11 @@ internal sealed unsafe class WinogradMap<T>(Tensor input, Tensor taps, Tensor? b
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static (T, T, T, T) Sums(T a, T b, T c, T d) =>
+    private static (V, V, V, V) Sums(V a, V b, V c, V d) =>
         (a - c, b + c, c - b, b - d);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Store(T a, T b, T c, T d, float* to, nint step)
+    private static void Store(V a, V b, V c, V d, float* to, nint step)
     {
         (a - c).Store(to);
         (b + c).Store(to + step);
@@ -141,14 +141,14 @@ internal sealed unsafe class WinogradMap<T>(Tensor input, Tensor taps, Tensor? b
     [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
     private static void TransformChannelsBack(float* from, nint step, float* bias, float** to, int channels)
     {
-        for (var at = 0; at < channels; at += T.Count)
+        for (var at = 0; at < channels; at += V.Count)
         {
             var number = from + at;
             var (a0, a1) = Pair(number, 4 * step);
             var (b0, b1) = Pair(number + step, 4 * step);
             var (c0, c1) = Pair(number + (2 * step), 4 * step);
             var (d0, d1) = Pair(number + (3 * step), 4 * step);
-            var more = bias == null ? T.Create(0) : T.Load(bias + at);
+            var more = bias == null ? V.Create(0) : V.Load(bias + at);
             (a0 + b0 + c0 + more).Store(to[0] + at);
             if (to[1] != null)
             {
@@ -168,9 +168,9 @@ internal sealed unsafe class WinogradMap<T>(Tensor input, Tensor taps, Tensor? b
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static (T, T) Pair(float* from, nint step)
+    private static (V, V) Pair(float* from, nint step)
     {
-        var (a, b, c, d) = (T.Load(from), T.Load(from + step), T.Load(from + (2 * step)), T.Load(from + (3 * step)));
+        var (a, b, c, d) = (V.Load(from), V.Load(from + step), V.Load(from + (2 * step)), V.Load(from + (3 * step)));
         return (a + b + c, b - c - d);
     }
 }

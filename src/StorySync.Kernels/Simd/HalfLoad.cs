@@ -4,18 +4,18 @@ using static TorchSharp.torch;
 namespace StorySync.Kernels;
 
 /// <summary>Weights that kernels read in the type that they are stored in: float32, bfloat16, or float16 without infinite numbers.</summary>
-internal static unsafe class StoredNumbers<T>
-    where T : unmanaged, ILanes<T>
+internal static unsafe class HalfLoad<V>
+    where V : unmanaged, IFloatVector<V>
 {
     /// <summary>Bytes of a number.</summary>
     public static int Size(ScalarType type) => type == ScalarType.Float32 ? sizeof(float) : sizeof(ushort);
 
-    /// <summary>Rows of <see cref="MatrixKernel{T}.Columns"/> numbers in float32: where they lie, or converted, which is exact.</summary>
+    /// <summary>Rows of <see cref="MicroKernel{V}.Columns"/> numbers in float32: where they lie, or converted, which is exact.</summary>
     /// <param name="from">Where they lie.</param>
     /// <param name="type">Their type.</param>
     /// <param name="rows">How many rows.</param>
     /// <param name="converted">Room for them.</param>
-    public static float* InFloat32(nint from, ScalarType type, int rows, float* converted)
+    public static float* ToFloat32(nint from, ScalarType type, int rows, float* converted)
     {
         switch (type)
         {
@@ -33,22 +33,22 @@ internal static unsafe class StoredNumbers<T>
     [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
     private static void FromFloat16(ushort* from, float* to, int rows)
     {
-        for (var row = 0; row < rows; row++, from += MatrixKernel<T>.Columns, to += MatrixKernel<T>.Columns)
+        for (var row = 0; row < rows; row++, from += MicroKernel<V>.Columns, to += MicroKernel<V>.Columns)
         {
-            var (left, right) = T.LoadFloat16(from);
+            var (left, right) = V.LoadFloat16(from);
             left.Store(to);
-            right.Store(to + T.Count);
+            right.Store(to + V.Count);
         }
     }
 
     [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
     private static void FromBFloat16(ushort* from, float* to, int rows)
     {
-        for (var row = 0; row < rows; row++, from += MatrixKernel<T>.Columns, to += MatrixKernel<T>.Columns)
+        for (var row = 0; row < rows; row++, from += MicroKernel<V>.Columns, to += MicroKernel<V>.Columns)
         {
-            var (left, right) = T.LoadBFloat16(from);
+            var (left, right) = V.LoadBFloat16(from);
             left.Store(to);
-            right.Store(to + T.Count);
+            right.Store(to + V.Count);
         }
     }
 }

@@ -1,7 +1,7 @@
 
 namespace StorySync.Kernels.Tests;
 
-public class FloatMathTests
+public class VectorMathTests
 {
     [Fact]
     public void Exp_is_exact_to_float32() =>
@@ -26,7 +26,7 @@ public class FloatMathTests
     [Fact]
     public void Tanh_gelu_is_exact_to_float32() => Assert.All(
         Numbers(-12, 12),
-        x => Close(0.5 * x * (1 + Math.Tanh(Math.Sqrt(2 / Math.PI) * (x + (0.044715 * x * x * x)))), TanhGelu(x), x));
+        x => Close(0.5 * x * (1 + Math.Tanh(Math.Sqrt(2 / Math.PI) * (x + (0.044715 * x * x * x)))), GeluTanh(x), x));
 
     [Fact]
     public void What_is_no_number_stays_none()
@@ -34,35 +34,35 @@ public class FloatMathTests
         Assert.True(double.IsNaN(Exp(float.NaN)));
         Assert.True(double.IsNaN(Silu(float.NaN)));
         Assert.True(double.IsNaN(Gelu(float.NaN)));
-        Assert.True(double.IsNaN(TanhGelu(float.NaN)));
+        Assert.True(double.IsNaN(GeluTanh(float.NaN)));
     }
 
     private static void Close(double expected, double actual, float x) =>
         Assert.InRange(actual - expected, -3e-7 * Math.Max(1, Math.Abs(x)), 3e-7 * Math.Max(1, Math.Abs(x)));
 
-    private static double Exp(float x) => Of(FloatMath<NativeLanes>.Exp, FloatMath<WideLanes>.Exp, x);
+    private static double Exp(float x) => Of(VectorMath<VectorNative>.Exp, VectorMath<Vector512Float>.Exp, x);
 
-    private static double Silu(float x) => Of(FloatMath<NativeLanes>.Silu, FloatMath<WideLanes>.Silu, x);
+    private static double Silu(float x) => Of(VectorMath<VectorNative>.Silu, VectorMath<Vector512Float>.Silu, x);
 
-    private static double Gelu(float x) => Of(FloatMath<NativeLanes>.Gelu, FloatMath<WideLanes>.Gelu, x);
+    private static double Gelu(float x) => Of(VectorMath<VectorNative>.Gelu, VectorMath<Vector512Float>.Gelu, x);
 
-    private static double TanhGelu(float x) => Of(FloatMath<NativeLanes>.TanhGelu, FloatMath<WideLanes>.TanhGelu, x);
+    private static double GeluTanh(float x) => Of(VectorMath<VectorNative>.GeluTanh, VectorMath<Vector512Float>.GeluTanh, x);
 
     /// <summary>What a function gives in every lane, of any number of lanes.</summary>
-    private static double Of(Func<NativeLanes, NativeLanes> native, Func<WideLanes, WideLanes> wide, float x)
+    private static double Of(Func<VectorNative, VectorNative> native, Func<Vector512Float, Vector512Float> wide, float x)
     {
         float[] results = [.. In(native, x), .. In(wide, x)];
         Assert.All(results, result => Assert.Equal(results[0], result));
         return results[0];
     }
 
-    private static unsafe float[] In<T>(Func<T, T> function, float x)
-        where T : unmanaged, ILanes<T>
+    private static unsafe float[] In<V>(Func<V, V> function, float x)
+        where V : unmanaged, IFloatVector<V>
     {
-        var results = new float[T.Count];
+        var results = new float[V.Count];
         fixed (float* to = results)
         {
-            function(T.Create(x)).Store(to);
+            function(V.Create(x)).Store(to);
         }
 
         return results;

@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 namespace StorySync.Kernels;
 
 /// <summary>The form of the weights of a <see cref="WinogradConvolution"/>.</summary>
-internal static unsafe class WinogradForm<T>
-    where T : unmanaged, ILanes<T>
+internal static unsafe class WinogradForm<V>
+    where V : unmanaged, IFloatVector<V>
 {
     private const int Numbers = WinogradConvolution.Numbers;
     private const int Taps = WinogradConvolution.Taps;
@@ -18,7 +18,7 @@ internal static unsafe class WinogradForm<T>
     /// <returns>(16, panels, in, columns), good until the thread's next call.</returns>
     public static float* Make(Tensor taps)
     {
-        var columns = MatrixKernel<T>.Columns;
+        var columns = MicroKernel<V>.Columns;
         var rows = (int)(taps.size(0) * taps.size(1));
         var form = Scratch.ForTeam(Numbers * rows * columns);
         var (from, size, to) = ((nint)TensorMemory.Address(taps), (int)taps.ElementSize, (nint)form);
@@ -36,13 +36,13 @@ internal static unsafe class WinogradForm<T>
     [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
     private static void Transform(nint from, ScalarType type, float* to, nint step, int channels)
     {
-        var columns = MatrixKernel<T>.Columns;
+        var columns = MicroKernel<V>.Columns;
         var weights = stackalloc float[Taps * columns];
         for (var channel = 0; channel < channels; channel++, to += columns)
         {
-            var taps = StoredNumbers<T>.InFloat32(from, type, Taps, weights);
-            from += Taps * columns * StoredNumbers<T>.Size(type);
-            for (var half = 0; half < columns; half += T.Count)
+            var taps = HalfLoad<V>.ToFloat32(from, type, Taps, weights);
+            from += Taps * columns * HalfLoad<V>.Size(type);
+            for (var half = 0; half < columns; half += V.Count)
             {
                 var (a0, a1, a2, a3) = Stretch(Tap(taps, 0), Tap(taps, 3), Tap(taps, 6));
                 var (b0, b1, b2, b3) = Stretch(Tap(taps, 1), Tap(taps, 4), Tap(taps, 7));
@@ -51,24 +51,24 @@ internal static unsafe class WinogradForm<T>
                 Store(a1, b1, c1, to + half + (4 * step), step);
                 Store(a2, b2, c2, to + half + (8 * step), step);
                 Store(a3, b3, c3, to + half + (12 * step), step);
-                taps += T.Count;
+                taps += V.Count;
             }
         }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static T Tap(float* taps, int number) => T.Load(taps + (number * MatrixKernel<T>.Columns));
+    private static V Tap(float* taps, int number) => V.Load(taps + (number * MicroKernel<V>.Columns));
 
     /// <summary>Three numbers become four.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static (T, T, T, T) Stretch(T a, T b, T c)
+    private static (V, V, V, V) Stretch(V a, V b, V c)
     {
-        var (ends, half) = (a + c, T.Create(0.5f));
+        var (ends, half) = (a + c, V.Create(0.5f));
         return (a, (ends + b) * half, (ends - b) * half, c);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Store(T a, T b, T c, float* to, nint step)
+    private static void Store(V a, V b, V c, float* to, nint step)
     {
         var (first, second, third, fourth) = Stretch(a, b, c);
         first.Store(to);

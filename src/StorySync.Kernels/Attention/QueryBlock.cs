@@ -4,15 +4,15 @@ using static TorchSharp.torch;
 namespace StorySync.Kernels;
 
 /// <summary><see cref="AttentionKernel"/> with certain lanes.</summary>
-internal static unsafe class AttentionKernel<T>
-    where T : unmanaged, ILanes<T>
+internal static unsafe class AttentionKernel<V>
+    where V : unmanaged, IFloatVector<V>
 {
     private const int KeysAtOnce = 128;
 
     // Rows as far apart as this crowd each other out of the cache.
     private const int PageOfFloats = 4096 / sizeof(float);
 
-    private static int QueriesAtOnce => 3 * MatrixKernel<T>.Columns;
+    private static int QueriesAtOnce => 3 * MicroKernel<V>.Columns;
 
     public static Tensor Apply(Tensor query, Tensor key, Tensor value, Tensor? mask = null)
     {
@@ -99,17 +99,17 @@ internal static unsafe class AttentionKernel<T>
 
         public Work(int inner, int width, int queries)
         {
-            var (columns, block) = (MatrixKernel<T>.Columns, QueriesAtOnce);
+            var (columns, block) = (MicroKernel<V>.Columns, QueriesAtOnce);
             (this.inner, this.width, Queries) = (inner, width, queries);
             padded = (width + columns - 1) / columns * columns;
             packed = Scratch.Floats(
-                (inner * block) + (KeysAtOnce * block) + (block * padded) + (2 * block) + T.Count + (KeysAtOnce * (1 + inner + padded)));
+                (inner * block) + (KeysAtOnce * block) + (block * padded) + (2 * block) + V.Count + (KeysAtOnce * (1 + inner + padded)));
             scores = packed + (inner * block);
             sums = scores + (KeysAtOnce * block);
             maxima = sums + (block * padded);
             totals = maxima + block;
             shrink = totals + block;
-            biases = shrink + T.Count;
+            biases = shrink + V.Count;
             keyCopy = biases + KeysAtOnce;
             valueCopy = keyCopy + (KeysAtOnce * inner);
             new Span<float>(packed, inner * block).Clear();
@@ -124,7 +124,7 @@ internal static unsafe class AttentionKernel<T>
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public readonly void Ask(int row, float* query)
         {
-            var (columns, scale) = (MatrixKernel<T>.Columns, 1 / MathF.Sqrt(inner));
+            var (columns, scale) = (MicroKernel<V>.Columns, 1 / MathF.Sqrt(inner));
             var to = packed + (row / columns * columns * inner) + (row % columns);
             for (var at = 0; at < inner; at++)
             {
@@ -188,21 +188,21 @@ internal static unsafe class AttentionKernel<T>
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private void Read(float* key, nint keyStep, float* value, nint valueStep, int count, float* bias)
         {
-            var (columns, block) = (MatrixKernel<T>.Columns, QueriesAtOnce);
+            var (columns, block) = (MicroKernel<V>.Columns, QueriesAtOnce);
             for (var panel = 0; panel < Queries; panel += columns)
             {
-                for (var row = 0; row < count; row += MatrixKernel<T>.Rows)
+                for (var row = 0; row < count; row += MicroKernel<V>.Rows)
                 {
-                    MatrixKernel<T>.Multiply(
+                    MicroKernel<V>.Multiply(
                         key + (row * keyStep), keyStep, 1, packed + (panel * inner), columns,
-                        scores + (row * block) + panel, block, Math.Min(MatrixKernel<T>.Rows, count - row), inner, add: false);
+                        scores + (row * block) + panel, block, Math.Min(MicroKernel<V>.Rows, count - row), inner, add: false);
                 }
             }
 
-            for (var at = 0; at < Queries; at += T.Count)
+            for (var at = 0; at < Queries; at += V.Count)
             {
                 Softmax(scores + at, bias, count, maxima + at, totals + at, shrink);
-                for (var one = 0; hasRead && one < T.Count; one++)
+                for (var one = 0; hasRead && one < V.Count; one++)
                 {
                     Scale(sums + ((at + one) * padded), padded, shrink[one]);
                 }
@@ -210,11 +210,11 @@ internal static unsafe class AttentionKernel<T>
 
             for (var panel = 0; panel < padded; panel += columns)
             {
-                for (var row = 0; row < Queries; row += MatrixKernel<T>.Rows)
+                for (var row = 0; row < Queries; row += MicroKernel<V>.Rows)
                 {
-                    MatrixKernel<T>.Multiply(
+                    MicroKernel<V>.Multiply(
                         scores + row, 1, block, value + panel, valueStep,
-                        sums + (row * padded) + panel, padded, Math.Min(MatrixKernel<T>.Rows, Queries - row), count, add: true);
+                        sums + (row * padded) + panel, padded, Math.Min(MicroKernel<V>.Rows, Queries - row), count, add: true);
                 }
             }
 
@@ -233,30 +233,30 @@ internal static unsafe class AttentionKernel<T>
     private static void Softmax(float* scores, float* bias, int count, float* maxima, float* totals, float* shrink)
     {
         var block = QueriesAtOnce;
-        var before = T.Load(maxima);
+        var before = V.Load(maxima);
         var most = before;
         for (var row = 0; bias != null && row < count; row++)
         {
-            (T.Load(scores + (row * block)) + T.Create(bias[row])).Store(scores + (row * block));
+            (V.Load(scores + (row * block)) + V.Create(bias[row])).Store(scores + (row * block));
         }
 
         for (var row = 0; row < count; row++)
         {
-            most = T.Max(most, T.Load(scores + (row * block)));
+            most = V.Max(most, V.Load(scores + (row * block)));
         }
 
-        var total = T.Create(0);
+        var total = V.Create(0);
         for (var row = 0; row < count; row++)
         {
-            var weight = FloatMath<T>.Exp(T.Load(scores + (row * block)) - most);
+            var weight = VectorMath<V>.Exp(V.Load(scores + (row * block)) - most);
             total += weight;
             weight.Store(scores + (row * block));
         }
 
-        var factor = FloatMath<T>.Exp(before - most);
+        var factor = VectorMath<V>.Exp(before - most);
         factor.Store(shrink);
         most.Store(maxima);
-        T.FusedMultiplyAdd(T.Load(totals), factor, total).Store(totals);
+        V.FusedMultiplyAdd(V.Load(totals), factor, total).Store(totals);
     }
 
     /// <summary>A row, with zeros behind it.</summary>
@@ -270,10 +270,10 @@ internal static unsafe class AttentionKernel<T>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Scale(float* row, int width, float factor)
     {
-        var scale = T.Create(factor);
-        for (var at = 0; at < width; at += T.Count)
+        var scale = V.Create(factor);
+        for (var at = 0; at < width; at += V.Count)
         {
-            (T.Load(row + at) * scale).Store(row + at);
+            (V.Load(row + at) * scale).Store(row + at);
         }
     }
 

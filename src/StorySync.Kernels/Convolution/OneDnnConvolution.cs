@@ -5,17 +5,17 @@ namespace StorySync.Kernels;
 
 /// <summary>Convolutions by oneDNN with weights in its own order, which libtorch by itself sorts anew in every call.</summary>
 /// <remarks>For float32 on the CPU. Where it does not take an input the ordinary operators compute the same.</remarks>
-internal static unsafe class OneDnn
+internal static unsafe class OneDnnConvolution
 {
     /// <summary>What computes; null where there is none.</summary>
     public static OneDnnLibrary? Library { get; } = OneDnnLibrary.Load();
 
     /// <summary>Whether oneDNN computes with this input.</summary>
-    public static bool Takes(Tensor input) => Library is not null && input.dtype == ScalarType.Float32 && input.device_type == DeviceType.CPU;
+    public static bool Supports(Tensor input) => Library is not null && input.dtype == ScalarType.Float32 && input.device_type == DeviceType.CPU;
 
     /// <summary>A convolution; the result lies channels last.</summary>
     /// <param name="input">(batch, channels, height, width).</param>
-    /// <param name="packed">Weights from <see cref="PackedWeights.Convolution"/>.</param>
+    /// <param name="packed">Weights from <see cref="OneDnnFilter"/>.</param>
     /// <param name="bias">(out).</param>
     /// <param name="stride">Down and to the right.</param>
     /// <param name="padding">Above and below, left and right.</param>
@@ -36,7 +36,7 @@ internal static unsafe class OneDnn
 
     /// <summary>A transposed convolution; the result lies channels last.</summary>
     /// <param name="input">(batch, channels, height, width).</param>
-    /// <param name="packed">Weights from <see cref="PackedWeights.TransposedConvolution"/>.</param>
+    /// <param name="packed">Weights from <see cref="OneDnnTransposedFilter"/>.</param>
     /// <param name="bias">(out).</param>
     /// <param name="stride">Down and to the right.</param>
     /// <param name="padding">Above and below, left and right.</param>

@@ -3,15 +3,15 @@ using System.Runtime.CompilerServices;
 namespace StorySync.Kernels;
 
 /// <summary>The product of a few rows and a few columns, which larger products are made of.</summary>
-/// <typeparam name="T">What it computes with.</typeparam>
-internal static unsafe class MatrixKernel<T>
-    where T : unmanaged, ILanes<T>
+/// <typeparam name="V">What it computes with.</typeparam>
+internal static unsafe class MicroKernel<V>
+    where V : unmanaged, IFloatVector<V>
 {
     /// <summary>Rows that are computed at once: their sums, with the columns, fill the vector registers.</summary>
     public const int Rows = 6;
 
     /// <summary>Columns that are computed at once.</summary>
-    public static int Columns => 2 * T.Count;
+    public static int Columns => 2 * V.Count;
 
     /// <summary><c>C = A B</c>, or <c>C += A B</c>, for up to <see cref="Rows"/> rows and exactly <see cref="Columns"/> columns.</summary>
     /// <param name="a">(rows, inner).</param>
@@ -36,31 +36,31 @@ internal static unsafe class MatrixKernel<T>
         var a3 = a + (Math.Min(3, last) * aRow);
         var a4 = a + (Math.Min(4, last) * aRow);
         var a5 = a + (Math.Min(5, last) * aRow);
-        T c00 = default, c01 = default, c10 = default, c11 = default, c20 = default, c21 = default;
-        T c30 = default, c31 = default, c40 = default, c41 = default, c50 = default, c51 = default;
+        V c00 = default, c01 = default, c10 = default, c11 = default, c20 = default, c21 = default;
+        V c30 = default, c31 = default, c40 = default, c41 = default, c50 = default, c51 = default;
         nint at = 0;
         for (var step = 0; step < inner; step++)
         {
-            var b0 = T.Load(b);
-            var b1 = T.Load(b + T.Count);
-            var row = T.Create(a0[at]);
-            c00 = T.FusedMultiplyAdd(row, b0, c00);
-            c01 = T.FusedMultiplyAdd(row, b1, c01);
-            row = T.Create(a1[at]);
-            c10 = T.FusedMultiplyAdd(row, b0, c10);
-            c11 = T.FusedMultiplyAdd(row, b1, c11);
-            row = T.Create(a2[at]);
-            c20 = T.FusedMultiplyAdd(row, b0, c20);
-            c21 = T.FusedMultiplyAdd(row, b1, c21);
-            row = T.Create(a3[at]);
-            c30 = T.FusedMultiplyAdd(row, b0, c30);
-            c31 = T.FusedMultiplyAdd(row, b1, c31);
-            row = T.Create(a4[at]);
-            c40 = T.FusedMultiplyAdd(row, b0, c40);
-            c41 = T.FusedMultiplyAdd(row, b1, c41);
-            row = T.Create(a5[at]);
-            c50 = T.FusedMultiplyAdd(row, b0, c50);
-            c51 = T.FusedMultiplyAdd(row, b1, c51);
+            var b0 = V.Load(b);
+            var b1 = V.Load(b + V.Count);
+            var row = V.Create(a0[at]);
+            c00 = V.FusedMultiplyAdd(row, b0, c00);
+            c01 = V.FusedMultiplyAdd(row, b1, c01);
+            row = V.Create(a1[at]);
+            c10 = V.FusedMultiplyAdd(row, b0, c10);
+            c11 = V.FusedMultiplyAdd(row, b1, c11);
+            row = V.Create(a2[at]);
+            c20 = V.FusedMultiplyAdd(row, b0, c20);
+            c21 = V.FusedMultiplyAdd(row, b1, c21);
+            row = V.Create(a3[at]);
+            c30 = V.FusedMultiplyAdd(row, b0, c30);
+            c31 = V.FusedMultiplyAdd(row, b1, c31);
+            row = V.Create(a4[at]);
+            c40 = V.FusedMultiplyAdd(row, b0, c40);
+            c41 = V.FusedMultiplyAdd(row, b1, c41);
+            row = V.Create(a5[at]);
+            c50 = V.FusedMultiplyAdd(row, b0, c50);
+            c51 = V.FusedMultiplyAdd(row, b1, c51);
             at += aStep;
             b += bStep;
         }
@@ -92,15 +92,15 @@ internal static unsafe class MatrixKernel<T>
         }
     }
 
-    private static void Store(float* row, T left, T right, bool add)
+    private static void Store(float* row, V left, V right, bool add)
     {
         if (add)
         {
-            left += T.Load(row);
-            right += T.Load(row + T.Count);
+            left += V.Load(row);
+            right += V.Load(row + V.Count);
         }
 
         left.Store(row);
-        right.Store(row + T.Count);
+        right.Store(row + V.Count);
     }
 }

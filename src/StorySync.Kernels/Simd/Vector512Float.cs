@@ -4,7 +4,7 @@ using System.Runtime.Intrinsics;
 namespace StorySync.Kernels;
 
 /// <summary>Sixteen numbers, where .NET computes on as many at once (AVX-512).</summary>
-internal readonly unsafe struct WideLanes(Vector512<float> value) : ILanes<WideLanes>
+internal readonly unsafe struct Vector512Float(Vector512<float> value) : IFloatVector<Vector512Float>
 {
     private readonly Vector512<float> value = value;
 
@@ -15,59 +15,59 @@ internal readonly unsafe struct WideLanes(Vector512<float> value) : ILanes<WideL
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static WideLanes Create(float value) => new(Vector512.Create(value));
+    public static Vector512Float Create(float value) => new(Vector512.Create(value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static WideLanes Load(float* from) => new(Vector512.Load(from));
+    public static Vector512Float Load(float* from) => new(Vector512.Load(from));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static (WideLanes Left, WideLanes Right) LoadFloat16(ushort* from)
+    public static (Vector512Float Left, Vector512Float Right) LoadFloat16(ushort* from)
     {
         var (left, right) = Vector512.Widen(Vector512.Load((short*)from));
         return (new(Float16(left)), new(Float16(right)));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static (WideLanes Left, WideLanes Right) LoadBFloat16(ushort* from)
+    public static (Vector512Float Left, Vector512Float Right) LoadBFloat16(ushort* from)
     {
         var (left, right) = Vector512.Widen(Vector512.Load(from));
         return (new((left << 16).AsSingle()), new((right << 16).AsSingle()));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static WideLanes FusedMultiplyAdd(WideLanes a, WideLanes b, WideLanes c) => new(Vector512.FusedMultiplyAdd(a.value, b.value, c.value));
+    public static Vector512Float FusedMultiplyAdd(Vector512Float a, Vector512Float b, Vector512Float c) => new(Vector512.FusedMultiplyAdd(a.value, b.value, c.value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static WideLanes Max(WideLanes a, WideLanes b) => new(Vector512.MaxNative(a.value, b.value));
+    public static Vector512Float Max(Vector512Float a, Vector512Float b) => new(Vector512.MaxNative(a.value, b.value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static WideLanes Min(WideLanes a, WideLanes b) => new(Vector512.MinNative(a.value, b.value));
+    public static Vector512Float Min(Vector512Float a, Vector512Float b) => new(Vector512.MinNative(a.value, b.value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static WideLanes Abs(WideLanes x) => new(Vector512.Abs(x.value));
+    public static Vector512Float Abs(Vector512Float x) => new(Vector512.Abs(x.value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static WideLanes WhereLess(WideLanes x, float limit, WideLanes then, WideLanes otherwise) =>
+    public static Vector512Float WhereLess(Vector512Float x, float limit, Vector512Float then, Vector512Float otherwise) =>
         new(Vector512.ConditionalSelect(Vector512.LessThan(x.value, Vector512.Create(limit)), then.value, otherwise.value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static WideLanes ScaleByPowerOfTwo(WideLanes x, WideLanes exponent) =>
+    public static Vector512Float ScaleByPowerOfTwo(Vector512Float x, Vector512Float exponent) =>
         new((x.value.AsInt32() + (exponent.value.AsInt32() << 23)).AsSingle());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static WideLanes operator +(WideLanes a, WideLanes b) => new(a.value + b.value);
+    public static Vector512Float operator +(Vector512Float a, Vector512Float b) => new(a.value + b.value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static WideLanes operator -(WideLanes a, WideLanes b) => new(a.value - b.value);
+    public static Vector512Float operator -(Vector512Float a, Vector512Float b) => new(a.value - b.value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static WideLanes operator -(WideLanes x) => new(-x.value);
+    public static Vector512Float operator -(Vector512Float x) => new(-x.value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static WideLanes operator *(WideLanes a, WideLanes b) => new(a.value * b.value);
+    public static Vector512Float operator *(Vector512Float a, Vector512Float b) => new(a.value * b.value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static WideLanes operator /(WideLanes a, WideLanes b) => new(a.value / b.value);
+    public static Vector512Float operator /(Vector512Float a, Vector512Float b) => new(a.value / b.value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Store(float* to) => value.Store(to);

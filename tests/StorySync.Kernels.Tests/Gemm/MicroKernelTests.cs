@@ -1,7 +1,7 @@
 
 namespace StorySync.Kernels.Tests;
 
-public class MatrixKernelTests
+public class MicroKernelTests
 {
     [Theory]
     [InlineData(1, 7, false)]
@@ -12,14 +12,14 @@ public class MatrixKernelTests
     [InlineData(6, 64, true)]
     public void Rows_and_columns_are_multiplied_and_nothing_else_is_written(int rows, int inner, bool add)
     {
-        Check<NativeLanes>(rows, inner, add);
-        Check<WideLanes>(rows, inner, add);
+        Check<VectorNative>(rows, inner, add);
+        Check<Vector512Float>(rows, inner, add);
     }
 
-    private static unsafe void Check<T>(int rows, int inner, bool add)
-        where T : unmanaged, ILanes<T>
+    private static unsafe void Check<V>(int rows, int inner, bool add)
+        where V : unmanaged, IFloatVector<V>
     {
-        var columns = MatrixKernel<T>.Columns;
+        var columns = MicroKernel<V>.Columns;
         var (bStep, cRow) = (columns + 3, columns + 5);
         var random = new Random(rows);
         float[] Values(int count) => [.. Enumerable.Range(0, count).Select(_ => random.NextSingle() - 0.5f)];
@@ -30,7 +30,7 @@ public class MatrixKernelTests
             var (row, step) = transposed ? (1, rows) : (inner, 1);
             fixed (float* pa = a, pb = b, pc = result)
             {
-                MatrixKernel<T>.Multiply(pa, row, step, pb, bStep, pc, cRow, rows, inner, add);
+                MicroKernel<V>.Multiply(pa, row, step, pb, bStep, pc, cRow, rows, inner, add);
             }
 
             for (var at = 0; at < c.Length; at++)

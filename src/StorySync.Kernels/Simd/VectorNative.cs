@@ -4,7 +4,7 @@ using System.Runtime.CompilerServices;
 namespace StorySync.Kernels;
 
 /// <summary>As many numbers as a <see cref="Vector{T}"/> holds: four or eight.</summary>
-internal readonly unsafe struct NativeLanes(Vector<float> value) : ILanes<NativeLanes>
+internal readonly unsafe struct VectorNative(Vector<float> value) : IFloatVector<VectorNative>
 {
     private readonly Vector<float> value = value;
 
@@ -15,59 +15,59 @@ internal readonly unsafe struct NativeLanes(Vector<float> value) : ILanes<Native
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static NativeLanes Create(float value) => new(Vector.Create(value));
+    public static VectorNative Create(float value) => new(Vector.Create(value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static NativeLanes Load(float* from) => new(Vector.Load(from));
+    public static VectorNative Load(float* from) => new(Vector.Load(from));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static (NativeLanes Left, NativeLanes Right) LoadFloat16(ushort* from)
+    public static (VectorNative Left, VectorNative Right) LoadFloat16(ushort* from)
     {
         Vector.Widen(Vector.Load((short*)from), out var left, out var right);
         return (new(Float16(left)), new(Float16(right)));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static (NativeLanes Left, NativeLanes Right) LoadBFloat16(ushort* from)
+    public static (VectorNative Left, VectorNative Right) LoadBFloat16(ushort* from)
     {
         Vector.Widen(Vector.Load(from), out var left, out var right);
         return (new(Vector.AsVectorSingle(left << 16)), new(Vector.AsVectorSingle(right << 16)));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static NativeLanes FusedMultiplyAdd(NativeLanes a, NativeLanes b, NativeLanes c) => new(Vector.FusedMultiplyAdd(a.value, b.value, c.value));
+    public static VectorNative FusedMultiplyAdd(VectorNative a, VectorNative b, VectorNative c) => new(Vector.FusedMultiplyAdd(a.value, b.value, c.value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static NativeLanes Max(NativeLanes a, NativeLanes b) => new(Vector.MaxNative(a.value, b.value));
+    public static VectorNative Max(VectorNative a, VectorNative b) => new(Vector.MaxNative(a.value, b.value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static NativeLanes Min(NativeLanes a, NativeLanes b) => new(Vector.MinNative(a.value, b.value));
+    public static VectorNative Min(VectorNative a, VectorNative b) => new(Vector.MinNative(a.value, b.value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static NativeLanes Abs(NativeLanes x) => new(Vector.Abs(x.value));
+    public static VectorNative Abs(VectorNative x) => new(Vector.Abs(x.value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static NativeLanes WhereLess(NativeLanes x, float limit, NativeLanes then, NativeLanes otherwise) =>
+    public static VectorNative WhereLess(VectorNative x, float limit, VectorNative then, VectorNative otherwise) =>
         new(Vector.ConditionalSelect(Vector.LessThan(x.value, Vector.Create(limit)), then.value, otherwise.value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static NativeLanes ScaleByPowerOfTwo(NativeLanes x, NativeLanes exponent) =>
+    public static VectorNative ScaleByPowerOfTwo(VectorNative x, VectorNative exponent) =>
         new(Vector.AsVectorSingle(Vector.AsVectorInt32(x.value) + (Vector.AsVectorInt32(exponent.value) << 23)));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static NativeLanes operator +(NativeLanes a, NativeLanes b) => new(a.value + b.value);
+    public static VectorNative operator +(VectorNative a, VectorNative b) => new(a.value + b.value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static NativeLanes operator -(NativeLanes a, NativeLanes b) => new(a.value - b.value);
+    public static VectorNative operator -(VectorNative a, VectorNative b) => new(a.value - b.value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static NativeLanes operator -(NativeLanes x) => new(-x.value);
+    public static VectorNative operator -(VectorNative x) => new(-x.value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static NativeLanes operator *(NativeLanes a, NativeLanes b) => new(a.value * b.value);
+    public static VectorNative operator *(VectorNative a, VectorNative b) => new(a.value * b.value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static NativeLanes operator /(NativeLanes a, NativeLanes b) => new(a.value / b.value);
+    public static VectorNative operator /(VectorNative a, VectorNative b) => new(a.value / b.value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Store(float* to) => value.Store(to);
