@@ -4,19 +4,23 @@ using StorySync.Pipelines;
 
 namespace StorySync.Samples.StoryStrip;
 
-/// <summary>Tells how far the run is: live bars on a terminal, plain lines where the output is redirected.</summary>
+/// <summary>Shows the progress of a run on the error stream: live bars on a terminal, plain lines where it is redirected.</summary>
 internal abstract class Display : IAsyncDisposable
 {
-    public static Display Start() => AnsiConsole.Profile.Capabilities.Interactive && !Console.IsOutputRedirected ? new LiveDisplay() : new PlainDisplay();
-
-    public abstract void Say(string line);
+    public static Display Start(TextWriter error)
+    {
+        var terminal = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(error) });
+        return ReferenceEquals(error, Console.Error) && !Console.IsErrorRedirected && terminal.Profile.Capabilities.Interactive
+            ? new LiveDisplay(terminal)
+            : new PlainDisplay(error);
+    }
 
     public abstract IProgress<GenerationProgress> Progress(string title);
 
     public abstract ValueTask DisposeAsync();
 
     private static string Remaining(GenerationProgress progress) =>
-        progress.Remaining is { } left ? string.Create(CultureInfo.InvariantCulture, $"{left.TotalSeconds:f0} s left") : "";
+        progress.Remaining is { } left ? string.Create(CultureInfo.InvariantCulture, $", {left.TotalSeconds:f0} s left") : "";
 
     /// <summary>Reports on the thread that computes, so that lines come in order.</summary>
     private sealed class Reporter(Action<GenerationProgress> report) : IProgress<GenerationProgress>
@@ -24,17 +28,15 @@ internal abstract class Display : IAsyncDisposable
         public void Report(GenerationProgress value) => report(value);
     }
 
-    private sealed class PlainDisplay : Display
+    private sealed class PlainDisplay(TextWriter error) : Display
     {
-        public override void Say(string line) => Console.WriteLine(line);
-
         public override ValueTask DisposeAsync() => ValueTask.CompletedTask;
 
         public override IProgress<GenerationProgress> Progress(string title) => new Reporter(progress =>
         {
             if (progress is { Stage: GenerationStage.Denoising, Step: > 0 })
             {
-                Console.WriteLine($"{title}: step {progress.Step} of {progress.Steps} {Remaining(progress)}".TrimEnd());
+                error.WriteLine($"{title}: step {progress.Step} of {progress.Steps}{Remaining(progress)}");
             }
         });
     }
@@ -43,21 +45,20 @@ internal abstract class Display : IAsyncDisposable
     {
         private readonly TaskCompletionSource<ProgressContext> started = new();
         private readonly TaskCompletionSource finished = new();
-        private readonly List<string> lines = [];
         private readonly Task bars;
 
-        public LiveDisplay()
-        {
-            bars = AnsiConsole.Progress()
-                .Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn(), new PercentageColumn(), new RemainingTimeColumn(), new SpinnerColumn())
-                .StartAsync(context =>
-                {
-                    started.SetResult(context);
-                    return finished.Task;
-                });
-        }
-
-        public override void Say(string line) => lines.Add(line);
+        public LiveDisplay(IAnsiConsole terminal) => bars = terminal.Progress()
+            .Columns(
+                new TaskDescriptionColumn { Alignment = Justify.Left },
+                new ProgressBarColumn(),
+                new PercentageColumn(),
+                new RemainingTimeColumn(),
+                new SpinnerColumn())
+            .StartAsync(context =>
+            {
+                started.SetResult(context);
+                return finished.Task;
+            });
 
         public override IProgress<GenerationProgress> Progress(string title)
         {
@@ -74,10 +75,6 @@ internal abstract class Display : IAsyncDisposable
         {
             finished.TrySetResult();
             await bars;
-            foreach (var line in lines)
-            {
-                AnsiConsole.MarkupLineInterpolated($"{line}");
-            }
         }
     }
 }

@@ -4,14 +4,21 @@ using StorySync.Pipelines;
 
 namespace StorySync.Samples.StoryStrip;
 
-/// <summary>Tells what memory the story will take, without making it.</summary>
-internal sealed class PlanRun(StorySettings settings)
+/// <summary>Estimates the memory that the story requires, without making it.</summary>
+internal sealed class PlanRun(StorySettings settings, TextWriter console, TextWriter error)
 {
+    private const int WidthOfFile = 120;
+
     public async Task RunAsync(CancellationToken cancellationToken)
     {
-        using var pipeline = await Task.Run(() => DiffusionPipeline.Load(settings.Model, settings.Pipeline), cancellationToken);
+        using var pipeline = await ModelLoading.LoadAsync(settings, error, cancellationToken);
         var options = settings.Options with { Techniques = settings.Techniques(pipeline.DefaultTechniques) };
         var plan = new StoryPipeline(pipeline).PlanMemory(settings.Story, options);
+        var terminal = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(console) });
+        if (!ReferenceEquals(console, Console.Out) || Console.IsOutputRedirected)
+        {
+            terminal.Profile.Width = WidthOfFile;
+        }
 
         var stages = new Table().AddColumns("stage", "weights", "activations", "together");
         foreach (var stage in plan.Stages)
@@ -19,23 +26,35 @@ internal sealed class PlanRun(StorySettings settings)
             stages.AddRow(stage.Stage.ToString().ToLowerInvariant(), Size(stage.WeightBytes), Size(stage.ActivationBytes), Size(stage.Bytes));
         }
 
-        AnsiConsole.Write(stages.Title($"{settings.Story.Scenes.Count} scenes on {plan.Device}: {Size(plan.PeakBytes)}"));
+        terminal.Write(stages.Title($"{English.Count(settings.Story.Scenes.Count, "scene")} on {plan.Device}: {Size(plan.PeakBytes)}"));
         if (plan.HostBytes > 0)
         {
-            AnsiConsole.WriteLine($"On the host beside it: {Size(plan.HostBytes)}");
+            terminal.WriteLine($"On the host in addition: {Size(plan.HostBytes)}");
         }
 
         if (plan.Advice.Count > 0)
         {
-            var advice = new Table().AddColumns("what would make it less", "by", "to");
+            var advice = new Table().AddColumns("to reduce it", "saves", "leaves");
             foreach (var change in plan.Advice)
             {
-                advice.AddRow(change.Change, Size(change.SavedBytes), Size(change.PeakBytes));
+                advice.AddRow(Markup.Escape(Option(change.Change)), Size(change.SavedBytes), Size(change.PeakBytes));
             }
 
-            AnsiConsole.Write(advice);
+            terminal.Write(advice);
         }
     }
+
+    /// <summary>What the library calls by its members, by this program's options.</summary>
+    private static string Option(string change) => change
+        .Replace("PipelineOptions.Offload = true", "--offload", StringComparison.Ordinal)
+        .Replace("PipelineOptions.StreamBlocks = true", "--stream-blocks", StringComparison.Ordinal)
+        .Replace("PipelineOptions.TiledDecoding = true", "--tiled-decoding", StringComparison.Ordinal)
+        .Replace("PipelineOptions.Dtype = BFloat16", "--dtype bfloat16", StringComparison.Ordinal)
+        .Replace("StoryOptions.Techniques.Layout.Until = 0", "--layout-until 0", StringComparison.Ordinal)
+        .Replace("BlockCacheThreshold = 0", "no --block-cache", StringComparison.Ordinal)
+        .Replace("Height = ", "--height ", StringComparison.Ordinal)
+        .Replace(", Width = ", " --width ", StringComparison.Ordinal)
+        .Replace("pictures at once", "scenes", StringComparison.Ordinal);
 
     private static string Size(long bytes) => string.Create(CultureInfo.InvariantCulture, $"{bytes / 1e6:f0} MB");
 }

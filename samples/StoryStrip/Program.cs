@@ -1,3 +1,4 @@
+using StorySync.Samples;
 using StorySync.Samples.StoryStrip;
 
-return await StoryCommand.Create().Parse(args).InvokeAsync();
+return await CommandLine.InvokeAsync(StoryCommand.Create(), args, Console.Out, Console.Error);

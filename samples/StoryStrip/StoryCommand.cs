@@ -1,89 +1,93 @@
 using System.CommandLine;
-using System.Globalization;
 using StorySync.Attention;
 using StorySync.Pipelines;
 using TorchSharp;
 
 namespace StorySync.Samples.StoryStrip;
 
-/// <summary>The command line: what there is to say, and what it means.</summary>
+/// <summary>The command line: its options and what they mean.</summary>
 internal sealed class StoryCommand
 {
-    private readonly Option<string> model = new("--model", "-m")
+    private readonly Option<string> model = CommandLine.Name(
+        "--model", "A model folder in diffusers' layout, organisation/name in the Hugging Face cache, or the embedded model.", "storybook", "-m");
+
+    private readonly Option<string> storyFile = CommandLine.Name(
+        "--story", "A story in a YAML or JSON file, in the format of Stories/story.schema.json. Other options override what it says.");
+
+    private readonly Option<string[]> scenes = new("--scene", "-s")
     {
-        Description = "A model folder in diffusers' layout, organisation/name in the Hugging Face cache, or the embedded model.",
-        DefaultValueFactory = _ => "storybook",
+        Description = "A scene's prompt; repeat the option for each scene.", Arity = ArgumentArity.OneOrMore, AllowMultipleArgumentsPerToken = false,
     };
 
-    private readonly Option<FileInfo?> storyFile = new("--story") { Description = "A story in a YAML or JSON file; what is said here too goes before it." };
-
-    private readonly Option<string[]> scenes = new("--scene", "-s") { Description = "A scene's prompt; repeat it for each scene.", AllowMultipleArgumentsPerToken = false };
-
-    private readonly Option<string[]> subjects = new("--subject") { Description = "The phrase that stands for a subject in the prompts; repeat it for several." };
-
-    private readonly Option<string?> negative = new("--negative") { Description = "What all pictures are to be kept away from." };
-
-    private readonly Option<long?> seed = new("--seed") { Description = "Seed of the first scene; each further one has the next. [default: the story's, else 7]" };
-
-    private readonly Option<int?> steps = Positive("--steps", "Denoising steps. [default: the model's, 20 for the embedded one]");
-
-    private readonly Option<double?> guidance = new("--guidance") { Description = "How strongly pictures follow their prompts. [default: the model's, 4 for the embedded one]" };
-
-    private readonly Option<double?> guidanceEnd = new("--guidance-end")
+    private readonly Option<string[]> subjects = new("--subject")
     {
-        Description = "Part of the steps that has guidance, above 0, up to 1; the steps behind it take half the work, and pictures become approximate. [default: 1]",
+        Description = "The phrase that stands for a subject in the prompts; repeat the option for several.",
+        Arity = ArgumentArity.OneOrMore,
+        AllowMultipleArgumentsPerToken = false,
     };
 
-    private readonly Option<double?> blockCache = new("--block-cache")
-    {
-        Description = "Change of the denoiser's first block, at least 0, up to which a step uses the deeper blocks' results again; pictures become approximate. [default: 0, never]",
-    };
+    private readonly Option<string?> negative = new("--negative") { Description = "Negative prompt for all scenes." };
 
-    private readonly Option<int?> width = Positive("--width", "Width in pixels. [default: the model's]");
+    private readonly Option<long?> seed = CommandLine.Seed(
+        "--seed", "Seed of the first scene; each further one has the next. [default: the story's, else 7]");
 
-    private readonly Option<int?> height = Positive("--height", "Height in pixels. [default: the model's]");
+    private readonly Option<int?> steps = CommandLine.Whole(
+        "--steps", Ranges.Steps, "Denoising steps. [default: the model's, 20 for the embedded one]");
+
+    private readonly Option<double?> guidance = CommandLine.Number(
+        "--guidance", NumberRange.Any, "Classifier-free guidance scale. [default: the model's, 4 for the embedded one]");
+
+    private readonly Option<double?> guidanceEnd = CommandLine.Number(
+        "--guidance-end", Ranges.GuidanceEnd, "Fraction of the steps that use guidance; the others take half the time. Approximate below 1. [default: 1]");
+
+    private readonly Option<double?> blockCache = CommandLine.Number(
+        "--block-cache", NumberRange.NotNegative, "Block cache threshold: relative change below which a step reuses the deeper blocks. Approximate above 0. [default: 0]");
+
+    private readonly Option<int?> width = CommandLine.Whole("--width", Ranges.Side, "Width in pixels. [default: the model's]");
+
+    private readonly Option<int?> height = CommandLine.Whole("--height", Ranges.Side, "Height in pixels. [default: the model's]");
 
     private readonly Option<bool> sameNoise = new("--same-noise") { Description = "Begin all scenes from the same noise." };
 
-    private readonly Option<double?> sharing = new("--sharing") { Description = "Strength of attention sharing, at least 0; 0 turns it off." };
+    private readonly Option<double?> sharing = CommandLine.Number(
+        "--sharing", NumberRange.NotNegative, "Strength of attention sharing; 0 turns it off. [default: the model's]");
 
-    private readonly Option<double?> dropout = new("--dropout") { Description = "Share of foreign tokens dropped at random, 0 to 0.99." };
+    private readonly Option<double?> dropout = CommandLine.Number(
+        "--dropout", Ranges.Dropout, "Fraction of the other scenes' tokens that is dropped at random, 0 to 0.99. [default: the model's]");
 
-    private readonly Option<bool> shareAll = new("--share-all-queries") { Description = "Let backgrounds read other pictures too." };
+    private readonly Option<bool> shareAll = new("--share-all-queries") { Description = "Let backgrounds attend to other scenes too." };
 
-    private readonly Option<double?> harmonization = new("--harmonization") { Description = "Strength of feature harmonization, 0 to 1; 0 turns it off." };
+    private readonly Option<double?> harmonization = CommandLine.Number(
+        "--harmonization", NumberRange.Fraction, "Strength of feature harmonization, 0 to 1; 0 turns it off. [default: the model's]");
 
-    private readonly Option<double?> threshold = new("--harmonization-threshold") { Description = "Similarity above which patches blend, -1 to 1." };
+    private readonly Option<double?> threshold = CommandLine.Number(
+        "--harmonization-threshold", Ranges.Threshold, "Cosine similarity above which features blend, -1 to 1. [default: the model's]");
 
-    private readonly Option<double?> layout = new("--layout") { Description = "Strength of layout interpolation at the first step, 0 to 1; 0 turns it off." };
+    private readonly Option<double?> layout = CommandLine.Number(
+        "--layout", NumberRange.Fraction, "Strength of layout interpolation at the first step, 0 to 1; 0 turns it off. [default: the model's]");
 
-    private readonly Option<double?> layoutUntil = new("--layout-until") { Description = "Part of the steps that layout interpolation lasts, 0 to 1." };
+    private readonly Option<double?> layoutUntil = CommandLine.Number(
+        "--layout-until", NumberRange.Fraction, "Fraction of the steps that interpolate layouts, 0 to 1. [default: the model's]");
 
-    private readonly Option<bool> noPlain = new("--no-plain") { Description = "Leave out the plain model's row (half the time)." };
-
-    private readonly Option<bool> plan = new("--plan") { Description = "Only tell what memory the story will take and what would make it less." };
+    private readonly Option<bool> noPlain = new("--no-plain") { Description = "Omit the plain model's row; takes half the time." };
 
     private readonly Option<bool> masks = new("--masks") { Description = "Write the subjects' masks too." };
 
-    private readonly Option<string> device = new("--device")
-    {
-        Description = "auto, cpu, cuda or cuda:N.",
-        DefaultValueFactory = _ => "auto",
-    };
+    private readonly Option<bool> plan = new("--plan") { Description = "Estimate the memory that the story requires, and do nothing else." };
 
-    private readonly Option<string> dtype = new Option<string>("--dtype")
-    {
-        Description = "The type to compute in.",
-        DefaultValueFactory = _ => "float32",
-    }.AcceptOnlyFromAmong("float32", "bfloat16", "float16");
+    private readonly Option<string> device = CommandLine.Device("--device");
 
-    private readonly Option<string?> variant = new("--variant") { Description = "The variant of the weight files to prefer, such as fp16." };
+    private readonly Option<string> dtype = CommandLine.Choice("--dtype", "Data type of the computation.", "float32", "bfloat16", "float16");
 
-    private readonly Option<DirectoryInfo> output = new("--output", "-o")
-    {
-        Description = "The folder to write to.",
-        DefaultValueFactory = _ => new DirectoryInfo("story-output"),
-    };
+    private readonly Option<string> variant = CommandLine.Name("--variant", "Preferred variant of the weight files, such as fp16.");
+
+    private readonly Option<bool> tiledDecoding = new("--tiled-decoding") { Description = "Decode each scene in tiles: less memory, slightly different pixels." };
+
+    private readonly Option<bool> streamBlocks = new("--stream-blocks") { Description = "Keep one block of FLUX on the device at a time: less memory, slower." };
+
+    private readonly Option<bool> offload = new("--offload") { Description = "Keep a component on the device only while it is used: less device memory, slower." };
+
+    private readonly Option<string> output = CommandLine.Name("--output", "The folder to write to.", "story-output", "-o");
 
     private StoryCommand()
     {
@@ -92,96 +96,104 @@ internal sealed class StoryCommand
     public static RootCommand Create()
     {
         var self = new StoryCommand();
-        var command = new RootCommand("Makes a story in pictures whose character stays the same, and beside it what the plain model makes of it.");
+        var command = new RootCommand("Creates a story in images whose character stays the same, next to what the plain model makes of it.");
         foreach (var option in self.Options)
         {
             command.Add(option);
         }
 
-        command.SetAction(self.Run);
+        command.SetAction(self.RunAsync);
         return command;
     }
 
     private IEnumerable<Option> Options =>
     [
-        model, storyFile, scenes, subjects, negative, seed, steps, guidance, guidanceEnd, blockCache, width, height, sameNoise, sharing, dropout, shareAll,
-        harmonization, threshold, layout, layoutUntil, noPlain, masks, plan, device, dtype, variant, output,
+        model, storyFile, scenes, subjects, negative, seed, steps, guidance, guidanceEnd, blockCache, width, height, sameNoise, sharing, dropout,
+        shareAll, harmonization, threshold, layout, layoutUntil, noPlain, masks, plan, device, dtype, variant, tiledDecoding, streamBlocks, offload,
+        output,
     ];
 
-    private static Option<int?> Positive(string name, string description)
+    private Task<int> RunAsync(ParseResult parsed, CancellationToken cancellationToken)
     {
-        var option = new Option<int?>(name) { Description = description };
-        option.Validators.Add(result =>
+        var (console, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
+        return CommandLine.GuardedAsync(error, "nothing was written.", () =>
         {
-            if (result.Tokens.Any(token => int.TryParse(token.Value, CultureInfo.InvariantCulture, out var value) && value < 1))
-            {
-                result.AddError($"{name} must be at least 1.");
-            }
+            var settings = Settings(parsed);
+            return parsed.GetValue(plan)
+                ? new PlanRun(settings, console, error).RunAsync(cancellationToken)
+                : new StoryRun(settings, console, error).RunAsync(cancellationToken);
         });
-        return option;
     }
 
-    private async Task<int> Run(ParseResult parsed, CancellationToken cancellationToken)
-    {
-        try
-        {
-            var file = parsed.GetValue(storyFile) is { } path ? StoryFile.Load(path.FullName) : StoryFile.Default;
-            var settings = Settings(parsed, file);
-            await (parsed.GetValue(plan) ? new PlanRun(settings).RunAsync(cancellationToken) : new StoryRun(settings).RunAsync(cancellationToken));
-            return 0;
-        }
-        catch (OperationCanceledException)
-        {
-            Console.Error.WriteLine("Cancelled; nothing was written.");
-            return 130;
-        }
-        catch (Exception exception) when (exception is ArgumentException or IOException or InvalidDataException or UnauthorizedAccessException or NotSupportedException)
-        {
-            Console.Error.WriteLine(exception.Message);
-            return 1;
-        }
-    }
-
-    private StorySettings Settings(ParseResult parsed, StoryFile file)
+    private StorySettings Settings(ParseResult parsed)
     {
         var modelName = parsed.GetValue(model)!;
         var embedded = modelName == "storybook";
-        var given = parsed.GetValue(scenes) is { Length: > 0 } prompts ? new StoryFile { Scenes = [.. prompts.Select(p => new StoryFileScene { Prompt = p })] } : file;
-        if (parsed.GetValue(scenes) is { Length: > 0 } && parsed.GetValue(subjects) is not { Length: > 0 })
-        {
-            throw new ArgumentException("The scenes need a --subject: the phrase that stands for the character in their prompts.");
-        }
-
-        // A value out of range is refused here, before a model is loaded.
-        var techniques = Techniques(parsed);
-        _ = techniques(new StoryAttentionOptions());
+        var story = Story(parsed);
         return new StorySettings
         {
             Model = modelName,
             Pipeline = new PipelineOptions
             {
-                Device = parsed.GetValue(device)!,
+                Device = CheckedDevice(parsed.GetValue(device)!),
                 Dtype = Enum.Parse<torch.ScalarType>(parsed.GetValue(dtype)!, ignoreCase: true),
                 Variant = parsed.GetValue(variant),
+                TiledDecoding = parsed.GetValue(tiledDecoding),
+                StreamBlocks = parsed.GetValue(streamBlocks),
+                Offload = parsed.GetValue(offload),
             },
-            Story = given.ToStory(parsed.GetValue(subjects)),
+            Story = story.ToStory(),
+            ScenePlaces = [.. story.Scenes.Select(scene => scene.Place)],
             Options = new StoryOptions
             {
-                NegativePrompt = parsed.GetValue(negative) ?? given.Negative,
-                Seed = parsed.GetValue(seed) ?? given.Seed ?? 7,
-                Steps = parsed.GetValue(steps) ?? given.Steps ?? (embedded ? 20 : null),
-                GuidanceScale = parsed.GetValue(guidance) ?? given.Guidance ?? (embedded ? 4 : null),
+                NegativePrompt = parsed.GetValue(negative) ?? story.Negative,
+                Seed = parsed.GetValue(seed) ?? story.Seed ?? 7,
+                Steps = parsed.GetValue(steps) ?? story.Steps ?? (embedded ? 20 : null),
+                GuidanceScale = parsed.GetValue(guidance) ?? story.Guidance ?? (embedded ? 4 : null),
                 GuidanceEnd = parsed.GetValue(guidanceEnd) ?? 1,
                 BlockCacheThreshold = parsed.GetValue(blockCache) ?? 0,
-                Width = parsed.GetValue(width) ?? given.Width,
-                Height = parsed.GetValue(height) ?? given.Height,
+                Width = parsed.GetValue(width) ?? story.Width,
+                Height = parsed.GetValue(height) ?? story.Height,
                 SameNoise = parsed.GetValue(sameNoise),
             },
-            Techniques = techniques,
+            Techniques = Techniques(parsed),
             WithPlain = !parsed.GetValue(noPlain),
             WithMasks = parsed.GetValue(masks),
-            Output = parsed.GetValue(output)!.FullName,
+            Output = parsed.GetValue(output)!,
         };
+    }
+
+    /// <summary>The story of the file, of the command line, or of both: what the command line says comes first.</summary>
+    private StoryFile Story(ParseResult parsed)
+    {
+        var prompts = parsed.GetValue(scenes) ?? [];
+        var phrases = parsed.GetValue(subjects) ?? [];
+        var story = parsed.GetValue(storyFile) is { } path ? StoryFile.Load(path) : prompts.Length > 0 ? new StoryFile() : StoryFile.Default;
+        if (prompts.Any(string.IsNullOrWhiteSpace) || phrases.Any(string.IsNullOrWhiteSpace))
+        {
+            throw new UserErrorException($"{(prompts.Any(string.IsNullOrWhiteSpace) ? "--scene" : "--subject")} must not be empty.");
+        }
+
+        return story with
+        {
+            Scenes = prompts.Length > 0 ? [.. prompts.Select((prompt, i) => new StoryFileScene(prompt) { Place = $"--scene {i + 1}" })] : story.Scenes,
+            Subjects = phrases.Length > 0 ? phrases : story.Subjects,
+        };
+    }
+
+    private static string CheckedDevice(string name)
+    {
+        try
+        {
+            _ = new PipelineOptions { Device = name }.ResolveDevice();
+            return name;
+        }
+        catch (ArgumentException exception)
+        {
+            throw new UserErrorException(
+                $"--device is '{name}', which this machine does not have; a CUDA device needs a driver and a build with -p:TorchBackend=cuda-linux or cuda-windows.",
+                exception);
+        }
     }
 
     private Func<StoryAttentionOptions, StoryAttentionOptions> Techniques(ParseResult parsed) => own => own with

@@ -1,32 +1,30 @@
 using StorySync.Pipelines;
-using YamlDotNet.Core;
-using YamlDotNet.Serialization;
-using YamlDotNet.Serialization.NamingConventions;
 
 namespace StorySync.Samples.StoryStrip;
 
-/// <summary>A story in a file: YAML, or JSON, which is YAML too.</summary>
+/// <summary>A story in a YAML or JSON file; <c>Stories/story.schema.json</c> describes the format.</summary>
 internal sealed record StoryFile
 {
-    public List<string> Subjects { get; set; } = [];
+    private const long LargestMaskFile = 256 << 20;
 
-    public List<StoryFileScene> Scenes { get; set; } = [];
+    private static readonly string[] Keys = ["subjects", "scenes", "negative", "seed", "steps", "guidance", "width", "height"];
+    private static readonly string[] SceneKeys = ["prompt", "subjects", "seed", "masks"];
 
-    public string? Negative { get; set; }
+    public IReadOnlyList<string> Subjects { get; init; } = [];
 
-    public long? Seed { get; set; }
+    public IReadOnlyList<StoryFileScene> Scenes { get; init; } = [];
 
-    public int? Steps { get; set; }
+    public string? Negative { get; init; }
 
-    public double? Guidance { get; set; }
+    public long? Seed { get; init; }
 
-    public int? Width { get; set; }
+    public int? Steps { get; init; }
 
-    public int? Height { get; set; }
+    public double? Guidance { get; init; }
 
-    /// <summary>The folder that paths in the file start from.</summary>
-    [YamlIgnore]
-    public string Folder { get; init; } = ".";
+    public int? Width { get; init; }
+
+    public int? Height { get; init; }
 
     /// <summary>The story that is told when none is given. What the frog looks like is left open.</summary>
     public static StoryFile Default { get; } = new()
@@ -35,57 +33,154 @@ internal sealed record StoryFile
         Seed = 307,
         Scenes =
         [
-            new() { Prompt = "a frog sitting in the forest" },
-            new() { Prompt = "a frog holding a balloon at the beach" },
-            new() { Prompt = "a frog standing in the snow" },
-            new() { Prompt = "a frog waving in the city" },
+            new("a frog sitting in the forest"),
+            new("a frog holding a balloon at the beach"),
+            new("a frog standing in the snow"),
+            new("a frog waving in the city"),
         ],
     };
 
-    /// <exception cref="FileNotFoundException">There is no such file.</exception>
-    /// <exception cref="InvalidDataException">The file is no story.</exception>
+    /// <summary>Reads a story and its masks.</summary>
+    /// <param name="path">The file.</param>
+    /// <exception cref="UserErrorException">The file is missing or no story; the message names line and key.</exception>
     public static StoryFile Load(string path)
     {
-        if (!File.Exists(path))
+        var root = DocumentReader.Read(path, "story");
+        var entries = root.RequireMap("a story", Keys);
+        var subjects = Subject(entries.GetValueOrDefault("subjects"));
+        var masks = new Dictionary<string, RgbImage>(StringComparer.Ordinal);
+        var scenes = entries.GetValueOrDefault("scenes");
+        var file = new StoryFile
         {
-            throw new FileNotFoundException($"There is no story '{path}'.", path);
+            Subjects = subjects,
+            Scenes = [.. (scenes?.RequireList("scenes") ?? []).Select(scene => Scene(scene, Path.GetDirectoryName(path)!, masks))],
+            Negative = Text(entries, "negative"),
+            Seed = Whole(entries, "seed", NumberRange.Any),
+            Steps = (int?)Whole(entries, "steps", Ranges.Steps),
+            Guidance = Value(entries, "guidance") is { } node
+                ? node.Check(() => NumberRange.Any.Parse("guidance", node.RequireText("guidance")))
+                : null,
+            Width = (int?)Whole(entries, "width", Ranges.Side),
+            Height = (int?)Whole(entries, "height", Ranges.Side),
+        };
+        if (file.Scenes.Count == 0)
+        {
+            throw (scenes ?? root).Error("the story has no scenes; 'scenes' must list at least one prompt.");
         }
 
-        try
+        return file;
+    }
+
+    /// <summary>Creates the story for the pipeline.</summary>
+    /// <exception cref="UserErrorException">There is no subject, or a scene's list of subjects or masks does not match those of the
+    /// story.</exception>
+    public Story ToStory()
+    {
+        if (Subjects.Count == 0)
         {
-            var reader = new DeserializerBuilder().WithNamingConvention(CamelCaseNamingConvention.Instance).Build();
-            var file = reader.Deserialize<StoryFile?>(File.ReadAllText(path)) ?? throw new InvalidDataException($"'{path}' is empty; it needs subjects and scenes.");
-            return file with { Folder = Path.GetDirectoryName(path)! };
+            throw new UserErrorException("The story has no subject; --subject, or 'subjects' in the story file, gives the phrase that stands for the character in the prompts.");
         }
-        catch (YamlException exception)
+
+        return new Story { Subjects = Subjects, Scenes = [.. Scenes.Select(ToScene)] };
+    }
+
+    private Scene ToScene(StoryFileScene scene)
+    {
+        CheckCount(scene, "subjects", scene.Subjects?.Count);
+        CheckCount(scene, "masks", scene.Masks?.Count);
+        return new Scene(scene.Prompt) { Seed = scene.Seed, Subjects = scene.Subjects, Masks = scene.Masks };
+    }
+
+    private void CheckCount(StoryFileScene scene, string key, int? count)
+    {
+        if (count is { } given && given != Subjects.Count)
         {
-            throw new InvalidDataException($"'{path}', line {exception.Start.Line}: {(exception.InnerException ?? exception).Message}", exception);
+            throw new UserErrorException(
+                $"{scene.Place}: '{key}' has {English.Count(given, "entry")}, but the story has {English.Count(Subjects.Count, "subject")}; each needs one, null for none.");
         }
     }
 
-    /// <param name="subjects">Subjects that go before the file's own.</param>
-    public Story ToStory(string[]? subjects) => new()
+    private static string[] Subject(DocumentNode? node) => node is null
+        ? []
+        : [.. node.RequireList("subjects").Select(subject => NotEmpty(subject, "a subject"))];
+
+    private static StoryFileScene Scene(DocumentNode node, string folder, Dictionary<string, RgbImage> masks)
     {
-        Subjects = subjects is { Length: > 0 } ? subjects : Subjects,
-        Scenes = [.. Scenes.Select(scene => new Scene(scene.Prompt)
+        if (node.IsNull)
         {
-            Subjects = scene.Subjects,
-            Seed = scene.Seed,
-            Masks = scene.Masks is null ? null : [.. scene.Masks.Select(mask => mask is null ? null : RgbImage.Load(Path.Combine(Folder, mask)))],
-        })],
-    };
+            throw node.Error("a scene needs a prompt, but this one is null.");
+        }
+
+        if (node is ScalarNode)
+        {
+            return new StoryFileScene(NotEmpty(node, "a scene")) { Place = node.Place };
+        }
+
+        var entries = node.RequireMap("a scene", SceneKeys);
+        return new StoryFileScene(NotEmpty(Value(entries, "prompt") ?? throw node.Error("a scene needs a 'prompt'."), "prompt"))
+        {
+            Place = node.Place,
+            Seed = Whole(entries, "seed", NumberRange.Any),
+            Subjects = Value(entries, "subjects") is { } subjects
+                ? [.. subjects.RequireList("subjects").Select(subject => subject.IsNull ? null : NotEmpty(subject, "a subject"))]
+                : null,
+            Masks = Value(entries, "masks") is { } own
+                ? [.. own.RequireList("masks").Select(mask => mask.IsNull ? null : Mask(mask, folder, masks))]
+                : null,
+        };
+    }
+
+    /// <summary>Reads a mask; one that several scenes name is read once.</summary>
+    private static RgbImage Mask(DocumentNode node, string folder, Dictionary<string, RgbImage> known)
+    {
+        var path = Path.Combine(folder, NotEmpty(node, "a mask"));
+        if (!known.TryGetValue(path, out var mask))
+        {
+            try
+            {
+                RegularFile.Check(path, "mask", LargestMaskFile);
+                mask = RgbImage.Load(path);
+            }
+            catch (Exception exception) when (exception is not OutOfMemoryException)
+            {
+                throw node.Error(CommandLine.OneLine(exception.Message).Contains(path, StringComparison.Ordinal)
+                    ? exception.Message
+                    : $"the mask '{path}' cannot be read: {exception.Message}");
+            }
+
+            known[path] = mask;
+        }
+
+        return mask;
+    }
+
+    private static DocumentNode? Value(IReadOnlyDictionary<string, DocumentNode> entries, string key) =>
+        entries.TryGetValue(key, out var node) && !node.IsNull ? node : null;
+
+    private static string? Text(IReadOnlyDictionary<string, DocumentNode> entries, string key) => Value(entries, key)?.RequireText(key);
+
+    private static long? Whole(IReadOnlyDictionary<string, DocumentNode> entries, string key, NumberRange range) =>
+        Value(entries, key) is { } node ? node.Check(() => range.ParseWhole(key, node.RequireText(key))) : null;
+
+    private static string NotEmpty(DocumentNode node, string what)
+    {
+        var text = node.RequireText(what);
+        return string.IsNullOrWhiteSpace(text) ? throw node.Error($"{what} must not be empty.") : text;
+    }
 }
 
 /// <summary>A scene in a file.</summary>
-internal sealed record StoryFileScene
+/// <param name="Prompt">What the scene shows.</param>
+internal sealed record StoryFileScene(string Prompt)
 {
-    public string Prompt { get; set; } = "";
+    /// <summary>Where the scene stands, for messages.</summary>
+    public string Place { get; init; } = "";
 
-    /// <summary>See <see cref="Scene.Subjects"/>.</summary>
-    public List<string?>? Subjects { get; set; }
+    /// <summary>For each subject of the story the phrase that stands for it here, null where the scene lacks it; null for the story's own.</summary>
+    public IReadOnlyList<string?>? Subjects { get; init; }
 
-    public long? Seed { get; set; }
+    public long? Seed { get; init; }
 
-    /// <summary>Picture files; see <see cref="Scene.Masks"/>.</summary>
-    public List<string?>? Masks { get; set; }
+    /// <summary>For each subject of the story its mask, white where it is, null to find it; null to find all.</summary>
+    public IReadOnlyList<RgbImage?>? Masks { get; init; }
 }

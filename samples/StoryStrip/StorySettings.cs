@@ -12,6 +12,9 @@ internal sealed record StorySettings
 
     public required Story Story { get; init; }
 
+    /// <summary>Where each scene was given: a place in a file or an option.</summary>
+    public required IReadOnlyList<string> ScenePlaces { get; init; }
+
     public required StoryOptions Options { get; init; }
 
     /// <summary>What the command line makes of the model's own techniques.</summary>

@@ -3,75 +3,76 @@ using StorySync.Pipelines;
 
 namespace StorySync.Samples.StoryStrip;
 
-/// <summary>Draws stories above each other: a row a story, a column a scene, captions below.</summary>
+/// <summary>Draws stories above each other, one row per story, one column per scene, captions below; long stories go on further down.</summary>
 internal static class Strip
 {
-    private const int Side = 256;
+    private const int MaxColumns = 5;
+    private const int MaxCaptionLines = 3;
     private const int Gap = 12;
-    private const int CaptionHeight = 40;
-    private const int TitleWidth = 44;
 
-    public static RgbImage Draw(IReadOnlyList<(string Title, StoryResult Story)> rows)
+    /// <summary>Small images are enlarged to it, by whole factors; large ones are reduced to twice of it.</summary>
+    private const int Side = 256;
+
+    public static RgbImage Draw(IReadOnlyList<(string Title, StoryResult Story)> rows) =>
+        Draw([.. rows.Select(row => (row.Title, (IReadOnlyList<RgbImage>)[.. row.Story.Scenes.Select(scene => scene.Image)]))],
+            [.. rows[0].Story.Scenes.Select(scene => scene.Scene.Prompt)]);
+
+    /// <param name="rows">For each story its title and its images, all of one size.</param>
+    /// <param name="captions">For each scene its caption.</param>
+    public static RgbImage Draw(IReadOnlyList<(string Title, IReadOnlyList<RgbImage> Images)> rows, IReadOnlyList<string> captions)
     {
-        var scenes = rows[0].Story.Scenes;
-        var first = scenes[0].Image;
-        var scale = Math.Max(1, Side / Math.Max(first.Width, first.Height));
-        var (cellWidth, cellHeight) = (first.Width * scale, first.Height * scale);
+        var image = rows[0].Images[0];
+        var longest = Math.Max(image.Width, image.Height);
+        var scale = longest <= Side ? Side / longest : Math.Min(1, 2.0 * Side / longest);
+        var (width, height) = (Math.Max(1, (int)(image.Width * scale)), Math.Max(1, (int)(image.Height * scale)));
+        var bands = (captions.Count + MaxColumns - 1) / MaxColumns;
+        var columns = (captions.Count + bands - 1) / bands;
+
+        var size = Math.Clamp(width * 15f / Side, 13, 26);
+        using var captionText = new StripText(size);
+        using var titleText = new StripText(size * 1.2f);
+        var lines = captions.Select(caption => captionText.Wrap(caption, width, MaxCaptionLines)).ToArray();
+        var captionHeight = (int)Math.Ceiling((lines.Max(own => own.Count) * captionText.LineHeight) + Gap);
+        var titleWidth = (int)Math.Ceiling(titleText.LineHeight) + Gap;
+        var bandHeight = (rows.Count * (height + Gap)) + captionHeight;
+
         using var bitmap = new SKBitmap(new SKImageInfo(
-            TitleWidth + (scenes.Count * (cellWidth + Gap)), Gap + (rows.Count * (cellHeight + Gap)) + CaptionHeight, SKColorType.Rgba8888, SKAlphaType.Opaque));
+            titleWidth + (columns * (width + Gap)), Gap + (bands * bandHeight), SKColorType.Rgba8888, SKAlphaType.Opaque));
         using var canvas = new SKCanvas(bitmap);
-        using var typeface = SKTypeface.FromStream(typeof(Strip).Assembly.GetManifestResourceStream("Roboto-Regular.ttf")!);
-        using var font = new SKFont(typeface, size: 15);
-        using var titleFont = new SKFont(typeface, size: 18);
-        using var ink = new SKPaint { Color = new SKColor(0x33, 0x33, 0x33), IsAntialias = true };
         canvas.Clear(SKColors.White);
-
-        for (var r = 0; r < rows.Count; r++)
+        for (var band = 0; band < bands; band++)
         {
-            var top = Gap + (r * (cellHeight + Gap));
-            canvas.Save();
-            canvas.Translate(TitleWidth - 16, top + (cellHeight / 2));
-            canvas.RotateDegrees(-90);
-            canvas.DrawText(rows[r].Title, 0, 0, SKTextAlign.Center, titleFont, ink);
-            canvas.Restore();
-            for (var i = 0; i < scenes.Count; i++)
+            var top = Gap + (band * bandHeight);
+            for (var r = 0; r < rows.Count; r++)
             {
-                using var picture = rows[r].Story.Scenes[i].Image.ToBitmap();
-                var left = TitleWidth + (i * (cellWidth + Gap));
-                canvas.DrawBitmap(picture, SKRect.Create(left, top, cellWidth, cellHeight), new SKSamplingOptions(SKFilterMode.Linear));
+                canvas.Save();
+                canvas.Translate(titleWidth - Gap, top + (r * (height + Gap)) + (height / 2));
+                canvas.RotateDegrees(-90);
+                titleText.Draw(canvas, rows[r].Title, 0, 0);
+                canvas.Restore();
             }
-        }
 
-        for (var i = 0; i < scenes.Count; i++)
-        {
-            var left = TitleWidth + (i * (cellWidth + Gap));
-            var baseline = Gap + (rows.Count * (cellHeight + Gap)) + font.Size;
-            foreach (var line in Wrap(scenes[i].Scene.Prompt, font, cellWidth).Take(2))
+            for (var i = band * columns; i < Math.Min((band + 1) * columns, captions.Count); i++)
             {
-                canvas.DrawText(line, left + (cellWidth / 2f), baseline, SKTextAlign.Center, font, ink);
-                baseline += font.Size + 3;
+                var left = titleWidth + ((i - (band * columns)) * (width + Gap));
+                for (var r = 0; r < rows.Count; r++)
+                {
+                    // Reducing by SkiaSharp would leave out pixels; the library's own filter does not.
+                    using var picture = (scale < 1 ? rows[r].Images[i].Resize(width, height) : rows[r].Images[i]).ToBitmap();
+                    canvas.DrawBitmap(
+                        picture, SKRect.Create(left, top + (r * (height + Gap)), width, height), new SKSamplingOptions(SKFilterMode.Linear));
+                }
+
+                var baseline = top + (rows.Count * (height + Gap)) + size;
+                foreach (var line in lines[i])
+                {
+                    captionText.Draw(canvas, line, left + (width / 2f), baseline);
+                    baseline += captionText.LineHeight;
+                }
             }
         }
 
         canvas.Flush();
         return RgbImage.FromBitmap(bitmap);
-    }
-
-    private static IEnumerable<string> Wrap(string text, SKFont font, float width)
-    {
-        var line = "";
-        foreach (var word in text.Split(' ', StringSplitOptions.RemoveEmptyEntries))
-        {
-            var longer = line.Length == 0 ? word : $"{line} {word}";
-            if (line.Length > 0 && font.MeasureText(longer) > width)
-            {
-                yield return line;
-                longer = word;
-            }
-
-            line = longer;
-        }
-
-        yield return line;
     }
 }

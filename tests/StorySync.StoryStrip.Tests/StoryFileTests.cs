@@ -1,4 +1,6 @@
+using System.Text.Json;
 using StorySync.Pipelines;
+using StorySync.Samples;
 using StorySync.Samples.StoryStrip;
 using StorySync.TestSupport;
 
@@ -18,78 +20,178 @@ public sealed class StoryFileTests : IDisposable
         width: 64
         height: 128
         scenes:
-          - prompt: a cat and a red robot in the snow
+          - a cat and a red robot in the snow
           - prompt: a cat in the city
             subjects: [a cat, null]
             seed: 5
         """)]
     [InlineData("story.json", """
         {
+          // Comments, and commas at the end, are allowed.
           "subjects": ["a cat", "a red robot"], "negative": "a frog", "seed": 42, "steps": 9, "guidance": 3.5, "width": 64, "height": 128,
           "scenes": [
-            { "prompt": "a cat and a red robot in the snow" },
-            { "prompt": "a cat in the city", "subjects": ["a cat", null], "seed": 5 }
-          ]
+            "a cat and a red robot in the snow",
+            { "prompt": "a cat in the city", "subjects": ["a cat", null], "seed": 5, }, /* and these */
+          ],
         }
         """)]
     public void A_story_is_read_from_yaml_and_from_json(string name, string text)
     {
         var file = StoryFile.Load(folder.Write(name, text));
 
-        Assert.Equal((42L, 9, 3.5, 64, 128, "a frog"), (file.Seed!.Value, file.Steps!.Value, file.Guidance!.Value, file.Width!.Value, file.Height!.Value, file.Negative!));
-        var story = file.ToStory(null);
-        Assert.Equal(["a cat", "a red robot"], story.Subjects);
-        Assert.Equal(["a cat and a red robot in the snow", "a cat in the city"], story.Scenes.Select(scene => scene.Prompt));
-        Assert.Null(story.Scenes[0].Subjects);
-        Assert.Null(story.Scenes[0].Seed);
-        Assert.Equal(["a cat", null], story.Scenes[1].Subjects!);
-        Assert.Equal(5, story.Scenes[1].Seed);
+        Assert.Equal(
+            (42L, 9, 3.5, 64, 128, "a frog"),
+            (file.Seed!.Value, file.Steps!.Value, file.Guidance!.Value, file.Width!.Value, file.Height!.Value, file.Negative!));
+        Assert.Equal(["a cat", "a red robot"], file.Subjects);
+        Assert.Equal(["a cat and a red robot in the snow", "a cat in the city"], file.Scenes.Select(scene => scene.Prompt));
+        Assert.Null(file.Scenes[0].Subjects);
+        Assert.Null(file.Scenes[0].Seed);
+        Assert.Equal(["a cat", null], file.Scenes[1].Subjects!);
+        Assert.Equal(5, file.Scenes[1].Seed);
+        Assert.Equal(2, file.ToStory().Scenes.Count);
     }
 
     [Fact]
     public void The_samples_stories_are_some()
     {
-        var stories = Directory.GetFiles(Path.Combine(ReferenceData.RepositoryRoot, "samples/StoryStrip/Stories"));
+        var stories = Directory.GetFiles(Path.Combine(ReferenceData.RepositoryRoot, "samples/StoryStrip/Stories"), "*.yaml");
         Assert.NotEmpty(stories);
-        Assert.All(stories, path => Assert.NotEmpty(StoryFile.Load(path).ToStory(null).Scenes));
+        Assert.All(stories, path => Assert.NotEmpty(StoryFile.Load(path).ToStory().Scenes));
     }
 
     [Fact]
-    public void Masks_lie_beside_the_file()
+    public void The_schema_has_the_keys_and_ranges_of_the_reader()
+    {
+        var path = Path.Combine(ReferenceData.RepositoryRoot, "samples/StoryStrip/Stories/story.schema.json");
+        using var schema = JsonDocument.Parse(File.ReadAllText(path));
+        var root = schema.RootElement;
+        Assert.Equal(Known("a: 1"), Names(root));
+        Assert.Equal(Known("scenes: [{a: 1}]"), Names(root.GetProperty("$defs").GetProperty("scene")));
+        Assert.Equal((Ranges.Steps.Least, Ranges.Steps.Most), Bounds(root.GetProperty("properties").GetProperty("steps")));
+        Assert.Equal((Ranges.Side.Least, Ranges.Side.Most), Bounds(root.GetProperty("$defs").GetProperty("side")));
+
+        static string Names(JsonElement type) => string.Join(", ", type.GetProperty("properties").EnumerateObject().Select(property => property.Name));
+
+        static (double, double) Bounds(JsonElement type) => (type.GetProperty("minimum").GetDouble(), type.GetProperty("maximum").GetDouble());
+
+        string Known(string text) => Error("known.yaml", text).Split("known are ")[1].TrimEnd('.');
+    }
+
+    [Fact]
+    public void Masks_are_read_from_beside_the_file()
     {
         new RgbImage(2, 1, [255, 255, 255, 0, 0, 0]).SavePng(folder.PathOf("left.png"));
-        var path = folder.Write("story.yaml", "subjects: [a cat]\nscenes:\n  - prompt: a cat\n    masks: [left.png]\n  - prompt: a cat\n");
+        var path = folder.Write("story.yaml", "subjects: [a cat]\nscenes:\n  - prompt: a cat\n    masks: [left.png]\n  - a cat\n");
 
-        var story = StoryFile.Load(path).ToStory(null);
+        var file = StoryFile.Load(path);
 
-        var mask = Assert.Single(story.Scenes[0].Masks!)!;
+        var mask = Assert.Single(file.Scenes[0].Masks!)!;
         Assert.Equal([255, 255, 255, 0, 0, 0], mask.Pixels.ToArray());
-        Assert.Null(story.Scenes[1].Masks);
-    }
-
-    [Fact]
-    public void Subjects_on_the_command_line_go_before_the_files()
-    {
-        var file = StoryFile.Load(folder.Write("story.yaml", "subjects: [a cat]\nscenes:\n  - prompt: a bear\n"));
-        Assert.Equal(["a bear"], file.ToStory(["a bear"]).Subjects);
-        Assert.Equal(["a cat"], file.ToStory([]).Subjects);
+        Assert.Null(file.Scenes[1].Masks);
     }
 
     [Theory]
-    [InlineData("subjects: [a cat]\nscene:\n  - prompt: a cat\n", "line 2")]
-    [InlineData("subjects: [a cat]\nscenes:\n  - prompt: a cat\n    seed: soon\n", "line 4")]
-    [InlineData("", "is empty")]
-    public void A_file_that_is_no_story_is_refused_and_named(string text, string message)
+    [InlineData("subjects: [a cat]\nscene:\n  - prompt: a cat\n", 2, 1, "'scene'", "scenes")]
+    [InlineData("subjects: [a cat]\nscenes:\n  - prompt: a cat\n    seed: soon\n", 4, 11, "seed", "'soon'", "whole number")]
+    [InlineData("subjects: [a cat]\nscenes:\n  - prompt: a cat\n    prompt: a dog\n", 4, 5, "'prompt'", "twice")]
+    [InlineData("subjects: [a frog]\nscenes:\n- prompt: a frog in the snow\n- null\n", 4, 3, "needs a prompt")]
+    [InlineData("subjects: [a frog]\nscenes:\n- seed: 3\n", 3, 3, "needs a 'prompt'")]
+    [InlineData("subjects: [a frog]\nscenes:\n- \"\"\n", 3, 3, "empty")]
+    [InlineData("subjects: [a frog]\nscenes: null\n", 2, 9, "no scenes")]
+    [InlineData("subjects: [a frog]\nscenes: []\n", 2, 9, "no scenes")]
+    [InlineData("subjects: [a frog]\n", 1, 1, "no scenes")]
+    [InlineData("subjects: [a frog]\nscenes: &a\n- *a\n", 2, 9, "contains itself", "line 3")]
+    [InlineData("&a\nsubjects: [a frog]\nscenes: [*a]\n", 1, 1, "contains itself", "line 3")]
+    [InlineData("subjects: [a frog]\nscenes: [*b]\n", 2, 10, "no anchor '&b'")]
+    [InlineData("subjects: [a frog]\nscenes: [a frog]\nsteps: 99999999999\n", 3, 8, "steps", "from 1 to 10000")]
+    [InlineData("subjects: [a frog]\nscenes: [a frog]\nsteps: 9.5\n", 3, 8, "steps", "'9.5'")]
+    [InlineData("subjects: [a frog]\nscenes: [a frog]\nguidance: 4,5\n", 3, 11, "guidance", "decimal point")]
+    [InlineData("subjects: [a frog]\nscenes: [a frog]\nguidance: .inf\n", 3, 11, "guidance", "a number")]
+    [InlineData("subjects: [a frog]\nscenes: [a frog]\nseed: [1]\n", 3, 7, "seed", "not a list")]
+    [InlineData("subjects: {a: frog}\nscenes: [a frog]\n", 1, 11, "subjects must be a list", "a mapping")]
+    [InlineData("subjects: [null]\nscenes: [a frog]\n", 1, 12, "a subject", "null")]
+    [InlineData("subjects: [a frog]\nscenes:\n- prompt: a frog\n  masks: [nowhere.png]\n", 4, 11, "There is no mask", "nowhere.png")]
+    [InlineData("- a cat\n", 1, 1, "a story must be a mapping", "a list")]
+    [InlineData("subjects: [a frog]\nscenes: [a frog]\n---\nseed: 3\n", 3, 1, "second document")]
+    [InlineData("subjects: \"a frog\nscenes: [a frog]\n", 1, 11)]
+    public void A_fault_is_named_with_its_place_and_key(string text, int line, int column, params string[] words)
     {
-        var path = folder.Write("story.yaml", text);
-        var exception = Assert.Throws<InvalidDataException>(() => StoryFile.Load(path));
-        Assert.Contains(path, exception.Message);
-        Assert.Contains(message, exception.Message);
+        var message = Error("story.yaml", text);
+        Assert.StartsWith($"{folder.PathOf("story.yaml")}, line {line}, column {column}: ", message);
+        AssertPlain(message, words);
+    }
+
+    [Theory]
+    [InlineData("{\n  \"subjects\": [\"a cat\"],\n  \"scenes\": [\"a cat\"],\n  \"step\": 3\n}", 4, 3, "'step'", "steps")]
+    [InlineData("{\n  \"scenes\": [\"a cat\", {\"prompt\": \"é\", \"seed\": true}]\n}", 2, 45, "seed", "'true'")]
+    [InlineData("{\n  \"scenes\": [\n", 3, 1)]
+    [InlineData("{} {}", 1, 4)]
+    [InlineData("{\"scenes\": [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]}", 1, 44)]
+    public void Json_too(string text, int line, int column, params string[] words)
+    {
+        var message = Error("story.json", text);
+        Assert.StartsWith($"{folder.PathOf("story.json")}, line {line}, column {column}: ", message);
+        AssertPlain(message, words);
+    }
+
+    [Theory]
+    [InlineData("", "empty")]
+    [InlineData("# nothing\n", "nothing but space")]
+    [InlineData("a: [b\nc: d", "line", "not YAML")]
+    [InlineData("a: \ud800", "UTF-8")]
+    public void A_file_that_is_no_yaml_is_named(string text, params string[] words)
+    {
+        var bytes = text.Contains('\ud800', StringComparison.Ordinal) ? [0x61, 0x3a, 0x20, 0xff] : System.Text.Encoding.UTF8.GetBytes(text);
+        File.WriteAllBytes(folder.PathOf("story.yaml"), bytes);
+        var message = Assert.Throws<UserErrorException>(() => StoryFile.Load(folder.PathOf("story.yaml"))).Message;
+        Assert.Contains(folder.PathOf("story.yaml"), message);
+        AssertPlain(message, words);
     }
 
     [Fact]
-    public void A_file_that_is_not_there_is_named() =>
-        Assert.Contains("nowhere.yaml", Assert.Throws<FileNotFoundException>(() => StoryFile.Load("nowhere.yaml")).Message);
+    public void Deep_nesting_is_refused() => AssertPlain(
+        Error("story.yaml", $"scenes: {new string('[', 100_000)}"), "nested more than 32 deep");
+
+    [Theory]
+    [InlineData("masks: [m.png, m.png]", "'masks' has 2 entries", "1 subject;")]
+    [InlineData("subjects: []", "'subjects' has 0 entries", "1 subject;")]
+    public void Lists_of_a_scene_have_one_entry_for_each_subject(string own, params string[] words)
+    {
+        new RgbImage(1, 1, [0, 0, 0]).SavePng(folder.PathOf("m.png"));
+        var file = StoryFile.Load(folder.Write("story.yaml", $"subjects: [a cat]\nscenes:\n- prompt: a cat\n  {own}\n"));
+        AssertPlain(Assert.Throws<UserErrorException>(file.ToStory).Message, ["line 3, column 3", .. words]);
+    }
+
+    [Fact]
+    public void A_pipe_is_no_mask_and_no_story()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Pipes with names are made by mkfifo.");
+        using var make = System.Diagnostics.Process.Start("mkfifo", folder.PathOf("pipe.png"));
+        make.WaitForExit();
+        AssertPlain(Error("story.yaml", "subjects: a cat\nscenes:\n- prompt: a cat\n  masks: [pipe.png]\n"), "line 4, column 11", "pipe.png", "not a regular file");
+        AssertPlain(Assert.Throws<UserErrorException>(() => StoryFile.Load(folder.PathOf("pipe.png"))).Message, "not a regular file");
+        AssertPlain(Assert.Throws<UserErrorException>(() => StoryFile.Load(folder.Path)).Message, "is a folder");
+    }
+
+    [Theory]
+    [InlineData("no picture")]
+    [InlineData("GIF89a\uffff\uffff\uffff\uffff")]
+    public void A_mask_that_is_no_picture_is_named(string content)
+    {
+        File.WriteAllText(folder.PathOf("m.png"), content);
+        AssertPlain(Error("story.yaml", "subjects: a cat\nscenes:\n- prompt: a cat\n  masks: [m.png]\n"), "line 4, column 11", folder.PathOf("m.png"));
+    }
 
     public void Dispose() => folder.Dispose();
+
+    private string Error(string name, string text) => Assert.Throws<UserErrorException>(() => StoryFile.Load(folder.Write(name, text))).Message;
+
+    private static void AssertPlain(string message, params string[] words)
+    {
+        Assert.All(words, word => Assert.Contains(word, message));
+        Assert.DoesNotContain("System.", message);
+        Assert.DoesNotContain("StorySync.", message);
+        Assert.DoesNotContain("Parameter '", message);
+        Assert.DoesNotContain('\n', message);
+    }
 }

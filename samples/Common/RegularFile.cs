@@ -1,0 +1,35 @@
+namespace StorySync.Samples;
+
+/// <summary>Files that a program reads.</summary>
+internal static class RegularFile
+{
+    /// <summary>Refuses what is no file with content: a missing one, a folder, and pipes and devices, which have no length and whose reading
+    /// may never end.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="what">What it should be, for the message: "story".</param>
+    /// <param name="largest">The largest size in bytes.</param>
+    /// <exception cref="UserErrorException">There is no such file.</exception>
+    public static void Check(string path, string what, long largest)
+    {
+        if (Directory.Exists(path))
+        {
+            throw new UserErrorException($"'{path}' is a folder; a {what} is a file.");
+        }
+
+        if (!File.Exists(path))
+        {
+            throw new UserErrorException($"There is no {what} '{path}'.");
+        }
+
+        var length = new FileInfo(path).Length;
+        if (length == 0)
+        {
+            throw new UserErrorException($"'{path}' is empty or not a regular file; a {what} was expected.");
+        }
+
+        if (length > largest)
+        {
+            throw new UserErrorException($"'{path}' has {length} bytes; a {what} has at most {largest}.");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+using System.Globalization;
+using System.Reflection;
+using System.Text.Json;
+using System.Text.RegularExpressions;
+using StorySync.Attention;
+using StorySync.Pipelines;
+
+namespace StorySync.Samples.StoryStrip;
+
+/// <summary>The images of a run as PNG files, and in each what it was made with.</summary>
+/// <param name="settings">The run's settings.</param>
+/// <param name="pipeline">The model.</param>
+internal sealed partial class StoryImages(StorySettings settings, DiffusionPipeline pipeline)
+{
+    public const string Strip = "strip.png";
+
+    private const int StartOfFile = 4096;
+
+    private static readonly string Software =
+        $"StorySync {typeof(DiffusionPipeline).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion.Split('+')[0]}";
+
+    private readonly Dictionary<string, byte[]> files = new(StringComparer.Ordinal);
+
+    /// <summary>Adds the scenes of a story, and their masks if they are asked for.</summary>
+    /// <param name="name">How the files' names begin.</param>
+    /// <param name="result">The story.</param>
+    /// <param name="options">How it was made.</param>
+    public void Add(string name, StoryResult result, StoryOptions options)
+    {
+        for (var i = 0; i < result.Scenes.Count; i++)
+        {
+            var scene = result.Scenes[i];
+            Add($"{name}-{i + 1}.png", scene.Image, Parameters(scene, options));
+            for (var s = 0; settings.WithMasks && s < scene.Masks.Count; s++)
+            {
+                if (scene.Masks[s] is { } mask)
+                {
+                    Add($"{name}-{i + 1}-mask-{s + 1}.png", mask.ToImage(scene.Image.Width, scene.Image.Height));
+                }
+            }
+        }
+    }
+
+    /// <summary>Adds the strip of one or more stories.</summary>
+    public void AddStrip(IReadOnlyList<(string Title, StoryResult Story)> rows) => Add(Strip, StoryStrip.Strip.Draw(rows));
+
+    /// <summary>Writes the files. Files of an earlier, longer story go: they would pass for scenes of this one.</summary>
+    /// <exception cref="UserErrorException">A file cannot be written.</exception>
+    public void WriteTo(OutputFolder folder)
+    {
+        foreach (var (name, bytes) in files)
+        {
+            folder.Write(name, bytes);
+        }
+
+        foreach (var path in Directory.EnumerateFiles(folder.Path, "*.png").ToArray())
+        {
+            if (SceneFile().IsMatch(Path.GetFileName(path)) && !files.ContainsKey(Path.GetFileName(path)) && IsOurs(path))
+            {
+                File.Delete(path);
+            }
+        }
+    }
+
+    private static bool IsOurs(string path)
+    {
+        using var file = File.OpenRead(path);
+        var start = new byte[StartOfFile];
+        var read = file.ReadAtLeast(start, start.Length, throwOnEndOfStream: false);
+        return start.AsSpan(0, read).IndexOf("Software\0\0\0\0\0StorySync "u8) >= 0;
+    }
+
+    private void Add(string name, RgbImage image, string? parameters = null)
+    {
+        var text = new Dictionary<string, string> { ["Software"] = Software };
+        if (parameters is not null)
+        {
+            text["parameters"] = parameters;
+        }
+
+        files[name] = image.EncodePng(text);
+    }
+
+    /// <summary>The settings in the form that image tools read: prompt, negative prompt, then one line of pairs.</summary>
+    private string Parameters(SceneResult scene, StoryOptions options)
+    {
+        var negative = options.NegativePrompt is null ? "" : $"\nNegative prompt: {options.NegativePrompt}";
+        var (sharing, harmonization, layout) = (options.Techniques!.Sharing, options.Techniques.Harmonization, options.Techniques.Layout);
+        (string Key, object? Value)[] pairs =
+        [
+            ("Steps", options.Steps ?? pipeline.DefaultSteps),
+            ("Sampler", pipeline.Scheduler.GetType().Name),
+            ("CFG scale", options.GuidanceScale ?? pipeline.DefaultGuidanceScale),
+            ("Guidance end", options.GuidanceEnd < 1 ? options.GuidanceEnd : null),
+            ("Block cache", options.BlockCacheThreshold > 0 ? options.BlockCacheThreshold : null),
+            ("Seed", scene.Seed),
+            ("Size", $"{scene.Image.Width}x{scene.Image.Height}"),
+            ("Model", Quoted(ModelName(settings.Model))),
+            ("Dtype", settings.Pipeline.Dtype.ToString().ToLowerInvariant()),
+            ("Device", pipeline.Device.ToString()),
+            ("Subjects", Quoted(string.Join("; ", settings.Story.Subjects))),
+            ("Sharing", sharing.Strength),
+            ("Sharing dropout", sharing.Dropout),
+            ("Sharing queries", sharing.SubjectQueriesOnly ? "subject" : "all"),
+            ("Harmonization", harmonization.Alpha),
+            ("Harmonization threshold", harmonization.Threshold),
+            ("Layout", layout.Start),
+            ("Layout until", layout.Until),
+            ("Version", Software),
+        ];
+        return $"{scene.Scene.Prompt}{negative}\n"
+            + string.Join(", ", pairs.Where(p => p.Value is not null).Select(p => string.Create(CultureInfo.InvariantCulture, $"{p.Key}: {p.Value}")));
+    }
+
+    /// <summary>A model's folder by its name alone: the path says something of the machine that drew.</summary>
+    private static string ModelName(string model) => Directory.Exists(model) ? Path.GetFileName(Path.GetFullPath(model).TrimEnd('/', '\\')) : model;
+
+    /// <summary>As a JSON text where a comma, colon or quote would be taken for the list's own.</summary>
+    private static string Quoted(string text) => text.AsSpan().IndexOfAny(",:\"\n;") < 0 ? text : JsonSerializer.Serialize(text);
+
+    [GeneratedRegex(@"^(scene|plain)-\d+(-mask-\d+)?\.png$")]
+    private static partial Regex SceneFile();
+}
