@@ -29,6 +29,10 @@ public sealed class LoraAdapters : IDisposable
         }
     }
 
+    /// <summary>The type that the model computes in, where its weights may be stored in a smaller one (blocks that are streamed): merged
+    /// weights are not rounded to less. Null keeps the type of each weight.</summary>
+    internal ScalarType? ComputeType { get; init; }
+
     /// <summary>The LoRAs that are loaded, by name, with their scales.</summary>
     public IReadOnlyDictionary<string, double> Scales => adapters.ToDictionary(a => a.Key, a => a.Value.Scale);
 
@@ -63,13 +67,7 @@ public sealed class LoraAdapters : IDisposable
         var file = LoraFile.Open(path);
         try
         {
-            var strangers = file.Layers.Keys.Where(layer => !targets.ContainsKey(layer)).ToList();
-            if (strangers.Count > 0)
-            {
-                throw new ModelFileException(path, $"{strangers.Count} of its {file.Layers.Count} layers are none of this model's, '{strangers[0]}' for example; "
-                    + "the LoRA was made for another kind of model");
-            }
-
+            Check(file);
             adapters.Add(name, (file, scale));
             Merge();
             return name;
@@ -125,14 +123,34 @@ public sealed class LoraAdapters : IDisposable
         originals.Clear();
     }
 
+    /// <summary>Checks that every layer of a file is one of the model's and can be added to its weight.</summary>
+    private void Check(LoraFile file)
+    {
+        var unexpected = file.Layers.Keys.Where(layer => !targets.ContainsKey(layer)).ToList();
+        if (unexpected is [var first, ..])
+        {
+            var cause = unexpected.Select(LoraLayout.UnsupportedLayout).FirstOrDefault(layout => layout is not null) is { } layout
+                ? $"they are in {layout}, which is not supported; convert the file to the layout of diffusers / PEFT"
+                : "the LoRA was made for another kind of model";
+            throw new ModelFileException(
+                file.Layers[first].File.Path, $"{unexpected.Count} of its {file.Layers.Count} layers are none of this model's, '{first}' for example: {cause}");
+        }
+
+        using var mode = no_grad();
+        var weights = Weights();
+        foreach (var (name, layer) in file.Layers)
+        {
+            layer.Check(Weight(name, layer, weights).Tensor);
+        }
+    }
+
     /// <summary>Makes the weights what the adapters say, from the weights as they were.</summary>
     private void Merge()
     {
         using var mode = no_grad();
-        var weights = targets.Values.Select(target => target.Component).Distinct()
-            .ToDictionary(component => component, component => ModuleTensors.ParametersOf(component).ToDictionary(tensor => tensor.Name, StringComparer.Ordinal));
+        var weights = Weights();
         var layers = adapters.Values.Where(a => enabled && a.Scale != 0)
-            .SelectMany(a => a.File.Layers.Select(l => (Weight: Weight(l.Key, weights), Layer: l.Value, a.Scale)))
+            .SelectMany(a => a.File.Layers.Select(l => (Weight: Weight(l.Key, l.Value, weights), Layer: l.Value, a.Scale)))
             .ToLookup(l => l.Weight.Tensor, ReferenceEqualityComparer.Instance);
 
         foreach (var weight in layers.Select(l => l.First().Weight).Where(w => !originals.ContainsKey(w.Tensor)))
@@ -157,15 +175,21 @@ public sealed class LoraAdapters : IDisposable
                 merged.add_(layer.Delta(original), scale);
             }
 
-            weight.Replace(merged.to(original.dtype).DetachFromDisposeScope());
+            weight.Replace(merged.to(MergedType(original.dtype)).DetachFromDisposeScope());
         }
     }
 
-    private ModuleTensor Weight(string name, Dictionary<nn.Module, Dictionary<string, ModuleTensor>> weights)
+    private ScalarType MergedType(ScalarType stored) => ComputeType == float32 ? float32 : stored;
+
+    /// <summary>The weights of all components, by component and name.</summary>
+    private Dictionary<nn.Module, Dictionary<string, ModuleTensor>> Weights() => targets.Values.Select(target => target.Component).Distinct()
+        .ToDictionary(component => component, component => ModuleTensors.ParametersOf(component).ToDictionary(tensor => tensor.Name, StringComparer.Ordinal));
+
+    private ModuleTensor Weight(string name, LoraLayer adapter, Dictionary<nn.Module, Dictionary<string, ModuleTensor>> weights)
     {
         var (component, layer) = targets[name];
         return weights[component].GetValueOrDefault(layer + ".weight")
-            ?? throw new ModelFileException(adapters.Values.First(a => a.File.Layers.ContainsKey(name)).File.Layers[name].File.Path, $"layer '{name}' has no weight to add to");
+            ?? throw new ModelFileException(adapter.File.Path, $"layer '{name}' is '{layer}' of the model, which has no weight to add to");
     }
 
     private (LoraFile File, double Scale) Find(string name) => adapters.TryGetValue(name, out var adapter)

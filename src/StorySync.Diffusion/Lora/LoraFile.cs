@@ -1,7 +1,5 @@
-using System.Text.Json;
 using System.Text.RegularExpressions;
 using StorySync.Diffusion.Weights;
-using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Lora;
 
@@ -18,7 +16,7 @@ internal sealed partial class LoraFile : IDisposable
     }
 
     /// <summary>What the file holds, by the name that it has for a layer, component included: <c>unet.down_blocks.1.….to_q</c>,
-    /// <c>lora_unet_down_blocks_1_…_to_q</c>.</summary>
+    /// <c>lora_unet_down_blocks_1_…_to_q</c>. Layers of rank 0, which add nothing, are left out.</summary>
     public IReadOnlyDictionary<string, LoraLayer> Layers { get; }
 
     /// <exception cref="ModelFileException">The file is missing, damaged, or no LoRA of a layout that is known.</exception>
@@ -40,92 +38,121 @@ internal sealed partial class LoraFile : IDisposable
 
     private static Dictionary<string, LoraLayer> ReadLayers(SafetensorsFile file)
     {
-        var layers = new Dictionary<string, LoraLayer>();
+        if (file.Tensors.Count == 0)
+        {
+            throw new ModelFileException(file.Path, "it holds no tensors, so it is no LoRA; expected at least one layer's matrices");
+        }
+
+        var parts = new Dictionary<string, Parts>();
         foreach (var name in file.Tensors.Keys)
         {
             var match = TensorName().Match(name);
             if (!match.Success)
             {
-                throw new ModelFileException(file.Path, $"'{name}' is no tensor of a LoRA in a known layout; "
-                    + "expected names that end in .lora_A.weight and .lora_B.weight, or .lora_down.weight, .lora_up.weight and .alpha");
+                throw new ModelFileException(file.Path, LoraLayout.Unsupported(name) is { } kind
+                    ? $"'{name}' belongs to {kind}, which is not supported; expected a LoRA in the layout of diffusers / PEFT or of kohya's scripts"
+                    : $"'{name}' is no tensor of a LoRA in a known layout; "
+                        + "expected names that end in .lora_A.weight and .lora_B.weight, or .lora_down.weight, .lora_up.weight and .alpha");
             }
 
-            var layer = AttentionProcessorName().Replace(match.Groups["layer"].Value, found => found.Value == ".processor.to_out_lora" ? ".to_out.0" : "." + found.Groups[1].Value);
-            var known = layers.GetValueOrDefault(layer) ?? new LoraLayer(file, layer);
-            layers[layer] = match.Groups["part"].Value switch
+            var layer = AttentionProcessorName().Replace(
+                match.Groups["layer"].Value,
+                found => found.Value == ".processor.to_out_lora" ? ".to_out.0" : "." + found.Groups[1].Value);
+            var known = parts.GetValueOrDefault(layer) ?? new Parts();
+            parts[layer] = match.Groups["part"].Value switch
             {
-                "alpha" => known with { AlphaName = name },
-                "lora_A.weight" or "lora_down.weight" or "lora_linear_layer.down.weight" or "down.weight" => known with { DownName = name },
-                _ => known with { UpName = name },
+                "alpha" => known with { Alpha = Once(known.Alpha) },
+                var part when part.StartsWith("lora_A", StringComparison.Ordinal) || part.EndsWith("down.weight", StringComparison.Ordinal) =>
+                    known with { Down = Once(known.Down) },
+                _ => known with { Up = Once(known.Up) },
             };
+
+            TensorInfo Once(TensorInfo? other) => other is null
+                ? file.Tensors[name]
+                : throw new ModelFileException(file.Path, $"layer '{layer}' is there twice: '{other.Name}' and '{name}'");
         }
 
-        foreach (var (name, layer) in layers)
-        {
-            if (layer.DownName is null || layer.UpName is null)
-            {
-                throw new ModelFileException(file.Path, $"layer '{name}' has only one of its two matrices; the file is not whole");
-            }
-        }
-
-        var alphas = MetadataAlphas(file);
-        return layers.ToDictionary(l => l.Key, l => l.Value with { MetadataAlpha = alphas.GetValueOrDefault(l.Key.Split('.')[0]) });
+        var metadata = LoraMetadata.Read(file);
+        var layers = parts.Select(part => Layer(file, part.Key, part.Value, metadata)).ToList();
+        return layers.Any(layer => layer.Rank > 0)
+            ? layers.Where(layer => layer.Rank > 0).ToDictionary(layer => layer.Name)
+            : throw new ModelFileException(file.Path, $"every one of its {layers.Count} layers has rank 0, so it changes nothing");
     }
 
-    /// <summary>PEFT's own alphas, which diffusers keeps in the header, by component.</summary>
-    private static Dictionary<string, double?> MetadataAlphas(SafetensorsFile file)
+    private static LoraLayer Layer(SafetensorsFile file, string name, Parts parts, LoraMetadata metadata)
     {
-        var alphas = new Dictionary<string, double?>();
-        if (file.Metadata.TryGetValue("lora_adapter_metadata", out var json))
+        if (parts is not { Down: { } down, Up: { } up })
         {
-            using var metadata = JsonDocument.Parse(json);
-            foreach (var entry in metadata.RootElement.EnumerateObject())
+            throw new ModelFileException(file.Path, $"layer '{name}' lacks {(parts.Down, parts.Up) switch
             {
-                if (entry.Name.EndsWith(".lora_alpha", StringComparison.Ordinal) && entry.Value.ValueKind == JsonValueKind.Number)
-                {
-                    alphas[entry.Name[..^".lora_alpha".Length]] = entry.Value.GetDouble();
-                }
+                (null, null) => "both of its matrices and has an alpha alone",
+                (null, _) => "the matrix down (lora_A)",
+                _ => "the matrix up (lora_B)",
+            }}; the file is not whole");
+        }
+
+        if (down.Shape.Count is not (2 or 4) || up.Shape.Count is not (2 or 4) || up.Shape[1] != down.Shape[0])
+        {
+            throw new ModelFileException(file.Path, $"layer '{name}' has matrices of the shapes {ShapeText.Of(up.Shape)} (up) and "
+                + $"{ShapeText.Of(down.Shape)} (down); expected (out, rank) and (rank, in), or those of convolutions");
+        }
+
+        foreach (var matrix in (TensorInfo[])[down, up])
+        {
+            if (!matrix.Dtype.IsReadableFloat())
+            {
+                throw new ModelFileException(file.Path, $"'{matrix.Name}' is stored as {matrix.Dtype}; expected BF16, F16, F32 or F64");
             }
         }
 
-        return alphas;
+        var rank = down.Shape[0];
+        return new LoraLayer(file, name, up.Name, down.Name, rank, rank == 0 ? 0 : Scale());
+
+        double Scale()
+        {
+            if (parts.Alpha is not { } alpha)
+            {
+                return metadata.ScaleOf(name, rank) ?? 1;
+            }
+
+            if (metadata.Holds(name))
+            {
+                throw new ModelFileException(file.Path, $"layer '{name}' has an alpha of its own, and {LoraMetadata.Key} names one too; expected one of the two");
+            }
+
+            return ReadAlpha(file, name, alpha) / rank;
+        }
     }
 
-    [GeneratedRegex(@"^(?<layer>.+?)\.(?<part>lora_A\.weight|lora_B\.weight|lora_down\.weight|lora_up\.weight|lora_linear_layer\.(?:down|up)\.weight|alpha|(?<=_lora\.)(?:down|up)\.weight)$")]
+    private static double ReadAlpha(SafetensorsFile file, string layer, TensorInfo alpha)
+    {
+        if (alpha.Shape.Any(size => size != 1))
+        {
+            throw new ModelFileException(file.Path, $"the alpha of layer '{layer}' has the shape {ShapeText.Of(alpha.Shape)}; it must be one number");
+        }
+
+        using var tensor = file.Read(alpha.Name);
+        using var number = tensor.to(TorchSharp.torch.float64);
+        var value = number.item<double>();
+        return double.IsFinite(value)
+            ? value
+            : throw new ModelFileException(file.Path, $"the alpha of layer '{layer}' is {value}; it must be a finite number");
+    }
+
+    [GeneratedRegex(@"^(?<layer>.+?)\.(?<part>lora_A\.weight|lora_B\.weight|lora_(?:down|up)\.weight|lora\.(?:down|up)\.weight|lora_linear_layer\.(?:down|up)\.weight|alpha|(?<=_lora\.)(?:down|up)\.weight)$")]
     private static partial Regex TensorName();
 
     /// <summary>Early diffusers files name an attention layer's projections after the processor that held them.</summary>
     [GeneratedRegex(@"\.processor\.(to_[qkv]|to_out)_lora")]
     private static partial Regex AttentionProcessorName();
-}
 
-/// <summary>What a LoRA adds to one layer.</summary>
-internal sealed record LoraLayer(SafetensorsFile File, string Name)
-{
-    public string? DownName { get; init; }
-
-    public string? UpName { get; init; }
-
-    public string? AlphaName { get; init; }
-
-    public double? MetadataAlpha { get; init; }
-
-    /// <summary>The product of the two matrices, scaled by alpha / rank, in the shape of the weight; float32 on the weight's device.</summary>
-    /// <exception cref="ModelFileException">The matrices do not fit the weight.</exception>
-    public Tensor Delta(Tensor weight)
+    /// <summary>The tensors of a layer, as far as they have been met.</summary>
+    private sealed record Parts
     {
-        using var scope = NewDisposeScope();
-        var (down, up) = (Read(DownName!, weight), Read(UpName!, weight));
-        var rank = down.shape[0];
-        if (up.shape[1] != rank || up.shape[0] != weight.shape[0] || down.numel() / rank != weight.numel() / weight.shape[0])
-        {
-            throw new ModelFileException(File.Path, $"layer '{Name}' has matrices of ({string.Join(", ", up.shape)}) and ({string.Join(", ", down.shape)}), "
-                + $"which do not fit a weight of ({string.Join(", ", weight.shape)}); the LoRA was made for another model");
-        }
+        public TensorInfo? Down { get; init; }
 
-        var alpha = AlphaName is null ? MetadataAlpha ?? rank : File.Read(AlphaName).to(float64).item<double>();
-        return (up.flatten(1).matmul(down.flatten(1)) * (alpha / rank)).reshape(weight.shape).MoveToOuterDisposeScope();
+        public TensorInfo? Up { get; init; }
+
+        public TensorInfo? Alpha { get; init; }
     }
-
-    private Tensor Read(string name, Tensor like) => File.Read(name).to(float32).to(like.device);
 }

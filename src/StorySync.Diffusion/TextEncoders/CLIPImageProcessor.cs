@@ -97,7 +97,7 @@ public sealed record CLIPImageProcessor
                     $"An image of {width} × {height} pixels would be resized to {newWidth} × {newHeight}, which is too large. Crop it first.", nameof(rgb));
             }
 
-            rgb = PillowBicubic.Resize(rgb, height, width, newHeight, newWidth);
+            rgb = PillowResampler.Bicubic.Resize(rgb, height, width, newHeight, newWidth);
             (height, width) = (newHeight, newWidth);
         }
 

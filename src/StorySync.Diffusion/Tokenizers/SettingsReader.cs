@@ -5,40 +5,58 @@ namespace StorySync.Diffusion.Tokenizers;
 
 /// <summary>
 /// Merges what a tokenizer's folder says about special tokens. As in transformers, <c>special_tokens_map.json</c> overrules
-/// <c>tokenizer_config.json</c> unless the latter has a table <c>added_tokens_decoder</c>, and a table (that one, or the one in
-/// <c>tokenizer.json</c>) overrules how a token is matched.
+/// <c>tokenizer_config.json</c> unless the latter has a table <c>added_tokens_decoder</c>, and a table (that one, or those in
+/// <c>added_tokens.json</c> and <c>tokenizer.json</c>) overrules how a token is matched.
 /// </summary>
 internal sealed class SettingsReader
 {
+    // T5 has 100. The bound keeps a damaged entry from filling the memory.
+    private const int MaximumExtraIds = 100_000;
+
     private readonly JsonElement? config;
     private readonly JsonElement? specialTokensMap;
     private readonly List<(SpecialToken Token, int? Id)> table = [];
 
-    public SettingsReader(JsonElement? config, JsonElement? specialTokensMap, JsonElement? tokenizerJson)
+    private static readonly string[] Roles =
+        ["bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token"];
+
+    public SettingsReader(JsonElement? config, JsonElement? specialTokensMap, JsonElement? tokenizerJson, JsonElement? addedTokens)
     {
         this.config = config;
         if (config.Member("added_tokens_decoder") is { } decoder)
         {
             foreach (var entry in decoder.EnumerateObject())
             {
-                table.Add((Token(entry.Value), int.Parse(entry.Name, CultureInfo.InvariantCulture)));
+                table.Add((Token(entry.Value), Id(int.Parse(entry.Name, CultureInfo.InvariantCulture))));
             }
 
             return;
         }
 
         this.specialTokensMap = specialTokensMap;
+        if (addedTokens is { } file)
+        {
+            // The file says ids and nothing else: what has a role is matched as it stands, the rest in the normalized text.
+            var special = SpecialContents();
+            foreach (var entry in file.EnumerateObject())
+            {
+                table.Add((new SpecialToken(entry.Name, !special.Contains(entry.Name)), Id(entry.Value.GetInt32())));
+            }
+        }
+
         if (tokenizerJson.Member("added_tokens") is { } added)
         {
             foreach (var entry in added.EnumerateArray())
             {
-                table.Add((Token(entry), entry.GetProperty("id").GetInt32()));
+                table.Add((Token(entry), Id(entry.GetProperty("id").GetInt32())));
             }
         }
     }
 
     /// <summary>The number of T5's sentinel tokens, which its <c>spiece.model</c> leaves out.</summary>
-    public int ExtraIds(int byDefault) => (int)(Number("extra_ids") ?? byDefault);
+    public int ExtraIds(int byDefault) => Number("extra_ids") is not { } number ? byDefault
+        : number is >= 0 and <= MaximumExtraIds && number == Math.Floor(number) ? (int)number
+        : throw new InvalidDataException($"extra_ids is {number}; it must be a whole number from 0 to {MaximumExtraIds}");
 
     public string UnkToken(string byDefault) => Role("unk_token", byDefault).Content;
 
@@ -49,8 +67,19 @@ internal sealed class SettingsReader
         UnkToken = Role("unk_token", unk),
         PadToken = Role("pad_token", pad),
         Added = [.. table, .. alsoSpecial.Select(Plain).Concat(Extras()).Where(NotInTable).Select(token => (token, (int?)null))],
-        ModelMaxLength = (int)Math.Min(Number("model_max_length") ?? int.MaxValue, int.MaxValue),
+        ModelMaxLength = MaxLength(),
     };
+
+    /// <summary>transformers writes 10³⁰ where it knows no length.</summary>
+    private int MaxLength() => Number("model_max_length") is not { } number ? int.MaxValue
+        : number >= 1 ? (int)Math.Min(number, int.MaxValue)
+        : throw new InvalidDataException($"model_max_length is {number}; it must be at least 1");
+
+    /// <summary>The texts of the tokens that have a role or are listed as special.</summary>
+    private HashSet<string> SpecialContents() =>
+        [.. Roles.Select(Setting).OfType<JsonElement>().Select(value => Token(value).Content), .. Extras().Select(token => token.Content)];
+
+    private static int Id(int id) => id >= 0 ? id : throw new InvalidDataException($"an added token has the id {id}; it must be at least 0");
 
     private SpecialToken Role(string name, string byDefault)
     {

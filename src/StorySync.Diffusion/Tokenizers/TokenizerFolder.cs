@@ -6,7 +6,7 @@ namespace StorySync.Diffusion.Tokenizers;
 /// <summary>Reads a tokenizer's folder as transformers writes and finds it: <c>tokenizer.json</c> goes before the older files.</summary>
 internal sealed class TokenizerFolder
 {
-    private const string ConfigFile = "tokenizer_config.json", SpecialTokensFile = "special_tokens_map.json";
+    private const string ConfigFile = "tokenizer_config.json", SpecialTokensFile = "special_tokens_map.json", AddedTokensFile = "added_tokens.json";
     private const string TokenizerFile = "tokenizer.json";
     private const string VocabularyFile = "vocab.json", MergesFile = "merges.txt", SentencePieceFile = "spiece.model";
     private const string ClipBegin = "<|startoftext|>", ClipEnd = "<|endoftext|>";
@@ -29,7 +29,8 @@ internal sealed class TokenizerFolder
         config = ReadJson(ConfigFile);
         tokenizer = ReadJson(TokenizerFile);
         var specialTokens = ReadJson(SpecialTokensFile);
-        settings = Guard("", () => new SettingsReader(config, specialTokens, tokenizer));
+        var addedTokens = ReadJson(AddedTokensFile);
+        settings = Guard("", () => new SettingsReader(config, specialTokens, tokenizer, addedTokens));
     }
 
     public static PromptTokenizer Load(string folder)

@@ -17,7 +17,7 @@ public interface ITensorSource : IDisposable
     /// <param name="name">One of <see cref="Tensors"/>.</param>
     /// <returns>A new tensor, in the caller's dispose scope.</returns>
     /// <exception cref="KeyNotFoundException">There is no tensor of this name.</exception>
-    /// <exception cref="NotSupportedException">TorchSharp has no such element type (8-bit floats, for example).</exception>
+    /// <exception cref="ModelFileException">TorchSharp has no such element type (8-bit floats, for example).</exception>
     /// <exception cref="ObjectDisposedException">The source is disposed.</exception>
     Tensor Read(string name);
 }

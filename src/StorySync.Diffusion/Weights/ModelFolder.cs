@@ -6,7 +6,9 @@ namespace StorySync.Diffusion.Weights;
 /// component's folder with its <c>config.json</c> and weights.</summary>
 public sealed class ModelFolder
 {
-    private static readonly string[] Stems = ["diffusion_pytorch_model", "model"];
+    private const string DiffusersStem = "diffusion_pytorch_model";
+
+    private static readonly string[] Stems = [DiffusersStem, "model"];
 
     private ModelFolder(string path)
     {
@@ -82,8 +84,8 @@ public sealed class ModelFolder
 
     /// <summary>Opens a component's weights, in one file or several.</summary>
     /// <param name="component">The component; empty for the folder itself.</param>
-    /// <param name="variant">The variant to prefer (<c>fp16</c>, for example); null prefers the plain files. The other is taken where
-    /// there is no choice.</param>
+    /// <param name="variant">The variant to prefer (<c>fp16</c>, for example) over the plain files; null prefers the plain files, and
+    /// takes a variant where there are none.</param>
     /// <exception cref="ModelFileException">There are none, or they cannot be read.</exception>
     public ITensorSource OpenWeights(string component, string? variant = null)
     {
@@ -100,10 +102,7 @@ public sealed class ModelFolder
             }
         }
 
-        var pickle = Directory.EnumerateFiles(folder)
-            .FirstOrDefault(file => System.IO.Path.GetExtension(file) is ".bin" or ".ckpt" or ".pt" or ".pth");
-        throw pickle is not null ? ForeignFile.Pickle(pickle) : new ModelFileException(folder,
-            $"it holds no weights; expected {string.Join(" or ", Stems.Select(stem => stem + ".safetensors"))}, or their .index.json");
+        throw NoWeights(folder, variant);
     }
 
     /// <summary>Checks the files against the SHA-256 that is the name of a large file's blob in the Hugging Face cache.</summary>
@@ -127,13 +126,38 @@ public sealed class ModelFolder
     {
         var dotted = variant is null ? "" : "." + variant;
         var single = System.IO.Path.Combine(folder, $"{stem}{dotted}.safetensors");
-        if (File.Exists(single))
+        var index = System.IO.Path.Combine(folder, $"{stem}.safetensors.index{dotted}.json");
+
+        // Where there are both, diffusers reads the shards and transformers the single file.
+        return (stem == DiffusersStem || !File.Exists(single)) && File.Exists(index) ? ShardedSafetensors.Open(index)
+            : File.Exists(single) ? SafetensorsFile.Open(single)
+            : null;
+    }
+
+    private static ModelFileException NoWeights(string folder, string? variant)
+    {
+        string[] files = [.. Directory.EnumerateFiles(folder).Select(file => System.IO.Path.GetFileName(file)).Order(StringComparer.Ordinal)];
+        if (Variants(folder).ToList() is { Count: > 0 } others)
         {
-            return SafetensorsFile.Open(single);
+            return new(folder, $"it has no weights of the variant '{variant}' and no plain ones; it has the variants {string.Join(", ", others)}");
         }
 
-        var index = System.IO.Path.Combine(folder, $"{stem}.safetensors.index{dotted}.json");
-        return File.Exists(index) ? ShardedSafetensors.Open(index) : null;
+        if (Array.Find(files, file => file.Contains("-of-", StringComparison.Ordinal) && IsOf(file, ".safetensors")) is { } shard)
+        {
+            return new(folder, $"it has shards of a checkpoint ('{shard}') and no index of them; "
+                + $"expected {string.Join(" or ", Stems.Select(stem => stem + ".safetensors.index.json"))}: download it too");
+        }
+
+        if (Array.Find(files, file => System.IO.Path.GetExtension(file) is ".bin" or ".ckpt" or ".pt" or ".pth") is { } pickle)
+        {
+            return ForeignFile.Pickle(System.IO.Path.Combine(folder, pickle));
+        }
+
+        var found = files.Where(file => IsOf(file, ".safetensors") || IsOf(file, ".gguf") || IsOf(file, ".msgpack") || IsOf(file, ".onnx")).ToList();
+        return new(folder, $"it holds no weights that can be read; expected {string.Join(" or ", Stems.Select(stem => stem + ".safetensors"))}, "
+            + $"or their .index.json; it has {string.Join(", ", found.DefaultIfEmpty("no file of weights"))}");
+
+        static bool IsOf(string file, string extension) => file.EndsWith(extension, StringComparison.OrdinalIgnoreCase);
     }
 
     /// <summary>The variants that the names of a folder's files tell of.</summary>

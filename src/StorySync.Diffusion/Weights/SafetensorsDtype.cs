@@ -102,6 +102,10 @@ internal static class SafetensorsDtypes
     /// <summary>The type that TorchSharp has for it, or null.</summary>
     public static ScalarType? ToScalarType(this SafetensorsDtype dtype) => Readable.TryGetValue(dtype, out var type) ? type : null;
 
+    /// <summary>Returns whether tensors of the type can be read and hold floating-point values.</summary>
+    public static bool IsReadableFloat(this SafetensorsDtype dtype) => dtype is SafetensorsDtype.F16 or SafetensorsDtype.BF16
+        or SafetensorsDtype.F32 or SafetensorsDtype.F64;
+
     public static SafetensorsDtype? ToSafetensors(this ScalarType type) => Writable.TryGetValue(type, out var dtype) ? dtype : null;
 
     public static int Bits(this SafetensorsDtype dtype) => dtype switch

@@ -71,9 +71,8 @@ public sealed class SafetensorsFile : IMappedTensorSource
         var info = entry.Info;
         if (info.Dtype.ToScalarType() is not { } type)
         {
-            throw new NotSupportedException(
-                $"{Path}: tensor '{name}' is stored as {info.Dtype}, which cannot be read; "
-                + $"convert the file to one of {SafetensorsDtypes.Names}.");
+            throw new ModelFileException(Path, $"tensor '{name}' is stored as {info.Dtype}, which cannot be read; "
+                + $"expected one of {SafetensorsDtypes.Names}: convert the file, or take one that is not quantized");
         }
 
         long[] shape = [.. info.Shape];

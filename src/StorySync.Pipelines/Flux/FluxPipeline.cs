@@ -37,7 +37,7 @@ public sealed class FluxPipeline : DiffusionPipeline
         Transformer = FluxTransformer2DModel.Load(denoiser, "transformer", dtype, options.StreamBlocks ? Device : home, variant, options.StreamBlocks);
         Vae = AutoencoderKL.Load(folder, "vae", dtype, home, variant);
         prompts = new FluxPrompts(Tokenizer, Tokenizer2, TextEncoder, TextEncoder2);
-        Loras = new LoraAdapters([("transformer", Transformer, null), ("text_encoder", TextEncoder, null)]);
+        Loras = new LoraAdapters([("transformer", Transformer, null), ("text_encoder", TextEncoder, null)]) { ComputeType = dtype };
         Parts = [Loras, TextEncoder, TextEncoder2, Transformer, Vae];
         residency = new Residency(options.Offload, Device, [TextEncoder, TextEncoder2, Vae, .. options.StreamBlocks ? [] : (nn.Module[])[Transformer]]);
     }

@@ -43,7 +43,7 @@ internal sealed class ImageStart(
             return new RunStart(plan.AddNoise(clean!, added, beginIndex));
         }
 
-        var painted = Binary(mask.Resize(width, height), added);
+        var painted = Binary(mask, width, height, added);
         var masked = pipeline.EncodeImages(pixels * (painted < 0.5), noise, cancellationToken);
         var paintedLatents = nn.functional.interpolate(painted, added.shape[2..], mode: InterpolationMode.Nearest);
         var latents = strength == 1 ? added * plan.InitNoiseSigma : plan.AddNoise(clean!, added, beginIndex);
@@ -64,10 +64,9 @@ internal sealed class ImageStart(
     }
 
     /// <summary>(1, 1, height, width): 1 where the mask is at least half white.</summary>
-    private static Tensor Binary(RgbImage mask, Tensor like)
+    private static Tensor Binary(RgbImage mask, int width, int height, Tensor like)
     {
         using var scope = NewDisposeScope();
-        var gray = (mask.ToTensor().mean([1], keepdim: true) / 2) + 0.5;
-        return (gray >= 0.5).to(like.dtype).to(like.device).MoveToOuterDisposeScope();
+        return mask.WithoutAlpha().Resize(width, height).ToMask().to(like.dtype).to(like.device).view(1, 1, height, width).MoveToOuterDisposeScope();
     }
 }

@@ -26,7 +26,9 @@ internal static class RequestRules
         var multiple = pipeline.SizeMultiple;
         Require(
             height >= multiple && width >= multiple && height % multiple == 0 && width % multiple == 0,
-            $"The size is {width}×{height}; width and height must be multiples of {multiple}.");
+            request is { Images: [{ } small, ..], Height: null, Width: null } && (small.Width < multiple || small.Height < multiple)
+                ? $"The image to begin from is {small.Width}×{small.Height}; it is too small: give one of at least {multiple}×{multiple}, or Height and Width."
+                : $"The size is {width}×{height}; width and height must be multiples of {multiple}.");
         if (request.Latents is { } latents)
         {
             var shape = pipeline.LatentShape(pictures, height, width);
@@ -74,5 +76,8 @@ internal static class RequestRules
         Require(
             request.Mask is not { } mask || (mask.Width == request.Images[0].Width && mask.Height == request.Images[0].Height),
             $"The mask is {request.Mask?.Width}×{request.Mask?.Height}, the picture {request.Images[0].Width}×{request.Images[0].Height}; they must be equal.");
+        Require(
+            request.Mask?.HasWhite() != false,
+            "The mask has no white, so nothing would be painted over; paint it white where the images are to change (a luma of one half or more).");
     }
 }

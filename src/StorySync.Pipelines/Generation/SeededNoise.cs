@@ -3,24 +3,25 @@ using static TorchSharp.torch;
 
 namespace StorySync.Pipelines;
 
-/// <summary>The random numbers of a run: one generator for each picture, so that a picture depends on its own seed only.</summary>
-/// <remarks>The numbers are those of PyTorch's CPU generator, whatever device the model runs on.</remarks>
+/// <summary>The random numbers of a run: one generator for each image, so that an image depends on its own seed only.</summary>
+/// <remarks>The numbers are those of PyTorch's CPU generator, whatever the device and type of the model. They are drawn in float32 and
+/// then converted: libtorch's own draws in half precision have no tails, and other values than PyTorch 2.13's.</remarks>
 internal sealed class SeededNoise(IEnumerable<long> seeds) : IDisposable
 {
     private readonly Generator[] generators = [.. seeds.Select(seed => new Generator((ulong)seed, CPU))];
 
-    /// <summary>Standard normal noise with the shape, dtype and device of <paramref name="like"/>; its first axis is that of the
-    /// pictures.</summary>
+    /// <summary>Draws standard normal noise with the shape, dtype and device of <paramref name="like"/>, whose first axis is that of the
+    /// images.</summary>
     public Tensor Draw(Tensor like)
     {
         if (like.shape[0] != generators.Length)
         {
-            throw new ArgumentException($"There are seeds for {generators.Length} pictures; noise was asked for {like.shape[0]}.", nameof(like));
+            throw new ArgumentException($"There are seeds for {generators.Length} images; noise was asked for {like.shape[0]}.", nameof(like));
         }
 
         using var scope = NewDisposeScope();
         long[] one = [1, .. like.shape[1..]];
-        return cat([.. generators.Select(g => randn(one, dtype: like.dtype, generator: g))], dim: 0).to(like.device).MoveToOuterDisposeScope();
+        return cat([.. generators.Select(g => randn(one, dtype: float32, generator: g))], dim: 0).to(like.dtype, like.device).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>

@@ -1,80 +1,127 @@
 using SkiaSharp;
+using StorySync.Diffusion.TextEncoders;
 using TorchSharp;
 using static TorchSharp.torch;
 
 namespace StorySync.Pipelines;
 
-/// <summary>A picture of 8-bit RGB pixels, row by row.</summary>
+/// <summary>An image of 8-bit RGB pixels, row by row.</summary>
+/// <remarks>
+/// Images are read as diffusers' <c>load_image</c> reads them: the EXIF orientation is applied, of an animation the first frame is taken,
+/// palettes, grayscale, 16-bit values (their upper 8 bits, rounded) and CMYK become 8-bit RGB, and color profiles are passed over. Other than there, transparent pixels
+/// are laid over white; where the image serves as a mask, their colors count as they are stored, as in diffusers.
+/// </remarks>
 public sealed class RgbImage
 {
-    private readonly byte[] pixels;
+    /// <summary>The largest number of pixels that is decoded unless a caller gives another: 178,956,970, as in Pillow.</summary>
+    public const long DefaultMaxPixels = 178_956_970;
 
-    /// <summary>Makes a picture of given pixels.</summary>
-    /// <param name="width">Pixels in a row, at least 1.</param>
-    /// <param name="height">Rows, at least 1.</param>
+    private readonly byte[] pixels;
+    private readonly byte[]? colors;
+
+    /// <summary>Initializes a new instance of the <see cref="RgbImage"/> class.</summary>
+    /// <param name="width">The number of columns, at least 1.</param>
+    /// <param name="height">The number of rows, at least 1.</param>
     /// <param name="pixels">Red, green and blue of every pixel, <c>width × height × 3</c> bytes; not copied.</param>
     /// <exception cref="ArgumentException">The number of bytes does not fit the size.</exception>
     public RgbImage(int width, int height, byte[] pixels)
+        : this(width, height, pixels, null)
+    {
+    }
+
+    /// <param name="width">The number of columns.</param>
+    /// <param name="height">The number of rows.</param>
+    /// <param name="pixels">The pixels over white.</param>
+    /// <param name="colors">The colors without regard to transparency; null where all pixels are opaque.</param>
+    private RgbImage(int width, int height, byte[] pixels, byte[]? colors)
     {
         ArgumentNullException.ThrowIfNull(pixels);
         ArgumentOutOfRangeException.ThrowIfLessThan(width, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(height, 1);
         if (pixels.Length != (long)width * height * 3)
         {
-            throw new ArgumentException($"A {width}×{height} picture has {(long)width * height * 3} bytes, not {pixels.Length}.", nameof(pixels));
+            throw new ArgumentException($"A {width}×{height} image has {(long)width * height * 3} bytes, not {pixels.Length}.", nameof(pixels));
         }
 
-        (Width, Height, this.pixels) = (width, height, pixels);
+        (Width, Height, this.pixels, this.colors) = (width, height, pixels, colors);
     }
 
-    /// <summary>Pixels in a row.</summary>
+    /// <summary>Gets the number of columns.</summary>
     public int Width { get; }
 
-    /// <summary>Rows.</summary>
+    /// <summary>Gets the number of rows.</summary>
     public int Height { get; }
 
-    /// <summary>Red, green and blue of every pixel, row by row.</summary>
+    /// <summary>Gets red, green and blue of every pixel, row by row.</summary>
     public ReadOnlySpan<byte> Pixels => pixels;
 
-    /// <summary>Reads a picture file (PNG, JPEG, WebP, …); transparency is laid over white.</summary>
+    /// <summary>Reads an image file (PNG, JPEG, WebP, GIF, BMP).</summary>
     /// <param name="path">The file.</param>
+    /// <param name="maxPixels">The largest number of pixels that is decoded, at least 1. The header is checked before any memory is taken for
+    /// pixels; reading takes seven to fourteen bytes a pixel.</param>
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
-    /// <exception cref="InvalidDataException">The file is no picture that can be read.</exception>
-    public static RgbImage Load(string path)
+    /// <exception cref="InvalidDataException">The file is no image that can be read, too large, truncated or damaged.</exception>
+    public static RgbImage Load(string path, long maxPixels = DefaultMaxPixels)
     {
         ArgumentNullException.ThrowIfNull(path);
-        if (!File.Exists(path))
-        {
-            throw new FileNotFoundException($"There is no picture '{path}'.", path);
-        }
-
-        using var bitmap = SKBitmap.Decode(path) ?? throw new InvalidDataException($"'{path}' is no picture that can be read: expected PNG, JPEG, WebP, GIF or BMP.");
-        return FromBitmap(bitmap);
+        return Read(ReadFile(path), $"'{path}'", maxPixels);
     }
 
-    /// <summary>Takes the pixels of a SkiaSharp bitmap; transparency is laid over white.</summary>
+    /// <summary>Reads an image from a stream, to its end.</summary>
+    /// <param name="stream">A stream at the beginning of an encoded image; it stays open.</param>
+    /// <param name="maxPixels">As in <see cref="Load(string, long)"/>.</param>
+    /// <exception cref="InvalidDataException">The data is no image that can be read, too large, truncated or damaged.</exception>
+    public static RgbImage Load(Stream stream, long maxPixels = DefaultMaxPixels)
+    {
+        ArgumentNullException.ThrowIfNull(stream);
+        using var buffer = new MemoryStream();
+        stream.CopyTo(buffer);
+        return Read(buffer.ToArray(), "The stream", maxPixels);
+    }
+
+    /// <summary>Decodes an image in memory.</summary>
+    /// <param name="encoded">A whole file: PNG, JPEG, WebP, GIF or BMP.</param>
+    /// <param name="maxPixels">As in <see cref="Load(string, long)"/>.</param>
+    /// <exception cref="InvalidDataException">The data is no image that can be read, too large, truncated or damaged.</exception>
+    public static RgbImage Decode(ReadOnlySpan<byte> encoded, long maxPixels = DefaultMaxPixels) => Read(encoded.ToArray(), "The data", maxPixels);
+
+    /// <summary>Reads the texts of a PNG file, such as the generation settings that <see cref="SavePng"/> embeds.</summary>
+    /// <param name="path">The file.</param>
+    /// <returns>The texts by keyword.</returns>
+    /// <exception cref="FileNotFoundException">There is no such file.</exception>
+    /// <exception cref="InvalidDataException">The file is no PNG file, truncated or damaged.</exception>
+    public static IReadOnlyDictionary<string, string> ReadPngText(string path)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        return PngText.Read(ReadFile(path), $"'{path}'");
+    }
+
+    /// <summary>Reads the texts of a PNG file in memory.</summary>
+    /// <param name="encoded">The whole file.</param>
+    /// <returns>The texts by keyword.</returns>
+    /// <exception cref="InvalidDataException">The data is no PNG file, truncated or damaged.</exception>
+    public static IReadOnlyDictionary<string, string> ReadPngText(ReadOnlySpan<byte> encoded) => PngText.Read(encoded, "The data");
+
+    /// <summary>Takes the pixels of a SkiaSharp bitmap.</summary>
     /// <param name="bitmap">The bitmap.</param>
     public static RgbImage FromBitmap(SKBitmap bitmap)
     {
         ArgumentNullException.ThrowIfNull(bitmap);
-        using var opaque = new SKBitmap(new SKImageInfo(bitmap.Width, bitmap.Height, SKColorType.Rgba8888, SKAlphaType.Opaque));
-        using (var canvas = new SKCanvas(opaque))
+        using var copy = new SKBitmap(new SKImageInfo(
+            bitmap.Width, bitmap.Height, SKColorType.Rgba8888, bitmap.AlphaType == SKAlphaType.Opaque ? SKAlphaType.Opaque : SKAlphaType.Unpremul));
+        using (var map = bitmap.PeekPixels())
         {
-            canvas.Clear(SKColors.White);
-            canvas.DrawBitmap(bitmap, 0, 0, SKSamplingOptions.Default);
+            if (map is null || !map.ReadPixels(copy.Info, copy.GetPixels(), copy.RowBytes))
+            {
+                throw new ArgumentException("The bitmap has no pixels that can be read.", nameof(bitmap));
+            }
         }
 
-        var source = opaque.GetPixelSpan();
-        var pixels = new byte[bitmap.Width * bitmap.Height * 3];
-        for (int from = 0, to = 0; to < pixels.Length; from += 4, to += 3)
-        {
-            source.Slice(from, 3).CopyTo(pixels.AsSpan(to));
-        }
-
-        return new RgbImage(bitmap.Width, bitmap.Height, pixels);
+        var (overWhite, colors) = ImageReader.Split(copy.GetPixelSpan());
+        return new RgbImage(bitmap.Width, bitmap.Height, overWhite, colors);
     }
 
-    /// <summary>A SkiaSharp bitmap of the same pixels, to draw on or to encode in another format.</summary>
+    /// <summary>Creates a SkiaSharp bitmap of the same pixels, to draw on.</summary>
     public SKBitmap ToBitmap()
     {
         var bitmap = new SKBitmap(new SKImageInfo(Width, Height, SKColorType.Rgba8888, SKAlphaType.Opaque));
@@ -88,29 +135,152 @@ public sealed class RgbImage
         return bitmap;
     }
 
-    /// <summary>The picture in another size (cubic resampling); the same picture where it has the size already.</summary>
-    /// <param name="width">Pixels, at least 1.</param>
-    /// <param name="height">Pixels, at least 1.</param>
+    /// <summary>Returns the image in another size, resampled by Pillow's Lanczos filter, as diffusers does; the same instance where it has
+    /// the size already.</summary>
+    /// <param name="width">The number of columns, at least 1.</param>
+    /// <param name="height">The number of rows, at least 1.</param>
     public RgbImage Resize(int width, int height)
     {
-        if (width == Width && height == Height)
-        {
-            return this;
-        }
+        ArgumentOutOfRangeException.ThrowIfLessThan(width, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(height, 1);
+        return width == Width && height == Height ? this : new RgbImage(width, height, Resized(pixels), colors is null ? null : Resized(colors));
 
-        using var bitmap = ToBitmap();
-        using var resized = bitmap.Resize(new SKImageInfo(width, height), new SKSamplingOptions(SKCubicResampler.Mitchell));
-        return FromBitmap(resized);
+        byte[] Resized(byte[] source) => PillowResampler.Lanczos.Resize(source, Height, Width, height, width);
     }
 
-    /// <summary>Writes the picture as PNG, whole or not at all.</summary>
+    /// <summary>Writes the image as PNG, whole or not at all.</summary>
     /// <param name="path">The file to write; its folder is made if need be.</param>
-    /// <param name="text">Texts to embed by keyword, for example generation settings under <c>parameters</c>; keywords are 1–79 Latin-1
-    /// characters.</param>
-    public void SavePng(string path, IReadOnlyDictionary<string, string>? text = null)
+    /// <param name="text">Texts to embed by keyword, for example generation settings under <c>parameters</c>; keywords are 1 to 79 printable
+    /// Latin-1 characters, without spaces at the ends or two in a row.</param>
+    public void SavePng(string path, IReadOnlyDictionary<string, string>? text = null) => WriteFile(path, EncodePng(text));
+
+    /// <summary>Writes the image in the format that the file's extension names (.png, .jpg, .jpeg, .webp), whole or not at all.</summary>
+    /// <param name="path">The file to write; its folder is made if need be.</param>
+    /// <param name="quality">As in <see cref="Encode"/>.</param>
+    /// <exception cref="ArgumentException">The extension is none of these.</exception>
+    public void Save(string path, int quality = 90)
     {
         ArgumentNullException.ThrowIfNull(path);
-        var encoded = EncodePng(text);
+        var format = Path.GetExtension(path).ToUpperInvariant() switch
+        {
+            ".PNG" => ImageFormat.Png,
+            ".JPG" or ".JPEG" => ImageFormat.Jpeg,
+            ".WEBP" => ImageFormat.WebP,
+            var other => throw new ArgumentException($"'{path}' ends in '{other}'; expected .png, .jpg, .jpeg or .webp.", nameof(path)),
+        };
+        WriteFile(path, Encode(format, quality));
+    }
+
+    /// <summary>Writes the image to a stream.</summary>
+    /// <param name="stream">The stream; it stays open.</param>
+    /// <param name="format">The format.</param>
+    /// <param name="quality">As in <see cref="Encode"/>.</param>
+    public void Save(Stream stream, ImageFormat format = ImageFormat.Png, int quality = 90)
+    {
+        ArgumentNullException.ThrowIfNull(stream);
+        stream.Write(Encode(format, quality));
+    }
+
+    /// <summary>Encodes the image as a PNG file in memory.</summary>
+    /// <param name="text">Texts to embed by keyword, as in <see cref="SavePng"/>.</param>
+    public byte[] EncodePng(IReadOnlyDictionary<string, string>? text = null) =>
+        text is null ? Encode(ImageFormat.Png) : PngText.Insert(Encode(ImageFormat.Png), text);
+
+    /// <summary>Encodes the image as a file in memory.</summary>
+    /// <param name="format">The format.</param>
+    /// <param name="quality">The quality of JPEG and WebP, 0 to 100; WebP is lossless at 100. Without meaning for PNG.</param>
+    /// <exception cref="ArgumentOutOfRangeException"><paramref name="quality"/> or <paramref name="format"/> is out of range.</exception>
+    public byte[] Encode(ImageFormat format, int quality = 90)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(quality);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(quality, 100);
+        using var bitmap = ToBitmap();
+        using var data = bitmap.Encode(
+            format switch
+            {
+                ImageFormat.Png => SKEncodedImageFormat.Png,
+                ImageFormat.Jpeg => SKEncodedImageFormat.Jpeg,
+                ImageFormat.WebP => SKEncodedImageFormat.Webp,
+                _ => throw new ArgumentOutOfRangeException(nameof(format), format, "It must be a member of ImageFormat."),
+            },
+            quality)
+            ?? throw new InvalidOperationException($"An image of {Width} × {Height} pixels cannot be encoded as {format}.");
+        return data.ToArray();
+    }
+
+    /// <summary>Creates images from a tensor, rounded to 8 bits as diffusers does.</summary>
+    /// <param name="images">(batch, 3, height, width) in [0, 1]; values beyond are clamped.</param>
+    public static IReadOnlyList<RgbImage> FromTensor(Tensor images)
+    {
+        ArgumentNullException.ThrowIfNull(images);
+        using var scope = NewDisposeScope();
+        return [.. images.unbind(0).Select(FromImage)];
+    }
+
+    /// <summary>Returns the image as a tensor, (1, 3, height, width), float32 in [−1, 1], as autoencoders take it.</summary>
+    public Tensor ToTensor()
+    {
+        using var scope = NewDisposeScope();
+        var bytes = tensor(pixels, [1, Height, Width, 3], dtype: uint8);
+        return ((bytes.permute(0, 3, 1, 2).to(float32) / 255 * 2) - 1).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Returns the image with the colors of transparent pixels as they are stored, as masks are read.</summary>
+    internal RgbImage WithoutAlpha() => colors is null ? this : new RgbImage(Width, Height, colors);
+
+    /// <summary>Returns the luma of every pixel, as Pillow computes it (ITU-R 601-2): 0.299 R + 0.587 G + 0.114 B.</summary>
+    internal byte[] ToLuma()
+    {
+        var luma = new byte[Width * Height];
+        for (var i = 0; i < luma.Length; i++)
+        {
+            luma[i] = (byte)(((pixels[3 * i] * 19595) + (pixels[(3 * i) + 1] * 38470) + (pixels[(3 * i) + 2] * 7471) + 0x8000) >> 16);
+        }
+
+        return luma;
+    }
+
+    /// <summary>Returns a bool tensor, (height, width): true where the image is white, that is, its luma is at least one half.</summary>
+    internal Tensor ToMask()
+    {
+        using var scope = NewDisposeScope();
+        return (tensor(ToLuma(), [Height, Width], dtype: uint8) > 127).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Returns whether the image, taken as a mask, is white anywhere.</summary>
+    internal bool HasWhite() => WithoutAlpha().ToLuma().AsSpan().ContainsAnyInRange((byte)128, byte.MaxValue);
+
+    private static RgbImage FromImage(Tensor image)
+    {
+        using var scope = NewDisposeScope();
+        var bytes = (image.to(float32).permute(1, 2, 0).clamp(0, 1) * 255).round().to(uint8).contiguous().cpu();
+        return new RgbImage((int)image.shape[2], (int)image.shape[1], bytes.data<byte>().ToArray());
+    }
+
+    private static RgbImage Read(byte[] encoded, string source, long maxPixels)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(maxPixels, 1);
+        var (width, height, overWhite, colors) = ImageReader.Read(encoded, source, maxPixels);
+        return new RgbImage(width, height, overWhite, colors);
+    }
+
+    private static byte[] ReadFile(string path)
+    {
+        var file = new FileInfo(path);
+        if (!file.Exists)
+        {
+            throw new FileNotFoundException($"There is no image '{path}'.", path);
+        }
+
+        // Pipes and devices have no length either, and reading them may never end.
+        return file.Length is > 0 and <= int.MaxValue
+            ? File.ReadAllBytes(path)
+            : throw new InvalidDataException($"'{path}' is no image that can be read: it has {file.Length:N0} bytes.");
+    }
+
+    private static void WriteFile(string path, byte[] encoded)
+    {
+        ArgumentNullException.ThrowIfNull(path);
         var full = Path.GetFullPath(path);
         Directory.CreateDirectory(Path.GetDirectoryName(full)!);
         var temporary = $"{full}.{Guid.NewGuid():n}.tmp";
@@ -123,38 +293,5 @@ public sealed class RgbImage
         {
             File.Delete(temporary);
         }
-    }
-
-    /// <summary>The picture as a PNG file in memory.</summary>
-    /// <param name="text">Texts to embed by keyword.</param>
-    public byte[] EncodePng(IReadOnlyDictionary<string, string>? text = null)
-    {
-        using var bitmap = ToBitmap();
-        using var data = bitmap.Encode(SKEncodedImageFormat.Png, quality: 100);
-        return text is null ? data.ToArray() : PngText.Insert(data.AsSpan(), text);
-    }
-
-    /// <summary>Takes pictures out of a tensor, rounded to 8 bits as diffusers does.</summary>
-    /// <param name="images">(batch, 3, height, width) in [0, 1]; what lies outside is cut off.</param>
-    public static IReadOnlyList<RgbImage> FromTensor(Tensor images)
-    {
-        ArgumentNullException.ThrowIfNull(images);
-        using var scope = NewDisposeScope();
-        return [.. images.unbind(0).Select(FromPicture)];
-    }
-
-    /// <summary>The picture as a tensor, (1, 3, height, width), float32 in [−1, 1], as autoencoders take it.</summary>
-    public Tensor ToTensor()
-    {
-        using var scope = NewDisposeScope();
-        var bytes = tensor(pixels, [1, Height, Width, 3], dtype: uint8);
-        return ((bytes.permute(0, 3, 1, 2).to(float32) / 255 * 2) - 1).MoveToOuterDisposeScope();
-    }
-
-    private static RgbImage FromPicture(Tensor picture)
-    {
-        using var scope = NewDisposeScope();
-        var bytes = (picture.to(float32).permute(1, 2, 0).clamp(0, 1) * 255).round().to(uint8).contiguous().cpu();
-        return new RgbImage((int)picture.shape[2], (int)picture.shape[1], bytes.data<byte>().ToArray());
     }
 }

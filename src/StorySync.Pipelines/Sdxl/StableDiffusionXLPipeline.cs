@@ -34,7 +34,7 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
         residency = new Residency(options.Offload, Device, TextEncoder, TextEncoder2, UNet, Vae);
         prompts = new SdxlPrompts(Tokenizer, Tokenizer2, TextEncoder, TextEncoder2, index.ForceZerosForEmptyPrompt);
         int? resnets = UNet.Config.LayersPerBlock.IsList ? null : UNet.Config.LayersPerBlock[0];
-        Loras = new LoraAdapters([("unet", UNet, resnets), ("text_encoder", TextEncoder, null), ("text_encoder_2", TextEncoder2, null)]);
+        Loras = new LoraAdapters([("unet", UNet, resnets), ("text_encoder", TextEncoder, null), ("text_encoder_2", TextEncoder2, null)]) { ComputeType = dtype };
         Parts = [Loras, TextEncoder, TextEncoder2, UNet, Vae];
     }
 

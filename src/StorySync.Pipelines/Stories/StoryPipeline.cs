@@ -90,7 +90,7 @@ public sealed class StoryPipeline(DiffusionPipeline pipeline)
         [.. story.Subjects.Select((name, s) => new StorySubject(name, [.. story.Scenes.Select((scene, i) => Tokens(story, i, s))])
         {
             Masks = story.Scenes.Any(scene => scene.Masks?[s] is not null)
-                ? [.. story.Scenes.Select(scene => scene.Masks?[s] is { } mask ? White(mask) : null)]
+                ? [.. story.Scenes.Select(scene => scene.Masks?[s] is { } mask ? mask.WithoutAlpha().ToMask() : null)]
                 : null,
         })];
 
@@ -109,12 +109,5 @@ public sealed class StoryPipeline(DiffusionPipeline pipeline)
         {
             throw new ArgumentException($"Scene {scene + 1}: {exception.Message} If the scene lacks the subject, say so in Scene.Subjects.", exception);
         }
-    }
-
-    /// <summary>(height, width): true where a picture is white.</summary>
-    private static Tensor White(RgbImage mask)
-    {
-        using var scope = NewDisposeScope();
-        return (mask.ToTensor().mean([0, 1]) > 0).MoveToOuterDisposeScope();
     }
 }

@@ -22,16 +22,20 @@ internal static class StoryRules
         }
     }
 
-    /// <exception cref="ArgumentException">A mask has other proportions than the pictures.</exception>
+    /// <exception cref="ArgumentException">A mask has other proportions than the images, or no white.</exception>
     public static void CheckMasks(Story story, int width, int height)
     {
         for (var i = 0; i < story.Scenes.Count; i++)
         {
-            foreach (var mask in story.Scenes[i].Masks ?? [])
+            foreach (var (s, mask) in (story.Scenes[i].Masks ?? []).Index())
             {
                 RequestRules.Require(
                     mask is null || (long)mask.Width * height == (long)mask.Height * width,
                     $"Scene {i + 1}: a mask is {mask?.Width}×{mask?.Height}, the picture {width}×{height}; a mask can have any resolution but must have the picture's proportions.");
+                RequestRules.Require(
+                    mask is null || mask.HasWhite(),
+                    $"Scene {i + 1}: the mask of subject {s + 1} has no white, so the subject would be nowhere; paint it white where the subject is "
+                    + "(a luma of one half or more), or give null if the scene lacks the subject.");
             }
         }
     }

@@ -23,7 +23,7 @@ public class RgbImageTests
                 picture.SavePng(path, new Dictionary<string, string> { ["parameters"] = text });
                 var read = RgbImage.Load(path);
                 return read.Pixels.SequenceEqual(picture.Pixels)
-                    && PngText.Read(File.ReadAllBytes(path))["parameters"] == text
+                    && RgbImage.ReadPngText(path)["parameters"] == text
                     && Directory.GetFiles(Path.GetDirectoryName(path)!).Length == 1;
             },
             iter: 50, threads: 1);

@@ -1,18 +1,32 @@
 namespace StorySync.Diffusion.TextEncoders;
 
-/// <summary>Bicubic resizing of 8-bit RGB images, to the bit as Pillow 13 does it: the cubic is widened when an image shrinks, each
-/// pass is rounded to 8 bits, and weights are integers of 22 fractional bits.</summary>
-internal static class PillowBicubic
+/// <summary>Resizing of 8-bit RGB images, to the bit as Pillow 13 does it: the filter is widened when an image shrinks, each pass is
+/// rounded to 8 bits, and weights are integers of 22 fractional bits.</summary>
+internal sealed class PillowResampler
 {
+    /// <summary>Keys' cubic with a = −1/2, which CLIP's preprocessing takes.</summary>
+    public static readonly PillowResampler Bicubic = new(support: 2, Cubic);
+
+    /// <summary>Lanczos' windowed sinc with three lobes, which diffusers' <c>VaeImageProcessor</c> takes.</summary>
+    public static readonly PillowResampler Lanczos = new(support: 3, x => Math.Abs(x) < 3 ? Sinc(x) * Sinc(x / 3) : 0);
+
     private const int Channels = 3;
     private const int FractionalBits = 22;
 
+    private readonly int support;
+    private readonly Func<double, double> filter;
+
+    /// <param name="support">The distance from which on the filter is zero, in pixels.</param>
+    /// <param name="filter">The weight of a pixel by its distance.</param>
+    private PillowResampler(int support, Func<double, double> filter) => (this.support, this.filter) = (support, filter);
+
+    /// <summary>Resizes an image.</summary>
     /// <param name="pixels">Rows of interleaved pixels.</param>
     /// <param name="height">Their number of rows.</param>
     /// <param name="width">Their number of columns.</param>
     /// <param name="newHeight">Rows of the result.</param>
     /// <param name="newWidth">Columns of the result.</param>
-    public static byte[] Resize(ReadOnlySpan<byte> pixels, int height, int width, int newHeight, int newWidth)
+    public byte[] Resize(ReadOnlySpan<byte> pixels, int height, int width, int newHeight, int newWidth)
     {
         // The order shows in the last bit. Pillow before 13 always took columns first.
         var rowsFirst = height - newHeight > Math.Max(2 * (width - newWidth), 0);
@@ -21,7 +35,7 @@ internal static class PillowBicubic
             : ResizeRows(ResizeColumns(pixels, height, width, newWidth), height, newWidth, newHeight);
     }
 
-    private static byte[] ResizeColumns(ReadOnlySpan<byte> pixels, int height, int width, int newWidth)
+    private byte[] ResizeColumns(ReadOnlySpan<byte> pixels, int height, int width, int newWidth)
     {
         var result = new byte[height * newWidth * Channels];
         var taps = Taps(width, newWidth);
@@ -39,7 +53,7 @@ internal static class PillowBicubic
         return result;
     }
 
-    private static byte[] ResizeRows(ReadOnlySpan<byte> pixels, int height, int width, int newHeight)
+    private byte[] ResizeRows(ReadOnlySpan<byte> pixels, int height, int width, int newHeight)
     {
         var stride = width * Channels;
         var result = new byte[newHeight * stride];
@@ -54,19 +68,19 @@ internal static class PillowBicubic
         return result;
     }
 
-    /// <summary>For each place of the result, where to start in the source and how much each pixel from there counts.</summary>
-    private static (int First, int[] Weights)[] Taps(int size, int newSize)
+    /// <summary>For each position of the result, the first pixel of the source and the weights from there on.</summary>
+    private (int First, int[] Weights)[] Taps(int size, int newSize)
     {
         var scale = (double)size / newSize;
         var stretch = Math.Max(scale, 1);
-        var reach = 2 * stretch;
+        var reach = support * stretch;
         var taps = new (int, int[])[newSize];
         for (var place = 0; place < newSize; place++)
         {
             var center = (place + 0.5) * scale;
             var first = Math.Max((int)(center - reach + 0.5), 0);
             var end = Math.Min((int)(center + reach + 0.5), size);
-            var weights = Enumerable.Range(first, end - first).Select(i => Cubic((i - center + 0.5) / stretch)).ToArray();
+            var weights = Enumerable.Range(first, end - first).Select(i => filter((i - center + 0.5) / stretch)).ToArray();
             var sum = weights.Sum();
             taps[place] = (first, [.. weights.Select(w => (int)Math.Round(w / sum * (1 << FractionalBits), MidpointRounding.AwayFromZero))]);
         }
@@ -74,13 +88,14 @@ internal static class PillowBicubic
         return taps;
     }
 
-    /// <summary>Keys' cubic with a = −1/2.</summary>
     private static double Cubic(double x) => Math.Abs(x) switch
     {
         < 1 and var d => (((1.5 * d) - 2.5) * d * d) + 1,
         < 2 and var d => -0.5 * ((((d - 5) * d) + 8) * d - 4),
         _ => 0,
     };
+
+    private static double Sinc(double x) => x == 0 ? 1 : Math.Sin(x * Math.PI) / (x * Math.PI);
 
     private static byte Weigh(ReadOnlySpan<byte> pixels, int start, int step, int[] weights)
     {

@@ -1,0 +1,137 @@
+using System.Globalization;
+using System.Runtime.InteropServices;
+using SkiaSharp;
+
+namespace StorySync.Pipelines;
+
+/// <summary>Decodes image files: the header is looked at before any pixel is decoded.</summary>
+internal static class ImageReader
+{
+    private const int Channels = 3;
+
+    /// <summary>Decodes an image and turns it upright, as the EXIF orientation says.</summary>
+    /// <param name="encoded">The whole file.</param>
+    /// <param name="source">The file as messages name it.</param>
+    /// <param name="maxPixels">The largest number of pixels that is decoded.</param>
+    /// <returns>The size, the pixels over white, and, where some are transparent, the colors without regard to it.</returns>
+    /// <exception cref="InvalidDataException">It is no image, too large, truncated or damaged.</exception>
+    public static (int Width, int Height, byte[] OverWhite, byte[]? Colors) Read(byte[] encoded, string source, long maxPixels)
+    {
+        var pin = GCHandle.Alloc(encoded, GCHandleType.Pinned);
+        try
+        {
+            using var data = SKData.Create(pin.AddrOfPinnedObject(), encoded.Length);
+            using var codec = SKCodec.Create(data)
+                ?? throw new InvalidDataException($"{source} is no image that can be read, or is truncated in its header: expected PNG, JPEG, WebP, GIF or BMP.");
+            var (width, height) = (codec.Info.Width, codec.Info.Height);
+            ThrowIfTooLarge(source, width, height, maxPixels);
+            var rgba = Decode(codec, source);
+            var origin = codec.EncodedFormat == SKEncodedImageFormat.Png ? PngOrientation.Read(encoded) : codec.EncodedOrigin;
+            var upright = Upright(rgba, width, height, origin);
+            var turned = origin >= SKEncodedOrigin.LeftTop;
+            var (overWhite, colors) = Split(upright);
+            return (turned ? height : width, turned ? width : height, overWhite, colors);
+        }
+        finally
+        {
+            pin.Free();
+        }
+    }
+
+    /// <summary>Separates colors and transparency.</summary>
+    /// <param name="rgba">Red, green, blue and alpha of every pixel, not multiplied.</param>
+    public static (byte[] OverWhite, byte[]? Colors) Split(ReadOnlySpan<byte> rgba)
+    {
+        var colors = new byte[rgba.Length / 4 * Channels];
+        var isOpaque = true;
+        for (int from = 0, to = 0; from < rgba.Length; from += 4, to += Channels)
+        {
+            rgba.Slice(from, Channels).CopyTo(colors.AsSpan(to));
+            isOpaque &= rgba[from + 3] == byte.MaxValue;
+        }
+
+        if (isOpaque)
+        {
+            return (colors, null);
+        }
+
+        var overWhite = new byte[colors.Length];
+        for (var i = 0; i < overWhite.Length; i++)
+        {
+            int alpha = rgba[(i / Channels * 4) + 3];
+            overWhite[i] = (byte)(((colors[i] * alpha) + (byte.MaxValue * (byte.MaxValue - alpha)) + (byte.MaxValue / 2)) / byte.MaxValue);
+        }
+
+        return (overWhite, colors);
+    }
+
+    private static void ThrowIfTooLarge(string source, int width, int height, long maxPixels)
+    {
+        var limit = Math.Min(maxPixels, Array.MaxLength / 4);
+        if ((long)width * height > limit)
+        {
+            throw new InvalidDataException(string.Create(CultureInfo.InvariantCulture,
+                $"{source} is {width} × {height}, {(long)width * height:N0} pixels; the largest image that is read has {limit:N0}. ")
+                + "Make it smaller, or raise maxPixels if you trust the file.");
+        }
+    }
+
+    private static byte[] Decode(SKCodec codec, string source)
+    {
+        // No color space on either side: like Pillow, the values are taken as they are stored.
+        var info = new SKImageInfo(codec.Info.Width, codec.Info.Height, SKColorType.Rgba8888,
+            codec.Info.IsOpaque ? SKAlphaType.Opaque : SKAlphaType.Unpremul, codec.Info.ColorSpace);
+        var rgba = new byte[info.BytesSize];
+        var pin = GCHandle.Alloc(rgba, GCHandleType.Pinned);
+        try
+        {
+            return codec.GetPixels(info, pin.AddrOfPinnedObject()) switch
+            {
+                SKCodecResult.Success => rgba,
+                SKCodecResult.IncompleteInput => throw new InvalidDataException(
+                    $"{source} is truncated: its {info.Width} × {info.Height} pixels are not all there. Get the whole file."),
+                SKCodecResult.ErrorInInput or SKCodecResult.InvalidInput => throw new InvalidDataException(
+                    $"{source} is damaged: its pixels cannot be decoded. Get the file again."),
+                var result => throw new InvalidDataException($"{source} is of a kind that cannot be decoded ({result}): save it as PNG or JPEG."),
+            };
+        }
+        finally
+        {
+            pin.Free();
+        }
+    }
+
+    private static byte[] Upright(byte[] rgba, int width, int height, SKEncodedOrigin origin)
+    {
+        if (origin is SKEncodedOrigin.TopLeft or SKEncodedOrigin.Default)
+        {
+            return rgba;
+        }
+
+        // Where the pixel (x, y) of the upright image is in the stored one.
+        Func<int, int, (int X, int Y)> stored = origin switch
+        {
+            SKEncodedOrigin.TopRight => (x, y) => (width - 1 - x, y),
+            SKEncodedOrigin.BottomRight => (x, y) => (width - 1 - x, height - 1 - y),
+            SKEncodedOrigin.BottomLeft => (x, y) => (x, height - 1 - y),
+            SKEncodedOrigin.LeftTop => (x, y) => (y, x),
+            SKEncodedOrigin.RightTop => (x, y) => (y, height - 1 - x),
+            SKEncodedOrigin.RightBottom => (x, y) => (width - 1 - y, height - 1 - x),
+            _ => (x, y) => (width - 1 - y, x),
+        };
+        var (newWidth, newHeight) = origin >= SKEncodedOrigin.LeftTop ? (height, width) : (width, height);
+        var from = MemoryMarshal.Cast<byte, uint>(rgba.AsSpan());
+        var result = new byte[rgba.Length];
+        var to = MemoryMarshal.Cast<byte, uint>(result.AsSpan());
+        for (int y = 0, i = 0; y < newHeight; y++)
+        {
+            for (var x = 0; x < newWidth; x++, i++)
+            {
+                var (storedX, storedY) = stored(x, y);
+                to[i] = from[(storedY * width) + storedX];
+            }
+        }
+
+        return result;
+    }
+}

@@ -1,0 +1,102 @@
+"""Makes images/ and images.safetensors: picture files of every kind, and what Pillow and diffusers' load_image see in them; and
+resize.safetensors: what Pillow's Lanczos filter makes of noise.
+
+    python make_images.py FOLDER
+
+Needs numpy, Pillow and diffusers of the versions in the reference's README.
+"""
+import os
+import struct
+import sys
+import zlib
+
+import numpy as np
+import torch
+from diffusers.utils import load_image
+from PIL import Image, ImageCms
+from safetensors.torch import save_file
+
+out = sys.argv[1]
+folder = os.path.join(out, "images")
+os.makedirs(folder, exist_ok=True)
+random = np.random.default_rng(7)
+H, W = 10, 14
+y, x = np.mgrid[0:H, 0:W]
+smooth = np.stack([x * 255 // (W - 1), y * 255 // (H - 1), (x + y) * 255 // (H + W - 2)], axis=2).astype(np.uint8)
+noise = random.integers(0, 256, (H, W, 3), dtype=np.uint8)
+alpha = (x * 255 // (W - 1)).astype(np.uint8)
+rgb, gray = Image.fromarray(noise), Image.fromarray(noise[..., 0])
+
+
+def save(name, image, **arguments):
+    image.save(os.path.join(folder, name), **arguments)
+
+
+def exif(orientation):
+    result = Image.Exif()
+    result[0x0112] = orientation
+    return result
+
+
+def swapped_profile():
+    """sRGB's profile with red and blue exchanged: who applies it sees other colors."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return profile.replace(b"rXYZ", b"tXYZ").replace(b"bXYZ", b"rXYZ").replace(b"tXYZ", b"bXYZ")
+
+
+for orientation in range(1, 9):
+    save(f"exif{orientation}.png", rgb, exif=exif(orientation))
+save("exif6.jpg", Image.fromarray(smooth), exif=exif(6), quality=95, subsampling=0)
+save("exif7.webp", rgb, exif=exif(7), lossless=True)
+save("exif3-big-endian.jpg", Image.fromarray(smooth), exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x03\0\0\0\0\0\0", quality=95,
+     subsampling=0)
+save("gray.png", gray)
+save("gray.jpg", Image.fromarray(smooth[..., 2]), quality=95)
+save("gray-alpha.png", Image.merge("LA", (gray, Image.fromarray(alpha))))
+save("bits.png", gray.convert("1"))
+save("palette.png", rgb.quantize(16))
+palette = rgb.quantize(16)
+save("palette-transparent.png", palette, transparency=bytes(range(0, 256, 16)))
+save("palette.gif", rgb.quantize(16))
+save("rgba.png", Image.merge("RGBA", (*rgb.split(), Image.fromarray(alpha))))
+save("rgba.webp", Image.merge("RGBA", (*rgb.split(), Image.fromarray(alpha))), lossless=True, exact=True)
+save("rgb-transparent-color.png", rgb, transparency=tuple(int(v) for v in noise[3, 4]))
+save("gray16.png", Image.fromarray((noise[..., 0].astype(np.uint16) * 257)))
+deep = random.integers(0, 65536, (H, W, 3), dtype=np.uint16)
+header = struct.pack(">IIBBBBB", W, H, 16, 2, 0, 0, 0)
+rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in deep)
+with open(os.path.join(folder, "rgb16.png"), "wb") as file:
+    file.write(b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))))
+save("cmyk.jpg", Image.fromarray(smooth).convert("CMYK"), quality=100, subsampling=0)
+save("icc.png", rgb, icc_profile=swapped_profile())
+save("icc.jpg", Image.fromarray(smooth), quality=95, subsampling=0, icc_profile=swapped_profile())
+save("animated.gif", rgb.quantize(16), save_all=True, append_images=[Image.fromarray(255 - noise).quantize(16)])
+save("animated.webp", rgb, save_all=True, append_images=[Image.fromarray(255 - noise)], lossless=True)
+save("animated.png", rgb, save_all=True, append_images=[Image.fromarray(255 - noise)])
+save("picture.bmp", rgb)
+save("interlaced.gif", rgb.quantize(16), interlace=1)
+
+tensors = {}
+for name in sorted(os.listdir(folder)):
+    image = load_image(os.path.join(folder, name))
+    if name == "gray16.png":
+        # Pillow clamps these to 255, which leaves nothing of an image; what is expected are the upper bits.
+        image = gray.convert("RGB")
+    tensors[name] = torch.from_numpy(np.asarray(image).copy())
+    mask = np.asarray(image.convert("L"))
+    tensors["luma." + name] = torch.from_numpy(mask.copy())
+colors = random.integers(0, 256, (1, 4096, 3), dtype=np.uint8)
+tensors["colors"] = torch.from_numpy(colors)
+tensors["colors.luma"] = torch.from_numpy(np.asarray(Image.fromarray(colors).convert("L")).copy())
+save_file(tensors, os.path.join(out, "images.safetensors"))
+
+tensors = {}
+for number, (height, width, new_height, new_width) in enumerate(
+        [(32, 48, 16, 24), (40, 30, 13, 7), (9, 11, 20, 31), (33, 17, 8, 40), (64, 8, 3, 8), (7, 50, 7, 5), (50, 20, 64, 3), (1, 1, 5, 4)]):
+    source = random.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    tensors[f"{number}.source"] = torch.from_numpy(source)
+    resized = Image.fromarray(source).resize((new_width, new_height), Image.Resampling.LANCZOS)
+    tensors[f"{number}.lanczos"] = torch.from_numpy(np.asarray(resized).copy())
+save_file(tensors, os.path.join(out, "resize.safetensors"))
