@@ -234,7 +234,7 @@ public class LoraFileTests
         return error.Message;
     }
 
-    private static nn.Module Module()
+    private static TorchSharp.Modules.Sequential Module()
     {
         var attention = nn.Sequential(("to_q", nn.Linear(5, 3, hasBias: false)), ("to_k", nn.Linear(5, 3, hasBias: false)));
         return nn.Sequential(("attn1", attention));
