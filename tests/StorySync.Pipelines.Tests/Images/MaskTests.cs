@@ -14,7 +14,7 @@ public class MaskTests
     public void White_strokes_on_a_transparent_canvas_are_white_strokes()
     {
         // The left half is white; the rest is transparent black, as a canvas exports it, or black.
-        var strokes = Paint(x => x < Size / 2 ? SKColors.White : SKColors.Transparent);
+        var strokes = Paint(x => x < Size / 2 ? SKColors.White : SKColors.Empty);
         var opaque = Paint(x => x < Size / 2 ? SKColors.White : SKColors.Black);
         var everything = Paint(_ => SKColors.White);
 
