@@ -42,6 +42,7 @@ internal sealed class OutputFolder
         {
             try
             {
+                Directory.CreateDirectory(System.IO.Path.GetDirectoryName(full)!);
                 File.WriteAllBytes(temporary, bytes);
                 File.Move(temporary, full, overwrite: true);
             }

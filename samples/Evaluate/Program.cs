@@ -1,9 +1,4 @@
-using Spectre.Console;
+using StorySync.Samples;
 using StorySync.Samples.Evaluate;
 
-if (Console.IsOutputRedirected)
-{
-    AnsiConsole.Profile.Width = 200;
-}
-
-return await EvaluateCommand.Create().Parse(args).InvokeAsync();
+return await CommandLine.InvokeAsync(EvaluateCommand.Create(), args, Console.Out, Console.Error);

@@ -1,8 +1,3 @@
-using YamlDotNet.Core;
-using YamlDotNet.Core.Events;
-using YamlDotNet.Serialization;
-using YamlDotNet.Serialization.NamingConventions;
-
 namespace StorySync.Samples.Evaluate;
 
 /// <summary>Stories in the form of ConsiStory+ (arXiv 2501.13554): a style, a subject, and settings, of which each makes a scene:
@@ -11,80 +6,73 @@ internal static class PromptSet
 {
     private const string Form = "a list of stories, or lists by category, each with a subject, a style and a list of settings";
 
-    public static IReadOnlyList<PromptStory> BuiltIn() => Parse(Resource.Text("storybook.yaml"), "the built-in prompts");
+    public static IReadOnlyList<PromptStory> BuiltIn() => Parse(DocumentReader.Yaml("the built-in prompts", Resource.Text("storybook.yaml")));
 
-    /// <exception cref="FileNotFoundException">There is no such file.</exception>
-    /// <exception cref="InvalidDataException">The file is no prompt set.</exception>
-    public static IReadOnlyList<PromptStory> Load(string path) =>
-        File.Exists(path) ? Parse(File.ReadAllText(path), path) : throw new FileNotFoundException($"There is no prompt set '{path}'.", path);
+    /// <summary>Reads a prompt set from a YAML or JSON file.</summary>
+    /// <exception cref="UserErrorException">The file is missing or no prompt set; the message names the place.</exception>
+    public static IReadOnlyList<PromptStory> Load(string path) => Parse(DocumentReader.Read(path, "prompt set"));
 
-    private static PromptStory[] Parse(string text, string path)
+    private static PromptStory[] Parse(DocumentNode root)
     {
-        try
+        if (root is ScalarNode { Value: not null })
         {
-            var reader = new DeserializerBuilder().WithNamingConvention(UnderscoredNamingConvention.Instance).IgnoreUnmatchedProperties().Build();
-            var isList = IsList(text);
-            (string Category, List<PromptStory?>? Stories)[] groups = isList
-                ? [("story", reader.Deserialize<List<PromptStory?>>(text))]
-                : [.. (reader.Deserialize<Dictionary<string, List<PromptStory?>?>?>(text) ?? []).Select(group => (group.Key, group.Value))];
-            PromptStory[] stories =
-            [
-                .. groups.SelectMany(group => (group.Stories ?? []).Select((story, i) =>
-                    story is { Name.Length: > 0 } ? story : (story ?? new()) with { Name = $"{group.Category}-{i + 1}" })),
-            ];
-            Check(stories, path);
-            return stories;
-        }
-        catch (YamlException exception)
-        {
-            // An inner exception is about the types of this program.
-            var fault = exception.InnerException is null ? exception.Message : $"this is not what belongs here; expected {Form}.";
-            throw new InvalidDataException($"{path}, line {exception.Start.Line}: {fault}", exception);
-        }
-    }
-
-    private static bool IsList(string text)
-    {
-        var parser = new Parser(new StringReader(text));
-        parser.Consume<StreamStart>();
-        return parser.Accept<DocumentStart>(out _) && parser.Consume<DocumentStart>() is not null && parser.Accept<SequenceStart>(out _);
-    }
-
-    private static void Check(PromptStory[] stories, string path)
-    {
-        if (stories.Length == 0)
-        {
-            throw new InvalidDataException($"{path} has no stories; expected {Form}.");
+            throw root.Error($"expected {Form}.");
         }
 
-        foreach (var story in stories)
+        (string Category, DocumentNode Stories)[] groups = root is MapNode
+            ? [.. root.RequireMap("a prompt set").Select(group => (group.Key, group.Value))]
+            : [("story", root)];
+        var stories = new List<PromptStory>();
+        foreach (var (category, list) in groups)
         {
-            if (string.IsNullOrWhiteSpace(story.Subject) || story.Settings is not { Count: > 0 } || story.Settings.Any(string.IsNullOrWhiteSpace))
+            foreach (var (i, node) in (list.IsNull ? [] : (list as ListNode ?? throw list.Error($"expected {Form}.")).Values).Index())
             {
-                throw new InvalidDataException($"{path}: story '{story.Name}' needs a subject and at least one setting, none of them empty.");
+                var story = Story(node, $"{category}-{i + 1}");
+                if (stories.Any(other => RunFolder.Safe(other.Name).Equals(RunFolder.Safe(story.Name), StringComparison.OrdinalIgnoreCase)))
+                {
+                    throw node.Error($"two stories are called '{story.Name}', or have names for one folder.");
+                }
+
+                stories.Add(story);
             }
         }
 
-        if (stories.GroupBy(story => story.Name, StringComparer.OrdinalIgnoreCase).FirstOrDefault(group => group.Count() > 1) is { } twice)
+        return stories.Count > 0 ? [.. stories] : throw root.Error($"there are no stories; expected {Form}.");
+    }
+
+    private static PromptStory Story(DocumentNode node, string number)
+    {
+        var entries = node.IsNull ? new Dictionary<string, DocumentNode>() : node.RequireMap("a story");
+        string Text(string key) => entries.TryGetValue(key, out var value) && !value.IsNull ? value.RequireText(key) : "";
+
+        var story = new PromptStory
         {
-            throw new InvalidDataException($"{path}: two stories are called '{twice.Key}'.");
-        }
+            Name = Text("name") is { Length: > 0 } name ? name : number,
+            Style = Text("style"),
+            Subject = Text("subject"),
+            ConceptToken = Text("concept_token"),
+            Settings = [.. (entries.GetValueOrDefault("settings")?.RequireList("settings") ?? []).Select(setting => setting.IsNull ? "" : setting.RequireText("a setting"))],
+        };
+        _ = node.Check(() => RunFolder.Checked("story", story.Name));
+        return string.IsNullOrWhiteSpace(story.Subject) || story.Settings.Count == 0 || story.Settings.Any(string.IsNullOrWhiteSpace)
+            ? throw node.Error($"the story '{story.Name}' needs a subject and at least one setting, none of them empty.")
+            : story;
     }
 }
 
 /// <summary>A story in a prompt set.</summary>
 internal sealed record PromptStory
 {
-    public string Name { get; set; } = "";
+    public string Name { get; init; } = "";
 
-    public string Style { get; set; } = "";
+    public string Style { get; init; } = "";
 
-    public string Subject { get; set; } = "";
+    public string Subject { get; init; } = "";
 
-    public List<string> Settings { get; set; } = [];
+    public IReadOnlyList<string> Settings { get; init; } = [];
 
     /// <summary>The word that names the subject: "fox" of "a fox with a green scarf".</summary>
-    public string ConceptToken { get; set; } = "";
+    public string ConceptToken { get; init; } = "";
 
     /// <summary>The words whose attention finds the subject: the one that names it if the subject has that word, else all.</summary>
     public string Phrase => ConceptToken.Length > 0 && $" {Subject} ".Contains($" {ConceptToken} ", StringComparison.OrdinalIgnoreCase)

@@ -1,6 +1,7 @@
 using System.Text.RegularExpressions;
 using StorySync.Evaluation;
 using StorySync.Pipelines;
+using StorySync.Samples;
 using StorySync.Samples.Evaluate;
 using StorySync.TestSupport;
 
@@ -9,11 +10,13 @@ namespace StorySync.Evaluate.Tests;
 public sealed class BlindPageTests : IDisposable
 {
     private readonly TemporaryFolder folder = new();
+    private readonly OutputFolder output;
     private readonly RunFolder runs;
 
     public BlindPageTests()
     {
-        runs = new RunFolder(folder.Path);
+        output = OutputFolder.Open("--output", folder.Path);
+        runs = new RunFolder(output);
         foreach (var story in (string[])["s1", "s2", "s3", "s4"])
         {
             Keep("first-way", story);
@@ -47,19 +50,19 @@ public sealed class BlindPageTests : IDisposable
 
     [Fact]
     public void Variants_without_a_common_story_are_refused() =>
-        Assert.Contains("no story in both", Assert.Throws<InvalidDataException>(() => BlindPage.Write(runs, "first-way", "third-way", 0)).Message);
+        Assert.Contains("no story in both", Assert.Throws<UserErrorException>(() => BlindPage.Write(output, "first-way", "third-way", 0)).Message);
 
     [Fact]
     public void A_variant_is_not_compared_with_itself() =>
-        Assert.Contains("itself", Assert.Throws<ArgumentException>(() => BlindPage.Write(runs, "first-way", "first-way", 0)).Message);
+        Assert.Contains("itself", Assert.Throws<UserErrorException>(() => BlindPage.Write(output, "first-way", "first-way", 0)).Message);
 
     [Fact]
     public void The_key_of_another_page_is_not_overwritten()
     {
         var (_, key) = Write(shuffle: 1);
-        BlindPage.Write(runs, "first-way", "second-way", 1);
-        Assert.Contains("another page", Assert.Throws<InvalidDataException>(() => BlindPage.Write(runs, "first-way", "second-way", 2)).Message);
-        Assert.Equal(key.Page, Json.Read<BlindKey>(Path.Combine(folder.Path, BlindPage.KeyFile)).Page);
+        BlindPage.Write(output, "first-way", "second-way", 1);
+        Assert.Contains("another page", Assert.Throws<UserErrorException>(() => BlindPage.Write(output, "first-way", "second-way", 2)).Message);
+        Assert.Equal(key.Page, Json.Read<BlindKey>(Path.Combine(folder.Path, BlindPage.KeyFile), "key").Page);
     }
 
     public void Dispose() => folder.Dispose();
@@ -67,8 +70,8 @@ public sealed class BlindPageTests : IDisposable
     private (string Page, BlindKey Key) Write(int shuffle)
     {
         File.Delete(Path.Combine(folder.Path, BlindPage.KeyFile));
-        var page = File.ReadAllText(BlindPage.Write(runs, "first-way", "second-way", shuffle));
-        return (page, Json.Read<BlindKey>(Path.Combine(folder.Path, BlindPage.KeyFile)));
+        var page = File.ReadAllText(BlindPage.Write(output, "first-way", "second-way", shuffle));
+        return (page, Json.Read<BlindKey>(Path.Combine(folder.Path, BlindPage.KeyFile), "key"));
     }
 
     private void Keep(string variant, string story, int steps = 2)

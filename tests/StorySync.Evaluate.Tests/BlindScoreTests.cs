@@ -1,4 +1,5 @@
 using StorySync.Evaluation;
+using StorySync.Samples;
 using StorySync.Samples.Evaluate;
 using StorySync.TestSupport;
 
@@ -35,9 +36,9 @@ public class BlindScoreTests
     public void Answers_that_the_key_does_not_fit_are_refused()
     {
         BlindAnswers one = new("page", "x", [new("1", "quality", "A")]);
-        Assert.Contains("twice", Assert.Throws<InvalidDataException>(() => BlindScore.Of(Key, [one, one], "all")).Message);
-        Assert.Contains("page2", Assert.Throws<InvalidDataException>(() => BlindScore.Of(Key, [one with { Page = "page2" }], "all")).Message);
-        Assert.Contains("'plain' and 'all'", Assert.Throws<ArgumentException>(() => BlindScore.Of(Key, [one], "sharing")).Message);
+        Assert.Contains("twice", Assert.Throws<UserErrorException>(() => BlindScore.Of(Key, [one, one], "all")).Message);
+        Assert.Contains("page2", Assert.Throws<UserErrorException>(() => BlindScore.Of(Key, [one with { Page = "page2" }], "all")).Message);
+        Assert.Contains("'plain' and 'all'", Assert.Throws<UserErrorException>(() => BlindScore.Of(Key, [one], "sharing")).Message);
     }
 
     [Theory]
@@ -56,6 +57,6 @@ public class BlindScoreTests
     {
         using var folder = new TemporaryFolder();
         var path = folder.Write("answers.json", text);
-        Assert.Contains(message, Assert.Throws<InvalidDataException>(() => BlindScore.Of(Key, [Json.Read<BlindAnswers>(path)], "all")).Message);
+        Assert.Contains(message, Assert.Throws<UserErrorException>(() => BlindScore.Of(Key, [Json.Read<BlindAnswers>(path, "file of answers")], "all")).Message);
     }
 }

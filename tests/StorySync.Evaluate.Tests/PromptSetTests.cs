@@ -1,3 +1,4 @@
+using StorySync.Samples;
 using StorySync.Samples.Evaluate;
 using StorySync.TestSupport;
 
@@ -58,22 +59,36 @@ public sealed class PromptSetTests : IDisposable
         Assert.Equal(phrase, new PromptStory { Subject = subject, ConceptToken = concept }.Phrase);
 
     [Theory]
-    [InlineData("- subject: a cat", "needs a subject and at least one setting")]
-    [InlineData("- settings: [a]", "needs a subject and at least one setting")]
-    [InlineData("- {name: a, subject: a cat, settings: [x]}\n- {name: A, subject: a cat, settings: [x]}", "two stories are called")]
-    [InlineData("- {subject: a cat, settings: }", "needs a subject and at least one setting")]
-    [InlineData("- {subject: a cat, settings: [here, ]}\n-", "story-2")]
-    [InlineData("- {subject: a cat, settings: [here, \"\"]}", "none of them empty")]
-    [InlineData("- subject: [", "line")]
-    [InlineData("- {subject: a cat, settings: here}", "line 1: this is not what belongs here; expected a list of stories")]
-    [InlineData("a cat", "expected a list of stories")]
-    [InlineData("[]", "has no stories")]
-    [InlineData("animals:", "has no stories")]
-    [InlineData("", "has no stories")]
-    public void A_broken_set_is_refused_with_its_fault(string text, string message)
+    [InlineData("- subject: a cat", "line 1, column 3: ", "needs a subject and at least one setting")]
+    [InlineData("- settings: [a]", "line 1, column 3: ", "needs a subject and at least one setting")]
+    [InlineData("- {name: a, subject: a cat, settings: [x]}\n- {name: A, subject: a cat, settings: [x]}", "line 2, column 3: ", "two stories are called 'A'")]
+    [InlineData("- {name: a/b, subject: a cat, settings: [x]}\n- {name: a_b, subject: a cat, settings: [x]}", "line 2, column 3: ", "one folder")]
+    [InlineData("- {subject: a cat, settings: }", "line 1, column 3: ", "needs a subject and at least one setting")]
+    [InlineData("- {subject: a cat, settings: [here, ]}\n-", "line 2", "'story-2'")]
+    [InlineData("- {subject: a cat, settings: [here, \"\"]}", "line 1, column 3: ", "none of them empty")]
+    [InlineData("- {subject: a cat, settings: {a: here}}", "line 1, column 30: ", "settings must be a list, not a mapping")]
+    [InlineData("- {subject: [a cat], settings: [here]}", "line 1, column 13: ", "subject must be a text, not a list")]
+    [InlineData("- subject: [", "set.yaml, line")]
+    [InlineData("- a cat", "line 1, column 3: ", "a story must be a mapping")]
+    [InlineData("animals: a cat", "line 1, column 10: ", "expected a list of stories")]
+    [InlineData("a cat", "line 1, column 1: ", "expected a list of stories")]
+    [InlineData("[]", "line 1, column 1: ", "there are no stories")]
+    [InlineData("animals:", "line 1, column 1: ", "there are no stories")]
+    [InlineData("", "is empty")]
+    public void A_broken_set_is_refused_with_its_fault(string text, params string[] words)
     {
-        var exception = Assert.Throws<InvalidDataException>(() => PromptSet.Load(folder.Write("set.yaml", text)));
-        Assert.Contains(message, exception.Message);
+        var message = Assert.Throws<UserErrorException>(() => PromptSet.Load(folder.Write("set.yaml", text))).Message;
+        Assert.All(words, word => Assert.Contains(word, message));
+        Assert.DoesNotContain("System.", message);
+    }
+
+    [Fact]
+    public void A_name_that_is_too_long_for_a_folder_is_refused_when_the_set_is_read()
+    {
+        var text = $"- name: \"{new string('n', 300)}\"\n  subject: a rabbit\n  settings: [here]\n";
+        var message = Assert.Throws<UserErrorException>(() => PromptSet.Load(folder.Write("set.yaml", text))).Message;
+        Assert.Contains("line 1, column 3: ", message);
+        Assert.Contains("has 300 bytes", message);
     }
 
     public void Dispose() => folder.Dispose();

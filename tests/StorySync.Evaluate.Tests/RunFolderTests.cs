@@ -1,5 +1,6 @@
 using StorySync.Evaluation;
 using StorySync.Pipelines;
+using StorySync.Samples;
 using StorySync.Samples.Evaluate;
 using StorySync.TestSupport;
 
@@ -61,11 +62,32 @@ public sealed class RunFolderTests : IDisposable
         Assert.Null(runs.Find(Job));
     }
 
+    [Theory]
+    [InlineData("..")]
+    [InlineData(".")]
+    [InlineData("...")]
+    [InlineData("../..")]
+    [InlineData("/")]
+    [InlineData("..\\x")]
+    [InlineData("a.")]
+    [InlineData(".a")]
+    [InlineData("NUL")]
+    [InlineData("com1.txt")]
+    [InlineData("")]
+    public void A_name_of_any_kind_is_a_folder_of_its_own(string name)
+    {
+        var safe = RunFolder.Safe(name);
+        Assert.Equal(folder.Path, Path.GetDirectoryName(Path.GetFullPath(Path.Combine(folder.Path, safe))));
+        Assert.False(safe.StartsWith('.') || safe.EndsWith('.'), safe);
+        Assert.DoesNotContain(safe.Split('.')[0], (string[])["NUL", "com1"]);
+        Assert.Equal("all-2.5", RunFolder.Safe("all-2.5"));
+    }
+
     public void Dispose() => folder.Dispose();
 
     private (RunFolder Runs, StoryRecord Record) Keep()
     {
-        var runs = new RunFolder(folder.Path);
+        var runs = new RunFolder(OutputFolder.Open("--output", folder.Path));
         var record = new StoryRecord
         {
             Job = Job, Seeds = [5, 6], Masks = [["#.", ".#"], null], Measures = new StoryMeasures { ClipI = 0.5, ClipT = 1.25 },

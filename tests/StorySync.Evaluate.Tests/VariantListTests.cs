@@ -1,5 +1,6 @@
 using StorySync.Attention;
 using StorySync.Pipelines;
+using StorySync.Samples;
 using StorySync.Samples.Evaluate;
 using StorySync.TestSupport;
 
@@ -76,17 +77,17 @@ public sealed class VariantListTests : IDisposable
     [InlineData("damage.erode=much", "much")]
     public void A_sweep_that_makes_no_sense_is_refused(string sweep, string message)
     {
-        var exception = Assert.ThrowsAny<ArgumentException>(() => VariantList.Make(Start, [], [sweep], []));
+        var exception = Assert.Throws<UserErrorException>(() => VariantList.Make(Start, [], [sweep], []));
         Assert.Contains(message, exception.Message);
     }
 
     [Fact]
     public void An_unknown_variant_is_refused() =>
-        Assert.Contains("known are plain", Assert.Throws<ArgumentException>(() => VariantList.Make(Start, ["al"], [], [])).Message);
+        Assert.Contains("known are plain", Assert.Throws<UserErrorException>(() => VariantList.Make(Start, ["al"], [], [])).Message);
 
     [Fact]
     public void A_base_without_a_sweep_is_refused() =>
-        Assert.Contains("no --sweep", Assert.Throws<ArgumentException>(() => VariantList.Make(Start, [], [], ["sharing"])).Message);
+        Assert.Contains("no --sweep", Assert.Throws<UserErrorException>(() => VariantList.Make(Start, [], [], ["sharing"])).Message);
 
     [Theory]
     [InlineData("λ 4", "λ_4")]
@@ -94,8 +95,35 @@ public sealed class VariantListTests : IDisposable
     public void Variants_whose_folders_would_be_one_are_refused(string one, string other)
     {
         var path = folder.Write("v.json", $"{{ \"{one}\": {{}}, \"{other}\": {{}} }}");
-        Assert.Contains("one folder", Assert.Throws<ArgumentException>(() => VariantList.Make(Start, [path], [], [])).Message);
+        Assert.Contains("one folder", Assert.Throws<UserErrorException>(() => VariantList.Make(Start, [path], [], [])).Message);
     }
+
+    [Theory]
+    [InlineData("{\n  \"a\": {\"techniques\": {\"sharing\": {\n    \"strenght\": 1}}}\n}", "line 3, column 5: ", "'strenght' is not known here. Known are strength, ")]
+    [InlineData("{\n  \"a\": {\"techniques\": {\"sharing\": {\n    \"strength\": \"much\"}}}\n}", "line 3, column 5: ", "techniques.sharing.strength")]
+    [InlineData("{\n  \"a\": {\"techniques\": {\"sharing\": {\n    \"dropout\": 2}}}\n}", "line 3, column 5: ", "Dropout is 2; it must be between 0 and 0.99")]
+    [InlineData("{ \"a\": {}, \"a\": {} }", "column 12: ", "'a' is there twice")]
+    [InlineData("{ \"a\": {}", "v.json, line 1")]
+    [InlineData("[]", "line 1, column 1: ", "a file of variants must be a mapping")]
+    [InlineData("{ \"a\": 3 }", "line 1, column", "the value of a is not of the kind")]
+    public void A_fault_in_a_file_is_named_with_its_place(string text, params string[] words)
+    {
+        var path = folder.Write("v.json", text);
+        var message = Assert.Throws<UserErrorException>(() => VariantList.Make(Start, [path], [], [])).Message;
+        Assert.All(words, word => Assert.Contains(word, message));
+        Assert.All((string[])["System.", "StorySync.", "(Parameter", "LineNumber"], word => Assert.DoesNotContain(word, message));
+    }
+
+    [Fact]
+    public void Comments_and_names_of_any_kind_are_allowed_in_a_file()
+    {
+        var path = folder.Write("v.json", "{ // spoiled\n \"..\": { \"techniques\": { \"sharing\": { \"strength\": 1, } } }, }");
+        Assert.Equal(["plain", ".."], VariantList.Make(Start, [path], [], []).Select(variant => variant.Name));
+    }
+
+    [Fact]
+    public void A_name_that_is_too_long_for_a_folder_is_refused() => Assert.Contains("has 201 bytes", Assert.Throws<UserErrorException>(
+        () => VariantList.Make(Start, [folder.Write("v.json", $"{{ \"{new string('v', 201)}\": {{}} }}")], [], [])).Message);
 
     public void Dispose() => folder.Dispose();
 }

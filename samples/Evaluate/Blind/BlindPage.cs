@@ -19,26 +19,27 @@ internal static class BlindPage
     public static IReadOnlyList<string> QuestionNames { get; } = [.. Questions.Select(question => question.Name)];
 
     /// <summary>Writes <c>blind.html</c>, and <see cref="KeyFile"/>, which is not to be shown to participants.</summary>
-    /// <param name="folder">The folder of an evaluation.</param>
+    /// <param name="output">The folder of an evaluation.</param>
     /// <param name="first">A variant.</param>
     /// <param name="second">The variant to compare with it.</param>
     /// <param name="seed">Shuffles stories and rows.</param>
     /// <returns>The page's path.</returns>
-    /// <exception cref="ArgumentException">The variants are one.</exception>
-    /// <exception cref="InvalidDataException">No story is there in both variants, or the key of another page is in the folder.</exception>
-    public static string Write(RunFolder folder, string first, string second, int seed)
+    /// <exception cref="UserErrorException">The variants are one.</exception>
+    /// <exception cref="UserErrorException">No story is there in both variants, or the key of another page is in the folder.</exception>
+    public static string Write(OutputFolder output, string first, string second, int seed)
     {
         if (first == second)
         {
-            throw new ArgumentException($"The page compares '{first}' with itself; choose two variants with --first and --second.");
+            throw new UserErrorException($"The page compares '{first}' with itself; choose two variants with --first and --second.");
         }
 
+        var folder = new RunFolder(output);
         var (firsts, seconds) = (folder.All(first), folder.All(second));
         var both = firsts.Join(seconds, r => (r.Job.Story, r.Job.Seed), r => (r.Job.Story, r.Job.Seed), (a, b) => (First: a, Second: b))
             .Where(pair => pair.First.Job.Prompts.SequenceEqual(pair.Second.Job.Prompts)).ToArray();
         if (both.Length == 0)
         {
-            throw new InvalidDataException($"{folder.Root} has no story in both '{first}' and '{second}'; make them first.");
+            throw new UserErrorException($"{folder.Root} has no story in both '{first}' and '{second}'; make them first.");
         }
 
         var random = new Random(seed);
@@ -51,13 +52,13 @@ internal static class BlindPage
         var key = new BlindKey(Name(pairs), [.. pairs.Select(pair => pair.Key)]);
         var page = Path.Combine(folder.Root, "blind.html");
         var keyPath = Path.Combine(folder.Root, KeyFile);
-        if (File.Exists(keyPath) && Json.Read<BlindKey>(keyPath).Page != key.Page)
+        if (File.Exists(keyPath) && Json.Read<BlindKey>(keyPath, "key").Page != key.Page)
         {
-            throw new InvalidDataException($"{keyPath} is the key of another page, whose answers cannot be scored without it; move it elsewhere first.");
+            throw new UserErrorException($"{keyPath} is the key of another page, whose answers cannot be scored without it; move it elsewhere first.");
         }
 
-        WholeFile.Write(keyPath, Json.Text(key));
-        WholeFile.Write(page, Html(key.Page, pairs));
+        output.Write(keyPath, Encoding.UTF8.GetBytes(Json.Text(key)));
+        output.Write(page, Encoding.UTF8.GetBytes(Html(key.Page, pairs)));
         return page;
     }
 
@@ -70,7 +71,7 @@ internal static class BlindPage
         var html = new StringBuilder("<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>Which story?</title>\n")
             .AppendLine($"<style>{Resource.Text("report.css")}{Resource.Text("blind.css")}</style><body>")
             .AppendLine("<h1>Which story?</h1>")
-            .AppendLine(FormattableString.Invariant($"<p>There are {pairs.Length} stories. Each was made twice from the same captions, in the rows A and B. Compare the rows and answer what you can; there are no right answers. In the end, save your answers as a file and send it to whoever asked you. Nothing leaves your computer by itself.</p>"))
+            .AppendLine(FormattableString.Invariant($"<p>There {(pairs.Length == 1 ? "is" : "are")} {English.Count(pairs.Length, "story")}. Each was made twice from the same captions, in the rows A and B. Compare the rows and answer what you can; there are no right answers. In the end, save your answers as a file and send it to whoever asked you. Nothing leaves your computer by itself.</p>"))
             .AppendLine($"<form data-page=\"{name}\">");
         foreach (var (key, a, b) in pairs)
         {

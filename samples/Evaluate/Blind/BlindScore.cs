@@ -30,8 +30,8 @@ internal sealed record BlindScore(string Question, int Wins, int Losses, int Tie
     /// <param name="key">Which variant was where.</param>
     /// <param name="participants">The answers, by participant.</param>
     /// <param name="variant">The variant whose preference is counted.</param>
-    /// <exception cref="InvalidDataException">An answer does not belong to the key or is there twice, or there is none.</exception>
-    /// <exception cref="ArgumentException">The page did not show the variant.</exception>
+    /// <exception cref="UserErrorException">An answer does not belong to the key or is there twice, or there is none.</exception>
+    /// <exception cref="UserErrorException">The page did not show the variant.</exception>
     public static IReadOnlyList<BlindScore> Of(BlindKey key, IReadOnlyList<BlindAnswers> participants, string variant)
     {
         Check(key, participants, variant);
@@ -61,12 +61,12 @@ internal sealed record BlindScore(string Question, int Wins, int Losses, int Tie
     {
         if (key.Pairs.FirstOrDefault(pair => pair.A != variant && pair.B != variant) is { } other)
         {
-            throw new ArgumentException($"The page did not show '{variant}'; it compared '{other.A}' and '{other.B}'. Choose one of them with --second.");
+            throw new UserErrorException($"The page did not show '{variant}'; it compared '{other.A}' and '{other.B}'. Choose one of them with --second.");
         }
 
         if (participants.FirstOrDefault(person => person.Page != key.Page) is { } stranger)
         {
-            throw new InvalidDataException($"The answers of {stranger.Participant} are to page {stranger.Page}; the key is page {key.Page}'s.");
+            throw new UserErrorException($"The answers of {stranger.Participant} are to page {stranger.Page}; the key is page {key.Page}'s.");
         }
 
         foreach (var person in participants)
@@ -75,24 +75,24 @@ internal sealed record BlindScore(string Question, int Wins, int Losses, int Tie
             {
                 if (!Belongs(answer, key))
                 {
-                    throw new InvalidDataException($"An answer of {person.Participant} is none that the page allows ({answer?.ToString() ?? "empty"}); the file was changed or is broken.");
+                    throw new UserErrorException($"An answer of {person.Participant} is none that the page allows ({answer?.ToString() ?? "empty"}); the file was changed or is broken.");
                 }
             }
 
             if (person.Answers.GroupBy(answer => (answer.Pair, answer.Question)).FirstOrDefault(group => group.Count() > 1) is { } repeated)
             {
-                throw new InvalidDataException($"{person.Participant} answered question '{repeated.Key.Question}' of pair {repeated.Key.Pair} more than once; the file was changed or is broken.");
+                throw new UserErrorException($"{person.Participant} answered question '{repeated.Key.Question}' of pair {repeated.Key.Pair} more than once; the file was changed or is broken.");
             }
         }
 
         if (participants.All(person => person.Answers.Count == 0))
         {
-            throw new InvalidDataException("There is no answer in these files.");
+            throw new UserErrorException("There is no answer in these files.");
         }
 
         if (participants.GroupBy(person => person.Participant).FirstOrDefault(group => group.Count() > 1) is { } twice)
         {
-            throw new InvalidDataException($"The answers of {twice.Key} are there twice; give the later file alone.");
+            throw new UserErrorException($"The answers of {twice.Key} are there twice; give the later file alone.");
         }
     }
 

@@ -10,15 +10,18 @@ internal sealed class HtmlReport
 {
     private readonly StringBuilder page = new();
     private readonly EvaluationSettings settings;
+    private readonly OutputFolder folder;
     private readonly IReadOnlyList<VariantSummary> summaries;
     private readonly IReadOnlyList<StoryRecord> records;
 
-    private HtmlReport(EvaluationSettings settings, IReadOnlyList<VariantSummary> summaries, IReadOnlyList<StoryRecord> records) =>
-        (this.settings, this.summaries, this.records) = (settings, summaries, records);
+    private HtmlReport(
+        EvaluationSettings settings, OutputFolder folder, IReadOnlyList<VariantSummary> summaries, IReadOnlyList<StoryRecord> records) =>
+        (this.settings, this.folder, this.summaries, this.records) = (settings, folder, summaries, records);
 
-    public static string Write(EvaluationSettings settings, IReadOnlyList<VariantSummary> summaries, IReadOnlyList<StoryRecord> records)
+    public static string Write(
+        EvaluationSettings settings, OutputFolder folder, IReadOnlyList<VariantSummary> summaries, IReadOnlyList<StoryRecord> records)
     {
-        var report = new HtmlReport(settings, summaries, records);
+        var report = new HtmlReport(settings, folder, summaries, records);
         report.Write();
         return report.page.ToString();
     }
@@ -41,7 +44,7 @@ internal sealed class HtmlReport
     private void WriteNotice()
     {
         var stories = settings.Stories.Count * settings.Repeats;
-        page.AppendLine(CultureInfo.InvariantCulture, $"<p>{stories} stories in {settings.Variants.Count} variants; pictures and prompts compared by {Text(settings.Clip)}. Each figure is a mean over stories, below it its 95 % bootstrap interval.</p>");
+        page.AppendLine(CultureInfo.InvariantCulture, $"<p>{English.Count(stories, "story")} in {English.Count(settings.Variants.Count, "variant")}, made on {Text(settings.Device)}; images and prompts compared by {Text(settings.Clip)}. Each figure is a mean over stories, below it its 95 % bootstrap interval.</p>");
         if (settings.Model == "storybook")
         {
             page.AppendLine("<p class=\"notice\">These are the figures of a small cartoon model that was trained for this library, taken with its own small evaluator. They show what each technique does; they are not SDXL's, and cannot be compared with published ones. The same command with <code>--model</code> and <code>--clip</code> gives those of another model.</p>");
@@ -116,8 +119,7 @@ internal sealed class HtmlReport
     /// <summary>Into the page, and beside it for use elsewhere.</summary>
     private void WritePlot(string title, byte[] png)
     {
-        var folder = Directory.CreateDirectory(Path.Combine(settings.Output, "plots"));
-        File.WriteAllBytes(Path.Combine(folder.FullName, title.Replace(", ", "-", StringComparison.Ordinal) + ".png"), png);
+        folder.Write(Path.Combine("plots", RunFolder.Safe(title.Replace(", ", "-", StringComparison.Ordinal)) + ".png"), png);
         page.AppendLine($"<h3>{Text(title)}</h3><img class=\"plot\" alt=\"{Text(title)}\" src=\"data:image/png;base64,{Convert.ToBase64String(png)}\">");
     }
 
@@ -159,7 +161,7 @@ internal sealed class HtmlReport
     private void WriteSettings()
     {
         page.AppendLine("<h2>Settings</h2><p>With these, and the seeds above, anyone can make the same pictures again.</p>");
-        page.AppendLine(CultureInfo.InvariantCulture, $"<p>Model {Text(settings.Model)}, evaluator {Text(settings.Clip)}, device {Text(settings.Pipeline.Device)}, {settings.Pipeline.Dtype}, first seed {settings.Seed}, {settings.Repeats} repetitions.</p>");
+        page.AppendLine(CultureInfo.InvariantCulture, $"<p>Model {Text(settings.Model)}, evaluator {Text(settings.Clip)}, device {Text(settings.Device)}, {settings.Pipeline.Dtype}, first seed {settings.Seed}, each story made {(settings.Repeats == 1 ? "once" : $"{settings.Repeats} times")}.</p>");
         foreach (var variant in settings.Variants)
         {
             page.AppendLine($"<details><summary>{Text(variant.Name)}</summary><pre>{Text(Json.Text(variant))}</pre></details>");

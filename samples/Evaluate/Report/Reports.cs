@@ -1,33 +1,33 @@
 using System.Globalization;
 using System.Text;
+using System.Text.RegularExpressions;
 using Spectre.Console;
 using StorySync.Evaluation;
 
 namespace StorySync.Samples.Evaluate;
 
 /// <summary>Writes what was found: results.csv (a row a story), summary.json, table.md, plots, report.html; and prints the table.</summary>
-internal static class Reports
+internal static partial class Reports
 {
-    public static string Write(EvaluationSettings settings, IReadOnlyList<StoryRecord> records)
+    public static string Write(EvaluationSettings settings, OutputFolder folder, IReadOnlyList<StoryRecord> records)
     {
         var summaries = VariantSummary.Of(settings.Variants, records);
-        WholeFile.Write(Path.Combine(settings.Output, "results.csv"), Csv(records));
-        WholeFile.Write(Path.Combine(settings.Output, "summary.json"), Json.Text(new
+        folder.Write("results.csv", Encoding.UTF8.GetBytes(Csv(records)));
+        folder.Write("summary.json", Encoding.UTF8.GetBytes(Json.Text(new
         {
             settings.Model,
             settings.Clip,
-            settings.Pipeline.Device,
+            settings.Device,
             Dtype = settings.Pipeline.Dtype.ToString(),
             Stories = settings.Stories.Select(story => story.Name),
             settings.Scenes,
             settings.Seed,
             settings.Repeats,
             Variants = summaries.Select(summary => new { summary.Variant, summary.Figures, summary.Changes }),
-        }));
-        WholeFile.Write(Path.Combine(settings.Output, "table.md"), Markdown(summaries));
-        var report = Path.Combine(settings.Output, "report.html");
-        WholeFile.Write(report, HtmlReport.Write(settings, summaries, records));
-        return report;
+        })));
+        folder.Write("table.md", Encoding.UTF8.GetBytes(Markdown(summaries)));
+        folder.Write("report.html", Encoding.UTF8.GetBytes(HtmlReport.Write(settings, folder, summaries, records)));
+        return Path.Combine(folder.Path, "report.html");
     }
 
     public static Table Table(EvaluationSettings settings, IReadOnlyList<StoryRecord> records)
@@ -40,13 +40,14 @@ internal static class Reports
 
         foreach (var summary in VariantSummary.Of(settings.Variants, records))
         {
-            table.AddRow([Markup.Escape(summary.Variant.Name), .. Measure.Main.Select(measure => $"{VariantSummary.Text(summary.Figures, measure)} [grey]{VariantSummary.Range(summary.Figures, measure)}[/]")]);
+            table.AddRow([Spectre.Console.Markup.Escape(summary.Variant.Name), .. Measure.Main.Select(measure => $"{VariantSummary.Text(summary.Figures, measure)} [grey]{VariantSummary.Range(summary.Figures, measure)}[/]")]);
         }
 
         return table;
     }
 
-    private static string Markdown(IReadOnlyList<VariantSummary> summaries)
+    /// <summary>The tables as Markdown.</summary>
+    public static string Markdown(IReadOnlyList<VariantSummary> summaries)
     {
         var text = new StringBuilder();
         AppendTable(text, summaries, summary => summary.Figures);
@@ -61,11 +62,14 @@ internal static class Reports
         text.Append("|---|").AppendJoin('|', Measure.Main.Select(_ => "---:")).AppendLine("|");
         foreach (var summary in rows)
         {
-            text.Append($"| {summary.Variant.Name} | ")
+            text.Append($"| {Escaped(summary.Variant.Name)} | ")
                 .AppendJoin(" | ", Measure.Main.Select(measure => $"{VariantSummary.Text(of(summary), measure)} {(VariantSummary.Range(of(summary), measure) is { Length: > 0 } range ? $"({range})" : "")}".TrimEnd()))
                 .AppendLine(" |");
         }
     }
+
+    /// <summary>A name as a table's cell shows it: no markup, no further column.</summary>
+    private static string Escaped(string name) => Markup().Replace(LineBreak().Replace(name, " "), @"\$0");
 
     private static string Csv(IReadOnlyList<StoryRecord> records)
     {
@@ -80,4 +84,10 @@ internal static class Reports
 
         return csv.ToString();
     }
+
+    [GeneratedRegex(@"[\\`*_{}\[\]<>()#+!|~&]")]
+    private static partial Regex Markup();
+
+    [GeneratedRegex(@"[\r\n\t]+")]
+    private static partial Regex LineBreak();
 }

@@ -4,23 +4,17 @@ using StorySync.Pipelines;
 namespace StorySync.Samples.Evaluate;
 
 /// <summary>Makes and measures every story in every variant, but those that are there already.</summary>
-internal sealed class EvaluationRun(EvaluationSettings settings, StoryPipeline stories, StoryEvaluator evaluator)
+internal sealed class EvaluationRun(EvaluationSettings settings, OutputFolder output, StoryPipeline stories, StoryEvaluator evaluator)
 {
-    private readonly RunFolder folder = new(settings.Output);
+    private readonly RunFolder folder = new(output);
 
     /// <param name="progress">Told of each job, and of each step within one.</param>
     /// <param name="cancellationToken">Stops the run; what is finished stays.</param>
     public IReadOnlyList<StoryRecord> Run(RunProgress progress, CancellationToken cancellationToken)
     {
-        // All of them first: a story with too few settings is found before hours have gone into the others.
-        StoryJob[][] jobs =
-        [
-            .. from repeat in Enumerable.Range(0, settings.Repeats)
-               from story in settings.Stories.Index()
-               select settings.Variants.Select(variant => Job(variant, story.Item, settings.SeedOf(story.Index, repeat))).ToArray(),
-        ];
+        var jobs = settings.Jobs();
         var records = new List<StoryRecord>();
-        progress.Begin(jobs.Sum(story => story.Length));
+        progress.Begin(jobs.Sum(story => story.Count));
         foreach (var story in jobs)
         {
             StoryRecord? plain = null;
@@ -40,26 +34,6 @@ internal sealed class EvaluationRun(EvaluationSettings settings, StoryPipeline s
     /// <summary>A point of a sweep at the default is the variant that is swept: what another variant made is not made again.</summary>
     private static StoryRecord? Same(StoryJob job, IEnumerable<StoryRecord> records) =>
         records.FirstOrDefault(record => record.Job.IsAs(job)) is { } other ? other with { Job = job } : null;
-
-    private StoryJob Job(Variant variant, PromptStory story, long seed)
-    {
-        var scenes = variant.Scenes ?? settings.Scenes;
-        return story.Settings.Count >= scenes
-            ? new StoryJob
-            {
-                Model = settings.Model,
-                Clip = settings.Clip,
-                Device = settings.Pipeline.Device,
-                Dtype = settings.Pipeline.Dtype.ToString(),
-                Variant = variant.Name,
-                Story = story.Name,
-                Subject = story.Phrase,
-                Prompts = [.. story.Prompts.Take(scenes)],
-                Options = variant.Options with { Seed = seed },
-                Damage = variant.Damage,
-            }
-            : throw new ArgumentException($"The story '{story.Name}' has {story.Settings.Count} settings; {scenes} scenes need as many.");
-    }
 
     private StoryRecord Make(StoryJob job, StoryRecord? plain, RunProgress progress, CancellationToken cancellationToken)
     {
@@ -86,10 +60,9 @@ internal sealed class EvaluationRun(EvaluationSettings settings, StoryPipeline s
             PeakMiB = peak,
             Folder = folder.FolderOf(job),
         };
-        Directory.CreateDirectory(record.Folder);
         for (var i = 0; i < scenes.Length; i++)
         {
-            scenes[i].Image.SavePng(record.Picture(i));
+            folder.Keep(record.Picture(i), scenes[i].Image);
         }
 
         folder.Keep(record);

@@ -11,6 +11,9 @@ internal sealed record EvaluationSettings
 
     public required PipelineOptions Pipeline { get; init; }
 
+    /// <summary>The device that computes: what "auto" comes to on this machine.</summary>
+    public required string Device { get; init; }
+
     public required IReadOnlyList<PromptStory> Stories { get; init; }
 
     public required IReadOnlyList<Variant> Variants { get; init; }
@@ -21,8 +24,36 @@ internal sealed record EvaluationSettings
 
     public required int Repeats { get; init; }
 
-    public required string Output { get; init; }
+    /// <summary>The jobs by story: the story in each variant.</summary>
+    /// <exception cref="UserErrorException">A story has too few settings.</exception>
+    public IReadOnlyList<IReadOnlyList<StoryJob>> Jobs() =>
+    [
+        .. from repeat in Enumerable.Range(0, Repeats)
+           from story in Stories.Index()
+           select Variants.Select(variant => Job(variant, story.Item, SeedOf(story.Index, repeat))).ToArray(),
+    ];
 
-    /// <summary>The seed of a story's first scene. Stories and repetitions lie so far apart that no two scenes begin from one noise.</summary>
+    /// <summary>The seed of a story's first scene. Stories and repetitions are so far apart that no two scenes begin from one noise.</summary>
     public long SeedOf(int story, int repeat) => Seed + (100L * story) + (100_000L * repeat);
+
+    private StoryJob Job(Variant variant, PromptStory story, long seed)
+    {
+        var scenes = variant.Scenes ?? Scenes;
+        return story.Settings.Count >= scenes
+            ? new StoryJob
+            {
+                Model = Model,
+                Clip = Clip,
+                Device = Device,
+                Dtype = Pipeline.Dtype.ToString(),
+                Variant = variant.Name,
+                Story = story.Name,
+                Subject = story.Phrase,
+                Prompts = [.. story.Prompts.Take(scenes)],
+                Options = variant.Options with { Seed = seed },
+                Damage = variant.Damage,
+            }
+            : throw new UserErrorException(
+                $"The story '{story.Name}' has {English.Count(story.Settings.Count, "setting")}; {English.Count(scenes, "scene")} need as many. --scenes takes fewer.");
+    }
 }

@@ -1,19 +1,29 @@
+using System.Text;
+using StorySync.Pipelines;
+
 namespace StorySync.Samples.Evaluate;
 
 /// <summary>Where the stories of an evaluation are kept, so that none is made twice.</summary>
-internal sealed class RunFolder(string root)
+/// <param name="folder">The folder of the evaluation.</param>
+internal sealed class RunFolder(OutputFolder folder)
 {
-    public string Root => root;
+    /// <summary>A folder's name has at most 255 bytes nearly everywhere; the seed is added to it.</summary>
+    private const int MostBytes = 200;
+
+    /// <summary>What Windows opens as a device.</summary>
+    private static readonly string[] Devices = ["con", "prn", "aux", "nul", .. Enumerable.Range(0, 10).SelectMany(i => new[] { $"com{i}", $"lpt{i}" })];
+
+    public string Root => folder.Path;
 
     public string FolderOf(StoryJob job) => Path.Combine(FolderOf(job.Variant), $"{Safe(job.Story)}-{job.Seed}");
 
     /// <summary>Every finished job of a variant.</summary>
-    /// <exception cref="InvalidDataException">A record is of another version of this program.</exception>
+    /// <exception cref="UserErrorException">A record is of another version of this program.</exception>
     public IReadOnlyList<StoryRecord> All(string variant) => Directory.Exists(FolderOf(variant))
         ?
         [
             .. Directory.EnumerateFiles(FolderOf(variant), "record.json", SearchOption.AllDirectories).Order(StringComparer.Ordinal)
-                .Select(path => Json.Read<StoryRecord>(path) with { Folder = Path.GetDirectoryName(path)! }),
+                .Select(path => Json.Read<StoryRecord>(path, "record") with { Folder = Path.GetDirectoryName(path)! }),
         ]
         : [];
 
@@ -28,10 +38,10 @@ internal sealed class RunFolder(string root)
 
         try
         {
-            var record = Json.Read<StoryRecord>(path) with { Folder = FolderOf(job) };
+            var record = Json.Read<StoryRecord>(path, "record") with { Folder = FolderOf(job) };
             return record.Job.IsAs(job) && job.Prompts.Index().All(scene => File.Exists(record.Picture(scene.Index))) ? record : null;
         }
-        catch (InvalidDataException)
+        catch (UserErrorException)
         {
             // Of another version of this program: made again.
             return null;
@@ -39,12 +49,30 @@ internal sealed class RunFolder(string root)
     }
 
     /// <summary>Keeps a record; its pictures must be there already, so that a job with a record is a finished one.</summary>
-    public void Keep(StoryRecord record) => WholeFile.Write(RecordOf(record.Job), Json.Text(record));
+    public void Keep(StoryRecord record) => folder.Write(RecordOf(record.Job), Encoding.UTF8.GetBytes(Json.Text(record)));
 
-    private string FolderOf(string variant) => Path.Combine(root, "stories", Safe(variant));
+    /// <summary>Writes a picture of a job.</summary>
+    public void Keep(string path, RgbImage image) => folder.Write(path, image.EncodePng());
+
+    private string FolderOf(string variant) => Path.Combine(folder.Path, "stories", Safe(variant));
 
     private string RecordOf(StoryJob job) => Path.Combine(FolderOf(job), "record.json");
 
-    /// <summary>A name as a folder's.</summary>
-    public static string Safe(string name) => string.Concat(name.Select(c => char.IsLetterOrDigit(c) || c is '.' or '-' ? c : '_'));
+    /// <summary>A name as a folder's: without separators, without dots at its ends (".." is the folder above), and no device's.</summary>
+    public static string Safe(string name)
+    {
+        var safe = string.Concat(name.Select(c => char.IsLetterOrDigit(c) || c is '.' or '-' ? c : '_'));
+        var (leading, trailing) = (safe.Length - safe.TrimStart('.').Length, safe.Length - safe.TrimEnd('.').Length);
+        return leading == safe.Length || Devices.Contains(safe.Split('.')[0].ToLowerInvariant())
+            ? $"_{safe.Replace('.', '_')}"
+            : new string('_', leading) + safe[leading..^trailing] + new string('_', trailing);
+    }
+
+    /// <summary>Refuses a name that is too long for a folder.</summary>
+    /// <param name="what">What has the name: "story".</param>
+    /// <param name="name">The name.</param>
+    /// <exception cref="UserErrorException">The name is too long.</exception>
+    public static string Checked(string what, string name) => Encoding.UTF8.GetByteCount(Safe(name)) is var bytes && bytes > MostBytes
+        ? throw new UserErrorException($"the name of the {what} '{name[..20]}…' has {bytes} bytes; it names a folder too, and may have {MostBytes}.")
+        : name;
 }

@@ -15,18 +15,18 @@ internal sealed record MaskDamage(string Kind, double Amount)
 
     private static readonly string[] Kinds = ["erode", "dilate", "shift", "speckle", "drop", "swap"];
 
-    /// <exception cref="ArgumentException">The kind is unknown or the amount out of range.</exception>
+    /// <exception cref="UserErrorException">The kind is unknown or the amount out of range.</exception>
     public static MaskDamage Parse(string kind, string text)
     {
         if (!Kinds.Contains(kind))
         {
-            throw new ArgumentException($"Masks cannot be damaged by '{kind}'; known are {string.Join(", ", Kinds)}.");
+            throw new UserErrorException($"Masks cannot be damaged by '{kind}'; known are {string.Join(", ", Kinds)}.");
         }
 
         var most = kind is "speckle" or "drop" or "swap" ? 1 : 1000;
         return double.TryParse(text, CultureInfo.InvariantCulture, out var amount) && amount >= 0 && amount <= most
             ? amount == 0 ? None : new MaskDamage(kind, amount)
-            : throw new ArgumentException($"The amount of '{kind}' is {text}; it must be a number from 0 to {most}.");
+            : throw new UserErrorException($"The amount of '{kind}' is {text}; it must be a number from 0 to {most}.");
     }
 
     /// <param name="region">The good mask.</param>

@@ -11,13 +11,13 @@ internal static class Sweep
     /// <param name="text"><c>constant=value,value,…</c>. The constant is <c>scenes</c>, <c>damage.erode</c> (or <c>dilate</c>, <c>shift</c>,
     /// <c>speckle</c>, <c>drop</c>, <c>swap</c>), or the path of an option: <c>sharing.strength</c>, <c>layout.until</c>, <c>steps</c>.</param>
     /// <param name="start">The variant to vary.</param>
-    /// <exception cref="ArgumentException">The constant is unknown, or a value is no good.</exception>
+    /// <exception cref="UserErrorException">The constant is unknown, or a value is no good.</exception>
     public static IEnumerable<Variant> Points(string text, Variant start)
     {
         if (text.Split('=', 2, StringSplitOptions.TrimEntries) is not [{ Length: > 0 } axis, var list]
             || list.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries) is not { Length: > 0 } values)
         {
-            throw new ArgumentException($"The sweep '{text}' is not of the form constant=value,value,…, such as sharing.strength=0.5,1,2.");
+            throw new UserErrorException($"The sweep '{text}' is not of the form constant=value,value,…, such as sharing.strength=0.5,1,2.");
         }
 
         return values.Select(label =>
@@ -37,7 +37,7 @@ internal static class Sweep
         {
             return int.TryParse(label, CultureInfo.InvariantCulture, out var scenes) && scenes > 0
                 ? start with { Scenes = scenes }
-                : throw new ArgumentException($"A story cannot have {label} scenes; expected a whole number of at least 1.");
+                : throw new UserErrorException($"A story cannot have {label} scenes; expected a whole number of at least 1.");
         }
 
         if (axis.StartsWith("damage.", StringComparison.Ordinal))

@@ -1,0 +1,89 @@
+using StorySync.Samples;
+using StorySync.Samples.Evaluate;
+using StorySync.TestSupport;
+
+namespace StorySync.Evaluate.Tests;
+
+public sealed class EvaluateCommandTests : IDisposable
+{
+    private readonly TemporaryFolder folder = new();
+
+    [Fact]
+    public async Task A_run_writes_the_report_with_the_device_and_escaped_names()
+    {
+        var variants = folder.Write("v.json", """{ "<b>v|x</b>": { "techniques": { "sharing": { "strength": 0 } } }, "..": {} }""");
+        var (code, text, errors) = await Run("-v", "plain", "-v", variants, "--stories", "1", "--scenes", "2", "--steps", "1", "--device", "auto");
+
+        Assert.True(code == 0, errors);
+        Assert.StartsWith("Loading storybook …", errors);
+        Assert.Contains($"Report: {Path.Combine(Output, "report.html")}", text);
+        Assert.Contains("&lt;b&gt;v|x&lt;/b&gt;", File.ReadAllText(Path.Combine(Output, "report.html")));
+        Assert.Contains("1 story in 3 variants, made on c", File.ReadAllText(Path.Combine(Output, "report.html")));
+        Assert.Contains("\"device\": \"c", File.ReadAllText(Path.Combine(Output, "summary.json")));
+
+        var table = File.ReadAllLines(Path.Combine(Output, "table.md"));
+        var row = table.First(line => line.Contains(@"\<b\>v\|x\</b\>", StringComparison.Ordinal));
+        Assert.Equal(table[0].Count(c => c == '|'), row.Replace(@"\|", "", StringComparison.Ordinal).Count(c => c == '|'));
+
+        Assert.Equal(
+            ["blind", "blind-key.json", "plots", "report.html", "results.csv", "stories", "summary.json", "table.md"],
+            [.. await Blind(), .. Directory.EnumerateFileSystemEntries(Output).Select(path => Path.GetFileName(path)).Where(name => name != "blind.html").Order()]);
+        Assert.Equal(["__", "_b_v_x__b_", "plain"], Directory.EnumerateDirectories(Path.Combine(Output, "stories")).Select(Path.GetFileName).Order(StringComparer.Ordinal));
+    }
+
+    [Fact]
+    public async Task Score_expands_wildcards()
+    {
+        var pair = new BlindPair("1", "cat", 7, "plain", "all");
+        folder.Write("output/blind-key.json", Json.Text(new BlindKey("page", [pair])));
+        folder.Write("answers-a.json", Json.Text(new BlindAnswers("page", "a", [new("1", "quality", "B")])));
+        folder.Write("answers-b.json", Json.Text(new BlindAnswers("page", "b", [new("1", "quality", "A")])));
+
+        var (code, text, errors) = await Run("score", folder.PathOf("answers-*.json"));
+        Assert.True(code == 0, errors);
+        Assert.Contains("of 2 participants", text);
+        (code, text, errors) = await Run("score", folder.PathOf("answers-?.json"), folder.PathOf("x*.json"));
+        Assert.Equal((1, "", $"No file is called '{folder.PathOf("x*.json")}'."), (code, text, errors.TrimEnd()));
+    }
+
+    [Theory]
+    [InlineData("--guidance is '4,5'; it must be a number, with a decimal point.", "--guidance", "4,5")]
+    [InlineData("--scenes is 'all'; it must be a whole number from 1 to 100000.", "--scenes", "all")]
+    [InlineData("--dtype is 'int8'; it must be float32, bfloat16 or float16.", "--dtype", "int8")]
+    [InlineData("There is no variant 'al';", "-v", "al")]
+    [InlineData("There is no prompt set 'nowhere.yaml'.", "--prompts", "nowhere.yaml")]
+    [InlineData("There is no file of options 'nowhere.json'.", "--options", "nowhere.json")]
+    [InlineData("The story 'cat-1' has 16 settings; 17 scenes need as many.", "--scenes", "17")]
+    [InlineData("sweep of sharing.strenght: 'strenght' is not known here.", "--sweep", "sharing.strenght=1")]
+    public async Task A_mistake_is_one_line_before_anything_is_loaded(string message, params string[] arguments)
+    {
+        var (code, text, errors) = await Run(arguments);
+        Assert.Equal((1, ""), (code, text));
+        var lines = errors.Split(Environment.NewLine, StringSplitOptions.RemoveEmptyEntries);
+        Assert.StartsWith(message, lines[0]);
+        Assert.True(lines.Length == 1 || (lines.Length == 2 && lines[1].StartsWith("Usage: ", StringComparison.Ordinal)), errors);
+        Assert.False(Directory.Exists(Output));
+    }
+
+    public void Dispose() => folder.Dispose();
+
+    private string Output => Path.Combine(folder.Path, "output");
+
+    /// <summary>Makes a blind page of the run: its pictures were found.</summary>
+    private async Task<string[]> Blind()
+    {
+        var (code, _, errors) = await Run("blind", "--first", "plain", "--second", "..");
+        Assert.True(code == 0, errors);
+        Assert.True(File.Exists(Path.Combine(Output, "blind.html")));
+        return ["blind"];
+    }
+
+    private async Task<(int Code, string Text, string Errors)> Run(params string[] arguments)
+    {
+        using var text = new StringWriter();
+        using var errors = new StringWriter();
+        var code = await CommandLine.InvokeAsync(
+            EvaluateCommand.Create(), [.. arguments, "--output", Output], text, errors, TestContext.Current.CancellationToken);
+        return (code, text.ToString(), errors.ToString());
+    }
+}
