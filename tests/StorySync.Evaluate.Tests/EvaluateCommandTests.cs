@@ -28,7 +28,7 @@ public sealed class EvaluateCommandTests : IDisposable
         Assert.Equal(
             ["blind", "blind-key.json", "plots", "report.html", "results.csv", "stories", "summary.json", "table.md"],
             [.. await Blind(), .. Directory.EnumerateFileSystemEntries(Output).Select(path => Path.GetFileName(path)).Where(name => name != "blind.html").Order()]);
-        Assert.Equal(["__", "_b_v_x__b_", "plain"], Directory.EnumerateDirectories(Path.Combine(Output, "stories")).Select(Path.GetFileName).Order(StringComparer.Ordinal));
+        Assert.Equal(["___", "_b_v_x__b_", "plain"], Directory.EnumerateDirectories(Path.Combine(Output, "stories")).Select(Path.GetFileName).Order(StringComparer.Ordinal));
     }
 
     [Fact]
