@@ -15,7 +15,7 @@ namespace StorySync.Benchmarks;
 /// <summary>Parts of SDXL by themselves, and a pipeline as a whole: from a model folder, or at full size with random weights.</summary>
 internal static class ModelRuns
 {
-    private static readonly UNet2DConditionConfig FullUNet = new()
+    internal static readonly UNet2DConditionConfig FullUNet = new()
     {
         SampleSize = 128,
         DownBlockTypes = ["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"],
@@ -30,13 +30,23 @@ internal static class ModelRuns
         ProjectionClassEmbeddingsInputDim = 2816,
     };
 
-    private static readonly AutoencoderKLConfig FullVae = new()
+    internal static readonly AutoencoderKLConfig FullVae = new()
     {
         DownBlockTypes = [.. Enumerable.Repeat("DownEncoderBlock2D", 4)],
         UpBlockTypes = [.. Enumerable.Repeat("UpDecoderBlock2D", 4)],
         BlockOutChannels = [128, 256, 512, 512],
         LayersPerBlock = 2,
     };
+
+    internal static readonly UNet2DConditionConfig SmallUNet = FullUNet with
+    {
+        BlockOutChannels = [32, 64, 64],
+        TransformerLayersPerBlock = new OneOrMany<int>[] { 1, 1, 1 },
+        AttentionHeadDim = new[] { 2, 4, 4 },
+        CrossAttentionDim = 64,
+    };
+
+    internal static readonly AutoencoderKLConfig SmallVae = FullVae with { BlockOutChannels = [32, 32, 64, 64] };
 
     private static readonly Option<string?> Folder = new("--folder") { Description = "A model folder, or storybook; by default SDXL at full size with random weights." };
     private static readonly Option<int> Height = PositiveOption.Create("--height", 512, "Pixels.");

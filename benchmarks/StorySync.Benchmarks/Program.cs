@@ -1,6 +1,7 @@
 using System.CommandLine;
 using BenchmarkDotNet.Running;
 using StorySync.Benchmarks;
+using StorySync.Benchmarks.DeviceCheck;
 
 var micro = new Command("micro", "Small things, by BenchmarkDotNet, which takes the rest of the line: --filter '*Name*', --list flat.")
 {
@@ -20,6 +21,7 @@ var command = new RootCommand("How fast StorySync is and how much memory it take
     ModelRuns.Story(),
     ModelRuns.Load(),
     Approximations.Command(),
+    DeviceCheckCommand.Create(),
     micro,
 };
 

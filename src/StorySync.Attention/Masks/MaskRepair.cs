@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Attention;
 
-/// <summary>Mends speckled masks. Masks are small: the work is done on the host.</summary>
+/// <summary>Provides the mending of speckled masks. Masks are small: the work is done on the host.</summary>
 public static class MaskRepair
 {
     /// <summary>Closes gaps, then drops connected components (cells that touch by a side or a corner belong together).</summary>
@@ -23,43 +23,52 @@ public static class MaskRepair
         }
 
         using var scope = NewDisposeScope();
-        var closed = Close(mask.cpu().to_type(ScalarType.Bool), closing).contiguous();
-        var (height, width) = ((int)mask.shape[0], (int)mask.shape[1]);
-        var found = Components(closed.data<bool>().ToArray(), height, width)
-            .OrderByDescending(cells => cells.Count)
-            .Take(components == 0 ? int.MaxValue : components)
-            .Where(cells => cells.Count >= minArea * height * width);
-
-        var kept = new bool[height * width];
-        foreach (var cell in found.SelectMany(cells => cells))
-        {
-            kept[cell] = true;
-        }
-
-        return tensor(kept, device: mask.device).reshape(height, width).MoveToOuterDisposeScope();
+        return ApplyToAll(DeviceTransfer.Fetch(mask).to_type(ScalarType.Bool).unsqueeze(0), closing, components, minArea)
+            .squeeze(0).to(mask.device).MoveToOuterDisposeScope();
     }
 
-    private static Tensor Close(Tensor mask, int radius)
+    /// <summary>Mends masks on the host, bool, (masks, height, width), each by itself.</summary>
+    internal static Tensor ApplyToAll(Tensor masks, int closing, int components, double minArea)
+    {
+        using var scope = NewDisposeScope();
+        var cells = Close(masks, closing).contiguous().data<bool>().ToArray();
+        var (height, width) = ((int)masks.shape[1], (int)masks.shape[2]);
+        var kept = new bool[cells.Length];
+        for (var first = 0; first < cells.Length; first += height * width)
+        {
+            var found = Components(cells.AsSpan(first, height * width), height, width)
+                .OrderByDescending(component => component.Count)
+                .Take(components == 0 ? int.MaxValue : components)
+                .Where(component => component.Count >= minArea * height * width);
+            foreach (var cell in found.SelectMany(component => component))
+            {
+                kept[first + cell] = true;
+            }
+        }
+
+        return tensor(kept).view(masks.shape).MoveToOuterDisposeScope();
+    }
+
+    private static Tensor Close(Tensor masks, int radius)
     {
         if (radius == 0)
         {
-            return mask;
+            return masks;
         }
 
         // On a wider canvas, so that the border is neither subject nor background.
-        var canvas = nn.functional.pad(mask.to_type(ScalarType.Float32), [radius, radius, radius, radius]);
+        var canvas = nn.functional.pad(masks.to_type(ScalarType.Float32), [radius, radius, radius, radius]);
         var closed = Dilate(Dilate(canvas, radius) * -1, radius) * -1;
-        return closed.narrow(0, radius, mask.shape[0]).narrow(1, radius, mask.shape[1]) > 0;
+        return closed.narrow(1, radius, masks.shape[1]).narrow(2, radius, masks.shape[2]) > 0;
     }
 
     private static Tensor Dilate(Tensor canvas, int radius)
     {
         var size = (2L * radius) + 1;
-        return nn.functional.max_pool2d(canvas.unsqueeze(0).unsqueeze(0), [size, size], strides: [1, 1], padding: [radius, radius])
-            .squeeze(0).squeeze(0);
+        return nn.functional.max_pool2d(canvas.unsqueeze(1), [size, size], strides: [1, 1], padding: [radius, radius]).squeeze(1);
     }
 
-    private static List<List<int>> Components(bool[] mask, int height, int width)
+    private static List<List<int>> Components(Span<bool> mask, int height, int width)
     {
         var components = new List<List<int>>();
         for (var first = 0; first < mask.Length; first++)

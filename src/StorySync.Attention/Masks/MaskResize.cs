@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Attention;
 
-/// <summary>Brings masks to another grid.</summary>
+/// <summary>Provides the resizing of masks to another grid.</summary>
 public static class MaskResize
 {
     /// <summary>Resizes masks: along an axis that grows, a cell takes the nearest source cell, ⌊i · source / target⌋; along one that
@@ -30,15 +30,21 @@ public static class MaskResize
     /// exactly half is exactly half.</summary>
     private static (Tensor Weights, long Total) Taken(long source, long target, Device device)
     {
-        var cells = arange(target, ScalarType.Int64, device).unsqueeze(1);
-        var sources = arange(source, ScalarType.Int64, device).unsqueeze(0);
-        if (target >= source)
+        var weights = new double[target, source];
+        for (var cell = 0L; cell < target; cell++)
         {
-            return (sources.eq((cells * source).floor_divide(target)).to_type(ScalarType.Float64), 1);
+            if (target >= source)
+            {
+                weights[cell, cell * source / target] = 1;
+                continue;
+            }
+
+            for (var from = cell * source / target; from * target < (cell + 1) * source; from++)
+            {
+                weights[cell, from] = Math.Min((cell + 1) * source, (from + 1) * target) - Math.Max(cell * source, from * target);
+            }
         }
 
-        var start = maximum(cells * source, sources * target);
-        var end = minimum((cells + 1) * source, (sources + 1) * target);
-        return ((end - start).clamp_min(0).to_type(ScalarType.Float64), source);
+        return (tensor(weights, device: device), target >= source ? 1 : source);
     }
 }

@@ -20,11 +20,9 @@ internal sealed class HarmonizationProcessor(StoryState story, HarmonizationOpti
         }
 
         using var scope = NewDisposeScope();
-        var batch = story.BatchOf(context);
-        var merged = batch.Modified(attended).transpose(1, 2).flatten(2);
-        var blended = Harmonization.Apply(
-            merged, tokens, alpha: options.Alpha, threshold: options.Threshold, temperature: options.Temperature);
-        var split = blended.unflatten(2, [attended.shape[1], attended.shape[3]]).transpose(1, 2);
-        return batch.Join(split, batch.HasBase ? batch.Unmodified(attended) : null).MoveToOuterDisposeScope();
+        var merged = story.Writable(attended).transpose(1, 2).contiguous().flatten(2);
+        Harmonization.Blend(
+            merged, merged, tokens, story.BatchOf(context).ModifiedRows, options.Alpha, options.Threshold, options.Temperature);
+        return merged.unflatten(2, [attended.shape[1], attended.shape[3]]).transpose(1, 2).MoveToOuterDisposeScope();
     }
 }

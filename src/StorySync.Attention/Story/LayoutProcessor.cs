@@ -17,16 +17,12 @@ internal sealed class LayoutProcessor(StoryState story, LayoutOptions options, I
         }
 
         using var scope = NewDisposeScope();
-        var text = inputs.TextTokens;
-        var (query, baseQuery) = (batch.Modified(inputs.Query), batch.Unmodified(inputs.Query));
-        var mixed = LayoutInterpolation.Apply(Image(query), Image(baseQuery), options.WeightAt(context.Step, context.Steps));
-        if (text > 0)
-        {
-            mixed = cat([query.narrow(2, 0, text), mixed], 2);
-        }
+        var query = inputs.Query.clone();
+        var branches = batch.ByBranch(query);
+        LayoutInterpolation.Mix(Image(branches.select(1, 0)), Image(branches.select(1, 1)), options.WeightAt(context.Step, context.Steps));
+        return inner.Attend(layer, inputs with { Query = query }, context).MoveToOuterDisposeScope();
 
-        return inner.Attend(layer, inputs with { Query = batch.Join(mixed, baseQuery) }, context).MoveToOuterDisposeScope();
-
-        Tensor Image(Tensor tokens) => tokens.narrow(2, text, tokens.shape[2] - text);
+        // (halves, scenes, heads, tokens, width)
+        Tensor Image(Tensor tokens) => tokens.narrow(3, inputs.TextTokens, tokens.shape[3] - inputs.TextTokens);
     }
 }

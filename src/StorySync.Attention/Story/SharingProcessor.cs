@@ -28,20 +28,26 @@ internal sealed class SharingProcessor(StoryState story, SharingOptions options,
                 $"{nameof(SharingOptions)}.{nameof(SharingOptions.Layers)}.");
         }
 
+        if (!SharedAttention.IsRead(tokens, options))
+        {
+            return inner.Attend(layer, inputs, context);
+        }
+
         using var scope = NewDisposeScope();
         var batch = story.BatchOf(context);
-        var shared = SharedAttention.Apply(
-            batch.Modified(inputs.Query),
-            batch.Modified(inputs.Key),
-            batch.Modified(inputs.Value),
-            tokens,
-            options.Strength,
-            options.SubjectQueriesOnly,
-            options.Dropout,
-            DropoutSeed(context.Step, layer.Path),
-            options.MatchPositions ? inputs.Rotary : null);
-        var unmodified = batch.HasBase ? inner.Attend(layer, Unmodified(batch, inputs), context) : null;
-        return batch.Join(shared, unmodified).MoveToOuterDisposeScope();
+        var rotary = options.MatchPositions ? inputs.Rotary : null;
+        var dropoutSeed = options.Dropout > 0 ? DropoutSeed(context.Step, layer.Path) : 0;
+        if (SharedAttention.ReadsInPlace(inputs.Query, inputs.Key, inputs.Value, rotary))
+        {
+            var shared = SharedAttention.InPlace(
+                batch.Modified(inputs.Query), batch.Modified(inputs.Key), batch.Modified(inputs.Value), tokens, options, dropoutSeed);
+            var unmodified = batch.HasBase ? inner.Attend(layer, Unmodified(batch, inputs), context) : null;
+            return batch.Join(shared, unmodified).MoveToOuterDisposeScope();
+        }
+
+        var attended = story.Writable(inner.Attend(layer, inputs, context));
+        return SharedAttention.Overwrite(
+            attended, inputs.Query, inputs.Key, inputs.Value, tokens, batch.ModifiedRows, options, dropoutSeed, rotary).MoveToOuterDisposeScope();
     }
 
     private static AttentionInputs Unmodified(StoryBatch batch, AttentionInputs inputs) => inputs with

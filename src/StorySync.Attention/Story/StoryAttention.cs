@@ -57,14 +57,15 @@ public sealed class StoryAttention : IAttentionProcessor, IDisposable
         maps = subjects.Any(subject => subject.Tokens.Any(tokens => tokens.Count > 0))
             ? new SubjectMaps(subjects, scenes, options.Masks)
             : null;
-        story = new StoryState(options, scenes, guidance, new StepRange(0, guidanceEnd), masks);
+        inner ??= PlainAttention.Instance;
+        story = new StoryState(options, scenes, guidance, new StepRange(0, guidanceEnd), masks, inner);
         techniques = new HarmonizationProcessor(
             story,
             options.Harmonization,
             new LayoutProcessor(
                 story,
                 options.Layout,
-                new SharingProcessor(story, options.Sharing, seed, inner ?? PlainAttention.Instance)));
+                new SharingProcessor(story, options.Sharing, seed, inner)));
     }
 
     /// <summary>The rows that the batch of a step must have.</summary>

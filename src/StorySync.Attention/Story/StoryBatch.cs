@@ -57,10 +57,16 @@ public sealed record StoryBatch(int Scenes, bool Guidance, bool HasBase)
         Tensor Split(Tensor rows) => rows.unflatten(0, [Halves, Scenes]);
     }
 
+    /// <summary>Gets where the modified branch's scenes are among the rows.</summary>
+    internal ImageRows ModifiedRows => new(Halves, Branches * Scenes);
+
+    /// <summary>Views rows by branch, (halves, branches, scenes, …).</summary>
+    internal Tensor ByBranch(Tensor rows) => rows.unflatten(0, [Halves, Branches, Scenes]);
+
     private Tensor Branch(Tensor rows, int branch)
     {
         ArgumentNullException.ThrowIfNull(rows);
         using var scope = NewDisposeScope();
-        return rows.unflatten(0, [Halves, Branches, Scenes]).select(1, branch).flatten(0, 1).MoveToOuterDisposeScope();
+        return ByBranch(rows).select(1, branch).flatten(0, 1).MoveToOuterDisposeScope();
     }
 }

@@ -1,7 +1,10 @@
+using static TorchSharp.torch;
+
 namespace StorySync.Attention;
 
 /// <summary>What the techniques of one run have in common.</summary>
-internal sealed class StoryState(StoryAttentionOptions options, int scenes, bool guidance, StepRange guidedSteps, SubjectMasks masks)
+internal sealed class StoryState(
+    StoryAttentionOptions options, int scenes, bool guidance, StepRange guidedSteps, SubjectMasks masks, IAttentionProcessor inner)
 {
     /// <summary>The order of a step's rows.</summary>
     public StoryBatch BatchAt(int step, int steps) => new(
@@ -13,6 +16,9 @@ internal sealed class StoryState(StoryAttentionOptions options, int scenes, bool
         var batch = BatchAt(context.Step, context.Steps);
         return context.Branch is null ? batch : batch with { Guidance = false };
     }
+
+    /// <summary>Makes a result one that a technique may write to: plain attention's belongs to nobody else.</summary>
+    public Tensor Writable(Tensor attended) => inner is PlainAttention ? attended : attended.clone();
 
     /// <summary>Where the subjects are among the tokens of a call; null if the layer does not mix image tokens, there is a single scene,
     /// or there are no masks yet.</summary>

@@ -10,13 +10,13 @@ namespace StorySync.Attention;
 internal sealed class SubjectMaps(IReadOnlyList<StorySubject> subjects, int scenes, MaskOptions options) : IDisposable
 {
     private readonly LayerFilter layers = new(options.Layers);
-    private readonly Dictionary<TokenGrid, (Tensor Sum, int Layers)> thisStep = [];
+    private readonly Dictionary<TokenGrid, List<Tensor>> thisStep = [];
     private TokenGrid? grid;
     private Tensor? subjectValues;
     private Tensor? average;
 
     /// <summary>The layers that have been collected from in this step.</summary>
-    public int Collected => thisStep.Count == 0 ? 0 : thisStep[Finest()].Layers;
+    public int Collected => thisStep.Count == 0 ? 0 : thisStep[Finest()].Count;
 
     public void Collect(AttentionLayer layer, AttentionInputs inputs, StoryBatch batch)
     {
@@ -36,16 +36,13 @@ internal sealed class SubjectMaps(IReadOnlyList<StorySubject> subjects, int scen
         // the other tokens' probabilities are summed up in passing and never stored.
         var values = SubjectValues(text, query).expand(-1, layer.Heads, -1, -1);
         var attended = ScaledDotProduct.Attend(query, key, values, Mask(inputs, batch, first, joint));
-        var map = SubjectMask.Scale(attended.narrow(3, 0, subjects.Count).to_type(ScalarType.Float32).mean([1])
-            .transpose(1, 2).unflatten(2, [inputs.Grid.Height, inputs.Grid.Width]));
-
-        if (thisStep.Remove(inputs.Grid, out var entry))
+        var map = attended.narrow(3, 0, subjects.Count).mean([1], type: ScalarType.Float32);
+        if (!thisStep.TryGetValue(inputs.Grid, out var maps))
         {
-            map = map + entry.Sum;
-            entry.Sum.Dispose();
+            thisStep.Add(inputs.Grid, maps = []);
         }
 
-        thisStep[inputs.Grid] = (map.DetachFromDisposeScope(), entry.Layers + 1);
+        maps.Add(map.DetachFromDisposeScope());
     }
 
     /// <summary>The maps of this step so far together with those of the steps before, (scenes, subjects, height, width); null if there
@@ -58,8 +55,9 @@ internal sealed class SubjectMaps(IReadOnlyList<StorySubject> subjects, int scen
         }
 
         using var scope = NewDisposeScope();
-        var (sum, layersOfStep) = thisStep[Finest()];
-        var step = sum / layersOfStep;
+        var finest = Finest();
+        var maps = SubjectMask.Scale(stack(thisStep[finest]).transpose(2, 3).unflatten(3, [finest.Height, finest.Width])).unbind();
+        var step = maps.Skip(1).Aggregate(maps[0], (sum, map) => sum.add_(map)) / maps.Length;
         return (average is null ? step : (average * options.Decay) + step).MoveToOuterDisposeScope();
     }
 
@@ -102,9 +100,9 @@ internal sealed class SubjectMaps(IReadOnlyList<StorySubject> subjects, int scen
 
     private void Clear()
     {
-        foreach (var (sum, _) in thisStep.Values)
+        foreach (var map in thisStep.Values.SelectMany(maps => maps))
         {
-            sum.Dispose();
+            map.Dispose();
         }
 
         thisStep.Clear();
@@ -116,7 +114,7 @@ internal sealed class SubjectMaps(IReadOnlyList<StorySubject> subjects, int scen
         var width = Math.Max(query.shape[3], subjects.Count);
         if (subjectValues is { } cached
             && cached.shape[2] == textTokens && cached.shape[3] == width
-            && cached.dtype == query.dtype && cached.device.Equals(query.device))
+            && cached.dtype == query.dtype && cached.device_type == query.device_type && cached.device_index == query.device_index)
         {
             return cached;
         }
@@ -142,6 +140,6 @@ internal sealed class SubjectMaps(IReadOnlyList<StorySubject> subjects, int scen
         }
 
         subjectValues?.Dispose();
-        return subjectValues = values.to(query.dtype, query.device).DetachFromDisposeScope();
+        return subjectValues = DeviceTransfer.Send(values.to_type(query.dtype), query.device).DetachFromDisposeScope();
     }
 }

@@ -3,8 +3,9 @@ using static TorchSharp.torch;
 
 namespace StorySync.Attention;
 
-/// <summary>The masks of a run: those given, and those found so far. They are kept on the host: once per step they come from the device,
-/// and every grid's indices follow from there.</summary>
+/// <summary>Represents the masks of a run: those given, and those found so far. How many tokens a mask has decides the shapes of what
+/// follows, so they are made on the host: the maps come from the device once, between two steps, and every grid's indices go back at its
+/// first use.</summary>
 internal sealed class SubjectMasks : IDisposable
 {
     private readonly IReadOnlyList<StorySubject> subjects;
@@ -20,7 +21,7 @@ internal sealed class SubjectMasks : IDisposable
         (this.subjects, this.scenes, this.options) = (subjects, scenes, options);
         using var scope = NewDisposeScope();
         given = [.. subjects.Select(subject => Enumerable.Range(0, scenes)
-            .Select(scene => subject.Masks?[scene]?.cpu().ne(0).DetachFromDisposeScope()).ToArray())];
+            .Select(scene => subject.Masks?[scene] is { } mask ? DeviceTransfer.Fetch(mask).ne(0).DetachFromDisposeScope() : null).ToArray())];
     }
 
     /// <summary>Whether masks have been found from the text yet.</summary>
@@ -30,17 +31,16 @@ internal sealed class SubjectMasks : IDisposable
     public void Update(Tensor average)
     {
         using var scope = NewDisposeScope();
-        var maps = SubjectMask.Scale(average);
-        var masks = SubjectMask.Exclusive(maps, SubjectMask.Cut(maps)).cpu();
+        var maps = SubjectMask.Scale(DeviceTransfer.Fetch(average));
+        var masks = SubjectMask.Exclusive(maps, SubjectMask.Cut(maps));
         if (options.Repairs)
         {
-            masks = stack(masks.flatten(0, 1).unbind()
-                .Select(mask => MaskRepair.Apply(mask, options.Closing, options.Components, options.MinArea))).view(masks.shape);
+            masks = MaskRepair.ApplyToAll(masks.flatten(0, 1), options.Closing, options.Components, options.MinArea).view(masks.shape);
         }
 
         Clear();
         found = masks.DetachFromDisposeScope();
-        this.maps = maps.cpu().DetachFromDisposeScope();
+        this.maps = maps.DetachFromDisposeScope();
     }
 
     /// <summary>A subject's mask in a scene, bool, (height, width); null while there is none.</summary>
@@ -67,10 +67,7 @@ internal sealed class SubjectMasks : IDisposable
 
         if (!tokens.TryGetValue((grid, textTokens), out var onGrid))
         {
-            using var scope = NewDisposeScope();
-            var labels = stack(Enumerable.Range(0, scenes).Select(scene => Labels(scene, grid)));
-            onGrid = SubjectTokens.FromLabels(
-                labels, subjects.Count, (scene, subject) => subjects[subject].IsIn(scene), textTokens, device);
+            onGrid = new SubjectTokens(Labels(grid), subjects.Count, (scene, subject) => subjects[subject].IsIn(scene), textTokens, device);
             tokens.Add((grid, textTokens), onGrid);
         }
 
@@ -86,20 +83,32 @@ internal sealed class SubjectMasks : IDisposable
         }
     }
 
-    private Tensor Labels(int scene, TokenGrid grid)
+    /// <summary>For every token of every scene 0 for background or s for subject s.</summary>
+    private long[][] Labels(TokenGrid grid)
     {
-        var labels = zeros(grid.Tokens, ScalarType.Int64);
-
-        // Masks that overlap on this grid: the subject named first has the token.
-        for (var subject = subjects.Count - 1; subject >= 0; subject--)
+        using var scope = NewDisposeScope();
+        var foundOnGrid = found is null ? null : Cells(found);
+        var labels = new long[scenes][];
+        for (var scene = 0; scene < scenes; scene++)
         {
-            if ((given[subject][scene] ?? found?[scene, subject]) is { } mask)
+            labels[scene] = new long[grid.Tokens];
+
+            // Masks that overlap on this grid: the subject named first has the token.
+            for (var subject = subjects.Count - 1; subject >= 0; subject--)
             {
-                labels = labels.masked_fill(MaskResize.Apply(mask, grid.Height, grid.Width).flatten(), subject + 1);
+                ReadOnlySpan<bool> cells = given[subject][scene] is { } mask ? Cells(mask)
+                    : foundOnGrid is null ? []
+                    : foundOnGrid.AsSpan(((scene * subjects.Count) + subject) * grid.Tokens, grid.Tokens);
+                for (var token = 0; token < cells.Length; token++)
+                {
+                    labels[scene][token] = cells[token] ? subject + 1 : labels[scene][token];
+                }
             }
         }
 
         return labels;
+
+        bool[] Cells(Tensor masks) => [.. MaskResize.Apply(masks, grid.Height, grid.Width).data<bool>()];
     }
 
     private void Clear()

@@ -4,12 +4,15 @@ using static TorchSharp.torch;
 
 namespace StorySync.Attention;
 
-/// <summary>Regional feature harmonization, as patch blending: every token of a subject is blended with the tokens of the same subject
+/// <summary>Provides regional feature harmonization, as patch blending: every token of a subject is blended with the tokens of the same subject
 /// that are most like it in the other images (Gaur, Zolfaghari, Brox, arXiv 2508.03735).</summary>
 public static class Harmonization
 {
     // Similarities are formed a block of rows at a time, at most this many at once.
     private const long Block = 1 << 22;
+
+    // Far below every logit.
+    private const float Last = -1e30f;
 
     /// <summary>Blends. All reads are of the unblended tokens, so the order of the images does not matter.</summary>
     /// <param name="features">What similarity (cosine) is measured on, (rows, tokens, width). The rows are the images in order, once or
@@ -40,96 +43,101 @@ public static class Harmonization
         subjects.RepeatsIn(hidden, tokenAxis: 1, nameof(hidden));
 
         using var scope = NewDisposeScope();
-        var blended = hidden.clone().contiguous();
-        for (var repeat = 0L; repeat < repeats; repeat++)
-        {
-            for (var subject = 0; subject < subjects.Subjects; subject++)
-            {
-                using var one = NewDisposeScope();
-                Blend(repeat * subjects.Images, subject);
-            }
-        }
-
+        var blended = hidden.contiguous().clone();
+        Blend(blended, ReferenceEquals(features, hidden) ? blended : features, subjects, new(repeats, subjects.Images), alpha, threshold, temperature);
         return blended.MoveToOuterDisposeScope();
+    }
 
-        void Blend(long firstRow, int subject)
+    /// <summary>Blends in place.</summary>
+    /// <param name="hidden">What is blended, (rows, tokens, width); contiguous.</param>
+    /// <param name="features">What similarity is measured on; may be the same tensor.</param>
+    /// <param name="subjects">Where the subjects' tokens are.</param>
+    /// <param name="rows">Where the images are among the rows.</param>
+    /// <param name="alpha">The share of the other images' tokens.</param>
+    /// <param name="threshold">Matches are blended if they are more similar than this.</param>
+    /// <param name="temperature">κ.</param>
+    internal static void Blend(
+        Tensor hidden, Tensor features, SubjectTokens subjects, ImageRows rows, double alpha, double threshold, double temperature)
+    {
+        using var scope = NewDisposeScope();
+        var all = hidden.view(-1, hidden.shape[2]);
+        var compared = ReferenceEquals(features, hidden) ? all : features.reshape(-1, features.shape[2]);
+        var usesKernel = compared.dtype != ScalarType.Float64 && BlendKernel.Takes(all, all);
+        for (var subject = 0; subject < subjects.Subjects; subject++)
         {
-            var regions = Enumerable.Range(0, subjects.Images)
-                .Select(image => (Row: firstRow + image, Tokens: subjects.Of(image, subject)))
-                .Where(region => region.Tokens.shape[0] > 0)
-                .ToList();
-            if (regions.Count < 2)
+            // Subjects have no token in common: none reads what another has blended.
+            if (Enumerable.Range(0, subjects.Images).Count(image => subjects.Of(image, subject).Length > 0) < 2)
             {
-                return;
+                continue;
             }
 
-            // The subject's tokens in all images, one image behind the other.
-            var places = cat([.. regions.Select(region => region.Tokens + (region.Row * subjects.Length))]);
-            var units = Unit(features.reshape(-1, features.shape[2]).index_select(0, places));
-            var own = hidden.reshape(-1, hidden.shape[2]).index_select(0, places);
-            long[] counts = [.. regions.Select(region => region.Tokens.shape[0])];
-            if (BlendKernel.Takes(units, own))
+            using var one = NewDisposeScope();
+            var of = subject;
+            if (usesKernel)
             {
-                var blend = BlendKernel.Apply(units, own, Array.ConvertAll(counts, count => (int)count), alpha, threshold, temperature);
-                blended.view(-1, hidden.shape[2]).index_copy_(0, places, blend);
-                return;
+                InPlace(subjects.Indices((nameof(SubjectPlaces), of), device => SubjectPlaces.Of(subjects, of, device)));
             }
-
-            var results = new List<Tensor>();
-            for (long first = 0, rows = Math.Max(1, Block / places.shape[0]); first < places.shape[0]; first += rows)
+            else
             {
-                results.Add(Mix(units, own, counts, first, Math.Min(rows, places.shape[0] - first)));
+                Gathered(subjects.Indices((nameof(HarmonizationIndices), of, rows), device => HarmonizationIndices.Of(subjects, of, rows, device)));
             }
-
-            blended.view(-1, hidden.shape[2]).index_copy_(0, places, cat(results));
         }
 
-        // Blends some of the tokens with those most like them, image by image.
-        Tensor Mix(Tensor units, Tensor own, long[] counts, long first, long rows)
+        void InPlace(SubjectPlaces subject)
         {
-            using var block = NewDisposeScope();
-            var (best, index) = Best(units.narrow(0, first, rows).matmul(units.t()), counts);
-            var images = arange(counts.Length, ScalarType.Int64, own.device);
-            var image = images.repeat_interleave(tensor(counts, device: own.device)).narrow(0, first, rows);
-            var matches = (best > threshold).logical_and_(image.unsqueeze(1) != images);
-            var weights = (best / temperature).masked_fill_(matches.logical_not(), double.NegativeInfinity).softmax(1).to_type(own.dtype);
-
-            // A token without a match has no weights (0 / 0), and keeps its own value below.
-            var mine = own.narrow(0, first, rows);
-            var mix = mine * (1 - alpha);
-            for (var other = 0; other < counts.Length; other++)
+            for (var repeat = 0L; repeat < rows.Repeats; repeat++)
             {
-                mix.addcmul_(own.index_select(0, index.select(1, other)), weights.narrow(1, other, 1), alpha);
+                using var half = NewDisposeScope();
+                var places = subject.Places + (rows.Of(repeat, 0) * subjects.Length);
+                var blend = BlendKernel.Apply(
+                    Unit(compared.index_select(0, places)), all.index_select(0, places), subject.Counts, alpha, threshold, temperature);
+                all.index_copy_(0, places, blend);
             }
+        }
 
-            return where(matches.any(1, keepdim: true), mix, mine).MoveToOuterDisposeScope();
+        void Gathered(HarmonizationIndices subject)
+        {
+            var own = Gather(all, subject);
+            var units = Unit(ReferenceEquals(compared, all) ? own : Gather(compared, subject));
+            var atOnce = Math.Max(1, Block / (rows.Repeats * subject.Images * subject.Images * subject.Tokens));
+            for (var first = 0L; first < subject.Tokens; first += atOnce)
+            {
+                using var block = NewDisposeScope();
+                var count = Math.Min(atOnce, subject.Tokens - first);
+                var mixed = Mixed(own, units, subject, first, count, threshold, temperature);
+                var blend = own.narrow(2, first, count).lerp(mixed, alpha);
+                all.index_copy_(0, subject.Places.narrow(2, first, count).flatten(), blend.flatten(0, 2));
+            }
         }
     }
+
+    /// <summary>Mixes, for some of a subject's tokens, those most like them in the other images; a token without a match stays what it
+    /// is.</summary>
+    /// <returns>(repeats, images, tokens, width).</returns>
+    private static Tensor Mixed(
+        Tensor own, Tensor units, HarmonizationIndices subject, long first, long count, double threshold, double temperature)
+    {
+        var others = units.flatten(1, 2);
+        var (best, match) = units.narrow(2, first, count).flatten(1, 2).matmul(others.transpose(1, 2))
+            .unflatten(2, [subject.Images, subject.Tokens]).unflatten(1, [subject.Images, count]).max(-1);
+
+        // In its own image each token is its own match, which counts where there is no other.
+        match.add_(subject.Offsets).diagonal(0, 1, 3).copy_(subject.Selves.narrow(1, first, count));
+        var logits = nn.functional.threshold(best, threshold, double.NegativeInfinity) / temperature;
+        logits.diagonal(0, 1, 3).fill_(Last);
+        var weights = logits.softmax(-1).to_type(own.dtype).view(-1, 1, subject.Images);
+        var matches = own.view(-1, own.shape[3]).index(TensorIndex.Tensor(match.flatten())).view(-1, subject.Images, own.shape[3]);
+        return weights.bmm(matches).view(-1, subject.Images, count, own.shape[3]);
+    }
+
+    /// <summary>(repeats, images, tokens, width).</summary>
+    private static Tensor Gather(Tensor all, HarmonizationIndices subject) =>
+        all.index(TensorIndex.Tensor(subject.Places.flatten())).view([.. subject.Places.shape, -1]);
 
     private static Tensor Unit(Tensor x)
     {
         // Half precision cannot tell close matches apart.
         var exact = x.dtype == ScalarType.Float64 ? x : x.to_type(ScalarType.Float32);
         return exact / exact.norm(-1, keepdim: true).clamp_min(1e-12);
-    }
-
-    /// <summary>For each token the most similar one of each image, the first if several are.</summary>
-    /// <param name="similarities">(tokens, tokens of all images).</param>
-    /// <param name="counts">Tokens of the images.</param>
-    /// <returns>Similarity and number of that token, (tokens, images).</returns>
-    private static (Tensor Similarity, Tensor Index) Best(Tensor similarities, long[] counts)
-    {
-        var best = new List<Tensor>();
-        var indices = new List<Tensor>();
-        var start = 0L;
-        foreach (var count in counts)
-        {
-            var (similarity, index) = similarities.narrow(1, start, count).max(1);
-            best.Add(similarity);
-            indices.Add(index.add_(start));
-            start += count;
-        }
-
-        return (stack(best, 1), stack(indices, 1));
     }
 }

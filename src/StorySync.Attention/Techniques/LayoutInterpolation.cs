@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Attention;
 
-/// <summary>Base layout interpolation: the queries of an unmodified run are mixed into a modified one, so that each picture keeps the
+/// <summary>Provides base layout interpolation: the queries of an unmodified run are mixed into a modified one, so that each picture keeps the
 /// layout that its own prompt would give it (Gaur, Zolfaghari, Brox, arXiv 2508.03735).</summary>
 public static class LayoutInterpolation
 {
@@ -29,6 +29,11 @@ public static class LayoutInterpolation
         ArgumentNullException.ThrowIfNull(query);
         ArgumentNullException.ThrowIfNull(baseQuery);
         using var scope = NewDisposeScope();
-        return (query * (1 - weight)).add_(baseQuery, weight).MoveToOuterDisposeScope();
+        var mixed = query.clone();
+        Mix(mixed, baseQuery, weight);
+        return mixed.MoveToOuterDisposeScope();
     }
+
+    /// <summary>Mixes in place.</summary>
+    internal static void Mix(Tensor query, Tensor baseQuery, double weight) => query.mul_(1 - weight).add_(baseQuery, weight);
 }

@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 
 namespace StorySync.Attention;
 
-/// <summary>Masked cross-image attention sharing: a subject's tokens read, beside their own image, the same subject's tokens in the
-/// other images (Gaur, Zolfaghari, Brox, arXiv 2508.03735).</summary>
+/// <summary>Provides masked cross-image attention sharing: a subject's tokens read, in addition to their own image, the same subject's
+/// tokens in the other images (Gaur, Zolfaghari, Brox, arXiv 2508.03735).</summary>
 /// <remarks>Foreign tokens are gathered, never masked out: memory grows with the number of tokens and not with its square, and no work
 /// is spent on what is not read. In float32 on the CPU not even gathered: they are read where they lie.</remarks>
 public static class SharedAttention
@@ -50,123 +50,128 @@ public static class SharedAttention
         subjects.RepeatsIn(value, tokenAxis: 2, nameof(value));
 
         using var scope = NewDisposeScope();
-        var sharing = strength > 0
-            ? Enumerable.Range(0, subjects.Images).Select(image => Readers(subjects, image, subjectQueriesOnly).ToList()).ToList()
-            : [];
-        if (sharing.All(readers => readers.Count == 0))
+        var options = new SharingOptions { Strength = strength, SubjectQueriesOnly = subjectQueriesOnly, Dropout = dropout };
+        if (!IsRead(subjects, options))
         {
             return ScaledDotProduct.Attend(query, key, value).MoveToOuterDisposeScope();
         }
 
-        using var random = new Generator((ulong)seed);
-        if (rotary is null && AttentionKernel.Takes(query, key, value))
+        if (ReadsInPlace(query, key, value, rotary))
         {
-            var groups = Enumerable.Range(0, subjects.Images).SelectMany(image => Groups(subjects, image, sharing[image], dropout, random)).ToList();
-            return AttentionKernel.ApplyShared(query, key, value, subjects.Images, groups, (float)Math.Log(strength)).MoveToOuterDisposeScope();
+            return InPlace(query, key, value, subjects, options, seed).MoveToOuterDisposeScope();
         }
 
-        var (images, length) = (subjects.Images, subjects.Length);
-        var queries = TokensFirst(query).unflatten(0, [repeats, images]);
-        var keys = TokensFirst(key).reshape(repeats, images * length, key.shape[1], -1);
-        var values = TokensFirst(value).reshape(repeats, images * length, value.shape[1], -1);
-        var attended = empty([repeats, images, length, values.shape[2], values.shape[3]], value.dtype, value.device);
+        var attended = ScaledDotProduct.Attend(query, key, value);
+        var rows = new ImageRows(repeats, subjects.Images);
+        return Overwrite(attended, query, key, value, subjects, rows, options, seed, rotary).MoveToOuterDisposeScope();
+    }
 
-        for (var image = 0; image < images; image++)
+    /// <summary>Whether any token reads another image's.</summary>
+    internal static bool IsRead(SubjectTokens subjects, SharingOptions options) =>
+        options.Strength > 0 && subjects.Readings(options.SubjectQueriesOnly).Count > 0;
+
+    /// <summary>Whether <see cref="InPlace"/> takes these.</summary>
+    internal static bool ReadsInPlace(Tensor query, Tensor key, Tensor value, RotaryEmbedding? rotary) =>
+        rotary is null && AttentionKernel.Takes(query, key, value);
+
+    /// <summary>Attends where foreign tokens are read where they lie. The rows are the images alone.</summary>
+    internal static Tensor InPlace(Tensor query, Tensor key, Tensor value, SubjectTokens subjects, SharingOptions options, long seed)
+    {
+        var groups = subjects.Groups(options.SubjectQueriesOnly);
+        if (options.Dropout > 0)
         {
-            var rows = attended.select(1, image);
-            var asking = queries.select(1, image);
-            var ownKeys = keys.narrow(1, image * length, length);
-            var ownValues = values.narrow(1, image * length, length);
-            foreach (var (readers, foreign, home) in sharing[image])
+            using var random = new Generator((ulong)seed);
+            groups = [.. groups.Select(group => group.Foreign.Length > 0 ? group with { Foreign = Drop(group.Foreign, options.Dropout, random) } : group)];
+        }
+
+        return AttentionKernel.ApplyShared(query, key, value, subjects.Images, groups, (float)Math.Log(options.Strength));
+    }
+
+    /// <summary>Overwrites what readers attended to in their own images alone by what they attend to with the foreign tokens.</summary>
+    /// <param name="attended">The attended values, (rows, heads, tokens, value width); they may be written to.</param>
+    /// <param name="query">Queries of all rows.</param>
+    /// <param name="key">Keys.</param>
+    /// <param name="value">Values.</param>
+    /// <param name="subjects">Where the subjects' tokens are.</param>
+    /// <param name="rows">Where the images are among the rows.</param>
+    /// <param name="options">Strength, readers, dropout.</param>
+    /// <param name="seed">Decides what is dropped.</param>
+    /// <param name="rotary">The positions of the keys, where foreign ones are to be moved.</param>
+    internal static Tensor Overwrite(
+        Tensor attended,
+        Tensor query,
+        Tensor key,
+        Tensor value,
+        SubjectTokens subjects,
+        ImageRows rows,
+        SharingOptions options,
+        long seed,
+        RotaryEmbedding? rotary)
+    {
+        using var scope = NewDisposeScope();
+        var result = TokensFirst(attended).contiguous();
+        var all = result.view(-1, result.shape[2], result.shape[3]);
+        var (queries, keys, values) = (Tokens(query), Tokens(key), Tokens(value));
+        var readings = subjects.Readings(options.SubjectQueriesOnly);
+        if (options.Dropout > 0)
+        {
+            using var random = new Generator((ulong)seed);
+            readings = [.. readings.Select(reading => reading with { Foreign = Drop(reading.Foreign, options.Dropout, random) })];
+            using var once = Make(query.device);
+            Read(once);
+        }
+        else
+        {
+            Read(subjects.Indices((nameof(SharingIndices), rows, options.SubjectQueriesOnly, options.Strength, query.dtype, rotary is null), Make));
+        }
+
+        return TokensFirst(result).MoveToOuterDisposeScope();
+
+        SharingIndices Make(Device device) =>
+            SharingIndices.Of(readings, subjects.Length, rows, options.Strength, query.dtype, device, apart: rotary is not null);
+
+        void Read(SharingIndices indices)
+        {
+            foreach (var call in indices.Calls)
             {
-                using var group = NewDisposeScope();
-                var read = dropout > 0 ? Drop(foreign, dropout, random) : foreign;
-                var foreignKeys = keys.index_select(1, read);
-                if (rotary is not null && home.shape[0] > 0)
+                using var one = NewDisposeScope();
+                var read = Gather(keys, call.Keys, call.Groups);
+                if (rotary is not null && call.Home.shape[0] > 0)
                 {
-                    foreignKeys = PositionMatching.Apply(rotary, foreignKeys, read.remainder(length), ownKeys.index_select(1, home), home);
+                    read = AtHome(rotary, read, call, subjects.Length);
                 }
 
-                var bias = strength == 1
-                    ? null
-                    : cat([query.new_zeros(length), query.new_full(read.shape[0], Math.Log(strength))]).view(1, 1, 1, -1);
-                rows.index_copy_(1, readers, Attend(
-                    asking.index_select(1, readers),
-                    cat([ownKeys, foreignKeys], 1),
-                    cat([ownValues, values.index_select(1, read)], 1),
-                    bias));
-            }
-
-            if (sharing[image].Count == 0)
-            {
-                rows.copy_(Attend(asking, ownKeys, ownValues));
-            }
-            else if (Rest(subjects, image, sharing[image]) is { } rest && rest.shape[0] > 0)
-            {
-                rows.index_copy_(1, rest, Attend(asking.index_select(1, rest), ownKeys, ownValues));
-            }
-        }
-
-        return attended.flatten(0, 1).transpose(1, 2).MoveToOuterDisposeScope();
-    }
-
-    /// <summary>The tokens of an image that read foreign tokens, and which those are, sets that are not empty; and the image's own tokens
-    /// of the subjects that are read.</summary>
-    private static IEnumerable<(Tensor Readers, Tensor Foreign, Tensor Home)> Readers(SubjectTokens subjects, int image, bool subjectQueriesOnly)
-    {
-        for (var subject = 0; subject < subjects.Subjects; subject++)
-        {
-            if (subjects.Of(image, subject).shape[0] > 0 && subjects.ForeignTo(image, subject).shape[0] > 0)
-            {
-                yield return (subjects.Of(image, subject), subjects.ForeignTo(image, subject), subjects.Of(image, subject));
-            }
-        }
-
-        if (!subjectQueriesOnly && subjects.BackgroundOf(image).shape[0] > 0)
-        {
-            var all = Enumerable.Range(0, subjects.Subjects);
-            var foreign = cat([.. all.Select(subject => subjects.ForeignTo(image, subject))]);
-            if (foreign.shape[0] > 0)
-            {
-                yield return (subjects.BackgroundOf(image), foreign, cat([.. all.Select(subject => subjects.Of(image, subject))]));
+                var answers = ScaledDotProduct.Attend(
+                    TokensFirst(Gather(queries, call.Queries, call.Groups)),
+                    TokensFirst(read),
+                    TokensFirst(Gather(values, call.Keys, call.Groups)),
+                    call.Bias);
+                all.index_copy_(0, call.Queries, TokensFirst(answers).flatten(0, 1));
             }
         }
     }
 
-    /// <summary>An image's tokens, by what they read.</summary>
-    private static IEnumerable<TokenGroup> Groups(
-        SubjectTokens subjects, int image, List<(Tensor Readers, Tensor Foreign, Tensor Home)> sharing, double dropout, Generator random)
+    /// <summary>Moves the foreign keys of a call to where their likes are in the own image.</summary>
+    private static Tensor AtHome(RotaryEmbedding rotary, Tensor keys, SharingIndices.Call call, int length)
     {
-        foreach (var (readers, foreign, _) in sharing)
-        {
-            yield return new(image, Numbers(readers), Numbers(dropout > 0 ? Drop(foreign, dropout, random) : foreign));
-        }
-
-        yield return new(image, Numbers(Rest(subjects, image, sharing)), []);
+        var own = keys.narrow(1, 0, length);
+        var foreign = keys.narrow(1, length, call.Foreign.shape[0]);
+        var moved = PositionMatching.Apply(rotary, foreign, call.Foreign, own.index_select(1, call.Home), call.Home);
+        return cat([own, moved, keys.narrow(1, length + call.Foreign.shape[0], keys.shape[1] - length - call.Foreign.shape[0])], 1);
     }
 
-    private static int[] Numbers(Tensor indices) => Array.ConvertAll(indices.data<long>().ToArray(), index => (int)index);
-
-    /// <summary>The tokens of an image that read their own image only.</summary>
-    private static Tensor Rest(SubjectTokens subjects, int image, List<(Tensor Readers, Tensor Foreign, Tensor Home)> sharing)
+    private static int[] Drop(int[] tokens, double share, Generator random)
     {
-        var all = Enumerable.Range(0, subjects.Subjects).Select(subject => subjects.Of(image, subject))
-            .Append(subjects.BackgroundOf(image));
-        var home = all.Where(tokens => !sharing.Any(group => ReferenceEquals(group.Readers, tokens)));
-        return cat([arange(subjects.TextTokens, ScalarType.Int64, subjects.BackgroundOf(image).device), .. home]);
+        using var scope = NewDisposeScope();
+        var kept = randperm(tokens.Length, generator: random).narrow(0, 0, tokens.Length - (long)Math.Round(share * tokens.Length));
+        return Array.ConvertAll(kept.data<long>().ToArray(), index => tokens[index]);
     }
 
-    private static Tensor Drop(Tensor tokens, double share, Generator random)
-    {
-        // How many stay is known without asking the device.
-        var count = tokens.shape[0];
-        var kept = randperm(count, generator: random).narrow(0, 0, count - (long)Math.Round(share * count));
-        return tokens.index_select(0, kept.to(tokens.device));
-    }
+    /// <summary>(rows · tokens, heads, width): as projections leave them in memory, so that gathering copies whole rows.</summary>
+    private static Tensor Tokens(Tensor x) => TokensFirst(x).flatten(0, 1);
 
-    private static Tensor Attend(Tensor query, Tensor key, Tensor value, Tensor? bias = null) => TokensFirst(
-        ScaledDotProduct.Attend(TokensFirst(query), TokensFirst(key), TokensFirst(value), bias));
+    private static Tensor Gather(Tensor tokens, Tensor indices, long groups) =>
+        tokens.index(TensorIndex.Tensor(indices)).unflatten(0, [groups, -1]);
 
-    /// <summary>Swaps heads and tokens. With tokens first, as projections leave them in memory, gathering copies whole rows.</summary>
     private static Tensor TokensFirst(Tensor x) => x.transpose(1, 2);
 }

@@ -1,112 +1,154 @@
+using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
 namespace StorySync.Attention;
 
-/// <summary>Which tokens of a layer's sequence belong to which subject, image by image, as the indices that sharing and harmonization
-/// gather by. Made once per grid whenever the masks change: only here is the host told how many tokens a mask has.</summary>
+/// <summary>Represents which tokens of a layer's sequence belong to which subject, image by image: the indices that sharing and
+/// harmonization gather by. Made once per grid whenever the masks change; only here is the host told how many tokens a mask has.</summary>
 /// <remarks>Holds tensors: dispose it.</remarks>
 public sealed class SubjectTokens : IDisposable
 {
-    private readonly Tensor[][] tokens;
-    private readonly Tensor[][] foreign;
-    private readonly Tensor[] background;
+    private readonly int[][][] tokens;
+    private readonly int[][] background;
+    private readonly Func<int, int, bool> takesPart;
+    private readonly Device device;
+    private readonly Dictionary<bool, IReadOnlyList<Reading>> readings = [];
+    private readonly Dictionary<bool, IReadOnlyList<TokenGroup>> groups = [];
+    private readonly Dictionary<object, IDisposable> indices = [];
 
-    private SubjectTokens(Tensor labels, int subjects, Func<int, int, bool>? present, int textTokens, Device device)
+    internal SubjectTokens(long[][] labels, int subjects, Func<int, int, bool>? present, int textTokens, Device device)
     {
-        Images = (int)labels.shape[0];
+        Images = labels.Length;
         Subjects = subjects;
         TextTokens = textTokens;
-        Length = (int)labels.shape[1] + textTokens;
-        Present = present ?? ((_, _) => true);
+        Length = (labels.FirstOrDefault()?.Length ?? 0) + textTokens;
+        takesPart = present ?? ((_, _) => true);
+        this.device = device;
+        tokens = [.. labels.Select((ofImage, image) => Enumerable.Range(0, subjects)
+            .Select(subject => takesPart(image, subject) ? Where(ofImage, label => label == subject + 1) : [])
+            .ToArray())];
+        background = [.. labels.Select((ofImage, image) =>
+            Where(ofImage, label => label < 1 || label > subjects || tokens[image][label - 1].Length == 0))];
 
-        using var scope = NewDisposeScope();
-        var host = labels.cpu();
-        tokens = Table((image, subject) =>
-            Where(Present(image, subject) ? host[image].eq(subject + 1) : zeros(0, ScalarType.Bool)));
-        foreign = Table((image, subject) => Present(image, subject)
-            ? cat([zeros(0, ScalarType.Int64), .. Others(image).Select(other => tokens[other][subject] + (other * Length))])
-            : zeros(0, ScalarType.Int64));
-        background = [.. Enumerable.Range(0, Images).Select(Background)];
-
-        tokens = Keep(tokens, device);
-        foreign = Keep(foreign, device);
-        background = Keep(background, device);
-
-        Tensor Where(Tensor mask) => mask.nonzero().flatten() + TextTokens;
-
-        Tensor Background(int image)
+        int[] Where(long[] ofImage, Func<long, bool> chosen)
         {
-            var free = ones(Length - TextTokens, ScalarType.Bool);
-            foreach (var subject in tokens[image])
+            var found = new List<int>();
+            for (var token = 0; token < ofImage.Length; token++)
             {
-                free.index_fill_(0, subject - TextTokens, false);
+                if (chosen(ofImage[token]))
+                {
+                    found.Add(token + textTokens);
+                }
             }
 
-            return Where(free);
+            return [.. found];
         }
     }
 
-    /// <summary>The number of images.</summary>
+    /// <summary>Gets the number of images.</summary>
     public int Images { get; }
 
-    /// <summary>The number of subjects.</summary>
+    /// <summary>Gets the number of subjects.</summary>
     public int Subjects { get; }
 
-    /// <summary>How many text tokens lead the sequence (joint attention); they belong to no subject and are never shared.</summary>
+    /// <summary>Gets how many text tokens lead the sequence (joint attention); they belong to no subject and are never shared.</summary>
     public int TextTokens { get; }
 
-    /// <summary>The length of the sequence: text tokens and image tokens.</summary>
+    /// <summary>Gets the length of the sequence: text tokens and image tokens.</summary>
     public int Length { get; }
 
-    /// <summary>Whether an image takes part in sharing a subject.</summary>
-    internal Func<int, int, bool> Present { get; }
-
-    /// <summary>The tokens of one subject.</summary>
+    /// <summary>Makes the tokens of one subject.</summary>
     /// <param name="masks">A mask per image over its tokens, bool, (images, tokens).</param>
     /// <param name="present">False takes an image out: it neither reads nor is read. Null: all take part.</param>
     /// <param name="textTokens">How many text tokens lead the sequences that the image tokens are part of.</param>
+    /// <exception cref="ArgumentException">The masks are not two-dimensional, or there is not one <paramref name="present"/> per
+    /// image.</exception>
     public static SubjectTokens FromMasks(Tensor masks, IReadOnlyList<bool>? present = null, int textTokens = 0)
     {
         ArgumentNullException.ThrowIfNull(masks);
         using var scope = NewDisposeScope();
         Check(masks, present?.Count);
         Func<int, int, bool>? ofImage = present is null ? null : (image, _) => present[image];
-        return new SubjectTokens(masks.to_type(ScalarType.Int64), 1, ofImage, textTokens, masks.device);
+        return new SubjectTokens(OnHost(masks.to_type(ScalarType.Int64)), 1, ofImage, textTokens, masks.device);
     }
 
-    /// <summary>The tokens of several subjects.</summary>
+    /// <summary>Makes the tokens of several subjects.</summary>
     /// <param name="labels">For every token of every image 0 for background or s for subject s, (images, tokens).</param>
     /// <param name="subjects">The number of subjects.</param>
     /// <param name="present">Whether an image (first argument, from 0) takes part in sharing a subject (second, from 0); null: all
     /// do.</param>
     /// <param name="textTokens">How many text tokens lead the sequences that the image tokens are part of.</param>
     /// <param name="device">Where the layers' tensors are; null: where the labels are.</param>
+    /// <exception cref="ArgumentException">The labels are not two-dimensional.</exception>
     public static SubjectTokens FromLabels(
         Tensor labels, int subjects, Func<int, int, bool>? present = null, int textTokens = 0, Device? device = null)
     {
         ArgumentNullException.ThrowIfNull(labels);
+        using var scope = NewDisposeScope();
         Check(labels, null);
-        return new SubjectTokens(labels, subjects, present, textTokens, device ?? labels.device);
+        return new SubjectTokens(OnHost(labels.to_type(ScalarType.Int64)), subjects, present, textTokens, device ?? labels.device);
     }
 
     /// <inheritdoc/>
     public void Dispose()
     {
-        foreach (var tensor in tokens.Concat(foreign).SelectMany(row => row).Concat(background))
+        foreach (var entry in indices.Values)
         {
-            tensor.Dispose();
+            entry.Dispose();
         }
+
+        indices.Clear();
     }
 
-    /// <summary>Where a subject's tokens are in an image's sequence.</summary>
-    internal Tensor Of(int image, int subject) => tokens[image][subject];
+    /// <summary>Gets where a subject's tokens are in an image's sequence.</summary>
+    internal int[] Of(int image, int subject) => tokens[image][subject];
 
-    /// <summary>Where a subject's tokens are in the other images, as indices into (images · length).</summary>
-    internal Tensor ForeignTo(int image, int subject) => foreign[image][subject];
+    /// <summary>Gets who reads tokens of other images, and which: image by image.</summary>
+    /// <param name="subjectQueriesOnly">Whether only subjects' tokens read.</param>
+    internal IReadOnlyList<Reading> Readings(bool subjectQueriesOnly)
+    {
+        if (!readings.TryGetValue(subjectQueriesOnly, out var found))
+        {
+            found = [.. Enumerable.Range(0, Images).SelectMany(image => ReadingsOf(image, subjectQueriesOnly))];
+            readings.Add(subjectQueriesOnly, found);
+        }
 
-    /// <summary>Where the image tokens that belong to no subject are in an image's sequence.</summary>
-    internal Tensor BackgroundOf(int image) => background[image];
+        return found;
+    }
+
+    /// <summary>Gets all tokens by what they read: <see cref="Readings"/>, and for each image those that read nothing else.</summary>
+    internal IReadOnlyList<TokenGroup> Groups(bool subjectQueriesOnly)
+    {
+        if (!groups.TryGetValue(subjectQueriesOnly, out var found))
+        {
+            var ofReaders = Readings(subjectQueriesOnly);
+            found = [.. Enumerable.Range(0, Images).SelectMany(image =>
+            {
+                var readers = ofReaders.Where(reading => reading.Image == image).ToList();
+                var rest = Enumerable.Range(0, Length).Except(readers.SelectMany(reading => reading.Queries));
+                return readers.Select(reading => new TokenGroup(image, reading.Queries, reading.Foreign)).Append(new(image, [.. rest], []));
+            })];
+            groups.Add(subjectQueriesOnly, found);
+        }
+
+        return found;
+    }
+
+    /// <summary>Gets indices that are kept until the masks change.</summary>
+    /// <param name="key">What they depend on.</param>
+    /// <param name="make">Makes them for a device.</param>
+    internal T Indices<T>(object key, Func<Device, T> make)
+        where T : IDisposable
+    {
+        if (!indices.TryGetValue(key, out var found))
+        {
+            found = make(device);
+            indices.Add(key, found);
+        }
+
+        return (T)found;
+    }
 
     /// <summary>Finds how many times the images are repeated in a batch (once per guidance half), image by image in each.</summary>
     internal long RepeatsIn(Tensor batch, int tokenAxis, string name)
@@ -133,12 +175,41 @@ public sealed class SubjectTokens : IDisposable
         }
     }
 
-    private static Tensor[] Keep(Tensor[] tensors, Device device) => [.. tensors.Select(x => x.to(device).DetachFromDisposeScope())];
+    private static long[][] OnHost(Tensor labels)
+    {
+        var all = DeviceTransfer.Fetch(labels).contiguous().data<long>().ToArray();
+        var length = (int)labels.shape[1];
+        return [.. Enumerable.Range(0, (int)labels.shape[0]).Select(image => all.AsSpan(image * length, length).ToArray())];
+    }
 
-    private static Tensor[][] Keep(Tensor[][] tensors, Device device) => [.. tensors.Select(row => Keep(row, device))];
+    private IEnumerable<Reading> ReadingsOf(int image, bool subjectQueriesOnly)
+    {
+        int[][] foreign = [.. Enumerable.Range(0, Subjects).Select(subject => ForeignTo(image, subject))];
+        for (var subject = 0; subject < Subjects; subject++)
+        {
+            var own = tokens[image][subject];
+            if (own.Length > 0 && foreign[subject].Length > 0)
+            {
+                yield return new(image, own, foreign[subject], own);
+            }
+        }
 
-    private IEnumerable<int> Others(int image) => Enumerable.Range(0, Images).Where(other => other != image);
+        if (!subjectQueriesOnly && background[image].Length > 0 && foreign.Any(read => read.Length > 0))
+        {
+            yield return new(image, background[image], [.. foreign.SelectMany(read => read)], [.. tokens[image].SelectMany(own => own)]);
+        }
+    }
 
-    private Tensor[][] Table(Func<int, int, Tensor> cell) =>
-        [.. Enumerable.Range(0, Images).Select(image => Enumerable.Range(0, Subjects).Select(subject => cell(image, subject)).ToArray())];
+    /// <summary>Where a subject's tokens are in the other images, as indices into (images · length).</summary>
+    private int[] ForeignTo(int image, int subject) => takesPart(image, subject)
+        ? [.. Enumerable.Range(0, Images).Where(other => other != image)
+            .SelectMany(other => tokens[other][subject].Select(token => (other * Length) + token))]
+        : [];
 }
+
+/// <summary>Represents tokens of an image that read other images' tokens.</summary>
+/// <param name="Image">The image.</param>
+/// <param name="Queries">The tokens that read, at least one.</param>
+/// <param name="Foreign">What they read, as indices into (images · length), at least one.</param>
+/// <param name="Home">The image's own tokens of the subjects that they read.</param>
+internal sealed record Reading(int Image, int[] Queries, int[] Foreign, int[] Home);

@@ -1,3 +1,4 @@
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace StorySync.Kernels;
@@ -14,5 +15,15 @@ internal static class ScaledDotProduct
     public static Tensor Attend(Tensor query, Tensor key, Tensor value, Tensor? mask = null) =>
         AttentionKernel.Takes(query, key, value, mask)
             ? AttentionKernel.Apply(query, key, value, mask)
+            : query.device_type == DeviceType.META ? Shaped(query, key, value, mask)
             : nn.functional.scaled_dot_product_attention(query, key, value, mask);
+
+    /// <summary>Attends where tensors have no numbers, which tells shapes and what a run asks of its device: libtorch's has no form for
+    /// it.</summary>
+    private static Tensor Shaped(Tensor query, Tensor key, Tensor value, Tensor? mask)
+    {
+        using var scope = NewDisposeScope();
+        var logits = query.matmul(key.transpose(-2, -1));
+        return (mask is null ? logits : logits + mask).softmax(-1).matmul(value).MoveToOuterDisposeScope();
+    }
 }

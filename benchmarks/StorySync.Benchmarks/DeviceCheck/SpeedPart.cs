@@ -1,0 +1,195 @@
+using System.Diagnostics;
+using StorySync.Attention;
+using StorySync.Diffusion.Autoencoders;
+using StorySync.Diffusion.Denoising;
+using StorySync.Diffusion.Flux;
+using StorySync.Diffusion.Kandinsky3;
+using StorySync.Diffusion.Sdxl;
+using StorySync.Pipelines;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Benchmarks.DeviceCheck;
+
+/// <summary>Models at full size with random weights, and stories against the same pictures without the techniques.</summary>
+internal static class SpeedPart
+{
+    private static readonly (ScalarType Dtype, string Name)[] Types =
+        [(ScalarType.BFloat16, "bf16"), (ScalarType.Float16, "f16"), (ScalarType.Float32, "f32")];
+
+    public static void Run(DeviceCheckRun run)
+    {
+        run.Row("story, storybook", () => Story(run));
+        run.Row("story, sdxl bf16, given masks", () => FullStory(run));
+        run.Row("flux-bf16", () => Flux(run));
+        foreach (var (dtype, name) in Types)
+        {
+            run.Row($"unet-{name}", () => UNet(run, dtype));
+        }
+
+        foreach (var (dtype, name) in Types[..2])
+        {
+            run.Row($"vae-{name}", () => Vae(run, dtype));
+        }
+
+        run.Row("k3-bf16", () => Kandinsky3(run));
+        foreach (var (dtype, name) in run.Small ? Types[2..] : Types)
+        {
+            run.Row($"pipe4-{name}", () => Pipeline(run, dtype));
+        }
+    }
+
+    private static string Story(DeviceCheckRun run)
+    {
+        using var pipeline = run.Load("storybook");
+        return string.Join("; ", (run.Small ? (int[])[2] : [4, 8]).Select(scenes =>
+        {
+            var plain = Time(run, 1, 3, () => Make(StoryAttentionOptions.Off));
+            var told = Time(run, 1, 3, () => Make(null));
+            var shared = Time(run, 1, 3, () => Make(new() { Layout = new() { Until = 0 } }));
+            return DeviceCheckRun.Invariant(
+                $"{scenes} scenes {told.Median:F3} s, plain {plain.Median:F3} s: {told.Median / plain.Median:F2} times, without base layout {shared.Median / plain.Median:F2}");
+
+            void Make(StoryAttentionOptions? techniques) =>
+                Outcome.OfStory(pipeline, Outcome.StoryOptions("storybook", run.Small, run.Small ? 2 : 20, techniques), scenes);
+        }));
+    }
+
+    /// <summary>A story's denoising at SDXL's full size, as the pipeline does it, the subject a quarter of each picture.</summary>
+    private static string FullStory(DeviceCheckRun run)
+    {
+        var (config, side, steps) = (run.Small ? ModelRuns.SmallUNet : ModelRuns.FullUNet, run.Small ? 16 : 128, run.Small ? 4 : 10);
+        using var model = RandomWeights.Bind(new UNet2DConditionModel(config), ScalarType.BFloat16, run.Device);
+        return string.Join("; ", (run.Small ? (int[])[2] : [4, 8]).Select(scenes =>
+        {
+            var plain = Time(run, 1, 1, () => Denoise(StoryAttentionOptions.Off));
+            var told = Time(run, 1, 1, () => Denoise(new()));
+            var shared = Time(run, 0, 1, () => Denoise(new() { Layout = new() { Until = 0 } }));
+            return DeviceCheckRun.Invariant(
+                $"{scenes} scenes {told.Median / steps:F4} s a step, plain {plain.Median / steps:F4} s: {told.Median / plain.Median:F2} times, without base layout {shared.Median / plain.Median:F2}; card {DeviceCheckRun.CardMiB()} MiB");
+
+            void Denoise(StoryAttentionOptions techniques)
+            {
+                using var story = new StoryAttention(
+                    techniques, [new("subject", [.. Enumerable.Repeat<IReadOnlyList<int>>([], scenes)]) { Masks = [.. Masks(scenes)] }], scenes, guidance: true);
+                var context = new DenoisingContext { Steps = steps, Processor = story };
+                for (var step = 0; step < steps; step++)
+                {
+                    using var scope = NewDisposeScope();
+                    context.Step = step;
+                    var batch = story.BatchAt(step, steps);
+                    foreach (var branch in batch.HasBase ? (GuidanceBranch?[])[GuidanceBranch.Conditional, GuidanceBranch.Unconditional] : [null])
+                    {
+                        context.Branch = branch;
+                        model.call(Inputs(config, branch is null ? batch.Rows : batch.Rows / 2, side, ScalarType.BFloat16, run.Device), context);
+                    }
+
+                    story.CompleteStep();
+                }
+            }
+        }));
+
+        // A quarter of the picture, elsewhere in every scene.
+        static IEnumerable<Tensor> Masks(int scenes) => Enumerable.Range(0, scenes).Select(scene =>
+        {
+            var mask = zeros(16, 16);
+            mask.narrow(0, scene % 8, 8).narrow(1, (scene * 3) % 8, 8).fill_(1);
+            return mask;
+        });
+    }
+
+    private static UNetInputs Inputs(UNet2DConditionConfig config, long rows, long side, ScalarType dtype, Device device)
+    {
+        return new(Random(rows, config.InChannels, side, side), tensor(500f, device: device), Random(rows, 77, config.CrossAttentionDim[0]))
+        {
+            TextEmbeds = Random(rows, config.ProjectionClassEmbeddingsInputDim!.Value - (6 * config.AdditionTimeEmbedDim!.Value)),
+            TimeIds = Random(rows, 6),
+        };
+
+        Tensor Random(params long[] shape) => randn(shape, dtype: dtype, device: device);
+    }
+
+    private static string UNet(DeviceCheckRun run, ScalarType dtype)
+    {
+        var config = run.Small ? ModelRuns.SmallUNet : ModelRuns.FullUNet;
+        using var model = RandomWeights.Bind(new UNet2DConditionModel(config), dtype, run.Device);
+        var inputs = Inputs(config, 2, run.Small ? 16 : 128, dtype, run.Device);
+        return Time(run, 3, 10, () => model.call(inputs, new DenoisingContext()).Dispose()).Text;
+    }
+
+    private static string Vae(DeviceCheckRun run, ScalarType dtype)
+    {
+        using var model = RandomWeights.Bind(new AutoencoderKL(run.Small ? ModelRuns.SmallVae : ModelRuns.FullVae), dtype, run.Device);
+        var side = run.Small ? 8 : 128;
+        var latents = randn([1, 4, side, side], dtype: dtype, device: run.Device);
+        return Time(run, 2, 6, () => model.Decode(latents).Dispose()).Text;
+    }
+
+    private static string Kandinsky3(DeviceCheckRun run)
+    {
+        if (run.Small)
+        {
+            return "left out by --small";
+        }
+
+        using var model = RandomWeights.Bind(new Kandinsky3UNet(new Kandinsky3UNetConfig()), ScalarType.BFloat16, run.Device);
+        var inputs = new Kandinsky3Inputs(
+            randn([2, 4, 128, 128], dtype: ScalarType.BFloat16, device: run.Device),
+            tensor(500f, device: run.Device),
+            randn([2, 77, model.Config.EncoderHidDim], dtype: ScalarType.BFloat16, device: run.Device))
+        {
+            EncoderAttentionMask = ones([2, 77], dtype: ScalarType.BFloat16, device: run.Device),
+        };
+        return Time(run, 2, 6, () => model.call(inputs, new DenoisingContext()).Dispose()).Text;
+    }
+
+    private static string Flux(DeviceCheckRun run)
+    {
+        var config = run.Small
+            ? new FluxTransformer2DConfig { NumLayers = 1, NumSingleLayers = 1, NumAttentionHeads = 2, JointAttentionDim = 64, PooledProjectionDim = 32 }
+            : new FluxTransformer2DConfig();
+        var dtype = run.OnCuda ? ScalarType.BFloat16 : ScalarType.Float32;
+        using var model = RandomWeights.Bind(new FluxTransformer2DModel(config), dtype, run.Device);
+        var (grid, tokens) = run.Small ? (FluxLatents.Grid(8, 8), 8) : (FluxLatents.Grid(128, 128), 512);
+        var inputs = new FluxInputs(
+            randn([1, grid.Tokens, config.InChannels], dtype: dtype, device: run.Device),
+            grid,
+            randn([1, tokens, config.JointAttentionDim], dtype: dtype, device: run.Device),
+            randn([1, config.PooledProjectionDim], dtype: dtype, device: run.Device),
+            full([1], 0.5f, device: run.Device),
+            FluxLatents.ImageIds(grid, run.Device),
+            FluxLatents.TextIds(tokens, run.Device));
+        return Time(run, 2, 5, () => model.call(inputs, new DenoisingContext()).Dispose()).Text;
+    }
+
+    private static string Pipeline(DeviceCheckRun run, ScalarType dtype)
+    {
+        using var pipeline = run.Load("storybook", dtype);
+        var request = new GenerationRequest
+        {
+            Prompts = [.. Enumerable.Repeat("a cat standing in the forest", 4)], Steps = run.Small ? 2 : 20, Height = 128, Width = 128, GuidanceScale = 5,
+        };
+        return Time(run, 1, 3, () => pipeline.Generate(request).Dispose()).Text;
+    }
+
+    private static (double Median, string Text) Time(DeviceCheckRun run, int warmup, int times, Action work)
+    {
+        var (seconds, started) = (new List<double>(), Stopwatch.StartNew());
+        for (var i = 0; i < warmup + times && (seconds.Count == 0 || started.Elapsed.TotalSeconds < 20); i++)
+        {
+            using var scope = NewDisposeScope();
+            run.Synchronize();
+            var watch = Stopwatch.StartNew();
+            work();
+            run.Synchronize();
+            if (i >= warmup)
+            {
+                seconds.Add(watch.Elapsed.TotalSeconds);
+            }
+        }
+
+        seconds.Sort();
+        var median = seconds[seconds.Count / 2];
+        return (median, DeviceCheckRun.Invariant($"{median:F5} s ({seconds[0]:F5} to {seconds[^1]:F5}, {seconds.Count} times), card {DeviceCheckRun.CardMiB()} MiB"));
+    }
+}
