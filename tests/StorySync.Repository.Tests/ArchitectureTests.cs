@@ -53,6 +53,24 @@ public class ArchitectureTests
         ["StorySync.NativeBackend"],
         Assembly.Load("StorySync.Kernels").GetExportedTypes().Select(type => type.FullName!));
 
+    /// <summary>Where libtorch throws in <c>matmul</c>, for a wrong shape or for want of memory, TorchSharp ends the process; in <c>mm</c>,
+    /// <c>bmm</c> and <c>linear</c> it gives an exception.</summary>
+    [Fact]
+    public void No_library_calls_what_ends_the_process_on_an_error() => Assert.All(
+        Repository.Files("*.cs", Repository.PathOf("src")),
+        path => Assert.DoesNotContain(".matmul(", File.ReadAllText(path), StringComparison.Ordinal));
+
+    /// <summary>Copies between host and device are made and counted in one place; whatever else asks a device for numbers would be missed
+    /// there.</summary>
+    [Theory]
+    [InlineData("Story")]
+    [InlineData("Techniques")]
+    public void Techniques_copy_in_one_place(string folder) => Assert.All(
+        Repository.Files("*.cs", Repository.PathOf($"src/StorySync.Attention/{folder}")).Where(path => Path.GetFileName(path) != "DeviceTransfer.cs"),
+        path => Assert.All(
+            (string[])[".cpu()", ".item<", ".nonzero(", ".to(device", "device:", ".cuda("],
+            call => Assert.DoesNotContain(call, File.ReadAllText(path), StringComparison.Ordinal)));
+
     [Fact]
     public void No_library_uses_a_program() =>
         Assert.All(

@@ -27,7 +27,7 @@ internal static class AbiPart
                 {
                     var made = zeros([2, 3], dtype: type, device: device);
                     Require(made.dtype == type && made.device_type == device.type && made.shape is [2, 3] && made.stride() is [3, 1], $"{type} is {made.dtype}");
-                    Numbers(tensor(new[] { 0f, 1f, 1f, 0f }, device: device).to(type), [0, 1, 1, 0], 0, $"{type}");
+                    Numbers(arange(4, ScalarType.Float32, device).remainder(2).to(type), [0, 1, 0, 1], 0, $"{type}");
                 }
 
                 return $"{Types.Length} types";

@@ -1,10 +1,12 @@
 using System.Diagnostics;
+using System.Globalization;
 using StorySync.Attention;
 using StorySync.Diffusion.Autoencoders;
 using StorySync.Diffusion.Denoising;
 using StorySync.Diffusion.Flux;
 using StorySync.Diffusion.Kandinsky3;
 using StorySync.Diffusion.Sdxl;
+using StorySync.Diffusion.Weights;
 using StorySync.Pipelines;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -19,23 +21,69 @@ internal static class SpeedPart
 
     public static void Run(DeviceCheckRun run)
     {
+        var ours = new Dictionary<string, double>();
         run.Row("story, storybook", () => Story(run));
         run.Row("story, sdxl bf16, given masks", () => FullStory(run));
-        run.Row("flux-bf16", () => Flux(run));
+        Row("flux-bf16", () => Flux(run));
         foreach (var (dtype, name) in Types)
         {
-            run.Row($"unet-{name}", () => UNet(run, dtype));
+            Row($"unet-{name}", () => UNet(run, dtype));
         }
 
         foreach (var (dtype, name) in Types[..2])
         {
-            run.Row($"vae-{name}", () => Vae(run, dtype));
+            Row($"vae-{name}", () => Vae(run, dtype));
         }
 
-        run.Row("k3-bf16", () => Kandinsky3(run));
+        if (!run.Small)
+        {
+            Row("k3-bf16", () => Kandinsky3(run));
+        }
+
         foreach (var (dtype, name) in run.Small ? Types[2..] : Types)
         {
-            run.Row($"pipe4-{name}", () => Pipeline(run, dtype));
+            Row($"pipe4-{name}", () => Pipeline(run, dtype));
+        }
+
+        Diffusers(run, ours);
+
+        void Row(string name, Func<(double Median, string Text)> work) => run.Row(name, () =>
+        {
+            var (median, text) = work();
+            ours[name] = median;
+            return text;
+        });
+    }
+
+    /// <summary>The same rows by diffusers, in the Python of the libtorch that is loaded.</summary>
+    private static void Diffusers(DeviceCheckRun run, Dictionary<string, double> ours)
+    {
+        var script = Path.Combine("benchmarks", "python", "device_check.py");
+        if (!File.Exists(script))
+        {
+            run.Row("diffusers", () => $"not compared: no {script} here");
+            return;
+        }
+
+        using var python = Process.Start(new ProcessStartInfo(
+            Environment.GetEnvironmentVariable("PYTHON") ?? "python3",
+            [script, "--device", run.Name, .. run.Small ? ["--small"] : (string[])[], "--only", run.Only ?? "", "--folder", ModelFolder.Open("storybook").Path])
+        {
+            RedirectStandardOutput = true,
+        })!;
+        while (!run.IsLate && python.StandardOutput.ReadLine() is { } line)
+        {
+            if (line.Split(' ') is ["T", var name, var seconds])
+            {
+                var theirs = double.Parse(seconds, CultureInfo.InvariantCulture);
+                var mine = ours.GetValueOrDefault(name.Replace("-channels-last", "", StringComparison.Ordinal), double.NaN);
+                run.Row($"{name} by diffusers", () => DeviceCheckRun.Invariant($"{theirs:F5} s, ours / diffusers {mine / theirs:F2}"));
+            }
+        }
+
+        if (!python.HasExited)
+        {
+            python.Kill(entireProcessTree: true);
         }
     }
 
@@ -109,29 +157,24 @@ internal static class SpeedPart
         Tensor Random(params long[] shape) => randn(shape, dtype: dtype, device: device);
     }
 
-    private static string UNet(DeviceCheckRun run, ScalarType dtype)
+    private static (double Median, string Text) UNet(DeviceCheckRun run, ScalarType dtype)
     {
         var config = run.Small ? ModelRuns.SmallUNet : ModelRuns.FullUNet;
         using var model = RandomWeights.Bind(new UNet2DConditionModel(config), dtype, run.Device);
         var inputs = Inputs(config, 2, run.Small ? 16 : 128, dtype, run.Device);
-        return Time(run, 3, 10, () => model.call(inputs, new DenoisingContext()).Dispose()).Text;
+        return Time(run, 3, 10, () => model.call(inputs, new DenoisingContext()).Dispose());
     }
 
-    private static string Vae(DeviceCheckRun run, ScalarType dtype)
+    private static (double Median, string Text) Vae(DeviceCheckRun run, ScalarType dtype)
     {
         using var model = RandomWeights.Bind(new AutoencoderKL(run.Small ? ModelRuns.SmallVae : ModelRuns.FullVae), dtype, run.Device);
         var side = run.Small ? 8 : 128;
         var latents = randn([1, 4, side, side], dtype: dtype, device: run.Device);
-        return Time(run, 2, 6, () => model.Decode(latents).Dispose()).Text;
+        return Time(run, 2, 6, () => model.Decode(latents).Dispose());
     }
 
-    private static string Kandinsky3(DeviceCheckRun run)
+    private static (double Median, string Text) Kandinsky3(DeviceCheckRun run)
     {
-        if (run.Small)
-        {
-            return "left out by --small";
-        }
-
         using var model = RandomWeights.Bind(new Kandinsky3UNet(new Kandinsky3UNetConfig()), ScalarType.BFloat16, run.Device);
         var inputs = new Kandinsky3Inputs(
             randn([2, 4, 128, 128], dtype: ScalarType.BFloat16, device: run.Device),
@@ -140,10 +183,10 @@ internal static class SpeedPart
         {
             EncoderAttentionMask = ones([2, 77], dtype: ScalarType.BFloat16, device: run.Device),
         };
-        return Time(run, 2, 6, () => model.call(inputs, new DenoisingContext()).Dispose()).Text;
+        return Time(run, 2, 6, () => model.call(inputs, new DenoisingContext()).Dispose());
     }
 
-    private static string Flux(DeviceCheckRun run)
+    private static (double Median, string Text) Flux(DeviceCheckRun run)
     {
         var config = run.Small
             ? new FluxTransformer2DConfig { NumLayers = 1, NumSingleLayers = 1, NumAttentionHeads = 2, JointAttentionDim = 64, PooledProjectionDim = 32 }
@@ -159,17 +202,17 @@ internal static class SpeedPart
             full([1], 0.5f, device: run.Device),
             FluxLatents.ImageIds(grid, run.Device),
             FluxLatents.TextIds(tokens, run.Device));
-        return Time(run, 2, 5, () => model.call(inputs, new DenoisingContext()).Dispose()).Text;
+        return Time(run, 2, 5, () => model.call(inputs, new DenoisingContext()).Dispose());
     }
 
-    private static string Pipeline(DeviceCheckRun run, ScalarType dtype)
+    private static (double Median, string Text) Pipeline(DeviceCheckRun run, ScalarType dtype)
     {
         using var pipeline = run.Load("storybook", dtype);
         var request = new GenerationRequest
         {
             Prompts = [.. Enumerable.Repeat("a cat standing in the forest", 4)], Steps = run.Small ? 2 : 20, Height = 128, Width = 128, GuidanceScale = 5,
         };
-        return Time(run, 1, 3, () => pipeline.Generate(request).Dispose()).Text;
+        return Time(run, 1, 3, () => pipeline.Generate(request).Dispose());
     }
 
     private static (double Median, string Text) Time(DeviceCheckRun run, int warmup, int times, Action work)

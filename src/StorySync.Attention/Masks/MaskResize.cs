@@ -22,8 +22,11 @@ public static class MaskResize
         using var scope = NewDisposeScope();
         var (rows, rowTotal) = Taken(mask.shape[^2], height, mask.device);
         var (columns, columnTotal) = Taken(mask.shape[^1], width, mask.device);
-        var subject = rows.matmul(mask.to_type(ScalarType.Float64)).matmul(columns.t());
-        return (subject * 2).ge((double)rowTotal * columnTotal).MoveToOuterDisposeScope();
+        var subject = Along(Along(mask.to_type(ScalarType.Float64), columns), rows);
+        return (subject * 2).ge((double)rowTotal * columnTotal).contiguous().MoveToOuterDisposeScope();
+
+        // The last axis is resized and changes places with the one before it.
+        static Tensor Along(Tensor cells, Tensor weights) => nn.functional.linear(cells, weights).transpose(-2, -1);
     }
 
     /// <summary>How much of each source cell a target cell takes, (target, source), and the sum of each row. In whole numbers, so that

@@ -118,7 +118,7 @@ public static class Harmonization
         Tensor own, Tensor units, HarmonizationIndices subject, long first, long count, double threshold, double temperature)
     {
         var others = units.flatten(1, 2);
-        var (best, match) = units.narrow(2, first, count).flatten(1, 2).matmul(others.transpose(1, 2))
+        var (best, match) = units.narrow(2, first, count).flatten(1, 2).bmm(others.transpose(1, 2))
             .unflatten(2, [subject.Images, subject.Tokens]).unflatten(1, [subject.Images, count]).max(-1);
 
         // In its own image each token is its own match, which counts where there is no other.

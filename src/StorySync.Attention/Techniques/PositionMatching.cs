@@ -20,7 +20,7 @@ internal static class PositionMatching
         using var scope = NewDisposeScope();
         var content = rotary.At(foreignTokens).Undo(foreign.transpose(1, 2));
         var homeContent = rotary.At(homeTokens).Undo(home.transpose(1, 2));
-        var match = Directions(content).matmul(Directions(homeContent).transpose(1, 2)).argmax(-1);
+        var match = Directions(content).bmm(Directions(homeContent).transpose(1, 2)).argmax(-1);
         return rotary.At(homeTokens.take(match).unsqueeze(1)).Apply(content).transpose(1, 2).MoveToOuterDisposeScope();
     }
 

@@ -96,7 +96,7 @@ public sealed class CLIPModel : nn.Module<Tensor, Tensor, CancellationToken, CLI
         using var scope = NewDisposeScope();
         var images = Normalized(GetImageFeatures(input2, input3));
         var texts = Normalized(GetTextFeatures(input1, input3));
-        var logits = images.matmul(texts.t()) * logit_scale.exp();
+        var logits = images.mm(texts.t()) * logit_scale.exp();
         return new CLIPOutput(images.MoveToOuterDisposeScope(), texts.MoveToOuterDisposeScope(), logits.MoveToOuterDisposeScope());
     }
 

@@ -23,7 +23,8 @@ internal static class ScaledDotProduct
     private static Tensor Shaped(Tensor query, Tensor key, Tensor value, Tensor? mask)
     {
         using var scope = NewDisposeScope();
-        var logits = query.matmul(key.transpose(-2, -1));
-        return (mask is null ? logits : logits + mask).softmax(-1).matmul(value).MoveToOuterDisposeScope();
+        var logits = query.flatten(0, 1).bmm(key.flatten(0, 1).transpose(1, 2)).unflatten(0, [query.shape[0], query.shape[1]]);
+        var weights = (mask is null ? logits : logits + mask).softmax(-1).flatten(0, 1);
+        return weights.bmm(value.flatten(0, 1)).unflatten(0, [query.shape[0], query.shape[1]]).MoveToOuterDisposeScope();
     }
 }
