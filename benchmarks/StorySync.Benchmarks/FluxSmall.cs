@@ -47,7 +47,7 @@ internal static class FluxSmall
                 : RandomWeights.Bind(new FluxTransformer2DModel(Config), type);
             using var scope = NewDisposeScope();
             var inputs = Inputs(
-                model.Config,
+                model,
                 FluxLatents.Grid(parsed.GetValue(height) / 8, parsed.GetValue(width) / 8),
                 parsed.GetValue(batch),
                 parsed.GetValue(tokens),
@@ -90,12 +90,11 @@ internal static class FluxSmall
         File.WriteAllText(Path.Combine(transformer, "config.json"), config.ToJsonString());
     }
 
-    private static FluxInputs Inputs(FluxTransformer2DConfig config, TokenGrid grid, int batch, int tokens, ScalarType dtype) => new(
-        randn(batch, grid.Tokens, config.InChannels).to(dtype),
+    private static FluxInputs Inputs(FluxTransformer2DModel model, TokenGrid grid, int batch, int tokens, ScalarType dtype) => new(
+        randn(batch, grid.Tokens, model.Config.InChannels).to(dtype),
         grid,
-        randn(batch, tokens, config.JointAttentionDim).to(dtype),
-        randn(batch, config.PooledProjectionDim).to(dtype),
+        randn(batch, tokens, model.Config.JointAttentionDim).to(dtype),
+        randn(batch, model.Config.PooledProjectionDim).to(dtype),
         full(batch, 0.5f),
-        FluxLatents.ImageIds(grid),
-        FluxLatents.TextIds(tokens));
+        model.EmbedPositions(FluxLatents.TextIds(tokens), FluxLatents.ImageIds(grid)));
 }

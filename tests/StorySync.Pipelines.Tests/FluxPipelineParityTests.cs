@@ -1,3 +1,4 @@
+using StorySync.Diffusion.Flux;
 using StorySync.Diffusion.Tokenizers;
 using StorySync.Diffusion.Weights;
 using StorySync.TestSupport;
@@ -34,7 +35,11 @@ public class FluxPipelineParityTests
         var embeddings = (FluxEmbeddings)pipeline.Encode(request, request.Height!.Value, request.Width!.Value, guidance, default);
         comparison.Check("out.prompt_embeds", Halves(embeddings.Text, guidance)[^1]);
         comparison.Check("out.pooled_prompt_embeds", Halves(embeddings.Pooled, guidance)[^1]);
-        comparison.Check("out.text_ids", embeddings.TxtIds);
+        var (textIds, imageIds) = (FluxLatents.TextIds(embeddings.Text.shape[1]), FluxLatents.ImageIds(embeddings.Grid));
+        comparison.Check("out.text_ids", textIds);
+        comparison.Check("out.denoiser.txt_ids", textIds);
+        comparison.Check("out.denoiser.img_ids", imageIds);
+        var positions = pipeline.Transformer.EmbedPositions(textIds, imageIds).Turns;
 
         // diffusers makes two passes, the positive one first; here they are one batch, the negative half first.
         pipelineCase.CheckRun(
@@ -48,8 +53,7 @@ public class FluxPipelineParityTests
                 comparison.Check("out.denoiser.encoder_hidden_states", Halves(inputs.EncoderHiddenStates, guidance)[^1]);
                 comparison.Check("out.denoiser.pooled_projections", Halves(inputs.PooledProjections, guidance)[^1]);
                 comparison.Check("out.denoiser.timestep", inputs.Timestep.expand(hidden.shape[0]));
-                comparison.Check("out.denoiser.img_ids", inputs.ImgIds);
-                comparison.Check("out.denoiser.txt_ids", inputs.TxtIds);
+                Assert.True(positions.equal(inputs.Rotary.Turns).all().item<bool>());
                 if (inputs.Guidance is not null)
                 {
                     comparison.Check("out.denoiser.guidance", inputs.Guidance.expand(hidden.shape[0]));

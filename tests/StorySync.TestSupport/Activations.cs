@@ -9,14 +9,19 @@ namespace StorySync.TestSupport;
 /// <c>act.&lt;module path&gt;</c>, with <c>.0</c>, <c>.1</c> … for a module that gives several tensors.</summary>
 public static class Activations
 {
-    public static void Watch(Comparison comparison, nn.Module model, string prefix = "")
+    /// <param name="comparison">The case.</param>
+    /// <param name="model">The model.</param>
+    /// <param name="prefix">Leads the names of the modules.</param>
+    /// <param name="asReference">Puts a module's result into the form that the reference has it in; null leaves all as they are.</param>
+    public static void Watch(
+        Comparison comparison, nn.Module model, string prefix = "", Func<nn.Module, object?, object?>? asReference = null)
     {
         foreach (var (path, module) in model.named_modules())
         {
             var name = "act." + prefix + path;
             if (comparison.Case.Outputs.Any(o => o.Name == name || o.Name.StartsWith(name + ".", StringComparison.Ordinal)))
             {
-                Hook(module, result => Check(comparison, name, result));
+                Hook(module, result => Check(comparison, name, asReference is null ? result : asReference(module, result)));
             }
         }
     }

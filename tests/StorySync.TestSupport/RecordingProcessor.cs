@@ -33,7 +33,7 @@ public sealed class RecordingProcessor(Action? onCall = null, bool keepInputs = 
                 Key = inputs.Key.shape,
                 Value = inputs.Value.shape,
                 Mask = inputs.Mask?.shape,
-                Rotary = inputs.Rotary?.Cos.shape,
+                Rotary = inputs.Rotary?.Turns.shape,
                 Inputs = keepInputs ? Copy(inputs) : null,
             });
         }
@@ -49,8 +49,16 @@ public sealed class RecordingProcessor(Action? onCall = null, bool keepInputs = 
         Query = Copy(inputs.Query),
         Key = Copy(inputs.Key),
         Value = Copy(inputs.Value),
-        Rotary = inputs.Rotary is { } rotary ? new RotaryEmbedding(Copy(rotary.Cos), Copy(rotary.Sin)) : null,
+        Rotary = inputs.Rotary is { } rotary ? Copy(rotary) : null,
     };
+
+    private RotaryEmbedding Copy(RotaryEmbedding rotary)
+    {
+        using var tokens = arange(rotary.Turns.shape[0]);
+        var copy = rotary.At(tokens);
+        copies.Add(copy.Turns.DetachFromDisposeScope());
+        return copy;
+    }
 
     private Tensor Copy(Tensor tensor)
     {

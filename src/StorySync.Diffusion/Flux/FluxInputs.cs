@@ -3,23 +3,21 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Flux;
 
-/// <summary>What the forward pass of a <see cref="FluxTransformer2DModel"/> takes.</summary>
+/// <summary>Represents the inputs of a forward pass of a <see cref="FluxTransformer2DModel"/>.</summary>
 /// <param name="HiddenStates">Noisy image tokens, (batch, image tokens, in_channels), in the dtype of the weights; see
 /// <see cref="FluxLatents.Pack"/>.</param>
-/// <param name="Grid">How the image tokens lie.</param>
+/// <param name="Grid">The grid of the image tokens.</param>
 /// <param name="EncoderHiddenStates">Encoded prompts, (batch, text tokens, joint_attention_dim).</param>
 /// <param name="PooledProjections">Pooled prompts, (batch, pooled_projection_dim).</param>
 /// <param name="Timestep">One timestep for all rows, (), or one a row, (batch); 0 … 1.</param>
-/// <param name="ImgIds">Positions of the image tokens, (image tokens, axes); see <see cref="FluxLatents.ImageIds"/>.</param>
-/// <param name="TxtIds">Positions of the text tokens, (text tokens, axes); see <see cref="FluxLatents.TextIds"/>.</param>
+/// <param name="Rotary">Positions of text and image tokens, text first; see <see cref="FluxTransformer2DModel.EmbedPositions"/>.</param>
 public sealed record FluxInputs(
     Tensor HiddenStates,
     TokenGrid Grid,
     Tensor EncoderHiddenStates,
     Tensor PooledProjections,
     Tensor Timestep,
-    Tensor ImgIds,
-    Tensor TxtIds)
+    RotaryEmbedding Rotary)
 {
     /// <summary>The guidance scale, one for all rows, (), or one a row, (batch); needed by models with guidance embedding (dev), null
     /// for the others.</summary>

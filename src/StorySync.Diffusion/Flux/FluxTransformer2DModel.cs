@@ -23,7 +23,6 @@ public sealed class FluxTransformer2DModel : nn.Module<FluxInputs, DenoisingCont
     private readonly ModuleList<FluxSingleTransformerBlock> single_transformer_blocks;
     private readonly AdaLayerNormContinuous norm_out;
     private readonly Linear proj_out;
-    private readonly nn.Module<Tensor, Tensor, Tensor, FluxPass, (Tensor Text, Tensor Image)>[] blocks;
     private BlockStreaming? streaming;
 
     /// <summary>Builds the model without weights: its parameters have shapes and take no memory.</summary>
@@ -47,7 +46,6 @@ public sealed class FluxTransformer2DModel : nn.Module<FluxInputs, DenoisingCont
             [.. Enumerable.Range(0, config.NumSingleLayers).Select(_ => new FluxSingleTransformerBlock(heads, headWidth))]);
         norm_out = new AdaLayerNormContinuous(width);
         proj_out = new Linear(width, (long)config.PatchSize * config.PatchSize * (config.OutChannels ?? config.InChannels));
-        blocks = [.. transformer_blocks, .. single_transformer_blocks];
         RegisterComponents();
         AttentionProcessors = new AttentionProcessors(this);
     }
@@ -57,6 +55,8 @@ public sealed class FluxTransformer2DModel : nn.Module<FluxInputs, DenoisingCont
 
     /// <summary>The attention processors, by layer: <c>transformer_blocks.N.attn</c>, <c>single_transformer_blocks.N.attn</c>.</summary>
     public AttentionProcessors AttentionProcessors { get; }
+
+    private long Width => (long)Config.NumAttentionHeads * Config.AttentionHeadDim;
 
     /// <summary>Loads the model from a folder in diffusers' layout.</summary>
     /// <param name="folder">The model.</param>
@@ -95,69 +95,65 @@ public sealed class FluxTransformer2DModel : nn.Module<FluxInputs, DenoisingCont
         return model;
     }
 
+    /// <summary>Embeds the positions of the tokens, which stay the same for all steps of a run.</summary>
+    /// <param name="txtIds">Positions of the text tokens, (text tokens, axes); see <see cref="FluxLatents.TextIds"/>.</param>
+    /// <param name="imgIds">Positions of the image tokens, (image tokens, axes); see <see cref="FluxLatents.ImageIds"/>.</param>
+    /// <returns>The embedding for <see cref="FluxInputs.Rotary"/>, on the device of the ids, in the caller's dispose scope.</returns>
+    /// <exception cref="ArgumentException">The ids do not have as many axes as the model.</exception>
+    public RotaryEmbedding EmbedPositions(Tensor txtIds, Tensor imgIds)
+    {
+        ArgumentNullException.ThrowIfNull(txtIds);
+        ArgumentNullException.ThrowIfNull(imgIds);
+        CheckShape(txtIds, nameof(txtIds), txtIds.shape[0], Config.AxesDimsRope.Count);
+        CheckShape(imgIds, nameof(imgIds), imgIds.shape[0], Config.AxesDimsRope.Count);
+        using var ids = cat([txtIds, imgIds], 0);
+        var (cos, sin) = pos_embed.call(ids);
+        return new RotaryEmbedding(cos, sin).Freeing(cos, sin);
+    }
+
     /// <summary>Predicts the velocity, from data to noise.</summary>
-    /// <param name="input1">Latents, timestep and conditions.</param>
-    /// <param name="input2">The run.</param>
+    /// <param name="inputs">Latents, timestep and conditions.</param>
+    /// <param name="context">The denoising context.</param>
     /// <returns>(batch, image tokens, patch_size² · out_channels).</returns>
     /// <exception cref="ArgumentException">A tensor does not have the shape it must have, or guidance is missing or not wanted.</exception>
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
-    public override Tensor forward(FluxInputs input1, DenoisingContext input2)
+    public override Tensor forward(FluxInputs inputs, DenoisingContext context)
     {
-        ArgumentNullException.ThrowIfNull(input1);
-        ArgumentNullException.ThrowIfNull(input2);
-        Check(input1);
+        ArgumentNullException.ThrowIfNull(inputs);
+        ArgumentNullException.ThrowIfNull(context);
+        Check(inputs);
         using var scope = NewDisposeScope();
-        var image = x_embedder.call(input1.HiddenStates);
-        var temb = time_text_embed.call(Thousandfold(input1.Timestep, image), Thousandfold(input1.Guidance, image), input1.PooledProjections);
-        var text = context_embedder.call(input1.EncoderHiddenStates);
-        var (cos, sin) = pos_embed.call(cat([input1.TxtIds, input1.ImgIds], 0));
-        var pass = new FluxPass(new RotaryEmbedding(cos, sin), input1.Grid, (int)text.shape[1], input2);
-        image = input2.BlockCache is { } cache && blocks.Length > 1
-            ? Cached(cache, text, image, temb, pass)
-            : Through(blocks, text, image, temb, pass).Image;
-        return proj_out.call(norm_out.call(image, temb)).MoveToOuterDisposeScope();
+        var image = x_embedder.call(inputs.HiddenStates);
+        var text = context_embedder.call(inputs.EncoderHiddenStates);
+        var temb = time_text_embed.call(
+            ScaleTimestep(inputs.Timestep, image), ScaleTimestep(inputs.Guidance, image), inputs.PooledProjections);
+
+        var driver = new BlockDriver(context, streaming);
+        var blocks = new Blocks(
+            this, image, text, temb, new FluxBlockContext(inputs.Rotary, inputs.Grid, (int)text.shape[1], context), driver);
+        driver.Run(blocks);
+        return proj_out.call(norm_out.call(blocks.Hidden, temb)).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Through some of the blocks; text and image are disposed.</summary>
-    private (Tensor Text, Tensor Image) Through(
-        ReadOnlySpan<nn.Module<Tensor, Tensor, Tensor, FluxPass, (Tensor Text, Tensor Image)>> blocks, Tensor text, Tensor image, Tensor temb, FluxPass pass)
-    {
-        foreach (var block in blocks)
-        {
-            pass.Context.CancellationToken.ThrowIfCancellationRequested();
-            using var loaded = streaming?.Load(block);
-            var (nextText, nextImage) = block.call(image, text, temb, pass);
-            text.Dispose();
-            image.Dispose();
-            (text, image) = (nextText, nextImage);
-        }
+    /// <summary>Gets the peak of a forward pass.</summary>
+    /// <param name="rows">The rows of the batch.</param>
+    /// <param name="tokens">The text and image tokens of a row.</param>
+    /// <param name="shares">Whether the images share attention.</param>
+    /// <param name="hasBaseline">Whether an unmodified branch runs along.</param>
+    internal ActivationPeak PeakElements(long rows, long tokens, bool shares, bool hasBaseline) =>
+        new("single_transformer_blocks", FluxSingleTransformerBlock.PeakElements(shares, hasBaseline) * (double)rows * tokens * Width);
 
-        return (text, image);
-    }
-
-    /// <summary>Through all blocks, or through the first alone, with what the others added in an earlier step.</summary>
-    private Tensor Cached(BlockCache cache, Tensor text, Tensor image, Tensor temb, FluxPass pass)
-    {
-        var before = image.alias();
-        var (firstText, first) = Through(blocks.AsSpan(0, 1), text, image, temb, pass);
-        if (cache.Reuse(first - before, pass.Context) is { } rest)
-        {
-            return first + rest;
-        }
-
-        before.Dispose();
-        var behindFirst = first.alias();
-        image = Through(blocks.AsSpan(1), firstText, first, temb, pass).Image;
-        cache.Keep(image - behindFirst, pass.Context);
-        return image;
-    }
+    /// <summary>Gets the elements that a block cache keeps of a row: what the first block added and what came out of it, later what the
+    /// others added.</summary>
+    /// <param name="imageTokens">The image tokens of a row.</param>
+    internal long BlockCacheElements(long imageTokens) => 2 * imageTokens * Width;
 
     private void Bind(ITensorSource weights, ScalarType dtype, Device device, bool streamBlocks)
     {
         if (streamBlocks)
         {
             WeightBinder.Bind(this, weights);
-            streaming = new BlockStreaming(this, blocks, device, dtype);
+            streaming = new BlockStreaming(this, [.. transformer_blocks, .. single_transformer_blocks], device, dtype);
         }
         else
         {
@@ -165,9 +161,9 @@ public sealed class FluxTransformer2DModel : nn.Module<FluxInputs, DenoisingCont
         }
     }
 
-    /// <summary>Timesteps and guidance scales are embedded a thousandfold, in the model's dtype.</summary>
+    /// <summary>Scales timesteps and guidance scales by 1000, in the model's dtype.</summary>
     [return: NotNullIfNotNull(nameof(value))]
-    private static Tensor? Thousandfold(Tensor? value, Tensor hidden) => value?.expand(hidden.shape[0]).to(hidden.dtype).mul(1000);
+    private static Tensor? ScaleTimestep(Tensor? value, Tensor hidden) => value?.expand(hidden.shape[0]).to(hidden.dtype).mul(1000);
 
     private static void CheckAxes(FluxTransformer2DConfig config)
     {
@@ -182,12 +178,11 @@ public sealed class FluxTransformer2DModel : nn.Module<FluxInputs, DenoisingCont
 
     private void Check(FluxInputs inputs)
     {
-        var (batch, textTokens, axes) = (inputs.HiddenStates.shape[0], inputs.TxtIds.shape[0], Config.AxesDimsRope.Count);
+        var (batch, textTokens) = (inputs.HiddenStates.shape[0], inputs.EncoderHiddenStates.shape[1]);
         CheckShape(inputs.HiddenStates, nameof(inputs.HiddenStates), batch, inputs.Grid.Tokens, Config.InChannels);
         CheckShape(inputs.EncoderHiddenStates, nameof(inputs.EncoderHiddenStates), batch, textTokens, Config.JointAttentionDim);
         CheckShape(inputs.PooledProjections, nameof(inputs.PooledProjections), batch, Config.PooledProjectionDim);
-        CheckShape(inputs.ImgIds, nameof(inputs.ImgIds), inputs.Grid.Tokens, axes);
-        CheckShape(inputs.TxtIds, nameof(inputs.TxtIds), textTokens, axes);
+        CheckShape(inputs.Rotary.Turns, nameof(inputs.Rotary), textTokens + inputs.Grid.Tokens, Config.AttentionHeadDim / 2);
         if (inputs.Guidance is null == Config.GuidanceEmbeds)
         {
             throw new ArgumentException(
@@ -203,6 +198,41 @@ public sealed class FluxTransformer2DModel : nn.Module<FluxInputs, DenoisingCont
         if (!tensor.shape.SequenceEqual(expected))
         {
             throw new ArgumentException($"{name} is ({string.Join(", ", tensor.shape)}); this model and grid need ({string.Join(", ", expected)}).");
+        }
+    }
+
+    /// <summary>The blocks in one forward pass: text and image apart, then as one sequence.</summary>
+    private sealed class Blocks(
+        FluxTransformer2DModel model, Tensor image, Tensor text, Tensor temb, FluxBlockContext context, BlockDriver driver) : IBlockSequence
+    {
+        public Tensor Hidden => image;
+
+        public bool IsResidual => true;
+
+        public bool CanSkip => model.transformer_blocks.Count > 0;
+
+        public void First() => Double(model.transformer_blocks.Take(1));
+
+        public void Middle()
+        {
+            Double(model.transformer_blocks.Skip(1));
+            var joint = cat([text, image], 1).Freeing(text, image);
+            foreach (var block in driver.Each(model.single_transformer_blocks))
+            {
+                joint = block.call(joint, temb, context).Freeing(joint);
+            }
+
+            image = joint.narrow(1, context.TextTokens, context.Grid.Tokens);
+        }
+
+        public void Skip(Tensor hidden) => image = hidden;
+
+        private void Double(IEnumerable<FluxTransformerBlock> blocks)
+        {
+            foreach (var block in driver.Each(blocks))
+            {
+                (image, text) = block.call(image, text, temb, context).Freeing(image, text);
+            }
         }
     }
 }

@@ -9,10 +9,9 @@ namespace StorySync.Pipelines;
 /// <param name="Text">T5's tokens, (rows, tokens, width).</param>
 /// <param name="Pooled">CLIP's pooled text, (rows, width).</param>
 /// <param name="Guidance">The guidance scale, (); null for a model that embeds none.</param>
-/// <param name="TxtIds">Positions of the text tokens, (tokens, 3).</param>
-/// <param name="ImgIds">Positions of the image tokens, (image tokens, 3).</param>
-/// <param name="Grid">How the image tokens lie.</param>
-internal sealed record FluxEmbeddings(Tensor Text, Tensor Pooled, Tensor? Guidance, Tensor TxtIds, Tensor ImgIds, TokenGrid Grid)
+/// <param name="Rotary">Positions of text and image tokens, made once for all steps.</param>
+/// <param name="Grid">The grid of the image tokens.</param>
+internal sealed record FluxEmbeddings(Tensor Text, Tensor Pooled, Tensor? Guidance, RotaryEmbedding Rotary, TokenGrid Grid)
     : PromptEmbeddings
 {
     private const double TrainTimesteps = 1000;
@@ -21,5 +20,5 @@ internal sealed record FluxEmbeddings(Tensor Text, Tensor Pooled, Tensor? Guidan
         this with { Text = Text.index_select(0, rows), Pooled = Pooled.index_select(0, rows) };
 
     public FluxInputs Inputs(Tensor sample, Tensor timestep) =>
-        new(sample, Grid, Text, Pooled, timestep.to(sample.dtype) / TrainTimesteps, ImgIds, TxtIds) { Guidance = Guidance };
+        new(sample, Grid, Text, Pooled, timestep.to(sample.dtype) / TrainTimesteps, Rotary) { Guidance = Guidance };
 }

@@ -150,8 +150,7 @@ public sealed class FluxPipeline : DiffusionPipeline
             text,
             pooled,
             Transformer.Config.GuidanceEmbeds ? tensor((float)(request.GuidanceScale ?? DefaultGuidanceScale), device: Device) : null,
-            FluxLatents.TextIds(length, Device),
-            FluxLatents.ImageIds(grid, Device),
+            Transformer.EmbedPositions(FluxLatents.TextIds(length), FluxLatents.ImageIds(grid)).To(Device),
             grid);
     }
 
@@ -192,12 +191,12 @@ public sealed class FluxPipeline : DiffusionPipeline
 
     internal override bool StreamsBlocks => true;
 
-    internal override Moment TextMoment(long rows) => TextMoments.Largest("text_encoder_2", TextEncoder2.Config, rows, DefaultSequenceLength);
+    internal override ActivationPeak TextMoment(long rows) => TextMoments.Largest("text_encoder_2", TextEncoder2.Config, rows, DefaultSequenceLength);
 
-    internal override Moment DenoiserMoment(DenoiserBatch batch) =>
-        FluxMoments.Largest(Transformer.Config, batch, DefaultSequenceLength + Grid(batch.Height, batch.Width).Tokens);
+    internal override ActivationPeak DenoiserMoment(DenoiserBatch batch) =>
+        Transformer.PeakElements(batch.Rows, DefaultSequenceLength + Grid(batch.Height, batch.Width).Tokens, batch.Shares, batch.HasBase);
 
-    internal override long BlockCacheValues(int height, int width) => FluxMoments.BlockCacheValues(Transformer.Config, Grid(height, width).Tokens);
+    internal override long BlockCacheValues(int height, int width) => Transformer.BlockCacheElements(Grid(height, width).Tokens);
 
     private TokenGrid Grid(int height, int width) => FluxLatents.Grid(height / Vae.SpatialFactor, width / Vae.SpatialFactor);
 }

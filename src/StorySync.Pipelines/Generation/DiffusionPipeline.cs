@@ -171,10 +171,10 @@ public abstract class DiffusionPipeline : IDisposable
     internal virtual bool StreamsBlocks => false;
 
     /// <summary>The largest moment of encoding so many prompts.</summary>
-    internal abstract Moment TextMoment(long rows);
+    internal abstract ActivationPeak TextMoment(long rows);
 
     /// <summary>The largest moment of a step.</summary>
-    internal abstract Moment DenoiserMoment(DenoiserBatch batch);
+    internal abstract ActivationPeak DenoiserMoment(DenoiserBatch batch);
 
     /// <summary>Values that a block cache keeps of a row.</summary>
     internal abstract long BlockCacheValues(int height, int width);

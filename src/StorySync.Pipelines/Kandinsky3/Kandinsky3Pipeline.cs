@@ -126,10 +126,10 @@ public sealed class Kandinsky3Pipeline : DiffusionPipeline
 
     internal override ConvolutionalAutoencoderConfig DecoderConfig => Movq.Config;
 
-    internal override Moment TextMoment(long rows) =>
+    internal override ActivationPeak TextMoment(long rows) =>
         TextMoments.Largest("text_encoder", TextEncoder.Config, rows, Kandinsky3Prompts.MaxLength);
 
-    internal override Moment DenoiserMoment(DenoiserBatch batch) =>
+    internal override ActivationPeak DenoiserMoment(DenoiserBatch batch) =>
         Kandinsky3Moments.Largest(UNet.Config, batch.Rows, batch.Height / Movq.SpatialFactor, batch.Width / Movq.SpatialFactor);
 
     internal override long BlockCacheValues(int height, int width) =>

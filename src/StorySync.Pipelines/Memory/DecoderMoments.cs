@@ -1,4 +1,5 @@
 using StorySync.Diffusion.Autoencoders;
+using StorySync.Diffusion.Denoising;
 
 namespace StorySync.Pipelines;
 
@@ -16,7 +17,7 @@ internal static class DecoderMoments
     /// <param name="width">Width in pixels.</param>
     /// <param name="tile">Height and width of a tile; null for whole pictures.</param>
     /// <param name="enlarges">Whether pictures are enlarged in memory before a convolution, and not by it.</param>
-    public static Moment Largest(ConvolutionalAutoencoderConfig config, int pictures, int height, int width, int? tile, bool enlarges)
+    public static ActivationPeak Largest(ConvolutionalAutoencoderConfig config, int pictures, int height, int width, int? tile, bool enlarges)
     {
         double picture = (double)height * width;
         var part = tile is { } side ? (double)Math.Min(side, height) * Math.Min(side, width) : picture;
@@ -24,15 +25,15 @@ internal static class DecoderMoments
 
         // Tiles are kept until their picture is whole, pictures until all are; then all are joined.
         var tiles = part < picture ? 2 * Colors * picture : 0;
-        var whole = new Moment("joining the pictures", Math.Max((2 * Colors * pictures) + Colors, (Colors * pictures) + BecomingBytes) * picture);
-        return (decoding with { Values = decoding.Values + tiles + (Colors * (pictures - 1) * picture) }).Or(whole);
+        var whole = new ActivationPeak("joining the pictures", Math.Max((2 * Colors * pictures) + Colors, (Colors * pictures) + BecomingBytes) * picture);
+        return (decoding with { Elements = decoding.Elements + tiles + (Colors * (pictures - 1) * picture) }).Or(whole);
     }
 
-    private static Moment Decoder(ConvolutionalAutoencoderConfig config, double pixels, bool enlarges)
+    private static ActivationPeak Decoder(ConvolutionalAutoencoderConfig config, double pixels, bool enlarges)
     {
         int[] channels = [.. config.BlockOutChannels.Reverse()];
         var spatial = config is VQModelConfig { NormType: "spatial" };
-        var largest = new Moment("", 0);
+        var largest = new ActivationPeak("", 0);
         for (var level = 0; level < channels.Length; level++)
         {
             // The level's input stays until its last resnet is done; norms that look at the latents hold a map of their own.

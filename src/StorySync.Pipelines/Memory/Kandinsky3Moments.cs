@@ -1,3 +1,4 @@
+using StorySync.Diffusion.Denoising;
 using StorySync.Diffusion.Kandinsky3;
 
 namespace StorySync.Pipelines;
@@ -16,14 +17,14 @@ internal static class Kandinsky3Moments
     /// <param name="rows">Rows of the batch.</param>
     /// <param name="height">Height of the latents.</param>
     /// <param name="width">Width of the latents.</param>
-    public static Moment Largest(Kandinsky3UNetConfig config, long rows, int height, int width)
+    public static ActivationPeak Largest(Kandinsky3UNetConfig config, long rows, int height, int width)
     {
         var levels = config.BlockOutChannels.Count;
         double[] channels = [config.BlockOutChannels[0] / 2, .. config.BlockOutChannels];
         double Map(int level, double c) => rows * c * (height >> level) * (width >> level);
         static double Resnet(double from, double to) => Math.Max(from + (InStage * Math.Max(from, to) / 2), from + (2 * to));
 
-        var largest = new Moment("", 0);
+        var largest = new ActivationPeak("", 0);
         double held = 0;
         for (var level = 0; level < levels; level++)
         {

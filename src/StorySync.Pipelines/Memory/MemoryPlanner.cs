@@ -1,4 +1,5 @@
 using System.Globalization;
+using StorySync.Diffusion.Denoising;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -44,10 +45,10 @@ internal static class MemoryPlanner
         var onHost = OnHost(options);
         var streams = options.StreamBlocks && pipeline.StreamsBlocks;
         var weights = pipeline.WeightParts.Select(part => Weight(part, options, streams && part.Stage == GenerationStage.Denoising)).ToList();
-        StageMemory Stage(GenerationStage stage, Moment moment, ScalarType dtype)
+        StageMemory Stage(GenerationStage stage, ActivationPeak moment, ScalarType dtype)
         {
             var there = pipeline.WeightParts.Zip(weights).Where(p => onHost || !options.Offload || p.First.Stage == stage);
-            return new(stage, there.Sum(p => p.Second.Bytes), (long)(moment.Values * dtype.ElementSize()), moment.Where);
+            return new(stage, there.Sum(p => p.Second.Bytes), (long)(moment.Elements * dtype.ElementSize()), moment.Where);
         }
 
         var vae = pipeline.WeightParts.Single(part => part.Stage == GenerationStage.Decoding);
@@ -63,7 +64,7 @@ internal static class MemoryPlanner
             Stages =
             [
                 Stage(GenerationStage.Encoding, pipeline.TextMoment(asked.Pictures * asked.Halves), options.Dtype),
-                Stage(GenerationStage.Denoising, denoising with { Values = denoising.Values + text + cached }, options.Dtype),
+                Stage(GenerationStage.Denoising, denoising with { Elements = denoising.Elements + text + cached }, options.Dtype),
                 Stage(
                     GenerationStage.Decoding,
                     DecoderMoments.Largest(

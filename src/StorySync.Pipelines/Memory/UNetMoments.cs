@@ -1,3 +1,4 @@
+using StorySync.Diffusion.Denoising;
 using StorySync.Diffusion.Sdxl;
 
 namespace StorySync.Pipelines;
@@ -13,7 +14,7 @@ internal static class UNetMoments
     /// <param name="rows">Rows of the batch.</param>
     /// <param name="height">Height of the latents.</param>
     /// <param name="width">Width of the latents.</param>
-    public static Moment Largest(UNet2DConditionConfig config, long rows, int height, int width)
+    public static ActivationPeak Largest(UNet2DConditionConfig config, long rows, int height, int width)
     {
         var channels = config.BlockOutChannels;
         var levels = channels.Count;
@@ -26,7 +27,7 @@ internal static class UNetMoments
             return Map(level, Math.Max(Math.Max(from + to, 3 * to), attends ? InTransformer * to : 0));
         }
 
-        var largest = new Moment("", 0);
+        var largest = new ActivationPeak("", 0);
         var skips = new Stack<(double Values, double Channels)>();
         double held = 0;
         void Push(int level)

@@ -147,10 +147,10 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
 
     internal override int? TileSize => Vae.TileSize;
 
-    internal override Moment TextMoment(long rows) => TextMoments.Largest("text_encoder", TextEncoder.Config, rows, Tokenizer.ModelMaxLength)
+    internal override ActivationPeak TextMoment(long rows) => TextMoments.Largest("text_encoder", TextEncoder.Config, rows, Tokenizer.ModelMaxLength)
         .Or(TextMoments.Largest("text_encoder_2", TextEncoder2.Config, rows, Tokenizer2.ModelMaxLength));
 
-    internal override Moment DenoiserMoment(DenoiserBatch batch) =>
+    internal override ActivationPeak DenoiserMoment(DenoiserBatch batch) =>
         UNetMoments.Largest(UNet.Config, batch.Rows, batch.Height / Vae.SpatialFactor, batch.Width / Vae.SpatialFactor);
 
     internal override long BlockCacheValues(int height, int width) =>

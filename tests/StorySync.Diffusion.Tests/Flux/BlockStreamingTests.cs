@@ -18,8 +18,8 @@ public sealed class BlockStreamingTests
         {
             using var scope = NewDisposeScope();
             using var comparison = new Comparison(reference);
-            var inputs = FluxModels.Inputs(comparison).To(dtype);
             using var whole = FluxModels.Load(reference.ModelPath, dtype);
+            var inputs = FluxModels.Inputs(whole, comparison).To(dtype);
             using var streamed = FluxModels.Load(reference.ModelPath, dtype, streamBlocks: true);
             Assert.Empty(ResidentBlocks(streamed, dtype));
 
@@ -40,7 +40,7 @@ public sealed class BlockStreamingTests
             using var comparison = new Comparison(reference);
             using var whole = FluxModels.Load(reference.ModelPath);
             using var streamed = FluxModels.Load(reference.ModelPath, streamBlocks: true);
-            var inputs = FluxModels.Inputs(comparison);
+            var inputs = FluxModels.Inputs(whole, comparison);
             Assert.Equal(FluxModels.Run(whole, inputs), FluxModels.Run(streamed, inputs));
         }
     }
@@ -51,7 +51,7 @@ public sealed class BlockStreamingTests
         var reference = FluxModels.OneCaseOfEachModel.First();
         using var comparison = new Comparison(reference);
         using var model = FluxModels.Load(reference.ModelPath, bfloat16, streamBlocks: true);
-        var inputs = FluxModels.Inputs(comparison).To(bfloat16);
+        var inputs = FluxModels.Inputs(model, comparison).To(bfloat16);
         var expected = FluxModels.Run(model, inputs);
         var context = new DenoisingContext { Processor = new Observes(() => throw new InvalidOperationException("fails")) };
         Assert.Throws<InvalidOperationException>(() => FluxModels.Run(model, inputs, context));

@@ -58,20 +58,24 @@ public sealed class FluxModelTests
         using var scope = NewDisposeScope();
         using var model = new FluxTransformer2DModel(Tiny);
         var grid = new TokenGrid(2, 3);
-        var fits = new FluxInputs(zeros(2, 6, 8), grid, zeros(2, 4, 6), zeros(2, 5), zeros(2), FluxLatents.ImageIds(grid), FluxLatents.TextIds(4));
+        var fits = new FluxInputs(zeros(2, 6, 8), grid, zeros(2, 4, 6), zeros(2, 5), zeros(2), model.EmbedPositions(FluxLatents.TextIds(4), FluxLatents.ImageIds(grid)));
         Refused(model, fits with { Grid = new TokenGrid(3, 3) }, "HiddenStates is (2, 6, 8)", "(2, 9, 8)");
         Refused(model, fits with { EncoderHiddenStates = zeros(1, 4, 6) }, "EncoderHiddenStates is (1, 4, 6)", "(2, 4, 6)");
         Refused(model, fits with { PooledProjections = zeros(2, 6) }, "PooledProjections is (2, 6)", "(2, 5)");
-        Refused(model, fits with { ImgIds = zeros(2, 6, 3) }, "ImgIds is (2, 6, 3)", "(6, 3)");
-        Refused(model, fits with { TxtIds = zeros(4, 2) }, "TxtIds is (4, 2)", "(4, 3)");
+        Refused(model, fits with { Rotary = model.EmbedPositions(FluxLatents.TextIds(3), FluxLatents.ImageIds(grid)) }, "Rotary is (9, 6)", "(10, 6)");
+        Refused(() => model.EmbedPositions(FluxLatents.TextIds(4), zeros(6, 2)), "imgIds is (6, 2)", "(6, 3)");
+        Refused(() => model.EmbedPositions(zeros(2, 4, 3), FluxLatents.ImageIds(grid)), "txtIds is (2, 4, 3)", "(2, 3)");
         Refused(model, fits with { Guidance = ones(2) }, "guidance_embeds is false");
         using var dev = new FluxTransformer2DModel(Tiny with { GuidanceEmbeds = true });
         Refused(dev, fits, "guidance_embeds is true");
     }
 
-    private static void Refused(FluxTransformer2DModel model, FluxInputs inputs, params string[] said)
+    private static void Refused(FluxTransformer2DModel model, FluxInputs inputs, params string[] said) =>
+        Refused(() => model.call(inputs, new DenoisingContext()), said);
+
+    private static void Refused(Action call, params string[] said)
     {
-        var error = Assert.Throws<ArgumentException>(() => model.call(inputs, new DenoisingContext()));
+        var error = Assert.Throws<ArgumentException>(call);
         Assert.All(said, s => Assert.Contains(s, error.Message, StringComparison.Ordinal));
     }
 }

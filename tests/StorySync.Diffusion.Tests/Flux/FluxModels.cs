@@ -28,7 +28,7 @@ internal static class FluxModels
 
     public static ITensorSource OpenWeights(string folder) => ModelFolder.Open(folder).OpenWeights("");
 
-    public static FluxInputs Inputs(Comparison comparison)
+    public static FluxInputs Inputs(FluxTransformer2DModel model, Comparison comparison)
     {
         using var latents = comparison.Input("latents");
         return new FluxInputs(
@@ -37,8 +37,7 @@ internal static class FluxModels
             comparison.Input("encoder_hidden_states"),
             comparison.Input("pooled_projections"),
             comparison.Input("timestep"),
-            comparison.Input("img_ids"),
-            comparison.Input("txt_ids"))
+            model.EmbedPositions(comparison.Input("txt_ids"), comparison.Input("img_ids")))
         {
             Guidance = comparison.OptionalInput("guidance"),
         };

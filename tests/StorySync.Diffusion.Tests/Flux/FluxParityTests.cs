@@ -29,8 +29,16 @@ public sealed class FluxParityTests
         using var comparison = new Comparison(ReferenceData.Case(name));
         using var model = FluxModels.Load(comparison.Case.ModelPath);
         using var inference = inference_mode();
-        Activations.Watch(comparison, model);
-        comparison.Check("out.sample", model.call(FluxModels.Inputs(comparison), new DenoisingContext()));
+
+        // diffusers' blocks give text and image, in that order.
+        var text = comparison.Input("txt_ids").shape[0];
+        Activations.Watch(comparison, model, asReference: (module, result) => (module, result) switch
+        {
+            (FluxTransformerBlock, (Tensor image, Tensor after)) => (after, image),
+            (FluxSingleTransformerBlock, Tensor joint) => (joint.narrow(1, 0, text), joint.narrow(1, text, joint.shape[1] - text)),
+            _ => result,
+        });
+        comparison.Check("out.sample", model.call(FluxModels.Inputs(model, comparison), new DenoisingContext()));
         comparison.AssertAll();
     }
 
@@ -47,14 +55,14 @@ public sealed class FluxParityTests
         var grid = new TokenGrid(1, (int)hidden.shape[1]);
         if (comparison.OptionalInput("encoder_hidden_states") is { } text)
         {
-            var pass = new FluxPass(rotary, grid, (int)text.shape[1], new DenoisingContext());
+            var pass = new FluxBlockContext(rotary, grid, (int)text.shape[1], new DenoisingContext());
             var (image, encoder) = ((FluxAttention)layer).call(hidden, text, pass);
             comparison.Check("out.output.0", image);
             comparison.Check("out.output.1", encoder);
         }
         else
         {
-            comparison.Check("out.output", ((FluxSingleAttention)layer).call(hidden, new FluxPass(rotary, grid, 0, new DenoisingContext())));
+            comparison.Check("out.output", ((FluxSingleAttention)layer).call(hidden, new FluxBlockContext(rotary, grid, 0, new DenoisingContext())));
         }
 
         comparison.AssertAll();

@@ -17,7 +17,7 @@ public sealed class FluxProcessorTests
             using var comparison = new Comparison(reference);
             using var model = FluxModels.Load(reference.ModelPath);
             var config = model.Config;
-            var inputs = FluxModels.Inputs(comparison);
+            var inputs = FluxModels.Inputs(model, comparison);
             var plain = FluxModels.Run(model, inputs);
 
             using var recorder = new RecordingProcessor();
@@ -30,7 +30,7 @@ public sealed class FluxProcessorTests
             ];
             Assert.Equal(paths, recorder.Calls.Select(c => c.Layer.Path));
             Assert.Equal(paths, model.AttentionProcessors.Layers.Select(l => l.Path));
-            var (batch, text) = (inputs.HiddenStates.shape[0], (int)inputs.TxtIds.shape[0]);
+            var (batch, text) = (inputs.HiddenStates.shape[0], (int)inputs.EncoderHiddenStates.shape[1]);
             long[] shape = [batch, config.NumAttentionHeads, text + inputs.Grid.Tokens, config.AttentionHeadDim];
             foreach (var call in recorder.Calls)
             {
@@ -41,7 +41,7 @@ public sealed class FluxProcessorTests
                 Assert.Equal(text, call.TextTokens);
                 Assert.Equal(3, call.Step);
                 Assert.Equal([shape, shape, shape], [call.Query, call.Key, call.Value]);
-                Assert.Equal([shape[2], shape[3]], call.Rotary!);
+                Assert.Equal([shape[2], shape[3] / 2], call.Rotary!);
             }
         }
     }
@@ -52,7 +52,7 @@ public sealed class FluxProcessorTests
         var reference = FluxModels.OneCaseOfEachModel.First();
         using var comparison = new Comparison(reference);
         using var model = FluxModels.Load(reference.ModelPath);
-        var inputs = FluxModels.Inputs(comparison);
+        var inputs = FluxModels.Inputs(model, comparison);
         var path = model.AttentionProcessors.Layers.Last().Path;
         using var ofLayer = new RecordingProcessor();
         model.AttentionProcessors[path] = ofLayer;
@@ -71,7 +71,7 @@ public sealed class FluxProcessorTests
         var reference = FluxModels.OneCaseOfEachModel.First();
         using var comparison = new Comparison(reference);
         using var model = FluxModels.Load(reference.ModelPath);
-        var inputs = FluxModels.Inputs(comparison);
+        var inputs = FluxModels.Inputs(model, comparison);
         using var inference = inference_mode();
 
         // With the image's answer erased in the first layer, the text of the first block is as before and the image is not.

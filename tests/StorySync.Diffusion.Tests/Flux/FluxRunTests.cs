@@ -19,7 +19,7 @@ public sealed class FluxRunTests
         {
             using var comparison = new Comparison(reference);
             using var model = FluxModels.Load(reference.ModelPath, bfloat16, streamed);
-            var inputs = FluxModels.Inputs(comparison).To(bfloat16);
+            var inputs = FluxModels.Inputs(model, comparison).To(bfloat16);
             using var inference = inference_mode();
             LiveTensors.AssertNoneLeft(() => model.call(inputs, new DenoisingContext()).Dispose());
         }
@@ -35,7 +35,7 @@ public sealed class FluxRunTests
             using var scope = NewDisposeScope();
             using var model = FluxModels.Load(cases[0].ModelPath, bfloat16, streamed);
             var comparisons = cases.Select(c => new Comparison(c)).ToList();
-            var inputs = comparisons.Select(c => FluxModels.Inputs(c).To(bfloat16)).ToList();
+            var inputs = comparisons.Select(c => FluxModels.Inputs(model, c).To(bfloat16)).ToList();
             var alone = inputs.Select(i => FluxModels.Run(model, i)).ToList();
             for (var round = 0; round < 5; round++)
             {
@@ -61,7 +61,7 @@ public sealed class FluxRunTests
             CancellationToken = cancellation.Token,
             Processor = new CancelsIn("transformer_blocks.1.attn", cancellation, called),
         };
-        Assert.Throws<OperationCanceledException>(() => FluxModels.Run(model, FluxModels.Inputs(comparison), context));
+        Assert.Throws<OperationCanceledException>(() => FluxModels.Run(model, FluxModels.Inputs(model, comparison), context));
         Assert.Equal(["transformer_blocks.0.attn", "transformer_blocks.1.attn"], called);
     }
 

@@ -1,14 +1,5 @@
 namespace StorySync.Pipelines;
 
-/// <summary>A moment of a forward pass: how many values the tensors that are alive then have.</summary>
-/// <param name="Where">The layer.</param>
-/// <param name="Values">Values of all tensors together.</param>
-internal readonly record struct Moment(string Where, double Values)
-{
-    /// <summary>The larger of two moments.</summary>
-    public Moment Or(Moment other) => other.Values > Values ? other : this;
-}
-
 /// <summary>The batch that a denoiser gets.</summary>
 /// <param name="Rows">Rows: scenes, times two with guidance or an unmodified branch.</param>
 /// <param name="Height">Height of the pictures in pixels.</param>
