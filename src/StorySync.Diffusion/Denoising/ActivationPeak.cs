@@ -8,3 +8,26 @@ internal readonly record struct ActivationPeak(string Where, double Elements)
     /// <summary>Gets the larger of two peaks.</summary>
     public ActivationPeak Or(ActivationPeak other) => other.Elements > Elements ? other : this;
 }
+
+/// <summary>Follows a pass through a UNet and counts the elements of the tensors that are there.</summary>
+internal sealed class ActivationCount
+{
+    private readonly Stack<double> kept = [];
+    private double keptElements;
+
+    /// <summary>Gets the peak so far.</summary>
+    public ActivationPeak Peak { get; private set; } = new("", 0);
+
+    /// <summary>Counts a tensor that stays for the way up.</summary>
+    public void Keep(double elements)
+    {
+        kept.Push(elements);
+        keptElements += elements;
+    }
+
+    /// <summary>Counts the tensor that was kept last no more.</summary>
+    public void Free() => keptElements -= kept.Pop();
+
+    /// <summary>Counts what a layer makes besides the tensors that are kept.</summary>
+    public void At(string where, double elements) => Peak = Peak.Or(new(where, keptElements + elements));
+}

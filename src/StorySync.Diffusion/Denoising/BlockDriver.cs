@@ -24,17 +24,24 @@ internal sealed class BlockDriver(DenoisingContext context, BlockStreaming? stre
         }
     }
 
-    /// <summary>Runs the first and the middle blocks; the middle ones only if the run has no cache or the cache nothing to take for
-    /// them.</summary>
+    /// <summary>Runs the blocks, without the middle ones if the run has a cache and that has something to take for them.</summary>
     public void Run(IBlockSequence blocks)
     {
-        if (context.BlockCache is not { } cache || !blocks.CanSkip)
+        if (context.BlockCache is { } cache && blocks.CanSkip)
+        {
+            RunToLast(blocks, cache);
+        }
+        else
         {
             blocks.First();
             blocks.Middle();
-            return;
         }
 
+        blocks.Last();
+    }
+
+    private void RunToLast(IBlockSequence blocks, BlockCache cache)
+    {
         var before = blocks.IsResidual ? blocks.Hidden.alias() : null;
         blocks.First();
         var change = before is null ? blocks.Hidden.alias() : (blocks.Hidden - before).Freeing(before);

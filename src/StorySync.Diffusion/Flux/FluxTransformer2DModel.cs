@@ -225,6 +225,10 @@ public sealed class FluxTransformer2DModel : nn.Module<FluxInputs, DenoisingCont
             image = joint.narrow(1, context.TextTokens, context.Grid.Tokens);
         }
 
+        public void Last()
+        {
+        }
+
         public void Skip(Tensor hidden) => image = hidden;
 
         private void Double(IEnumerable<FluxTransformerBlock> blocks)

@@ -86,79 +86,58 @@ public sealed class Kandinsky3UNet : nn.Module<Kandinsky3Inputs, DenoisingContex
         folder.Load(component, (Kandinsky3UNetConfig config) => new Kandinsky3UNet(config), dtype, device, variant);
 
     /// <summary>Predicts the noise.</summary>
-    /// <param name="input1">Latents, timestep and text.</param>
-    /// <param name="input2">The run.</param>
+    /// <param name="inputs">Latents, timestep and text.</param>
+    /// <param name="context">The denoising context.</param>
     /// <returns>(batch, in_channels, height, width).</returns>
     /// <exception cref="ArgumentException">A tensor does not have the shape it must have.</exception>
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
-    public override Tensor forward(Kandinsky3Inputs input1, DenoisingContext input2)
+    public override Tensor forward(Kandinsky3Inputs inputs, DenoisingContext context)
     {
-        ArgumentNullException.ThrowIfNull(input1);
-        ArgumentNullException.ThrowIfNull(input2);
-        Check(input1);
+        ArgumentNullException.ThrowIfNull(inputs);
+        ArgumentNullException.ThrowIfNull(context);
+        Check(inputs);
         using var scope = NewDisposeScope();
-        var inputs = Conditions(input1, input2);
-
-        var hidden = conv_in.call(input1.Sample.ChannelsLast());
-        hidden = down_blocks[0].call(hidden, inputs);
-        if (down_blocks.Count > 1)
-        {
-            hidden = Joined(input2.BlockCache is { } cache ? Cached(cache, hidden, inputs) : Deep(hidden, inputs), hidden);
-        }
-
-        hidden = hidden.Into(up_blocks[^1], inputs);
-        return conv_out.call(conv_norm_out.call(hidden).silu_()).contiguous().MoveToOuterDisposeScope();
-    }
-
-    private static Tensor Joined(Tensor hidden, Tensor skip)
-    {
-        var joined = cat([hidden, skip], dim: 1);
-        hidden.Dispose();
-        skip.Dispose();
-        return joined;
-    }
-
-    /// <summary>All blocks between the first and the last.</summary>
-    private Tensor Deep(Tensor first, BlockInputs inputs)
-    {
-        var hidden = first;
-        var levels = new Stack<Tensor>();
-        foreach (var block in down_blocks.Skip(1))
-        {
-            hidden = block.call(hidden, inputs);
-            levels.Push(hidden);
-        }
-
-        hidden = levels.Pop();
-        foreach (var block in up_blocks.SkipLast(1))
-        {
-            hidden = hidden.Into(block, inputs);
-            hidden = levels.TryPop(out var skip) ? Joined(hidden, skip) : hidden;
-        }
-
-        return hidden;
-    }
-
-    private Tensor Cached(BlockCache cache, Tensor first, BlockInputs inputs)
-    {
-        if (cache.Reuse(first, inputs.Context) is { } kept)
-        {
-            return kept.alias();
-        }
-
-        var deep = Deep(first, inputs);
-        cache.Keep(deep, inputs.Context);
-        return deep;
-    }
-
-    private BlockInputs Conditions(Kandinsky3Inputs inputs, DenoisingContext context)
-    {
-        var (batch, dtype) = (inputs.Sample.shape[0], inputs.Sample.dtype);
-        var mask = BlockInputs.AdditiveMask(inputs.EncoderAttentionMask, dtype);
+        var dtype = inputs.Sample.dtype;
+        var mask = BlockContext.AdditiveMask(inputs.EncoderAttentionMask, dtype);
         var text = encoder_hid_proj.call(inputs.EncoderHiddenStates);
-        var time = time_embedding.call(time_proj.call(inputs.Timestep.expand(batch)).to(dtype));
-        return new BlockInputs(add_time_condition.call(time, text, mask), text, mask, context);
+        var time = time_embedding.call(time_proj.call(inputs.Timestep.expand(inputs.Sample.shape[0])).to(dtype));
+        var block = new BlockContext(add_time_condition.call(time, text, mask), text, mask, context);
+
+        var blocks = new Blocks(this, conv_in.call(inputs.Sample.ChannelsLast()), block);
+        block.Driver.Run(blocks);
+        return conv_out.call(conv_norm_out.call(blocks.Hidden).silu_()).contiguous().MoveToOuterDisposeScope();
     }
+
+    /// <summary>Gets the peak of a forward pass.</summary>
+    /// <param name="rows">The rows of the batch.</param>
+    /// <param name="height">The height of the latents.</param>
+    /// <param name="width">The width of the latents.</param>
+    internal ActivationPeak PeakElements(long rows, int height, int width)
+    {
+        var (count, levels) = (new ActivationCount(), down_blocks.Count);
+
+        // The last level is as large as the one before: only between levels is there resampling.
+        double Pixels(int level) => (double)rows * (height >> Math.Min(level, levels - 1)) * (width >> Math.Min(level, levels - 1));
+
+        foreach (var (level, block) in down_blocks.Index())
+        {
+            block.Count(count, $"down_blocks.{level}", Pixels(level), Pixels(level + 1));
+        }
+
+        foreach (var (i, block) in up_blocks.Index())
+        {
+            block.Count(count, $"up_blocks.{i}", Pixels(levels - i), Pixels(levels - 1 - i));
+        }
+
+        return count.Peak.Or(new(nameof(conv_norm_out), Pixels(0) * 3 * Config.BlockOutChannels[0] / 2));
+    }
+
+    /// <summary>Gets the elements that a block cache keeps of a row: what comes out of the first block, and what goes into the last with
+    /// it.</summary>
+    /// <param name="height">The height of the latents.</param>
+    /// <param name="width">The width of the latents.</param>
+    internal long BlockCacheElements(int height, int width) =>
+        Config.BlockOutChannels.Count > 1 ? 2L * Config.BlockOutChannels[0] * (height / 2) * (width / 2) : 0;
 
     private void Check(Kandinsky3Inputs inputs)
     {
@@ -181,6 +160,55 @@ public sealed class Kandinsky3UNet : nn.Module<Kandinsky3Inputs, DenoisingContex
         {
             throw new ArgumentException(
                 $"EncoderAttentionMask is ({string.Join(", ", mask.shape)}); this text needs ({text[0]}, {text[1]}).");
+        }
+    }
+
+    /// <summary>The blocks in one forward pass.</summary>
+    private sealed class Blocks(Kandinsky3UNet model, Tensor hidden, BlockContext context) : IBlockSequence
+    {
+        private readonly Stack<Tensor> skips = [];
+
+        public Tensor Hidden { get; private set; } = hidden;
+
+        public bool IsResidual => false;
+
+        public bool CanSkip => model.down_blocks.Count > 1;
+
+        public void First()
+        {
+            Hidden = model.down_blocks[0].call(Hidden, context).Freeing(Hidden);
+            skips.Push(Hidden);
+        }
+
+        public void Middle()
+        {
+            foreach (var block in model.down_blocks.Skip(1))
+            {
+                Hidden = block.call(Hidden, context);
+                skips.Push(Hidden);
+            }
+
+            // The deepest result is where the way up begins; the others are joined on it.
+            skips.Pop();
+            foreach (var (i, block) in model.up_blocks.SkipLast(1).Index())
+            {
+                Hidden = i == 0 ? Hidden : Join();
+                Hidden = block.call(Hidden, context).Freeing(Hidden);
+            }
+        }
+
+        public void Last()
+        {
+            Hidden = model.up_blocks.Count == 1 ? Hidden : Join();
+            Hidden = model.up_blocks[^1].call(Hidden, context).Freeing(Hidden);
+        }
+
+        public void Skip(Tensor hidden) => Hidden = hidden;
+
+        private Tensor Join()
+        {
+            var skip = skips.Pop();
+            return cat([Hidden, skip], dim: 1).Freeing(Hidden, skip);
         }
     }
 }

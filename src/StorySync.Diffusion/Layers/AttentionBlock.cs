@@ -7,7 +7,7 @@ namespace StorySync.Diffusion.Layers;
 
 /// <summary>An attention layer of a UNet: projects to queries, keys and values, lets the processor attend, projects back (diffusers'
 /// <c>Attention</c>). Self-attention when no text is given, else cross-attention.</summary>
-internal sealed class AttentionBlock : nn.Module<Tensor, Tensor?, BlockInputs, Tensor>, IAttentionLayer
+internal sealed class AttentionBlock : ScopedModule<Tensor, Tensor?, BlockContext, Tensor>, IAttentionLayer
 {
     private readonly Linear to_q;
     private readonly Linear to_k;
@@ -37,24 +37,19 @@ internal sealed class AttentionBlock : nn.Module<Tensor, Tensor?, BlockInputs, T
 
     /// <param name="hidden">Tokens, (batch, tokens, width).</param>
     /// <param name="text">Text, (batch, text tokens, text width); null in self-attention.</param>
-    /// <param name="inputs">The grid of the tokens, the text's mask and the run.</param>
-    public override Tensor forward(Tensor hidden, Tensor? text, BlockInputs inputs)
+    /// <param name="context">The grid of the tokens, the text's mask and the run.</param>
+    protected override Tensor Compute(Tensor hidden, Tensor? text, BlockContext context)
     {
-        using var scope = NewDisposeScope();
         var source = text ?? hidden;
-        var call = new AttentionInputs(
-            SplitHeads(to_q.call(hidden)),
-            SplitHeads(to_k.call(source)),
-            SplitHeads(to_v.call(source)),
-            inputs.Grid,
+        var inputs = new AttentionInputs(
+            to_q.call(hidden).SplitHeads(Layer.Heads),
+            to_k.call(source).SplitHeads(Layer.Heads),
+            to_v.call(source).SplitHeads(Layer.Heads),
+            context.Grid,
             text is null ? 0 : (int)text.shape[1])
         {
-            Mask = text is null ? null : inputs.TextMask,
+            Mask = text is null ? null : context.TextMask,
         };
-        var attended = (inputs.Context.Processor ?? Processor).Attend(Layer, call, inputs.Context);
-        var merged = attended.transpose(1, 2).reshape(hidden.shape[0], hidden.shape[1], -1);
-        return to_out[0].call(merged).MoveToOuterDisposeScope();
+        return to_out[0].call(this.Attend(inputs, context.Context));
     }
-
-    private Tensor SplitHeads(Tensor x) => x.view(x.shape[0], x.shape[1], Layer.Heads, Layer.HeadWidth).transpose(1, 2);
 }

@@ -1,11 +1,12 @@
 using TorchSharp;
+using static StorySync.Diffusion.Layers.Lifetimes;
 using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Layers;
 
-/// <summary>Self-attention, cross-attention, feed-forward, each behind a layer norm and beside a residual (diffusers'
+/// <summary>Self-attention, cross-attention, feed-forward, each after a layer norm and with a residual (diffusers'
 /// <c>BasicTransformerBlock</c>).</summary>
-internal sealed class BasicTransformerBlock : nn.Module<Tensor, BlockInputs, Tensor>
+internal sealed class BasicTransformerBlock : ScopedModule<Tensor, BlockContext, Tensor>
 {
     private readonly LayerNorm norm1;
     private readonly AttentionBlock attn1;
@@ -28,18 +29,12 @@ internal sealed class BasicTransformerBlock : nn.Module<Tensor, BlockInputs, Ten
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor hidden, BlockInputs inputs)
+    /// <param name="hidden">Tokens, (batch, tokens, width).</param>
+    /// <param name="context">Text, grid and run.</param>
+    protected override Tensor Compute(Tensor hidden, BlockContext context)
     {
-        inputs.Context.CancellationToken.ThrowIfCancellationRequested();
-        using var first = Beside(hidden, norm1, x => attn1.call(x, onlyCrossAttention ? inputs.Text : null, inputs));
-        using var second = Beside(first, norm2, x => attn2.call(x, inputs.Text, inputs));
-        return Beside(second, norm3, ff.call);
-    }
-
-    /// <summary>A layer behind its norm, added to what came in; nothing in between outlives it.</summary>
-    private static Tensor Beside(Tensor input, LayerNorm norm, Func<Tensor, Tensor> layer)
-    {
-        using var normed = norm.call(input);
-        return layer(normed).add_(input);
+        var first = Scoped(() => attn1.call(norm1.call(hidden), onlyCrossAttention ? context.Text : null, context).add_(hidden));
+        var second = Scoped(() => attn2.call(norm2.call(first), context.Text, context).add_(first)).Freeing(first);
+        return ff.call(norm3.call(second)).add_(second);
     }
 }

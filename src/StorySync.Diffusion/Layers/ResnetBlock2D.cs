@@ -23,6 +23,7 @@ internal sealed class ResnetBlock2D : nn.Module<Tensor, Tensor?, Tensor>
     public ResnetBlock2D(long inChannels, long outChannels, ResnetSettings settings)
         : base(nameof(ResnetBlock2D))
     {
+        (InChannels, OutChannels) = (inChannels, outChannels);
         norm1 = new GroupNorm(settings.Groups, inChannels, settings.Epsilon);
         conv1 = new Conv2d(inChannels, outChannels, kernel: 3, padding: 1);
         scaleAndShift = settings.ScaleAndShift;
@@ -34,6 +35,14 @@ internal sealed class ResnetBlock2D : nn.Module<Tensor, Tensor?, Tensor>
         outputScale = settings.OutputScale;
         RegisterComponents();
     }
+
+    public long InChannels { get; }
+
+    public long OutChannels { get; }
+
+    /// <summary>Gets the most elements that a pass makes for each pixel: the first norm and what the convolution after it gives, or the
+    /// second norm with its input and its convolution's output.</summary>
+    public long PeakElements => Math.Max(InChannels + OutChannels, 3 * OutChannels);
 
     /// <param name="input">(batch, channels, height, width).</param>
     /// <param name="temb">The time embedding, (batch, width); null where the model has none.</param>

@@ -1,12 +1,13 @@
 using StorySync.Attention;
 using TorchSharp;
 using TorchSharp.Modules;
+using static StorySync.Diffusion.Layers.Lifetimes;
 using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Layers;
 
 /// <summary>Transformer blocks over the pixels of a feature map (diffusers' <c>Transformer2DModel</c>).</summary>
-internal sealed class Transformer2DModel : nn.Module<Tensor, BlockInputs, Tensor>
+internal sealed class Transformer2DModel : ScopedModule<Tensor, BlockContext, Tensor>
 {
     private readonly GroupNorm norm;
     private readonly nn.Module<Tensor, Tensor> proj_in;
@@ -28,24 +29,24 @@ internal sealed class Transformer2DModel : nn.Module<Tensor, BlockInputs, Tensor
         RegisterComponents();
     }
 
+    /// <summary>Gets the most elements that the tensors of a pass take together for each pixel and channel: at the gate of the feed-forward
+    /// part of a block, its input, the sum so far, that sum's norm, and 8 + 4 of the gate.</summary>
+    public static int PeakElements => 15;
+
     /// <param name="input">(batch, channels, height, width).</param>
-    /// <param name="inputs">Text and run.</param>
-    public override Tensor forward(Tensor input, BlockInputs inputs)
+    /// <param name="context">Text and run.</param>
+    protected override Tensor Compute(Tensor input, BlockContext context)
     {
-        using var scope = NewDisposeScope();
         var (height, width) = (input.shape[2], input.shape[3]);
-        inputs = inputs with { Grid = new TokenGrid((int)height, (int)width) };
-        var hidden = norm.call(input);
-        hidden = linearProjection ? proj_in.call(ToTokens(hidden)) : ToTokens(proj_in.call(hidden));
-        foreach (var block in transformer_blocks)
+        context = context with { Grid = new TokenGrid((int)height, (int)width) };
+        var hidden = Scoped(() => linearProjection ? proj_in.call(ToTokens(norm.call(input))) : ToTokens(proj_in.call(norm.call(input))));
+        foreach (var block in context.Driver.Each(transformer_blocks))
         {
-            var next = block.call(hidden, inputs);
-            hidden.Dispose();
-            hidden = next;
+            hidden = block.call(hidden, context).Freeing(hidden);
         }
 
-        hidden = linearProjection ? ToImage(proj_out.call(hidden), height, width) : proj_out.call(ToImage(hidden, height, width));
-        return hidden.add_(input).MoveToOuterDisposeScope();
+        var output = linearProjection ? ToImage(proj_out.call(hidden), height, width) : proj_out.call(ToImage(hidden, height, width));
+        return output.add_(input);
     }
 
     private static Tensor ToTokens(Tensor x) => x.permute(0, 2, 3, 1).flatten(1, 2);

@@ -110,58 +110,55 @@ public sealed class UNet2DConditionModel : nn.Module<UNetInputs, DenoisingContex
         folder.Load(component, (UNet2DConditionConfig config) => new UNet2DConditionModel(config), dtype, device, variant);
 
     /// <summary>Predicts the noise (or what else the model was trained to predict).</summary>
-    /// <param name="input1">Latents, timestep and conditions.</param>
-    /// <param name="input2">The run.</param>
+    /// <param name="inputs">Latents, timestep and conditions.</param>
+    /// <param name="context">The denoising context.</param>
     /// <returns>(batch, out channels, height, width).</returns>
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
-    public override Tensor forward(UNetInputs input1, DenoisingContext input2)
+    public override Tensor forward(UNetInputs inputs, DenoisingContext context)
     {
-        ArgumentNullException.ThrowIfNull(input1);
-        ArgumentNullException.ThrowIfNull(input2);
+        ArgumentNullException.ThrowIfNull(inputs);
+        ArgumentNullException.ThrowIfNull(context);
         using var scope = NewDisposeScope();
-        var sample = Config.CenterInputSample ? (2 * input1.Sample) - 1 : input1.Sample;
-        var mask = BlockInputs.AdditiveMask(input1.EncoderAttentionMask, sample.dtype);
-        var inputs = new BlockInputs(TimeEmbedding(input1), input1.EncoderHiddenStates, mask, input2);
+        var sample = Config.CenterInputSample ? (2 * inputs.Sample) - 1 : inputs.Sample;
+        var mask = BlockContext.AdditiveMask(inputs.EncoderAttentionMask, sample.dtype);
+        var block = new BlockContext(TimeEmbedding(inputs), inputs.EncoderHiddenStates, mask, context);
 
-        var skips = new Stack<Tensor>();
-        var hidden = conv_in.call(sample.ChannelsLast());
-        skips.Push(hidden);
-        hidden = down_blocks[0].call(hidden, inputs, skips);
-        hidden = input2.BlockCache is { } cache && down_blocks.Count > 1 ? Cached(cache, hidden, inputs, skips) : Deep(hidden, inputs, skips);
-        hidden = up_blocks[^1].call(hidden, inputs, skips);
-        return conv_out.call(activation(conv_norm_out.call(hidden))).contiguous().MoveToOuterDisposeScope();
+        var blocks = new Blocks(this, conv_in.call(sample.ChannelsLast()), block);
+        block.Driver.Run(blocks);
+        return conv_out.call(activation(conv_norm_out.call(blocks.Hidden))).contiguous().MoveToOuterDisposeScope();
     }
 
-    /// <summary>All blocks between the first and the last.</summary>
-    private Tensor Deep(Tensor hidden, BlockInputs inputs, Stack<Tensor> skips)
+    /// <summary>Gets the peak of a forward pass. Sharing adds nothing to it: a transformer block holds more in its feed-forward part than
+    /// attention gathers.</summary>
+    /// <param name="rows">The rows of the batch.</param>
+    /// <param name="height">The height of the latents.</param>
+    /// <param name="width">The width of the latents.</param>
+    internal ActivationPeak PeakElements(long rows, int height, int width)
     {
-        foreach (var block in down_blocks.Skip(1))
+        var (count, levels, channels) = (new ActivationCount(), down_blocks.Count, Config.BlockOutChannels[0]);
+        double Pixels(int level) => rows * Math.Ceiling(height / Math.Pow(2, level)) * Math.Ceiling(width / Math.Pow(2, level));
+
+        count.Keep(channels * Pixels(0));
+        foreach (var (level, block) in down_blocks.Index())
         {
-            hidden = block.call(hidden, inputs, skips);
+            block.Count(count, $"down_blocks.{level}", Pixels(level), Pixels(level + 1));
         }
 
-        hidden = mid_block?.call(hidden, inputs) ?? hidden.alias();
-        foreach (var block in up_blocks.SkipLast(1))
+        mid_block?.Count(count, nameof(mid_block), Pixels(levels - 1));
+        foreach (var (i, block) in up_blocks.Index())
         {
-            hidden = block.call(hidden, inputs, skips);
+            block.Count(count, $"up_blocks.{i}", Pixels(levels - 1 - i), Pixels(levels - 2 - i));
         }
 
-        return hidden;
+        return count.Peak.Or(new(nameof(conv_norm_out), 3 * channels * Pixels(0)));
     }
 
-    private Tensor Cached(BlockCache cache, Tensor hidden, BlockInputs inputs, Stack<Tensor> skips)
-    {
-        if (cache.Reuse(hidden, inputs.Context) is { } deep)
-        {
-            // The first block's last skip, which is its result, is for the blocks that are left out.
-            skips.Pop().Dispose();
-            return deep.alias();
-        }
-
-        hidden = Deep(hidden, inputs, skips);
-        cache.Keep(hidden, inputs.Context);
-        return hidden;
-    }
+    /// <summary>Gets the elements that a block cache keeps of a row: what comes out of the first block, and what goes into the last.</summary>
+    /// <param name="height">The height of the latents.</param>
+    /// <param name="width">The width of the latents.</param>
+    internal long BlockCacheElements(int height, int width) => Config.BlockOutChannels is [var first, var second, ..]
+        ? ((long)first * ((height + 1) / 2) * ((width + 1) / 2)) + ((long)second * height * width)
+        : 0;
 
     private Tensor TimeEmbedding(UNetInputs inputs)
     {
@@ -181,6 +178,52 @@ public sealed class UNet2DConditionModel : nn.Module<UNetInputs, DenoisingContex
 
         var times = add_time_proj.call(ids.flatten()).reshape(batch, -1);
         return embedding + add_embedding.call(cat([text, times], dim: -1).to(dtype));
+    }
+
+    /// <summary>The blocks in one forward pass.</summary>
+    private sealed class Blocks : IBlockSequence
+    {
+        private readonly UNet2DConditionModel model;
+        private readonly BlockContext context;
+        private readonly Stack<Tensor> skips = [];
+
+        public Blocks(UNet2DConditionModel model, Tensor hidden, BlockContext context)
+        {
+            (this.model, Hidden, this.context) = (model, hidden, context);
+            skips.Push(hidden);
+        }
+
+        public Tensor Hidden { get; private set; }
+
+        public bool IsResidual => false;
+
+        public bool CanSkip => model.down_blocks.Count > 1;
+
+        public void First() => Hidden = model.down_blocks[0].call(Hidden, context, skips);
+
+        public void Middle()
+        {
+            foreach (var block in model.down_blocks.Skip(1))
+            {
+                Hidden = block.call(Hidden, context, skips);
+            }
+
+            // The way up frees what it is given, but the way down's last result is a skip too.
+            Hidden = model.mid_block?.call(Hidden, context) ?? Hidden.alias();
+            foreach (var block in model.up_blocks.SkipLast(1))
+            {
+                Hidden = block.call(Hidden, context, skips);
+            }
+        }
+
+        public void Skip(Tensor hidden)
+        {
+            // The first block's last skip, which is its result, is for the blocks that are left out.
+            skips.Pop().Dispose();
+            Hidden = hidden;
+        }
+
+        public void Last() => Hidden = model.up_blocks[^1].call(Hidden, context, skips);
     }
 }
 

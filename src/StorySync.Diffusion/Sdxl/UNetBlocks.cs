@@ -1,3 +1,4 @@
+using StorySync.Diffusion.Denoising;
 using StorySync.Diffusion.Layers;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -5,9 +6,9 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Sdxl;
 
-/// <summary>The half of a UNet that goes down: resnets, with or without transformers between them, then a downsampler; every result
+/// <summary>A level of a UNet on the way down: resnets, with or without transformers between them, then a downsampler; every result
 /// is kept for the way up (diffusers' <c>DownBlock2D</c> and <c>CrossAttnDownBlock2D</c>).</summary>
-internal sealed class DownBlock2D : nn.Module<Tensor, BlockInputs, Stack<Tensor>, Tensor>
+internal sealed class DownBlock2D : nn.Module<Tensor, BlockContext, Stack<Tensor>, Tensor>
 {
     private readonly ModuleList<ResnetBlock2D> resnets;
     private readonly ModuleList<Transformer2DModel>? attentions;
@@ -16,7 +17,7 @@ internal sealed class DownBlock2D : nn.Module<Tensor, BlockInputs, Stack<Tensor>
     /// <param name="inChannels">Channels of the input.</param>
     /// <param name="outChannels">Channels of the output.</param>
     /// <param name="resnet">Settings of the resnets.</param>
-    /// <param name="layers">For each resnet the transformer behind it, or null for none.</param>
+    /// <param name="layers">For each resnet the transformer after it, or null for none.</param>
     /// <param name="downsamplePadding">Padding of the downsampler; null for no downsampler.</param>
     public DownBlock2D(long inChannels, long outChannels, ResnetSettings resnet, IReadOnlyList<Transformer2DModel?> layers, long? downsamplePadding)
         : base(nameof(DownBlock2D))
@@ -27,15 +28,15 @@ internal sealed class DownBlock2D : nn.Module<Tensor, BlockInputs, Stack<Tensor>
         RegisterComponents();
     }
 
-    /// <param name="input">(batch, channels, height, width).</param>
-    /// <param name="inputs">Time, text and run.</param>
+    /// <param name="hidden">(batch, channels, height, width).</param>
+    /// <param name="context">Time, text and run.</param>
     /// <param name="skips">Receives the result of every layer.</param>
-    public override Tensor forward(Tensor input, BlockInputs inputs, Stack<Tensor> skips)
+    public override Tensor forward(Tensor hidden, BlockContext context, Stack<Tensor> skips)
     {
-        var hidden = input;
-        for (var i = 0; i < resnets.Count; i++)
+        foreach (var (i, resnet) in context.Driver.Each(resnets).Index())
         {
-            hidden = UNetBlocks.Layer(resnets[i], attentions?[i], hidden, inputs);
+            hidden = resnet.call(hidden, context.TimeEmbedding);
+            hidden = attentions?[i].call(hidden, context).Freeing(hidden) ?? hidden;
             skips.Push(hidden);
         }
 
@@ -47,11 +48,30 @@ internal sealed class DownBlock2D : nn.Module<Tensor, BlockInputs, Stack<Tensor>
 
         return hidden;
     }
+
+    /// <summary>Counts what a pass makes.</summary>
+    /// <param name="count">The count.</param>
+    /// <param name="where">The block's name.</param>
+    /// <param name="pixels">Rows times height times width.</param>
+    /// <param name="pixelsBelow">The same one level below.</param>
+    public void Count(ActivationCount count, string where, double pixels, double pixelsBelow)
+    {
+        foreach (var resnet in resnets)
+        {
+            count.At(where, pixels * Math.Max(resnet.PeakElements, UNetBlocks.PeakOf(attentions, resnet)));
+            count.Keep(pixels * resnet.OutChannels);
+        }
+
+        if (downsamplers is not null)
+        {
+            count.Keep(pixelsBelow * resnets[^1].OutChannels);
+        }
+    }
 }
 
 /// <summary>The middle of a UNet (diffusers' <c>UNetMidBlock2DCrossAttn</c>; without transformers <c>UNetMidBlock2D</c> with
 /// <c>add_attention=False</c>).</summary>
-internal sealed class MidBlock2D : nn.Module<Tensor, BlockInputs, Tensor>
+internal sealed class MidBlock2D : ScopedModule<Tensor, BlockContext, Tensor>
 {
     private readonly ModuleList<ResnetBlock2D> resnets;
     private readonly ModuleList<Transformer2DModel> attentions;
@@ -64,16 +84,21 @@ internal sealed class MidBlock2D : nn.Module<Tensor, BlockInputs, Tensor>
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor input, BlockInputs inputs)
+    protected override Tensor Compute(Tensor hidden, BlockContext context)
     {
-        using var attended = UNetBlocks.Layer(resnets[0], attentions[0], input, inputs);
-        return resnets[1].call(attended, inputs.TimeEmbedding);
+        hidden = resnets[0].call(hidden, context.TimeEmbedding);
+        hidden = attentions[0].call(hidden, context).Freeing(hidden);
+        return resnets[1].call(hidden, context.TimeEmbedding);
     }
+
+    /// <inheritdoc cref="DownBlock2D.Count"/>
+    public void Count(ActivationCount count, string where, double pixels) =>
+        count.At(where, pixels * Math.Max(resnets[0].PeakElements, UNetBlocks.PeakOf(attentions, resnets[0])));
 }
 
-/// <summary>The half of a UNet that goes up: every resnet takes the result of its counterpart on the way down beside its own input
-/// (diffusers' <c>UpBlock2D</c> and <c>CrossAttnUpBlock2D</c>).</summary>
-internal sealed class UpBlock2D : nn.Module<Tensor, BlockInputs, Stack<Tensor>, Tensor>
+/// <summary>A level of a UNet on the way up: every resnet takes the result of its counterpart on the way down in addition to its own
+/// input (diffusers' <c>UpBlock2D</c> and <c>CrossAttnUpBlock2D</c>).</summary>
+internal sealed class UpBlock2D : nn.Module<Tensor, BlockContext, Stack<Tensor>, Tensor>
 {
     private readonly ModuleList<ResnetBlock2D> resnets;
     private readonly ModuleList<Transformer2DModel>? attentions;
@@ -83,7 +108,7 @@ internal sealed class UpBlock2D : nn.Module<Tensor, BlockInputs, Stack<Tensor>, 
     /// <param name="skipChannels">Channels of the last skip; the others have <paramref name="outChannels"/>.</param>
     /// <param name="outChannels">Channels of the output.</param>
     /// <param name="resnet">Settings of the resnets.</param>
-    /// <param name="layers">For each resnet the transformer behind it, or null for none.</param>
+    /// <param name="layers">For each resnet the transformer after it, or null for none.</param>
     /// <param name="upsample">Whether an upsampler follows.</param>
     public UpBlock2D(long inChannels, long skipChannels, long outChannels, ResnetSettings resnet, IReadOnlyList<Transformer2DModel?> layers, bool upsample)
         : base(nameof(UpBlock2D))
@@ -98,48 +123,50 @@ internal sealed class UpBlock2D : nn.Module<Tensor, BlockInputs, Stack<Tensor>, 
         RegisterComponents();
     }
 
-    /// <param name="input">(batch, channels, height, width).</param>
-    /// <param name="inputs">Time, text and run.</param>
-    /// <param name="skips">Results of the way down; as many are taken as there are resnets.</param>
-    public override Tensor forward(Tensor input, BlockInputs inputs, Stack<Tensor> skips)
+    /// <param name="hidden">(batch, channels, height, width); it is freed as soon as it is joined with the first skip.</param>
+    /// <param name="context">Time, text and run.</param>
+    /// <param name="skips">Results of the way down; as many are taken and freed as there are resnets.</param>
+    public override Tensor forward(Tensor hidden, BlockContext context, Stack<Tensor> skips)
     {
-        var hidden = input;
-        for (var i = 0; i < resnets.Count; i++)
+        foreach (var (i, resnet) in context.Driver.Each(resnets).Index())
         {
-            using var skip = skips.Pop();
-            using var joined = cat([hidden, skip], dim: 1);
-            hidden.Dispose();
-            hidden = UNetBlocks.Layer(resnets[i], attentions?[i], joined, inputs);
+            var skip = skips.Pop();
+            hidden = cat([hidden, skip], dim: 1).Freeing(hidden, skip);
+            hidden = resnet.call(hidden, context.TimeEmbedding).Freeing(hidden);
+            hidden = attentions?[i].call(hidden, context).Freeing(hidden) ?? hidden;
         }
 
-        if (upsamplers is null)
+        // To the size of the next skip: twice this one's, or one less where a level's size was odd.
+        return upsamplers?[0].call(hidden, skips.Peek().shape[2..]).Freeing(hidden) ?? hidden;
+    }
+
+    /// <summary>Counts what a pass makes.</summary>
+    /// <param name="count">The count.</param>
+    /// <param name="where">The block's name.</param>
+    /// <param name="pixels">Rows times height times width.</param>
+    /// <param name="pixelsAbove">The same one level above.</param>
+    public void Count(ActivationCount count, string where, double pixels, double pixelsAbove)
+    {
+        foreach (var resnet in resnets)
         {
-            return hidden;
+            count.Free();
+            count.At(where, pixels * Math.Max(resnet.InChannels + resnet.PeakElements, UNetBlocks.PeakOf(attentions, resnet)));
         }
 
-        // The size of the next skip: twice this one's, or one less where a level's size was odd.
-        using var small = hidden;
-        return upsamplers[0].call(small, skips.Peek().shape[2..]);
+        if (upsamplers is not null)
+        {
+            var channels = resnets[^1].OutChannels;
+            count.At(where, channels * (pixels + (2 * pixelsAbove)));
+        }
     }
 }
 
 internal static class UNetBlocks
 {
-    public static Tensor Layer(ResnetBlock2D resnet, Transformer2DModel? attention, Tensor input, BlockInputs inputs)
-    {
-        inputs.Context.CancellationToken.ThrowIfCancellationRequested();
-        var hidden = resnet.call(input, inputs.TimeEmbedding);
-        if (attention is null)
-        {
-            return hidden;
-        }
-
-        using (hidden)
-        {
-            return attention.call(hidden, inputs);
-        }
-    }
-
     public static ModuleList<Transformer2DModel>? List(IReadOnlyList<Transformer2DModel?> layers) =>
         layers.Any(l => l is null) ? null : new([.. layers.Select(l => l!)]);
+
+    /// <summary>The most elements of the transformer after a resnet at each pixel.</summary>
+    public static double PeakOf(ModuleList<Transformer2DModel>? attentions, ResnetBlock2D resnet) =>
+        attentions is null ? 0 : Transformer2DModel.PeakElements * resnet.OutChannels;
 }

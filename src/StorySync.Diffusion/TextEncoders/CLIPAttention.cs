@@ -6,7 +6,7 @@ namespace StorySync.Diffusion.TextEncoders;
 
 /// <summary>Self-attention with biases (transformers' <c>CLIPAttention</c>). In the text tower a token sees itself and what precedes
 /// it, in the image tower everything.</summary>
-internal sealed class CLIPAttention : nn.Module<Tensor, Tensor>
+internal sealed class CLIPAttention : ScopedModule<Tensor, Tensor>
 {
     private readonly Linear k_proj;
     private readonly Linear v_proj;
@@ -28,13 +28,10 @@ internal sealed class CLIPAttention : nn.Module<Tensor, Tensor>
     }
 
     /// <param name="hidden">(batch, tokens, width).</param>
-    public override Tensor forward(Tensor hidden)
+    protected override Tensor Compute(Tensor hidden)
     {
-        using var scope = NewDisposeScope();
         var attended = nn.functional.scaled_dot_product_attention(
-            SplitHeads(q_proj.call(hidden)), SplitHeads(k_proj.call(hidden)), SplitHeads(v_proj.call(hidden)), is_casual: causal);
-        return out_proj.call(attended.transpose(1, 2).flatten(2)).MoveToOuterDisposeScope();
+            q_proj.call(hidden).SplitHeads(heads), k_proj.call(hidden).SplitHeads(heads), v_proj.call(hidden).SplitHeads(heads), is_casual: causal);
+        return out_proj.call(attended.MergeHeads());
     }
-
-    private Tensor SplitHeads(Tensor x) => x.view(x.shape[0], x.shape[1], heads, -1).transpose(1, 2);
 }

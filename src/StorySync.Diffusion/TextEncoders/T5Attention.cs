@@ -6,7 +6,7 @@ namespace StorySync.Diffusion.TextEncoders;
 
 /// <summary>Self-attention without biases and without scaling (transformers' <c>T5Attention</c>). The one of the first block also
 /// holds what a distance between two tokens adds to their score, for all blocks.</summary>
-internal sealed class T5Attention : nn.Module<Tensor, Tensor, Tensor>
+internal sealed class T5Attention : ScopedModule<Tensor, Tensor, Tensor>
 {
     private readonly Linear q;
     private readonly Linear k;
@@ -32,14 +32,15 @@ internal sealed class T5Attention : nn.Module<Tensor, Tensor, Tensor>
 
     /// <param name="hidden">(batch, tokens, d_model).</param>
     /// <param name="bias">Added to the scores, (1 or batch, heads, tokens, tokens).</param>
-    public override Tensor forward(Tensor hidden, Tensor bias)
+    protected override Tensor Compute(Tensor hidden, Tensor bias)
     {
-        using var scope = NewDisposeScope();
+        var heads = config.NumHeads;
+
         // The fused attention divides by the root of the head's width; T5 does not.
         var query = q.call(hidden).mul_(Math.Sqrt(config.DKv));
         var attended = nn.functional.scaled_dot_product_attention(
-            SplitHeads(query), SplitHeads(k.call(hidden)), SplitHeads(v.call(hidden)), bias);
-        return o.call(attended.transpose(1, 2).flatten(2)).MoveToOuterDisposeScope();
+            query.SplitHeads(heads), k.call(hidden).SplitHeads(heads), v.call(hidden).SplitHeads(heads), bias);
+        return o.call(attended.MergeHeads());
     }
 
     /// <summary>The bias of a text of <paramref name="length"/> tokens, (1, heads, tokens, tokens).</summary>
@@ -65,6 +66,4 @@ internal sealed class T5Attention : nn.Module<Tensor, Tensor, Tensor>
         var range = ((growth * (half - exact)).to(int64) + exact).clamp_max(half - 1);
         return where(distance < exact, distance, range) + ((relativePosition > 0).to(int64) * half);
     }
-
-    private Tensor SplitHeads(Tensor x) => x.view(x.shape[0], x.shape[1], config.NumHeads, config.DKv).transpose(1, 2);
 }

@@ -130,8 +130,8 @@ public sealed class Kandinsky3Pipeline : DiffusionPipeline
         TextMoments.Largest("text_encoder", TextEncoder.Config, rows, Kandinsky3Prompts.MaxLength);
 
     internal override ActivationPeak DenoiserMoment(DenoiserBatch batch) =>
-        Kandinsky3Moments.Largest(UNet.Config, batch.Rows, batch.Height / Movq.SpatialFactor, batch.Width / Movq.SpatialFactor);
+        UNet.PeakElements(batch.Rows, batch.Height / Movq.SpatialFactor, batch.Width / Movq.SpatialFactor);
 
     internal override long BlockCacheValues(int height, int width) =>
-        Kandinsky3Moments.BlockCacheValues(UNet.Config, height / Movq.SpatialFactor, width / Movq.SpatialFactor);
+        UNet.BlockCacheElements(height / Movq.SpatialFactor, width / Movq.SpatialFactor);
 }

@@ -151,10 +151,10 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
         .Or(TextMoments.Largest("text_encoder_2", TextEncoder2.Config, rows, Tokenizer2.ModelMaxLength));
 
     internal override ActivationPeak DenoiserMoment(DenoiserBatch batch) =>
-        UNetMoments.Largest(UNet.Config, batch.Rows, batch.Height / Vae.SpatialFactor, batch.Width / Vae.SpatialFactor);
+        UNet.PeakElements(batch.Rows, batch.Height / Vae.SpatialFactor, batch.Width / Vae.SpatialFactor);
 
     internal override long BlockCacheValues(int height, int width) =>
-        UNetMoments.BlockCacheValues(UNet.Config, height / Vae.SpatialFactor, width / Vae.SpatialFactor);
+        UNet.BlockCacheElements(height / Vae.SpatialFactor, width / Vae.SpatialFactor);
 
     private Tensor TimeIds(GenerationRequest request, int height, int width, bool guidance)
     {

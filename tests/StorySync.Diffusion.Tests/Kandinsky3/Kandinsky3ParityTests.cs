@@ -46,7 +46,7 @@ public sealed class Kandinsky3ParityTests
             ? attention.call(
                 hidden,
                 attention.Layer.Kind == AttentionKind.Self ? null : text,
-                new BlockInputs(hidden, text, mask, new DenoisingContext()))
+                new BlockContext(hidden, text, mask, new DenoisingContext()))
             : ((PoolingAttention)layer).call(hidden, text, mask);
 
         comparison.Check("out.output", output);
