@@ -200,8 +200,7 @@ internal static class SpeedPart
             randn([1, tokens, config.JointAttentionDim], dtype: dtype, device: run.Device),
             randn([1, config.PooledProjectionDim], dtype: dtype, device: run.Device),
             full([1], 0.5f, device: run.Device),
-            FluxLatents.ImageIds(grid, run.Device),
-            FluxLatents.TextIds(tokens, run.Device));
+            model.EmbedPositions(FluxLatents.TextIds(tokens), FluxLatents.ImageIds(grid)).To(run.Device));
         return Time(run, 2, 5, () => model.call(inputs, new DenoisingContext()).Dispose());
     }
 
