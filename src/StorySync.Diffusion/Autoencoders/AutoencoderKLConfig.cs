@@ -7,14 +7,15 @@ namespace StorySync.Diffusion.Autoencoders;
 public sealed record AutoencoderKLConfig : ConvolutionalAutoencoderConfig
 {
     /// <inheritdoc/>
-    [Range(1, int.MaxValue)]
+    [Range(1, 1 << 20)]
     public override int LatentChannels { get; init; } = 4;
 
     /// <summary>The size of image it was trained on; the size of a tile where a picture is worked on in tiles.</summary>
-    [Range(1, int.MaxValue)]
+    [Range(1, 1 << 20)]
     public OneOrMany<int> SampleSize { get; init; } = 32;
 
     /// <summary>What is taken off the latents before they are scaled; null is nothing.</summary>
+    [Range(-1e6, 1e6)]
     public double? ShiftFactor { get; init; }
 
     /// <summary>The latents' mean by channel; it and <see cref="LatentsStd"/> take the place of the shift.</summary>

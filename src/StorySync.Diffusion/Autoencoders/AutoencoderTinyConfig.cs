@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using StorySync.Diffusion.Weights;
 
 namespace StorySync.Diffusion.Autoencoders;
 
@@ -6,27 +7,31 @@ namespace StorySync.Diffusion.Autoencoders;
 public sealed record AutoencoderTinyConfig
 {
     /// <summary>Channels of the image to encode.</summary>
-    [Range(1, int.MaxValue)]
+    [Range(1, 1 << 20)]
     public int InChannels { get; init; } = 3;
 
     /// <summary>Channels of the decoded image.</summary>
-    [Range(1, int.MaxValue)]
+    [Range(1, 1 << 20)]
     public int OutChannels { get; init; } = 3;
 
     /// <summary>Channels of each level of the encoder; equal, because nothing between the levels changes their number.</summary>
-    [Range(1, int.MaxValue)]
+    [Range(1, 1 << 20)]
     public IReadOnlyList<int> EncoderBlockOutChannels { get; init; } = [64, 64, 64, 64];
 
     /// <summary>Channels of each level of the decoder; equal, too.</summary>
-    [Range(1, int.MaxValue)]
+    [Range(1, 1 << 20)]
     public IReadOnlyList<int> DecoderBlockOutChannels { get; init; } = [64, 64, 64, 64];
 
     /// <summary>Blocks in each level of the encoder.</summary>
-    [Range(0, int.MaxValue)]
+    [Range(0, 4096)]
+    [MaxLength(16)]
+    [LayerCount(@"encoder\.layers")]
     public IReadOnlyList<int> NumEncoderBlocks { get; init; } = [1, 3, 3, 3];
 
     /// <summary>Blocks in each level of the decoder.</summary>
-    [Range(0, int.MaxValue)]
+    [Range(0, 4096)]
+    [MaxLength(16)]
+    [LayerCount(@"decoder\.layers")]
     public IReadOnlyList<int> NumDecoderBlocks { get; init; } = [3, 3, 3, 1];
 
     /// <summary>The activation's name.</summary>
@@ -37,17 +42,19 @@ public sealed record AutoencoderTinyConfig
     public string UpsampleFn { get; init; } = "nearest";
 
     /// <summary>How many times higher and wider each level of the decoder is than the one before.</summary>
-    [Range(1, int.MaxValue)]
+    [Range(1, 16)]
     public int UpsamplingScalingFactor { get; init; } = 2;
 
     /// <summary>Channels of the latents.</summary>
-    [Range(1, int.MaxValue)]
+    [Range(1, 1 << 20)]
     public int LatentChannels { get; init; } = 4;
 
     /// <summary>What the latents are multiplied by for the denoiser.</summary>
+    [Range(1e-6, 1e6)]
     public double ScalingFactor { get; init; } = 1;
 
     /// <summary>What is taken off the latents before they are scaled.</summary>
+    [Range(-1e6, 1e6)]
     public double ShiftFactor { get; init; }
 
     /// <exception cref="ArgumentException">The lists do not fit each other.</exception>

@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using StorySync.Diffusion.Weights;
 
 namespace StorySync.Diffusion.Autoencoders;
 
@@ -7,11 +8,11 @@ namespace StorySync.Diffusion.Autoencoders;
 public abstract record ConvolutionalAutoencoderConfig
 {
     /// <summary>Channels of the image to encode.</summary>
-    [Range(1, int.MaxValue)]
+    [Range(1, 1 << 20)]
     public int InChannels { get; init; } = 3;
 
     /// <summary>Channels of the decoded image.</summary>
-    [Range(1, int.MaxValue)]
+    [Range(1, 1 << 20)]
     public int OutChannels { get; init; } = 3;
 
     /// <summary>For each level of the encoder, whether it has attention.</summary>
@@ -23,24 +24,27 @@ public abstract record ConvolutionalAutoencoderConfig
     public IReadOnlyList<string> UpBlockTypes { get; init; } = ["UpDecoderBlock2D"];
 
     /// <summary>The channels of each level, from the finest. Each level halves height and width, but for the last.</summary>
-    [Range(1, int.MaxValue)]
+    [Range(1, 1 << 20)]
+    [MaxLength(16)]
     public IReadOnlyList<int> BlockOutChannels { get; init; } = [64];
 
     /// <summary>Residual blocks in a level of the encoder; the decoder has one more.</summary>
-    [Range(1, int.MaxValue)]
+    [Range(1, 4096)]
+    [LayerCount(@"down_blocks\.\d+\.resnets")]
     public int LayersPerBlock { get; init; } = 1;
 
     /// <summary>The activation's name.</summary>
     public string ActFn { get; init; } = "silu";
 
     /// <summary>Groups of the norms.</summary>
-    [Range(1, int.MaxValue)]
+    [Range(1, 4096)]
     public int NormNumGroups { get; init; } = 32;
 
     /// <summary>Whether the middle of encoder and decoder has attention.</summary>
     public bool MidBlockAddAttention { get; init; } = true;
 
     /// <summary>What the latents are multiplied by for the denoiser.</summary>
+    [Range(1e-6, 1e6)]
     public double ScalingFactor { get; init; } = 0.18215;
 
     /// <summary>Channels of the latents.</summary>
@@ -57,6 +61,11 @@ public abstract record ConvolutionalAutoencoderConfig
             throw new ArgumentException(
                 $"down_block_types has {DownBlockTypes.Count} entries, up_block_types {UpBlockTypes.Count} and block_out_channels "
                 + $"{BlockOutChannels.Count}; each must have one for every level of the autoencoder.");
+        }
+
+        if (BlockOutChannels.FirstOrDefault(channels => channels % NormNumGroups != 0) is var uneven and > 0)
+        {
+            throw new ArgumentException($"'norm_num_groups' is {NormNumGroups}; it must divide every number of 'block_out_channels', {uneven} too.");
         }
     }
 }

@@ -6,15 +6,15 @@ namespace StorySync.Diffusion.Autoencoders;
 public sealed record VQModelConfig : ConvolutionalAutoencoderConfig
 {
     /// <inheritdoc/>
-    [Range(1, int.MaxValue)]
+    [Range(1, 1 << 20)]
     public override int LatentChannels { get; init; } = 3;
 
     /// <summary>The number of vectors in the codebook.</summary>
-    [Range(1, int.MaxValue)]
+    [Range(1, 1 << 20)]
     public int NumVqEmbeddings { get; init; } = 256;
 
     /// <summary>Channels of the quantised latents; null is as many as <see cref="LatentChannels"/>.</summary>
-    [Range(1, int.MaxValue)]
+    [Range(1, 1 << 20)]
     public int? VqEmbedDim { get; init; }
 
     /// <summary>"group" for plain norms in the decoder, "spatial" for norms that look at the latents (MoVQ).</summary>

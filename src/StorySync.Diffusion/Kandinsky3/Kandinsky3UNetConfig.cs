@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using StorySync.Diffusion.Weights;
 
 namespace StorySync.Diffusion.Kandinsky3;
 
@@ -23,10 +24,12 @@ public sealed record Kandinsky3UNetConfig
 
     /// <summary>Pairs of resnets of a level, at least 2.</summary>
     [Range(2, 4096)]
+    [LayerCount(@"down_blocks\.\d+\.resnets_in")]
     public int LayersPerBlock { get; init; } = 3;
 
     /// <summary>Channels of each level; up to four levels.</summary>
     [Range(2, 1 << 20)]
+    [MaxLength(16)]
     public IReadOnlyList<int> BlockOutChannels { get; init; } = [384, 768, 1536, 3072];
 
     /// <summary>Width of the text in the model.</summary>

@@ -14,6 +14,9 @@ public sealed class DDIMScheduler : DiffusionScheduler
     public DDIMScheduler(DDIMSchedulerConfig config)
         : base(config, config.RescaleBetasZeroSnr) => this.config = config;
 
+    /// <inheritdoc/>
+    public override string PredictionType => config.PredictionType;
+
     private protected override SchedulePlan Plan(ScheduleOptions options) =>
         PlanAt(options.Steps!.Value, TimestepSpacing.SpreadRounded(config, options.Steps.Value));
 

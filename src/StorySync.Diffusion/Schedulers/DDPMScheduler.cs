@@ -15,6 +15,9 @@ public sealed class DDPMScheduler : DiffusionScheduler
     public DDPMScheduler(DDPMSchedulerConfig config)
         : base(config, config.RescaleBetasZeroSnr) => this.config = config;
 
+    /// <inheritdoc/>
+    public override string PredictionType => config.PredictionType;
+
     private protected override bool TakesTimesteps => true;
 
     private protected override SchedulePlan Plan(ScheduleOptions options) => options.Timesteps is { } own

@@ -17,6 +17,7 @@ public sealed class DPMSolverMultistepScheduler : DiffusionScheduler
     {
         this.config = config;
         SigmaSpacing.RequireAtMostOne(config);
+        TimeShift.Validate(config);
         Refuse(!config.PredictsOriginal && config.FinalSigmasType == "zero", "'final_sigmas_type' must be sigma_min");
         Refuse(!config.PredictsOriginal && config.PredictionType == "flow_prediction", "'prediction_type' cannot be flow_prediction");
         Refuse(config is { AlgorithmType: "sde-dpmsolver", SolverOrder: 3 }, "'solver_order' cannot be 3");
@@ -29,6 +30,12 @@ public sealed class DPMSolverMultistepScheduler : DiffusionScheduler
             }
         }
     }
+
+    /// <inheritdoc/>
+    public override string PredictionType => config.PredictionType;
+
+    /// <inheritdoc/>
+    public override bool UsesFlowSigmas => config.UseFlowSigmas;
 
     private protected override bool TakesTimesteps => !SigmaSpacing.IsChosen(config) && !config.UseLuLambdas;
 
@@ -46,6 +53,8 @@ public sealed class DPMSolverMultistepScheduler : DiffusionScheduler
         var levels = config.UseFlowSigmas ? NoiseLevel.OfFlow(all) : NoiseLevel.OfSigmas(all);
         return new SchedulePlan(this, timesteps.Length, [.. timesteps.Select(t => (float)Math.Truncate(t))], all, levels);
     }
+
+    internal override double? MuOf(int imageTokens) => TakesMu ? TimeShift.MuOf(config, imageTokens) : null;
 
     internal override SchedulerRun Start(RunStart start) => new Run(config, start);
 

@@ -10,6 +10,13 @@ public abstract class DiffusionScheduler : Scheduler
         : base(config)
     {
         AlphasCumprod = [.. NoiseTable.AlphasCumprod(config, rescaleZeroSnr)];
+        var signals = rescaleZeroSnr ? AlphasCumprod.RemoveAt(TrainTimesteps - 1) : AlphasCumprod;
+        if (!signals.All(signal => signal is > 0 and < 1))
+        {
+            throw new ArgumentException($"'beta_start' {config.BetaStart}, 'beta_end' {config.BetaEnd} and 'beta_schedule' {config.BetaSchedule} leave a noise level "
+                + "with no signal or no noise; every beta must be above 0 and below 1.");
+        }
+
         if (rescaleZeroSnr && finiteSigmas)
         {
             // Zero would make the first sigma infinite; diffusers takes the smallest half-precision number.

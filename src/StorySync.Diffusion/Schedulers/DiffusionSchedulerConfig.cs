@@ -19,6 +19,8 @@ public abstract record DiffusionSchedulerConfig : SchedulerConfig
 
     /// <summary>The betas themselves, <see cref="SchedulerConfig.NumTrainTimesteps"/> of them, in place of
     /// <see cref="BetaSchedule"/>.</summary>
+    [Range(0.0, 1.0)]
+    [MaxLength(1_000_000)]
     public IReadOnlyList<double>? TrainedBetas { get; init; }
 
     /// <summary>How the steps are spread over the training timesteps (table 2 of arXiv 2305.08891).</summary>

@@ -16,6 +16,9 @@ public sealed class EulerAncestralDiscreteScheduler : DiffusionScheduler
     public EulerAncestralDiscreteScheduler(EulerAncestralDiscreteSchedulerConfig config)
         : base(config, config.RescaleBetasZeroSnr, finiteSigmas: true) => this.config = config;
 
+    /// <inheritdoc/>
+    public override string PredictionType => config.PredictionType;
+
     private protected override SchedulePlan Plan(ScheduleOptions options)
     {
         var table = TrainSigmas();

@@ -19,6 +19,9 @@ public sealed class EulerDiscreteScheduler : DiffusionScheduler
         SigmaSpacing.RequireAtMostOne(config);
     }
 
+    /// <inheritdoc/>
+    public override string PredictionType => config.PredictionType;
+
     private protected override bool TakesTimesteps => !SigmaSpacing.IsChosen(config) && !config.ContinuousTimesteps;
 
     private protected override bool TakesSigmas => true;

@@ -24,9 +24,11 @@ public sealed record EulerDiscreteSchedulerConfig : DiffusionSchedulerConfig, IS
     public bool UseBetaSigmas { get; init; }
 
     /// <summary>The lowest sigma of the three spacings above; by default the lowest of the chosen timesteps.</summary>
+    [Range(1e-9, 1e9)]
     public double? SigmaMin { get; init; }
 
     /// <summary>The highest sigma of the three spacings above; by default the highest of the chosen timesteps.</summary>
+    [Range(1e-9, 1e9)]
     public double? SigmaMax { get; init; }
 
     /// <summary>With <c>continuous</c> and <c>v_prediction</c>, the model's timesteps are log(sigma) / 4.</summary>

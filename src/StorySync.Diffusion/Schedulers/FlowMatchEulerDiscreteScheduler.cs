@@ -18,16 +18,19 @@ public sealed class FlowMatchEulerDiscreteScheduler : Scheduler
     {
         this.config = config;
         SigmaSpacing.RequireAtMostOne(config);
+        TimeShift.Validate(config);
     }
+
+    /// <inheritdoc/>
+    public override string PredictionType => "flow_prediction";
+
+    /// <inheritdoc/>
+    public override bool UsesFlowSigmas => true;
 
     /// <summary>The mu that the config gives an image, for <see cref="ScheduleOptions.Mu"/>: linear in its size (diffusers'
     /// <c>calculate_shift</c>).</summary>
     /// <param name="imageTokens">The number of image tokens.</param>
-    public double CalculateShift(int imageTokens)
-    {
-        var slope = (config.MaxShift - config.BaseShift) / (config.MaxImageSeqLen - config.BaseImageSeqLen);
-        return imageTokens * slope + (config.BaseShift - slope * config.BaseImageSeqLen);
-    }
+    public double CalculateShift(int imageTokens) => TimeShift.MuOf(config, imageTokens);
 
     private protected override bool TakesTimesteps => true;
 
@@ -58,6 +61,8 @@ public sealed class FlowMatchEulerDiscreteScheduler : Scheduler
         float[] all = [.. sigmas, config.InvertSigmas ? 1 : 0];
         return new SchedulePlan(this, sigmas.Length, timesteps, all, NoiseLevel.OfFlow(all));
     }
+
+    internal override double? MuOf(int imageTokens) => CalculateShift(imageTokens);
 
     internal override SchedulerRun Start(RunStart start) => new Run(config, start);
 

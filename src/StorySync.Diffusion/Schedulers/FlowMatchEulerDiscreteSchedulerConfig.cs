@@ -4,30 +4,36 @@ using StorySync.Diffusion.Schedulers.Tables;
 namespace StorySync.Diffusion.Schedulers;
 
 /// <summary>The config of <see cref="FlowMatchEulerDiscreteScheduler"/>.</summary>
-public sealed record FlowMatchEulerDiscreteSchedulerConfig : SchedulerConfig, ISigmaSpacing
+public sealed record FlowMatchEulerDiscreteSchedulerConfig : SchedulerConfig, ISigmaSpacing, IDynamicShift
 {
     /// <summary>The time shift; without meaning when <see cref="UseDynamicShifting"/> is set.</summary>
+    [Range(1e-6, 1e6)]
     public double Shift { get; init; } = 1;
 
     /// <summary>Whether the time shift comes from the plan's mu, which depends on the size of the image.</summary>
     public bool UseDynamicShifting { get; init; }
 
     /// <summary>Mu at <see cref="BaseImageSeqLen"/> image tokens.</summary>
+    [Range(-100.0, 100.0)]
     public double BaseShift { get; init; } = 0.5;
 
     /// <summary>Mu at <see cref="MaxImageSeqLen"/> image tokens.</summary>
+    [Range(-100.0, 100.0)]
     public double MaxShift { get; init; } = 1.15;
 
     /// <summary>The smaller of the two image sizes between which mu is interpolated, in tokens.</summary>
+    [Range(1, 1 << 24)]
     public int BaseImageSeqLen { get; init; } = 256;
 
     /// <summary>The larger of the two image sizes between which mu is interpolated, in tokens.</summary>
+    [Range(1, 1 << 24)]
     public int MaxImageSeqLen { get; init; } = 4096;
 
     /// <summary>Whether sigmas count from clean to noisy.</summary>
     public bool InvertSigmas { get; init; }
 
     /// <summary>What the lowest sigma is stretched to.</summary>
+    [Range(0.0, 0.999)]
     public double? ShiftTerminal { get; init; }
 
     /// <summary>Karras et al.'s spacing of sigmas.</summary>

@@ -22,6 +22,9 @@ public sealed class HeunDiscreteScheduler : DiffusionScheduler
     /// <inheritdoc/>
     public override int Order => 2;
 
+    /// <inheritdoc/>
+    public override string PredictionType => config.PredictionType;
+
     private protected override bool TakesTimesteps => !SigmaSpacing.IsChosen(config);
 
     private protected override SchedulePlan Plan(ScheduleOptions options)

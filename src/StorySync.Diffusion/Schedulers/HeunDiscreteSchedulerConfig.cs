@@ -26,5 +26,6 @@ public sealed record HeunDiscreteSchedulerConfig : DiffusionSchedulerConfig, ISi
     public bool ClipSample { get; init; }
 
     /// <summary>The range that <see cref="ClipSample"/> clamps to.</summary>
+    [Range(1e-6, 1e6)]
     public double ClipSampleRange { get; init; } = 1;
 }

@@ -23,6 +23,9 @@ public sealed class LCMScheduler : DiffusionScheduler
         }
     }
 
+    /// <inheritdoc/>
+    public override string PredictionType => config.PredictionType;
+
     private protected override bool TakesTimesteps => true;
 
     private protected override SchedulePlan Plan(ScheduleOptions options)

@@ -20,6 +20,7 @@ public sealed record LCMSchedulerConfig : DiffusionSchedulerConfig
     public bool ClipSample { get; init; }
 
     /// <summary>The range that <see cref="ClipSample"/> clamps to.</summary>
+    [Range(1e-6, 1e6)]
     public double ClipSampleRange { get; init; } = 1;
 
     /// <summary>Dynamic thresholding (arXiv 2205.11487) in place of <see cref="ClipSample"/>.</summary>
@@ -30,9 +31,11 @@ public sealed record LCMSchedulerConfig : DiffusionSchedulerConfig
     public double DynamicThresholdingRatio { get; init; } = 0.995;
 
     /// <summary>The largest threshold of dynamic thresholding.</summary>
+    [Range(1.0, 1e6)]
     public double SampleMaxValue { get; init; } = 1;
 
     /// <summary>The factor of timesteps in the boundary condition, as in the distillation.</summary>
+    [Range(1e-6, 1e6)]
     public double TimestepScaling { get; init; } = 10;
 
     /// <summary>Whether the betas are rescaled so that the last noise level has no signal (arXiv 2305.08891).</summary>

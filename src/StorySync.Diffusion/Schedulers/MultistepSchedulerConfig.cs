@@ -4,7 +4,7 @@ using StorySync.Diffusion.Schedulers.Tables;
 namespace StorySync.Diffusion.Schedulers;
 
 /// <summary>What the configs of the multistep solvers share.</summary>
-public abstract record MultistepSchedulerConfig : DiffusionSchedulerConfig, ISigmaSpacing
+public abstract record MultistepSchedulerConfig : DiffusionSchedulerConfig, ISigmaSpacing, IDynamicShift
 {
     /// <summary>What the model predicts.</summary>
     [AllowedValues("epsilon", "sample", "v_prediction", "flow_prediction")]
@@ -18,6 +18,7 @@ public abstract record MultistepSchedulerConfig : DiffusionSchedulerConfig, ISig
     public double DynamicThresholdingRatio { get; init; } = 0.995;
 
     /// <summary>The largest threshold of dynamic thresholding.</summary>
+    [Range(1.0, 1e6)]
     public double SampleMaxValue { get; init; } = 1;
 
     /// <summary>Karras et al.'s spacing of sigmas.</summary>
@@ -33,6 +34,7 @@ public abstract record MultistepSchedulerConfig : DiffusionSchedulerConfig, ISig
     public bool UseFlowSigmas { get; init; }
 
     /// <summary>The time shift of flow matching.</summary>
+    [Range(1e-6, 1e6)]
     public double FlowShift { get; init; } = 1;
 
     /// <summary>The sigma that the last step ends at.</summary>
@@ -44,4 +46,20 @@ public abstract record MultistepSchedulerConfig : DiffusionSchedulerConfig, ISig
 
     /// <summary>Whether the plan's mu takes the place of <see cref="FlowShift"/>.</summary>
     public bool UseDynamicShifting { get; init; }
+
+    /// <summary>Mu at <see cref="BaseImageSeqLen"/> image tokens.</summary>
+    [Range(-100.0, 100.0)]
+    public double BaseShift { get; init; } = 0.5;
+
+    /// <summary>Mu at <see cref="MaxImageSeqLen"/> image tokens.</summary>
+    [Range(-100.0, 100.0)]
+    public double MaxShift { get; init; } = 1.15;
+
+    /// <summary>The smaller of the two image sizes between which mu is interpolated, in tokens.</summary>
+    [Range(1, 1 << 24)]
+    public int BaseImageSeqLen { get; init; } = 256;
+
+    /// <summary>The larger of the two image sizes between which mu is interpolated, in tokens.</summary>
+    [Range(1, 1 << 24)]
+    public int MaxImageSeqLen { get; init; } = 4096;
 }

@@ -17,6 +17,9 @@ public sealed class PNDMScheduler : DiffusionScheduler
     public PNDMScheduler(PNDMSchedulerConfig config)
         : base(config) => this.config = config;
 
+    /// <inheritdoc/>
+    public override string PredictionType => config.PredictionType;
+
     private protected override SchedulePlan Plan(ScheduleOptions options)
     {
         var steps = options.Steps!.Value;

@@ -35,8 +35,15 @@ public abstract class Scheduler
         TrainTimesteps = config.NumTrainTimesteps;
     }
 
-    /// <summary>The number of noise levels that the model was trained with.</summary>
+    /// <summary>Gets the number of noise levels that the model was trained with.</summary>
     public int TrainTimesteps { get; }
+
+    /// <summary>Gets what the model has to predict: <c>epsilon</c>, <c>v_prediction</c>, <c>sample</c> or, for flow matching,
+    /// <c>flow_prediction</c>.</summary>
+    public abstract string PredictionType { get; }
+
+    /// <summary>Gets a value indicating whether the noise levels are those of flow matching, a straight line from data to noise.</summary>
+    public virtual bool UsesFlowSigmas => false;
 
     /// <summary>How often the model is called per step: 2 for Heun, else 1.</summary>
     public virtual int Order => 1;
@@ -50,6 +57,25 @@ public abstract class Scheduler
     /// supported.</exception>
     public static Scheduler Load(string path, string? className = null) =>
         JsonFile.Read(path, json => Create(path, json, className));
+
+    /// <summary>Creates the scheduler of a model as diffusers does: <c>model_index.json</c> names the class, the file
+    /// <c>scheduler_config.json</c> has the entries. A model without that index has the class in the file.</summary>
+    /// <param name="folder">The model.</param>
+    /// <param name="component">The component's name.</param>
+    /// <exception cref="ModelFileException">The file is missing or damaged, the class is not known, or an entry is not
+    /// supported.</exception>
+    public static Scheduler Load(ModelFolder folder, string component = "scheduler")
+    {
+        ArgumentNullException.ThrowIfNull(folder);
+        var path = folder.FilePath(component, "scheduler_config.json");
+        if (folder.Components.GetValueOrDefault(component)?.ClassName is { } name && !Classes.ContainsKey(name))
+        {
+            throw new ModelFileException(
+                folder.FilePath("", "model_index.json"), $"'{component}' is {name}; it must be one of {string.Join(", ", Classes.Keys)}");
+        }
+
+        return Load(path, folder.Components.GetValueOrDefault(component)?.ClassName);
+    }
 
     /// <summary>Makes a scheduler from the entries of a <c>scheduler_config.json</c>.</summary>
     /// <param name="config">A JSON object.</param>
@@ -84,6 +110,10 @@ public abstract class Scheduler
         return Plan(options);
     }
 
+    /// <summary>Returns the amount of dynamic shifting for an image, or null where the scheduler takes none.</summary>
+    /// <param name="imageTokens">The number of image tokens.</param>
+    internal virtual double? MuOf(int imageTokens) => null;
+
     private protected virtual bool TakesTimesteps => false;
 
     private protected virtual bool TakesSigmas => false;
@@ -104,7 +134,7 @@ public abstract class Scheduler
 
     private static Scheduler Create(string source, JsonElement json, string? className)
     {
-        className ??= json.TryGetProperty("_class_name", out var name) ? name.GetString() : null;
+        className ??= json.TryGetProperty("_class_name", out var name) ? name.ToString() : null;
         if (className is null || !Classes.TryGetValue(className, out var create))
         {
             throw new ModelFileException(source, (className is null ? "'_class_name' is missing" : $"'_class_name' is {className}")
@@ -115,9 +145,12 @@ public abstract class Scheduler
         {
             return create(source, json);
         }
-        catch (ArgumentException exception)
+        catch (Exception exception) when (exception is ArgumentException or ArithmeticException)
         {
-            throw new ModelFileException(source, exception.Message, exception);
+            var message = exception is ArgumentException { ParamName: { } parameter }
+                ? exception.Message.Replace($" (Parameter '{parameter}')", "", StringComparison.Ordinal)
+                : exception.Message;
+            throw new ModelFileException(source, message, exception);
         }
     }
 

@@ -6,6 +6,6 @@ namespace StorySync.Diffusion.Schedulers;
 public abstract record SchedulerConfig
 {
     /// <summary>The number of noise levels that the model was trained with.</summary>
-    [Range(2, 1_000_000)]
+    [Range(2, 100_000)]
     public int NumTrainTimesteps { get; init; } = 1000;
 }

@@ -1,4 +1,5 @@
 using System.Numerics;
+using StorySync.Diffusion.Schedulers.Tables;
 
 namespace StorySync.Diffusion.Schedulers;
 
@@ -7,6 +8,22 @@ internal static class TimeShift
 {
     public static double RequireMu(double? mu) => mu
         ?? throw new ArgumentException("'use_dynamic_shifting' is true, so the plan needs ScheduleOptions.Mu.", nameof(mu));
+
+    /// <summary>The mu that a config gives an image: linear in its size (diffusers' <c>calculate_shift</c>).</summary>
+    public static double MuOf(IDynamicShift config, int imageTokens)
+    {
+        var slope = (config.MaxShift - config.BaseShift) / (config.MaxImageSeqLen - config.BaseImageSeqLen);
+        return imageTokens * slope + (config.BaseShift - slope * config.BaseImageSeqLen);
+    }
+
+    /// <exception cref="ArgumentException">The two sizes are equal, so that there is no line between them.</exception>
+    public static void Validate(IDynamicShift config)
+    {
+        if (config.MaxImageSeqLen == config.BaseImageSeqLen)
+        {
+            throw new ArgumentException($"'base_image_seq_len' and 'max_image_seq_len' are both {config.MaxImageSeqLen}; they must differ.");
+        }
+    }
 
     /// <summary>Equation 23 of arXiv 2403.03206.</summary>
     public static T ByFactor<T>(T sigma, double shift)

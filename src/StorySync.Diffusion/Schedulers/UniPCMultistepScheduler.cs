@@ -17,6 +17,7 @@ public sealed class UniPCMultistepScheduler : DiffusionScheduler
     {
         this.config = config;
         SigmaSpacing.RequireAtMostOne(config);
+        TimeShift.Validate(config);
         if (config.ShiftTerminal is not null && !config.UseFlowSigmas)
         {
             throw new ArgumentException("'shift_terminal' is set, which needs 'use_flow_sigmas'.");
@@ -28,6 +29,12 @@ public sealed class UniPCMultistepScheduler : DiffusionScheduler
                 "'predict_x0' is false, with which 'prediction_type' cannot be flow_prediction, nor 'thresholding' true.");
         }
     }
+
+    /// <inheritdoc/>
+    public override string PredictionType => config.PredictionType;
+
+    /// <inheritdoc/>
+    public override bool UsesFlowSigmas => config.UseFlowSigmas;
 
     private protected override bool TakesSigmas => config.UseFlowSigmas;
 
@@ -61,6 +68,8 @@ public sealed class UniPCMultistepScheduler : DiffusionScheduler
         var levels = config.UseFlowSigmas ? NoiseLevel.OfFlow(all) : NoiseLevel.OfSigmas(all);
         return new SchedulePlan(this, timesteps.Length, [.. timesteps.Select(t => (float)Math.Truncate(t))], all, levels);
     }
+
+    internal override double? MuOf(int imageTokens) => TimeShift.MuOf(config, imageTokens);
 
     internal override SchedulerRun Start(RunStart start) => new Run(config, start);
 

@@ -27,11 +27,14 @@ public sealed record UniPCMultistepSchedulerConfig : MultistepSchedulerConfig
     public string TimeShiftType { get; init; } = "exponential";
 
     /// <summary>The lowest sigma of Karras, exponential and beta spacing; by default that of training.</summary>
+    [Range(1e-9, 1e9)]
     public double? SigmaMin { get; init; }
 
     /// <summary>The highest sigma of Karras, exponential and beta spacing; by default that of training.</summary>
+    [Range(1e-9, 1e9)]
     public double? SigmaMax { get; init; }
 
     /// <summary>With flow sigmas, what the lowest one is stretched to.</summary>
+    [Range(0.0, 0.999)]
     public double? ShiftTerminal { get; init; }
 }

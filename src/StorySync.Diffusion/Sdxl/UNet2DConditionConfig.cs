@@ -7,6 +7,7 @@ namespace StorySync.Diffusion.Sdxl;
 public sealed record UNet2DConditionConfig
 {
     /// <summary>Height and width of the latents that the model was trained on; a pipeline's default size follows from it.</summary>
+    [Range(1, 1 << 16)]
     public int? SampleSize { get; init; }
 
     /// <summary>Channels of the latents.</summary>
@@ -24,6 +25,7 @@ public sealed record UNet2DConditionConfig
     public bool FlipSinToCos { get; init; } = true;
 
     /// <summary>Shift of the timestep embedding's frequencies.</summary>
+    [Range(-1e6, 1e6)]
     public double FreqShift { get; init; }
 
     /// <summary>For each level <c>DownBlock2D</c> or <c>CrossAttnDownBlock2D</c>.</summary>
@@ -45,10 +47,12 @@ public sealed record UNet2DConditionConfig
 
     /// <summary>Channels of each level.</summary>
     [Range(1, 1 << 20)]
+    [MaxLength(16)]
     public IReadOnlyList<int> BlockOutChannels { get; init; } = [320, 640, 1280, 1280];
 
     /// <summary>Resnets of a level on the way down; on the way up there is one more.</summary>
     [Range(1, 4096)]
+    [LayerCount(@"down_blocks\.\d+\.resnets")]
     public OneOrMany<int> LayersPerBlock { get; init; } = 2;
 
     /// <summary>Padding of the downsamplers.</summary>
@@ -56,7 +60,7 @@ public sealed record UNet2DConditionConfig
     public int DownsamplePadding { get; init; } = 1;
 
     /// <summary>The middle's resnets divide by it.</summary>
-    [Range(double.Epsilon, double.MaxValue)]
+    [Range(1e-6, 1e6)]
     public double MidBlockScaleFactor { get; init; } = 1;
 
     /// <summary>The activation.</summary>
@@ -67,7 +71,7 @@ public sealed record UNet2DConditionConfig
     public int NormNumGroups { get; init; } = 32;
 
     /// <summary>Epsilon of the resnets' norms and of the last one.</summary>
-    [Range(double.Epsilon, double.MaxValue)]
+    [Range(double.Epsilon, 1.0)]
     public double NormEps { get; init; } = 1e-5;
 
     /// <summary>Width of the text.</summary>
@@ -75,9 +79,13 @@ public sealed record UNet2DConditionConfig
     public OneOrMany<int> CrossAttentionDim { get; init; } = 1280;
 
     /// <summary>Transformer blocks behind a resnet: one number, one a level, or for each level one a resnet.</summary>
+    [Range(1, 4096)]
+    [LayerCount("transformer_blocks")]
     public OneOrMany<OneOrMany<int>> TransformerLayersPerBlock { get; init; } = (OneOrMany<int>)1;
 
     /// <summary>The same for the way up, deepest level first; null mirrors the way down.</summary>
+    [Range(1, 4096)]
+    [LayerCount("transformer_blocks")]
     public OneOrMany<OneOrMany<int>>? ReverseTransformerLayersPerBlock { get; init; }
 
     /// <summary>The NUMBER of heads, one value or one a level; diffusers keeps the misleading name for old files' sake.</summary>
@@ -166,6 +174,16 @@ public sealed record UNet2DConditionConfig
         {
             throw new ArgumentException(
                 $"block_out_channels has {levels} levels, down_block_types {DownBlockTypes.Count}, up_block_types {UpBlockTypes.Count}; they must be equal and at least 1.");
+        }
+
+        if (BlockOutChannels.FirstOrDefault(channels => channels % NormNumGroups != 0) is var uneven and > 0)
+        {
+            throw new ArgumentException($"'norm_num_groups' is {NormNumGroups}; it must divide every number of 'block_out_channels', {uneven} too.");
+        }
+
+        if (BlockOutChannels[0] < 4)
+        {
+            throw new ArgumentException($"'block_out_channels' begins with {BlockOutChannels[0]}; timesteps are embedded in so many numbers, at least 4.");
         }
 
         if (AdditionEmbedType is not null && (AdditionTimeEmbedDim is null || ProjectionClassEmbeddingsInputDim is null))

@@ -73,7 +73,8 @@ public sealed class UNet2DConditionModel : nn.Module<UNetInputs, DenoisingContex
         mid_block = config.MidBlockType is null ? null : new MidBlock2D(
             channels[^1],
             resnet with { OutputScale = config.MidBlockScaleFactor },
-            Transformers(levels - 1, true, 1, depths[^1], false)[0]!);
+            // Of a list, which is for the resnets of a level, the middle takes the first.
+            Transformers(levels - 1, true, 1, depths[^1][0], false)[0]!);
 
         up_blocks = new([.. Enumerable.Range(0, levels).Reverse().Select(level => new UpBlock2D(
             channels[Math.Min(level + 1, levels - 1)],

@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using StorySync.Diffusion.Weights;
 
 namespace StorySync.Diffusion.TextEncoders;
 
@@ -26,13 +27,14 @@ public abstract record CLIPTowerConfig
 
     /// <summary>Number of layers.</summary>
     [Range(1, 4096)]
+    [LayerCount(@"encoder\.layers")]
     public int NumHiddenLayers { get; init; } = 12;
 
     /// <summary>The activation of the feed-forward layers.</summary>
     public string HiddenAct { get; init; } = "quick_gelu";
 
     /// <summary>Epsilon of every layer norm.</summary>
-    [Range(double.Epsilon, double.MaxValue)]
+    [Range(double.Epsilon, 1.0)]
     public double LayerNormEps { get; init; } = 1e-5;
 
     internal void Validate()
@@ -55,7 +57,7 @@ public sealed record CLIPTextConfig : CLIPTowerConfig
     }
 
     /// <summary>Number of token ids.</summary>
-    [Range(1, int.MaxValue)]
+    [Range(1, 1 << 24)]
     public int VocabSize { get; init; } = 49408;
 
     /// <summary>The most tokens a text can have.</summary>

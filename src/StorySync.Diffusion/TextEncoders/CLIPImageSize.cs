@@ -32,6 +32,8 @@ public sealed record CLIPImageSize
 
 internal sealed class CLIPImageSizeConverter : JsonConverter<CLIPImageSize>
 {
+    private const int MaximumPixels = 16384;
+
     public override CLIPImageSize Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)
     {
         var size = JsonElement.ParseValue(ref reader);
@@ -58,7 +60,8 @@ internal sealed class CLIPImageSizeConverter : JsonConverter<CLIPImageSize>
         size.TryGetProperty(key, out var entry) && entry.ValueKind != JsonValueKind.Null ? Pixels(entry) : null;
 
     private static int Pixels(JsonElement number) =>
-        number.ValueKind == JsonValueKind.Number && number.TryGetInt32(out var pixels) && pixels > 0
+        number.ValueKind == JsonValueKind.Number && number.TryGetInt32(out var pixels) && pixels is > 0 and <= MaximumPixels
             ? pixels
-            : throw new JsonException("A size is a positive whole number, or an object with shortest_edge or with height and width.");
+            : throw new JsonException(
+                $"A size is a whole number from 1 to {MaximumPixels}, or an object with shortest_edge or with height and width.");
 }

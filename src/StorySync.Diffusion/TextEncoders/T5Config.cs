@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using StorySync.Diffusion.Weights;
 
 namespace StorySync.Diffusion.TextEncoders;
 
@@ -7,7 +8,7 @@ namespace StorySync.Diffusion.TextEncoders;
 public sealed record T5Config
 {
     /// <summary>Rows of the token table; it can have more than the tokenizer has ids.</summary>
-    [Range(1, int.MaxValue)]
+    [Range(1, 1 << 24)]
     public int VocabSize { get; init; } = 32128;
 
     /// <summary>Width of the tokens.</summary>
@@ -15,7 +16,7 @@ public sealed record T5Config
     public int DModel { get; init; } = 512;
 
     /// <summary>Width of a head; heads times this need not be <see cref="DModel"/>.</summary>
-    [Range(1, 1 << 20)]
+    [Range(1, 8192)]
     public int DKv { get; init; } = 64;
 
     /// <summary>Width inside a feed-forward layer.</summary>
@@ -24,6 +25,7 @@ public sealed record T5Config
 
     /// <summary>Number of blocks.</summary>
     [Range(1, 4096)]
+    [LayerCount(@"encoder\.block")]
     public int NumLayers { get; init; } = 6;
 
     /// <summary>Number of attention heads.</summary>
@@ -39,13 +41,24 @@ public sealed record T5Config
     public int RelativeAttentionMaxDistance { get; init; } = 128;
 
     /// <summary>Epsilon of every norm.</summary>
-    [Range(double.Epsilon, double.MaxValue)]
+    [Range(double.Epsilon, 1.0)]
     public double LayerNormEpsilon { get; init; } = 1e-6;
 
     /// <summary>The activation of the feed-forward layers, alone (<c>relu</c>) or <c>gated-</c> before its name. <c>gated-gelu</c>
     /// has always meant the tanh approximation.</summary>
     [RegularExpression("(gated-)?[^-]+", ErrorMessage = "it must be an activation, or gated- and an activation")]
     public string FeedForwardProj { get; init; } = "relu";
+
+    /// <exception cref="ArgumentException">Entries contradict each other.</exception>
+    internal void Validate()
+    {
+        // Half of the buckets are for each direction, and half of these for single distances; the others reach up to the largest in logarithms.
+        if (RelativeAttentionMaxDistance <= RelativeAttentionNumBuckets / 4)
+        {
+            throw new ArgumentException($"'relative_attention_max_distance' is {RelativeAttentionMaxDistance}; it must be more than a quarter of "
+                + $"'relative_attention_num_buckets', which is {RelativeAttentionNumBuckets}.");
+        }
+    }
 
     internal bool IsGated => FeedForwardProj.StartsWith("gated-", StringComparison.Ordinal);
 

@@ -22,6 +22,7 @@ public sealed class T5EncoderModel : nn.Module<Tensor, Tensor?, CancellationToke
         : base(nameof(T5EncoderModel))
     {
         ArgumentNullException.ThrowIfNull(config);
+        config.Validate();
         Config = config;
         shared = new Embedding(config.VocabSize, config.DModel);
         encoder = new T5Stack(config);

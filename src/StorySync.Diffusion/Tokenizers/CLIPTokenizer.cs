@@ -1,5 +1,4 @@
 using System.Text;
-using Microsoft.ML.Tokenizers;
 
 namespace StorySync.Diffusion.Tokenizers;
 
@@ -9,20 +8,13 @@ internal sealed class CLIPTokenizer : ITokenizerModel
     private const string EndOfWord = "</w>";
     private const int CapitalIWithDot = 0x130;
 
-    private readonly BpeTokenizer bpe;
-
+    private readonly BytePairEncoder encoder;
     private readonly IReadOnlyDictionary<string, int> vocabulary;
 
     public CLIPTokenizer(IReadOnlyDictionary<string, int> vocabulary, IReadOnlyList<string> merges, string unknownToken)
     {
         this.vocabulary = vocabulary;
-        bpe = BpeTokenizer.Create(new BpeOptions(vocabulary)
-        {
-            Merges = merges,
-            EndOfWordSuffix = EndOfWord,
-            ByteLevel = true,
-            UnknownToken = unknownToken,
-        });
+        encoder = new BytePairEncoder(vocabulary, merges, EndOfWord, vocabulary[unknownToken]);
     }
 
     public int VocabularySize => vocabulary.Count;
@@ -47,19 +39,18 @@ internal sealed class CLIPTokenizer : ITokenizerModel
         return result.ToString();
     }
 
-    public void Tokenize(string text, int offset, List<Token> tokens)
+    public void Tokenize(string text, int offset, List<Token> tokens, CancellationToken cancellationToken)
     {
         foreach (var (start, end) in ClipSplit.Words(text))
         {
-            var word = text.AsSpan(start, end - start);
-            var pieces = bpe.EncodeToTokens(word, out _, considerPreTokenization: false, considerNormalization: false);
+            cancellationToken.ThrowIfCancellationRequested();
+            var word = text[start..end];
             var bytes = new Utf8Positions(word);
             int from = 0;
-            foreach (var piece in pieces)
+            foreach (var (id, length) in encoder.Encode(Encoding.UTF8.GetBytes(word), cancellationToken))
             {
-                int to = from + piece.Value.Length - (piece.Value.EndsWith(EndOfWord, StringComparison.Ordinal) ? EndOfWord.Length : 0);
-                tokens.Add(new Token(piece.Id, offset + start + bytes.StartOf(from), offset + start + bytes.EndOf(to)));
-                from = to;
+                tokens.Add(new Token(id, offset + start + bytes.StartOf(from), offset + start + bytes.EndOf(from + length)));
+                from += length;
             }
         }
     }

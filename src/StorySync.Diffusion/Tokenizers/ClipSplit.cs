@@ -19,7 +19,8 @@ internal static class ClipSplit
     private static readonly string[] Contractions = ["'s", "'t", "'re", "'ve", "'m", "'ll", "'d"];
 
     // Where these begin a word CLIP's pattern takes them as a whole, whatever the special tokens are; byte-level splitting then parts them.
-    private static readonly string[][] Markers = [["<|", "startoftext", "|>"], ["<|", "endoftext", "|>"]];
+    private static readonly (string Whole, string[] Parts)[] Markers =
+        [("<|startoftext|>", ["<|", "startoftext", "|>"]), ("<|endoftext|>", ["<|", "endoftext", "|>"])];
 
     /// <summary>The words of <paramref name="text"/>, each as its range [start, end).</summary>
     public static IEnumerable<(int Start, int End)> Words(string text)
@@ -27,7 +28,7 @@ internal static class ClipSplit
         int start = 0;
         while (start < text.Length)
         {
-            if (Array.Find(Markers, m => At(text, start, string.Concat(m))) is { } marker)
+            if (Array.Find(Markers, m => At(text, start, m.Whole)).Parts is { } marker)
             {
                 foreach (string part in marker)
                 {

@@ -13,5 +13,5 @@ internal interface ITokenizerModel
     string Normalize(string text);
 
     /// <summary>Adds the tokens of normalized <paramref name="text"/>, which begins at <paramref name="offset"/> of the whole.</summary>
-    void Tokenize(string text, int offset, List<Token> tokens);
+    void Tokenize(string text, int offset, List<Token> tokens, CancellationToken cancellationToken);
 }

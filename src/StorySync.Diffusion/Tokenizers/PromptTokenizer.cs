@@ -28,6 +28,13 @@ public sealed class PromptTokenizer
             specials.Where(s => s.Value.Normalized).Select(s => (model.Normalize(s.Key), s.Value.Id)));
     }
 
+    private PromptTokenizer(PromptTokenizer other, int maxLength)
+    {
+        (model, rawSpecials, normalizedSpecials) = (other.model, other.rawSpecials, other.normalizedSpecials);
+        (VocabularySize, BosTokenId, EosTokenId, PadTokenId) = (other.VocabularySize, other.BosTokenId, other.EosTokenId, other.PadTokenId);
+        ModelMaxLength = maxLength;
+    }
+
     /// <summary>The longest sequence that the text encoder takes (<c>model_max_length</c>); <see cref="int.MaxValue"/> where the
     /// folder names none.</summary>
     public int ModelMaxLength { get; }
@@ -56,9 +63,11 @@ public sealed class PromptTokenizer
     public static PromptTokenizer Load(string folder) => TokenizerFolder.Load(folder);
 
     /// <summary>The ids of <paramref name="text"/> with begin and end tokens, however many they are.</summary>
-    public TokenEncoding Encode(string text)
+    /// <param name="text">The prompt.</param>
+    /// <param name="cancellationToken">The token to monitor for cancellation requests.</param>
+    public TokenEncoding Encode(string text, CancellationToken cancellationToken = default)
     {
-        var (normalized, tokens) = Tokenize(text);
+        var (normalized, tokens) = Tokenize(text, cancellationToken);
         return Assemble(normalized, tokens, tokens.Count, length: 0);
     }
 
@@ -68,9 +77,10 @@ public sealed class PromptTokenizer
     /// </summary>
     /// <param name="text">The prompt.</param>
     /// <param name="maxLength">The length, at least that of an empty prompt; null means <see cref="ModelMaxLength"/>.</param>
+    /// <param name="cancellationToken">The token to monitor for cancellation requests.</param>
     /// <exception cref="ArgumentOutOfRangeException">The length has no room for the begin and end token.</exception>
     /// <exception cref="InvalidOperationException">No length was given, and the folder names none.</exception>
-    public TokenEncoding EncodePadded(string text, int? maxLength = null)
+    public TokenEncoding EncodePadded(string text, int? maxLength = null, CancellationToken cancellationToken = default)
     {
         if (maxLength is null && ModelMaxLength == int.MaxValue)
         {
@@ -80,11 +90,14 @@ public sealed class PromptTokenizer
         int length = maxLength ?? ModelMaxLength;
         ArgumentOutOfRangeException.ThrowIfLessThan(length, Prefix + 1, nameof(maxLength));
 
-        var (normalized, tokens) = Tokenize(text);
+        var (normalized, tokens) = Tokenize(text, cancellationToken);
         return Assemble(normalized, tokens, Math.Min(tokens.Count, length - Prefix - 1), length);
     }
 
-    internal string Normalize(string text) => Tokenize(text).Normalized;
+    /// <summary>Returns the tokenizer with a length for sequences where its folder names none.</summary>
+    internal PromptTokenizer WithDefaultLength(int length) => ModelMaxLength == int.MaxValue ? new PromptTokenizer(this, length) : this;
+
+    internal string Normalize(string text) => Tokenize(text, CancellationToken.None).Normalized;
 
     private TokenEncoding Assemble(string normalized, List<Token> tokens, int kept, int length)
     {
@@ -108,7 +121,7 @@ public sealed class PromptTokenizer
         return new TokenEncoding(this, normalized, tokens, kept, Prefix, ids, mask);
     }
 
-    private (string Normalized, List<Token> Tokens) Tokenize(string text)
+    private (string Normalized, List<Token> Tokens) Tokenize(string text, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(text);
         var normalized = new StringBuilder(text.Length);
@@ -129,7 +142,7 @@ public sealed class PromptTokenizer
                     continue;
                 }
 
-                model.Tokenize(part, normalized.Length, tokens);
+                model.Tokenize(part, normalized.Length, tokens, cancellationToken);
                 normalized.Append(part);
             }
         }

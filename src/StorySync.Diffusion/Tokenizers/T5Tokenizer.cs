@@ -24,7 +24,7 @@ internal sealed class T5Tokenizer : ITokenizerModel
 
     public string Normalize(string text) => Whitespace.Collapse(charsMap?.Normalize(text) ?? text);
 
-    public void Tokenize(string text, int offset, List<Token> tokens)
+    public void Tokenize(string text, int offset, List<Token> tokens, CancellationToken cancellationToken)
     {
         int start = 0;
         while (start < text.Length)
@@ -37,20 +37,20 @@ internal sealed class T5Tokenizer : ITokenizerModel
             // A word ends at a space, or where a word start is written in the text itself.
             int length = text.AsSpan(start + 1).IndexOfAny(' ', WordStart) + 1;
             int end = length == 0 ? text.Length : start + length;
-            TokenizeWord(text.AsSpan(start, end - start), offset + start, tokens);
+            TokenizeWord(text.AsSpan(start, end - start), offset + start, tokens, cancellationToken);
             start = end;
         }
     }
 
-    private void TokenizeWord(ReadOnlySpan<char> word, int offset, List<Token> tokens)
+    private void TokenizeWord(ReadOnlySpan<char> word, int offset, List<Token> tokens, CancellationToken cancellationToken)
     {
         if (word[0] == WordStart)
         {
-            tokens.AddRange(unigram.Encode(word).Select(t => new Token(t.Id, offset + t.Start, offset + t.End)));
+            tokens.AddRange(unigram.Encode(word, cancellationToken).Select(t => new Token(t.Id, offset + t.Start, offset + t.End)));
             return;
         }
         // The word start that is put in front has no place in the text.
-        var marked = unigram.Encode(string.Concat([WordStart], word));
+        var marked = unigram.Encode(string.Concat([WordStart], word), cancellationToken);
         tokens.AddRange(marked.Select(t => new Token(t.Id, offset + Math.Max(t.Start - 1, 0), offset + t.End - 1)));
     }
 }

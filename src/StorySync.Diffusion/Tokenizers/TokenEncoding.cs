@@ -90,10 +90,18 @@ public sealed class TokenEncoding
 
     private IEnumerable<int> TokensIn(int start, int end)
     {
-        for (int i = 0; i < tokens.Count; i++)
+        // Tokens follow each other in the text, so the first one that reaches beyond the start can be searched for.
+        var (low, high) = (0, tokens.Count);
+        while (low < high)
+        {
+            var middle = (low + high) / 2;
+            (low, high) = tokens[middle].End > start ? (low, middle) : (middle + 1, high);
+        }
+
+        for (int i = low; i < tokens.Count && tokens[i].Start < end; i++)
         {
             // T5's lone word marks are empty: they carry nothing of the phrase.
-            if (Math.Max(start, tokens[i].Start) < Math.Min(end, tokens[i].End))
+            if (tokens[i].Start < tokens[i].End)
             {
                 yield return i;
             }

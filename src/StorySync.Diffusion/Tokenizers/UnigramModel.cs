@@ -10,6 +10,7 @@ namespace StorySync.Diffusion.Tokenizers;
 internal sealed class UnigramModel
 {
     private const double UnknownPenalty = 10;
+    private const int CancellationInterval = 1 << 12;
 
     private readonly Dictionary<string, int> ids;
     private readonly Dictionary<string, int>.AlternateLookup<ReadOnlySpan<char>> idsBySpan;
@@ -37,7 +38,7 @@ internal sealed class UnigramModel
     public int? IdOf(string piece) => ids.TryGetValue(piece, out int id) ? id : null;
 
     /// <summary>The tokens of <paramref name="word"/> (well-formed UTF-16); adjacent unknown characters are one token.</summary>
-    public List<Token> Encode(ReadOnlySpan<char> word)
+    public List<Token> Encode(ReadOnlySpan<char> word, CancellationToken cancellationToken = default)
     {
         // best[i]: the best segmentation of the first i characters; Start is where its last piece begins.
         var best = new (double Score, int Start, int Id)[word.Length + 1];
@@ -46,6 +47,11 @@ internal sealed class UnigramModel
         int runeLength;
         for (int start = 0; start < word.Length; start += runeLength)
         {
+            if (start % CancellationInterval == 0)
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+            }
+
             runeLength = char.IsHighSurrogate(word[start]) ? 2 : 1;
             bool runeIsPiece = false;
             for (int length = 1; length <= Math.Min(longest, word.Length - start); length++)

@@ -11,9 +11,9 @@ namespace StorySync.Diffusion.Weights;
 /// <remarks>
 /// A property <c>NormNumGroups</c> takes the entry <c>norm_num_groups</c>; another name is given by
 /// <see cref="System.Text.Json.Serialization.JsonPropertyNameAttribute"/>. An entry that is missing leaves the property's initial
-/// value, which is where a class's defaults stand; so does null, unless the property's type allows it. Entries that no property asks
-/// for are passed over. Validation attributes (<see cref="RangeAttribute"/>, for example) hold for a property's value or, in a list,
-/// for each of its values.
+/// value, which is where a class's defaults stand; so does null, unless the property's type allows it, or is bool: Python takes None for
+/// false. Entries that no property asks for are passed over. Validation attributes (<see cref="RangeAttribute"/>, for example) hold for a
+/// property's value or, in a list, for each of its values; <see cref="MaxLengthAttribute"/> holds for the list.
 /// </remarks>
 public static class ComponentConfig
 {
@@ -61,7 +61,11 @@ public static class ComponentConfig
                 continue;
             }
 
-            if (value is null && !AllowsNull(property))
+            if (value is null && (property.PropertyType == typeof(bool) || property.PropertyType == typeof(OneOrMany<bool>)))
+            {
+                json[property.Name] = false;
+            }
+            else if (value is null && !AllowsNull(property))
             {
                 json.Remove(property.Name);
             }
@@ -91,7 +95,13 @@ public static class ComponentConfig
             var key = prefix + property.Name;
             var rules = property.AttributeProvider?.GetCustomAttributes(typeof(ValidationAttribute), inherit: true)
                 .Cast<ValidationAttribute>() ?? [];
-            foreach (var (item, rule) in Items(value).SelectMany(_ => rules, (item, rule) => (item, rule)))
+            if (rules.OfType<MaxLengthAttribute>().FirstOrDefault() is { } most && Items(value).Count() > most.Length)
+            {
+                yield return $"'{key}' has {Items(value).Count()} entries; it must have at most {most.Length}";
+                continue;
+            }
+
+            foreach (var (item, rule) in Items(value).SelectMany(_ => rules.Where(rule => rule is not MaxLengthAttribute), (item, rule) => (item, rule)))
             {
                 if (!IsValid(rule, item))
                 {
@@ -116,13 +126,18 @@ public static class ComponentConfig
 
     private static double Number(object value) => Convert.ToDouble(value, CultureInfo.InvariantCulture);
 
-    private static IEnumerable<object> Items(object value) => value switch
+    /// <summary>The single values of an entry, those of nested lists among them.</summary>
+    internal static IEnumerable<object> Items(object? value) => value switch
     {
+        null => [],
         string => [value],
-        IOneOrMany many => many.Items.Cast<object>(),
+        IOneOrMany many => many.Items.Cast<object>().SelectMany(Items),
         IEnumerable list => list.Cast<object>(),
         _ => [value],
     };
+
+    /// <summary>The entry that a property takes.</summary>
+    internal static string KeyOf(System.Reflection.PropertyInfo property) => JsonNamingPolicy.SnakeCaseLower.ConvertName(property.Name);
 
     private static string Demand(ValidationAttribute rule, string key) => rule switch
     {

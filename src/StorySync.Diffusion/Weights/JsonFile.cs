@@ -30,8 +30,16 @@ internal static partial class JsonFile
         {
             throw json.Span.StartsWith("version https://git-lfs"u8) || json.Span.TrimStart(" \r\n\t"u8).StartsWith("<"u8)
                 ? ForeignFile.Recognise(new MemoryStream(json.ToArray()), path)
-                : new ModelFileException(path, $"no valid JSON: {exception.Message}", exception);
+                : new ModelFileException(path, $"no valid JSON{Place(exception)}", exception);
         }
+    }
+
+    /// <summary>Where the fault is and what it is, without the reader's own advice to its programmers.</summary>
+    private static string Place(Exception exception)
+    {
+        var what = exception.Message.Split(" LineNumber: ")[0].Replace(" Change the reader options.", "", StringComparison.Ordinal)
+            .Replace(" which is not supported in this mode", "", StringComparison.Ordinal);
+        return exception is JsonException { LineNumber: { } line, BytePositionInLine: { } position } ? $" in line {line + 1}, byte {position + 1}: {what}" : $": {what}";
     }
 
     /// <summary>Python writes infinities and NaN as bare words, which are no JSON; as strings they can be read.</summary>

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -20,9 +21,49 @@ internal static class ModelLoading
         where TModel : nn.Module
     {
         ArgumentNullException.ThrowIfNull(folder);
-        var model = build(folder.Config<TConfig>(component));
+        var path = folder.FilePath(component, "config.json");
+        var config = folder.Config<TConfig>(component);
+        ThrowIfOfAnotherClass(path, typeof(TModel).Name);
         using var weights = folder.OpenWeights(component, variant);
-        bind(model, weights);
-        return model;
+        if (LayerCountAttribute.Problem(config, weights) is { } problem)
+        {
+            throw new ModelFileException(path, problem);
+        }
+
+        TModel? model = null;
+        try
+        {
+            model = build(config);
+            bind(model, weights);
+            return model;
+        }
+        catch (Exception exception)
+        {
+            model?.Dispose();
+            if (exception is ArgumentException or NotSupportedException or ArithmeticException or InvalidOperationException
+                or IndexOutOfRangeException or ExternalException)
+            {
+                throw new ModelFileException(path, $"no model can be built from it: {FirstLine(exception)}", exception);
+            }
+
+            throw;
+        }
+    }
+
+    /// <summary>diffusers' configs name the class that wrote them.</summary>
+    private static void ThrowIfOfAnotherClass(string path, string expected)
+    {
+        var name = JsonFile.Read(path, root => root.TryGetProperty("_class_name", out var value) ? value.ToString() : null);
+        if (!string.IsNullOrEmpty(name) && name != expected)
+        {
+            throw new ModelFileException(path, $"'_class_name' is {name}, which is not supported here; expected {expected}");
+        }
+    }
+
+    /// <summary>The message without what speaks of C# or of libtorch's stack.</summary>
+    private static string FirstLine(Exception exception)
+    {
+        var line = exception.Message.Split('\n')[0].TrimEnd('\r', '.');
+        return exception is ArgumentException { ParamName: { } name } ? line.Replace($" (Parameter '{name}')", "", StringComparison.Ordinal) : line;
     }
 }
