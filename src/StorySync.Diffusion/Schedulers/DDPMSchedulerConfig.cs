@@ -31,7 +31,7 @@ public sealed record DDPMSchedulerConfig : DiffusionSchedulerConfig
     public double DynamicThresholdingRatio { get; init; } = 0.995;
 
     /// <summary>The largest threshold of dynamic thresholding.</summary>
-    [Range(1.0, 1e6)]
+    [Range(1e-6, 1e6)]
     public double SampleMaxValue { get; init; } = 1;
 
     /// <summary>Whether the betas are rescaled so that the last noise level has no signal (arXiv 2305.08891).</summary>

@@ -31,7 +31,7 @@ public sealed record LCMSchedulerConfig : DiffusionSchedulerConfig
     public double DynamicThresholdingRatio { get; init; } = 0.995;
 
     /// <summary>The largest threshold of dynamic thresholding.</summary>
-    [Range(1.0, 1e6)]
+    [Range(1e-6, 1e6)]
     public double SampleMaxValue { get; init; } = 1;
 
     /// <summary>The factor of timesteps in the boundary condition, as in the distillation.</summary>

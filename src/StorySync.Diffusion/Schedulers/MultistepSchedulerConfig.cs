@@ -18,7 +18,7 @@ public abstract record MultistepSchedulerConfig : DiffusionSchedulerConfig, ISig
     public double DynamicThresholdingRatio { get; init; } = 0.995;
 
     /// <summary>The largest threshold of dynamic thresholding.</summary>
-    [Range(1.0, 1e6)]
+    [Range(1e-6, 1e6)]
     public double SampleMaxValue { get; init; } = 1;
 
     /// <summary>Karras et al.'s spacing of sigmas.</summary>

@@ -71,7 +71,16 @@ public sealed class ModelFolder
     public string FilePath(string component, string file)
     {
         var path = System.IO.Path.Combine(ComponentPath(component), file);
-        return File.Exists(path) ? path : throw ModelFileException.NotFound(path);
+        return File.Exists(path) ? path : throw Missing(path);
+    }
+
+    private ModelFileException Missing(string path)
+    {
+        var revisions = System.IO.Path.Combine(Path, "snapshots");
+        return Directory.Exists(revisions)
+            ? new ModelFileException(path, "there is no such file: this is a model's folder in the Hugging Face cache; open the model by its name, "
+                + $"or one of the folders in {revisions}")
+            : ModelFileException.NotFound(path);
     }
 
     /// <summary>Reads a component's config (see <see cref="ComponentConfig"/>).</summary>
@@ -186,9 +195,12 @@ public sealed class ModelFolder
                 }
             }
 
-            var className = root.TryGetProperty("_class_name", out var name) && name.ValueKind == JsonValueKind.String
-                ? name.GetString()
-                : null;
+            var className = !root.TryGetProperty("_class_name", out var name) ? null
+                : name.ValueKind == JsonValueKind.Array
+                    ? throw new ModelFileException(path, $"'_class_name' is the list {name.GetRawText()}: the pipeline brings Python code of its own, which is not "
+                        + "supported; expected the name of a class of diffusers")
+                : name.ValueKind == JsonValueKind.String ? name.GetString()
+                : throw new ModelFileException(path, $"'_class_name' is {name.GetRawText()}; it must be the name of a class of diffusers");
             return (className, (IReadOnlyDictionary<string, ModelComponent>)components);
         });
 }

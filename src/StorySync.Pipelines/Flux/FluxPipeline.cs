@@ -27,15 +27,21 @@ public sealed class FluxPipeline : DiffusionPipeline
     /// <param name="denoiser">The folder that has the transformer and the scheduler; usually the same.</param>
     /// <param name="options">Device, type and files.</param>
     internal FluxPipeline(ModelFolder folder, ModelFolder denoiser, PipelineOptions options)
-        : base(Scheduler.Load(denoiser.FilePath("scheduler", "scheduler_config.json")), options)
+        : base(ModelParts.LoadScheduler(denoiser, flow: true), options)
     {
         var (dtype, variant, home) = (options.Dtype, options.Variant, options.Offload ? CPU : Device);
-        Tokenizer = PromptTokenizer.Load(folder.ComponentPath("tokenizer"));
-        Tokenizer2 = PromptTokenizer.Load(folder.ComponentPath("tokenizer_2"));
+        Tokenizer = ModelParts.LoadClipTokenizer(folder, "tokenizer", "text_encoder");
+        Tokenizer2 = ModelParts.LoadT5Tokenizer(folder, "tokenizer_2", "text_encoder_2");
         TextEncoder = CLIPTextModel.Load(folder, "text_encoder", dtype, home, variant);
         TextEncoder2 = T5EncoderModel.Load(folder, "text_encoder_2", dtype, home, variant);
         Transformer = FluxTransformer2DModel.Load(denoiser, "transformer", dtype, options.StreamBlocks ? Device : home, variant, options.StreamBlocks);
         Vae = AutoencoderKL.Load(folder, "vae", dtype, home, variant);
+        ModelParts.RequireEqual(
+            folder, "'joint_attention_dim' of transformer", Transformer.Config.JointAttentionDim, "'d_model' of text_encoder_2", TextEncoder2.Config.DModel);
+        ModelParts.RequireEqual(
+            folder, "'pooled_projection_dim' of transformer", Transformer.Config.PooledProjectionDim, "'hidden_size' of text_encoder", TextEncoder.Config.HiddenSize);
+        ModelParts.RequireEqual(
+            folder, "'in_channels' of transformer", Transformer.Config.InChannels, "four times 'latent_channels' of vae", 4L * Vae.Config.LatentChannels);
         prompts = new FluxPrompts(Tokenizer, Tokenizer2, TextEncoder, TextEncoder2);
         Loras = new LoraAdapters([("transformer", Transformer, null), ("text_encoder", TextEncoder, null)]) { ComputeType = dtype };
         Parts = [Loras, TextEncoder, TextEncoder2, Transformer, Vae];
@@ -99,6 +105,7 @@ public sealed class FluxPipeline : DiffusionPipeline
 
     internal override void Check(GenerationRequest request)
     {
+        ModelParts.Check(Scheduler, flow: true);
         var own = FluxRequest.Of(request);
         RequestRules.OneOrEach(own.Prompts2?.Count, request.Prompts.Count, "Prompts2", "prompts");
         RequestRules.OneOrEach(own.NegativePrompts2?.Count, request.Prompts.Count, "NegativePrompts2", "prompts");
@@ -123,14 +130,14 @@ public sealed class FluxPipeline : DiffusionPipeline
 
     internal override Tensor Unpack(Tensor latents, int height, int width) => FluxLatents.Unpack(latents, Grid(height, width));
 
-    /// <summary>Even steps from all noise to the last step's, shifted by the number of tokens where the scheduler shifts by it.</summary>
-    internal override SchedulePlan Plan(int steps, int height, int width) => Scheduler is FlowMatchEulerDiscreteScheduler flow
-        ? flow.CreatePlan(new ScheduleOptions
-        {
-            Sigmas = [.. Enumerable.Range(0, steps).Select(i => (double)(steps - i) / steps)],
-            Mu = flow.CalculateShift(Grid(height, width).Tokens),
-        })
-        : base.Plan(steps, height, width);
+    /// <summary>Even steps from all noise to the last step's, unless the scheduler has its own; shifted by the number of tokens where the
+    /// scheduler shifts by it.</summary>
+    internal override SchedulePlan Plan(int steps, int height, int width) => Scheduler.CreatePlan(new ScheduleOptions
+    {
+        Steps = Scheduler is FlowMatchEulerDiscreteScheduler ? null : steps,
+        Sigmas = Scheduler is FlowMatchEulerDiscreteScheduler ? [.. Enumerable.Range(0, steps).Select(i => (double)(steps - i) / steps)] : null,
+        Mu = Scheduler.MuOf(Grid(height, width).Tokens),
+    });
 
     /// <summary>Other than SDXL's, FLUX's pipeline in diffusers makes a step that the strength covers in part.</summary>
     internal override int BeginIndex(SchedulePlan plan, double strength) =>

@@ -19,11 +19,11 @@ internal static class PipelineLoader
     public static DiffusionPipeline Load(string model, PipelineOptions options)
     {
         var folder = ModelFolder.Open(model);
+        var index = folder.FilePath("", "model_index.json");
         return folder.ClassName is { } name && Classes.TryGetValue(name, out var load)
             ? load(folder, options)
             : throw new ModelFileException(
-                Path.Combine(folder.Path, "model_index.json"),
-                (folder.ClassName is null ? "there is no '_class_name'" : $"'_class_name' is {folder.ClassName}")
-                + $"; known are {string.Join(", ", Classes.Keys)}");
+                index, (folder.ClassName is null ? "there is no '_class_name'" : $"'_class_name' is {folder.ClassName}, which is not supported")
+                + $"; expected one of {string.Join(", ", Classes.Keys)}");
     }
 }

@@ -21,13 +21,15 @@ public sealed class Kandinsky3Pipeline : DiffusionPipeline
     private readonly Residency residency;
 
     private Kandinsky3Pipeline(ModelFolder folder, PipelineOptions options)
-        : base(Scheduler.Load(folder.FilePath("scheduler", "scheduler_config.json")), options)
+        : base(ModelParts.LoadScheduler(folder, flow: false), options)
     {
         var (dtype, variant, home) = (options.Dtype, options.Variant, options.Offload ? CPU : Device);
-        Tokenizer = PromptTokenizer.Load(folder.ComponentPath("tokenizer"));
+        Tokenizer = ModelParts.LoadT5Tokenizer(folder, "tokenizer", "text_encoder");
         TextEncoder = T5EncoderModel.Load(folder, "text_encoder", dtype, home, variant);
         UNet = Kandinsky3UNet.Load(folder, "unet", dtype, home, variant);
         Movq = VQModel.Load(folder, "movq", dtype, home, variant);
+        ModelParts.RequireEqual(folder, "'encoder_hid_dim' of unet", UNet.Config.EncoderHidDim, "'d_model' of text_encoder", TextEncoder.Config.DModel);
+        ModelParts.RequireEqual(folder, "'in_channels' of unet", UNet.Config.InChannels, "'latent_channels' of movq", Movq.Config.LatentChannels);
         prompts = new Kandinsky3Prompts(Tokenizer, TextEncoder);
         Parts = [TextEncoder, UNet, Movq];
         residency = new Residency(options.Offload, Device, TextEncoder, UNet, Movq);
@@ -70,8 +72,11 @@ public sealed class Kandinsky3Pipeline : DiffusionPipeline
 
     internal static Kandinsky3Pipeline Load(ModelFolder folder, PipelineOptions options) => new(folder, options);
 
-    internal override void Check(GenerationRequest request) =>
+    internal override void Check(GenerationRequest request)
+    {
+        ModelParts.Check(Scheduler, flow: false);
         RequestRules.Require(request.Mask is null, "There is a Mask, but Kandinsky 3 here makes whole pictures anew; leave it out.");
+    }
 
     internal override TokenEncoding Tokenize(string prompt) => prompts.Tokenize(prompt);
 

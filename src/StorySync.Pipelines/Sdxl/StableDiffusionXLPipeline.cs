@@ -21,16 +21,25 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
     private readonly Residency residency;
 
     private StableDiffusionXLPipeline(ModelFolder folder, PipelineOptions options)
-        : base(Scheduler.Load(folder.FilePath("scheduler", "scheduler_config.json")), options)
+        : base(ModelParts.LoadScheduler(folder, flow: false), options)
     {
         var (dtype, variant, home) = (options.Dtype, options.Variant, options.Offload ? CPU : Device);
-        Tokenizer = PromptTokenizer.Load(folder.ComponentPath("tokenizer"));
-        Tokenizer2 = PromptTokenizer.Load(folder.ComponentPath("tokenizer_2"));
+        var index = folder.Config<Index>("", "model_index.json");
+        if (index.RequiresAestheticsScore)
+        {
+            throw new ModelFileException(
+                folder.FilePath("", "model_index.json"), "'requires_aesthetics_score' is true: it is SDXL's refiner, which is not supported; load the base model");
+        }
+
+        Tokenizer = ModelParts.LoadClipTokenizer(folder, "tokenizer", "text_encoder");
+        Tokenizer2 = ModelParts.LoadClipTokenizer(folder, "tokenizer_2", "text_encoder_2");
+        ModelParts.RequireEqual(
+            folder, "'model_max_length' of tokenizer", Tokenizer.ModelMaxLength, "that of tokenizer_2", Tokenizer2.ModelMaxLength);
         TextEncoder = CLIPTextModel.Load(folder, "text_encoder", dtype, home, variant);
         TextEncoder2 = CLIPTextModelWithProjection.Load(folder, "text_encoder_2", dtype, home, variant);
         UNet = UNet2DConditionModel.Load(folder, "unet", dtype, home, variant);
         Vae = AutoencoderKL.Load(folder, "vae", dtype, home, variant);
-        var index = folder.Config<Index>("", "model_index.json");
+        CheckParts(folder);
         residency = new Residency(options.Offload, Device, TextEncoder, TextEncoder2, UNet, Vae);
         prompts = new SdxlPrompts(Tokenizer, Tokenizer2, TextEncoder, TextEncoder2, index.ForceZerosForEmptyPrompt);
         int? resnets = UNet.Config.LayersPerBlock.IsList ? null : UNet.Config.LayersPerBlock[0];
@@ -89,6 +98,7 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
 
     internal override void Check(GenerationRequest request)
     {
+        ModelParts.Check(Scheduler, flow: false);
         var own = StableDiffusionXLRequest.Of(request);
         var layers = Math.Min(TextEncoder.Config.NumHiddenLayers, TextEncoder2.Config.NumHiddenLayers);
         RequestRules.OneOrEach(own.Prompts2?.Count, request.Prompts.Count, "Prompts2", "prompts");
@@ -98,6 +108,28 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
             $"This model paints over a part of a picture (in_channels is {UNet.Config.InChannels}): give Images and a Mask.");
         RequestRules.Require(own.GuidanceRescale is >= 0 and <= 1, $"GuidanceRescale is {own.GuidanceRescale}; it must be from 0 to 1.");
         RequestRules.Require(own.ClipSkip is null || (own.ClipSkip >= 0 && own.ClipSkip < layers), $"ClipSkip is {own.ClipSkip}; it must be from 0 to {layers - 1}.");
+    }
+
+    private void CheckParts(ModelFolder folder)
+    {
+        foreach (var width in UNet.Config.CrossAttentionDim.Values)
+        {
+            ModelParts.RequireEqual(folder, "'cross_attention_dim' of unet", width,
+                "'hidden_size' of both text encoders together", TextEncoder.Config.HiddenSize + TextEncoder2.Config.HiddenSize);
+        }
+
+        if (UNet.Config is { AdditionTimeEmbedDim: { } timeWidth, ProjectionClassEmbeddingsInputDim: { } inputWidth })
+        {
+            ModelParts.RequireEqual(folder, "'projection_class_embeddings_input_dim' of unet", inputWidth,
+                "six times its 'addition_time_embed_dim' plus 'projection_dim' of text_encoder_2", (6L * timeWidth) + TextEncoder2.Config.ProjectionDim);
+        }
+
+        ModelParts.RequireEqual(folder, "'out_channels' of unet", UNet.Config.OutChannels, "'latent_channels' of vae", Vae.Config.LatentChannels);
+        if (ExtraChannels != 0)
+        {
+            ModelParts.RequireEqual(folder, "'in_channels' of unet", UNet.Config.InChannels,
+                "'latent_channels' of vae, or for inpainting twice as many and one", (2 * Vae.Config.LatentChannels) + 1);
+        }
     }
 
     internal override TokenEncoding Tokenize(string prompt) => Tokenizer.EncodePadded(prompt);
@@ -180,5 +212,8 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
     {
         [JsonPropertyName("force_zeros_for_empty_prompt")]
         public bool ForceZerosForEmptyPrompt { get; init; } = true;
+
+        [JsonPropertyName("requires_aesthetics_score")]
+        public bool RequiresAestheticsScore { get; init; }
     }
 }

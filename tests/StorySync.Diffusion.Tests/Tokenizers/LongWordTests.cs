@@ -33,7 +33,7 @@ public class LongWordTests
         var encoding = tokenizer.EncodePadded(text, 77);
 
         Assert.Equal(77, encoding.Ids.Length);
-        Assert.True(encoding.IsTruncated);
+        Assert.True(encoding.IsTruncated || folder.EndsWith("t5", StringComparison.Ordinal), "An unknown run is one token of T5's.");
 
         // Tokens do not look far ahead: the beginning is that of the beginning alone.
         Assert.Equal(tokenizer.EncodePadded(text[..2000], 77).Ids.Take(60), encoding.Ids.Take(60));

@@ -1,0 +1,79 @@
+using StorySync.Diffusion.Schedulers;
+using StorySync.Diffusion.TextEncoders;
+using StorySync.Diffusion.Tokenizers;
+using StorySync.Diffusion.Weights;
+
+namespace StorySync.Pipelines;
+
+/// <summary>Loads the parts of a model that have to fit each other, and checks that they do.</summary>
+internal static class ModelParts
+{
+    /// <summary>Loads a model's scheduler.</summary>
+    /// <param name="folder">The model.</param>
+    /// <param name="flow">Whether the model was trained by flow matching.</param>
+    /// <exception cref="ModelFileException">The scheduler is not one for the model.</exception>
+    public static Scheduler LoadScheduler(ModelFolder folder, bool flow)
+    {
+        var scheduler = Scheduler.Load(folder);
+        return Misfit(scheduler, flow) is { } problem
+            ? throw new ModelFileException(folder.FilePath("scheduler", "scheduler_config.json"), problem)
+            : scheduler;
+    }
+
+    /// <summary>Checks that a scheduler is one for a model.</summary>
+    /// <exception cref="ArgumentException">It is not.</exception>
+    public static void Check(Scheduler scheduler, bool flow)
+    {
+        var problem = Misfit(scheduler, flow);
+        RequestRules.Require(problem is null, $"The Scheduler does not fit: {problem}.");
+    }
+
+    /// <summary>Loads the tokenizer of a CLIP text encoder. Where its folder names no length for sequences, it is the encoder's.</summary>
+    /// <exception cref="ModelFileException">It has more tokens, or longer sequences, than the encoder takes.</exception>
+    public static PromptTokenizer LoadClipTokenizer(ModelFolder folder, string component, string textEncoder)
+    {
+        var config = folder.Config<CLIPTextConfig>(textEncoder);
+        var tokenizer = LoadTokenizer(folder, component, textEncoder, config.VocabSize).WithDefaultLength(config.MaxPositionEmbeddings);
+        return tokenizer.ModelMaxLength >= 2 && tokenizer.ModelMaxLength <= config.MaxPositionEmbeddings
+            ? tokenizer
+            : throw new ModelFileException(
+                Path.Combine(folder.ComponentPath(component), "tokenizer_config.json"),
+                $"'model_max_length' is {tokenizer.ModelMaxLength}; it must be from 2 to 'max_position_embeddings' of {textEncoder}, which is {config.MaxPositionEmbeddings}");
+    }
+
+    /// <summary>Loads the tokenizer of a T5 text encoder.</summary>
+    /// <exception cref="ModelFileException">It has more tokens than the encoder takes.</exception>
+    public static PromptTokenizer LoadT5Tokenizer(ModelFolder folder, string component, string textEncoder) =>
+        LoadTokenizer(folder, component, textEncoder, folder.Config<T5Config>(textEncoder).VocabSize);
+
+    /// <summary>Checks that two numbers of a model's configs are equal.</summary>
+    /// <exception cref="ModelFileException">They differ.</exception>
+    public static void RequireEqual(ModelFolder folder, string name, long found, string other, long expected)
+    {
+        if (found != expected)
+        {
+            throw new ModelFileException(folder.Path, $"its parts do not belong together: {name} is {found}, {other} is {expected}; they must be equal");
+        }
+    }
+
+    private static PromptTokenizer LoadTokenizer(ModelFolder folder, string component, string textEncoder, int vocabSize)
+    {
+        var path = folder.ComponentPath(component);
+        var tokenizer = PromptTokenizer.Load(path);
+        return tokenizer.VocabularySize <= vocabSize
+            ? tokenizer
+            : throw new ModelFileException(path, $"it has ids up to {tokenizer.VocabularySize - 1}, but 'vocab_size' of {textEncoder} is {vocabSize}; "
+                + "added tokens need rows in the encoder's embedding");
+    }
+
+    private static string? Misfit(Scheduler scheduler, bool flow)
+    {
+        var fits = scheduler.UsesFlowSigmas == flow && scheduler.PredictionType == "flow_prediction" == flow;
+        return fits ? null
+            : $"{scheduler.GetType().Name} has the prediction type {scheduler.PredictionType} and {(scheduler.UsesFlowSigmas ? "" : "no ")}sigmas of flow matching; "
+                + (flow
+                    ? "this model was trained by flow matching: expected FlowMatchEulerDiscreteScheduler, or DPMSolverMultistepScheduler or UniPCMultistepScheduler "
+                        + "with 'use_flow_sigmas' true and 'prediction_type' flow_prediction"
+                    : "this model was not trained by flow matching: expected a scheduler with the prediction type epsilon, v_prediction or sample");
+    }
+}

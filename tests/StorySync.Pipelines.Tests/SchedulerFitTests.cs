@@ -1,0 +1,110 @@
+using System.Text.Json;
+using StorySync.Diffusion.Schedulers;
+using StorySync.Diffusion.Weights;
+using StorySync.TestSupport;
+using static TorchSharp.torch;
+
+namespace StorySync.Pipelines.Tests;
+
+/// <summary>Which scheduler a pipeline takes, and what it gives it.</summary>
+public sealed class SchedulerFitTests : IDisposable
+{
+    private readonly FluxModel flux = new();
+
+    public static MatrixTheoryData<string, string> Runs() => new(["euler", "unipc", "dpm", "unipc-other-shift"], ["64x96", "128x96"]);
+
+    [Theory]
+    [MemberData(nameof(Runs))]
+    public void FLUX_shifts_by_the_size_of_the_image_with_every_scheduler_of_flow_matching(string scheduler, string size)
+    {
+        using var golden = new Golden("flux-schedulers.safetensors");
+        flux.Dev.Scheduler = scheduler switch
+        {
+            "euler" => flux.Dev.Scheduler,
+            "unipc" => FlowScheduler("UniPCMultistepScheduler"),
+            "dpm" => FlowScheduler("DPMSolverMultistepScheduler"),
+            _ => FlowScheduler("UniPCMultistepScheduler", """, "base_shift": 0.3, "max_shift": 2.0, "base_image_seq_len": 16, "max_image_seq_len": 64"""),
+        };
+        using var result = flux.Dev.Generate(new FluxRequest
+        {
+            Prompts = ["A red fox walks through the snowy forest at dawn"],
+            Height = int.Parse(size.Split('x')[0], System.Globalization.CultureInfo.InvariantCulture),
+            Width = 96,
+            Steps = 6,
+            GuidanceScale = 3.5,
+            MaxSequenceLength = 64,
+            Seed = 5,
+            LatentsOnly = true,
+        });
+        using var difference = (golden[$"{scheduler}.{size}"] - result.Latents).abs().max();
+
+        Assert.InRange(difference.item<float>(), 0, 2e-4f);
+    }
+
+    [Theory]
+    [InlineData("EulerDiscreteScheduler", "{}")]
+    [InlineData("DPMSolverMultistepScheduler", "{}")]
+    [InlineData("UniPCMultistepScheduler", """{"use_flow_sigmas": true}""")]
+    [InlineData("UniPCMultistepScheduler", """{"prediction_type": "flow_prediction"}""")]
+    public void A_scheduler_that_is_not_of_flow_matching_is_refused_by_FLUX(string name, string config)
+    {
+        flux.Schnell.Scheduler = Scheduler.FromConfig(JsonDocument.Parse(config).RootElement, name);
+        var error = Assert.Throws<ArgumentException>(() => flux.Schnell.Generate(new GenerationRequest { Prompts = ["a fox"], Height = 64, Width = 64, Steps = 1 }));
+        Assert.Contains(name, error.Message, StringComparison.Ordinal);
+        Assert.Contains("expected FlowMatchEulerDiscreteScheduler", error.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("tiny-sdxl", "FlowMatchEulerDiscreteScheduler", "{}")]
+    [InlineData("tiny-sdxl", "UniPCMultistepScheduler", """{"use_flow_sigmas": true, "prediction_type": "flow_prediction"}""")]
+    [InlineData("tiny-sdxl", "DPMSolverMultistepScheduler", """{"prediction_type": "flow_prediction"}""")]
+    [InlineData("tiny-kandinsky3", "FlowMatchEulerDiscreteScheduler", "{}")]
+    public void A_scheduler_of_flow_matching_is_refused_by_other_models(string model, string name, string config)
+    {
+        using var pipeline = DiffusionPipeline.Load(ReferenceData.PathOf($"models/{model}"), new PipelineOptions { Device = "cpu" });
+        pipeline.Scheduler = Scheduler.FromConfig(JsonDocument.Parse(config).RootElement, name);
+        var error = Assert.Throws<ArgumentException>(() => pipeline.Generate(new GenerationRequest { Prompts = ["a fox"], Height = 64, Width = 64, Steps = 1 }));
+        Assert.Contains("was not trained by flow matching", error.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("EulerAncestralDiscreteScheduler", "EulerDiscreteScheduler")]
+    [InlineData("DPMSolverMultistepScheduler", "EulerDiscreteScheduler")]
+    [InlineData("DPMSolverMultistepScheduler", null)]
+    [InlineData("DDIMScheduler", "NoSuchScheduler")]
+    public void The_index_decides_the_class_of_the_scheduler(string inIndex, string? inConfig)
+    {
+        using var copy = new ModelCopy("tiny-sdxl");
+        copy.Set("model_index.json", "scheduler", new System.Text.Json.Nodes.JsonArray("diffusers", inIndex));
+        _ = inConfig is null
+            ? copy.Remove("scheduler/scheduler_config.json", "_class_name")
+            : copy.Set("scheduler/scheduler_config.json", "_class_name", inConfig);
+
+        Assert.Equal(inIndex, Scheduler.Load(ModelFolder.Open(copy.Path)).GetType().Name);
+    }
+
+    [Fact]
+    public void Without_an_index_the_config_names_the_class()
+    {
+        using var copy = new ModelCopy("tiny-sdxl").Remove("model_index.json", "scheduler");
+        Assert.IsType<EulerDiscreteScheduler>(Scheduler.Load(ModelFolder.Open(copy.Path)));
+        copy.Remove("scheduler/scheduler_config.json", "_class_name");
+        Assert.Contains("'_class_name' is missing", Assert.Throws<ModelFileException>(() => Scheduler.Load(ModelFolder.Open(copy.Path))).Message, StringComparison.Ordinal);
+    }
+
+    public void Dispose() => flux.Dispose();
+
+    /// <summary>The config of FLUX.1 dev's scheduler with another class, as <c>from_config</c> makes it.</summary>
+    private static Scheduler FlowScheduler(string name, string more = "")
+    {
+        var config = File.ReadAllText(ReferenceData.PathOf("models/tiny-flux-dev/scheduler/scheduler_config.json")).TrimEnd()[..^1];
+        foreach (var key in (string[])["base_shift", "max_shift", "base_image_seq_len", "max_image_seq_len"])
+        {
+            config = more.Contains(key, StringComparison.Ordinal)
+                ? System.Text.RegularExpressions.Regex.Replace(config, $"\"{key}\": [0-9.]+,", "") : config;
+        }
+
+        return Scheduler.FromConfig(
+            JsonDocument.Parse(config + more + ""","use_flow_sigmas": true, "prediction_type": "flow_prediction" }""").RootElement, name);
+    }
+}
