@@ -62,7 +62,7 @@ public static class Harmonization
         using var scope = NewDisposeScope();
         var all = hidden.view(-1, hidden.shape[2]);
         var compared = ReferenceEquals(features, hidden) ? all : features.reshape(-1, features.shape[2]);
-        var usesKernel = compared.dtype != ScalarType.Float64 && BlendKernel.Takes(all, all);
+        var usesKernel = compared.dtype != ScalarType.Float64 && BlendKernel.Supports(all, all);
         for (var subject = 0; subject < subjects.Subjects; subject++)
         {
             // Subjects have no token in common: none reads what another has blended.

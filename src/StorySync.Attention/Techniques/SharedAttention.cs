@@ -72,7 +72,7 @@ public static class SharedAttention
 
     /// <summary>Whether <see cref="InPlace"/> takes these.</summary>
     internal static bool ReadsInPlace(Tensor query, Tensor key, Tensor value, RotaryEmbedding? rotary) =>
-        rotary is null && AttentionKernel.Takes(query, key, value);
+        rotary is null && AttentionKernel.Supports(query, key, value);
 
     /// <summary>Attends where foreign tokens are read where they lie. The rows are the images alone.</summary>
     internal static Tensor InPlace(Tensor query, Tensor key, Tensor value, SubjectTokens subjects, SharingOptions options, long seed)
@@ -84,7 +84,7 @@ public static class SharedAttention
             groups = [.. groups.Select(group => group.Foreign.Length > 0 ? group with { Foreign = Drop(group.Foreign, options.Dropout, random) } : group)];
         }
 
-        return AttentionKernel.ApplyShared(query, key, value, subjects.Images, groups, (float)Math.Log(options.Strength));
+        return SharedAttentionKernel.Apply(query, key, value, subjects.Images, groups, (float)Math.Log(options.Strength));
     }
 
     /// <summary>Overwrites what readers attended to in their own images alone by what they attend to with the foreign tokens.</summary>

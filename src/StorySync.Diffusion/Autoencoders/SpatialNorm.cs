@@ -15,7 +15,7 @@ internal sealed class SpatialNorm : nn.Module<Tensor, Tensor?, Tensor>
     public SpatialNorm(long channels, long latentChannels)
         : base(nameof(SpatialNorm))
     {
-        norm_layer = new GroupNorm(groups: 32, channels, epsilon: 1e-6);
+        norm_layer = new GroupNorm(groups: 32, channels, epsilon: 1e-6, entry: "groups of a spatial norm");
         conv_y = new Conv2d(latentChannels, channels, kernel: 1);
         conv_b = new Conv2d(latentChannels, channels, kernel: 1);
         RegisterComponents();

@@ -10,7 +10,8 @@ internal sealed class Downsample2D : nn.Module<Tensor, Tensor>
     private readonly bool padRightAndBottom;
 
     /// <param name="channels">Channels in and out.</param>
-    /// <param name="padding">Zeros on each side; 0 pads one column on the right and one row at the bottom instead, as autoencoders do.</param>
+    /// <param name="padding">Zeros on each side; 0 pads one column on the right and one row at the bottom instead, as autoencoders
+    /// do.</param>
     public Downsample2D(long channels, long padding = 1)
         : base(nameof(Downsample2D))
     {

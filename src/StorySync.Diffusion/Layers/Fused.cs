@@ -42,12 +42,14 @@ internal static class Fused
     /// <summary>Computes the tanh approximation of GELU of a linear layer.</summary>
     /// <param name="linear">The layer.</param>
     /// <param name="x">(…, in).</param>
-    public static Tensor LinearGeluTanh(Linear linear, Tensor x) => LinearProduct.Run(x, linear.Storage, linear.bias, LinearEpilogue.GeluTanh);
+    public static Tensor LinearGeluTanh(Linear linear, Tensor x) =>
+        LinearProduct.Run(x, linear.Storage, linear.bias, LinearEpilogue.GeluTanh);
 
     /// <summary>Computes the first half of a linear layer's outputs, multiplied with the exact GELU of the second.</summary>
     /// <param name="linear">The layer.</param>
     /// <param name="x">(…, in).</param>
-    public static Tensor LinearGeglu(Linear linear, Tensor x) => LinearProduct.Run(x, linear.Storage, linear.bias, LinearEpilogue.Geglu);
+    public static Tensor LinearGeglu(Linear linear, Tensor x) =>
+        LinearProduct.Run(x, linear.Storage, linear.bias, LinearEpilogue.Geglu);
 
     /// <summary>Computes a 3×3 convolution of an image enlarged to the nearest pixels.</summary>
     /// <param name="conv">The convolution, with a padding of 1.</param>

@@ -11,9 +11,21 @@ internal sealed class GroupNorm : nn.Module<Tensor, Tensor>
     public readonly Parameter? weight;
     public readonly Parameter? bias;
 
-    public GroupNorm(long groups, long channels, double epsilon, bool affine = true)
+    /// <param name="groups">The number of groups.</param>
+    /// <param name="channels">The number of channels.</param>
+    /// <param name="epsilon">Added to the variance.</param>
+    /// <param name="affine">Whether there are a weight and a bias.</param>
+    /// <param name="entry">The config's entry with the number of groups, for the message.</param>
+    /// <exception cref="ArgumentException"><paramref name="groups"/> does not divide <paramref name="channels"/>.</exception>
+    public GroupNorm(long groups, long channels, double epsilon, bool affine = true, string entry = "norm_num_groups")
         : base(nameof(GroupNorm))
     {
+        if (groups < 1 || channels % groups != 0)
+        {
+            throw new ArgumentException(
+                $"'{entry}' is {groups}; it must be a divisor of every number of channels that is normalized, of {channels} for example.");
+        }
+
         Groups = groups;
         Epsilon = epsilon;
         weight = affine ? Parameters.Declare(channels) : null;

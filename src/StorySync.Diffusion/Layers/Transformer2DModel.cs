@@ -18,6 +18,12 @@ internal sealed class Transformer2DModel : ScopedModule<Tensor, BlockContext, Te
     public Transformer2DModel(long channels, int heads, int layers, TransformerSettings settings)
         : base(nameof(Transformer2DModel))
     {
+        if (heads < 1 || heads > channels)
+        {
+            throw new ArgumentException(
+                $"'attention_head_dim' is {heads} for a level of {channels} channels; it must be from 1 to the number of channels.");
+        }
+
         var headWidth = (int)(channels / heads);
         var inner = (long)heads * headWidth;
         linearProjection = settings.LinearProjection;

@@ -3,82 +3,111 @@ using static TorchSharp.torch;
 
 namespace StorySync.Kernels;
 
-/// <summary>Blends each token with those most like it in other images (what regional feature harmonization computes). For float32 on the CPU.</summary>
-internal static class BlendKernel
+/// <summary>Blends each token with the tokens most similar to it in other images, as regional feature harmonization does. For float32 on
+/// the CPU.</summary>
+internal sealed unsafe class BlendKernel : Kernel
 {
-    /// <summary>Whether <see cref="Apply"/> takes these.</summary>
-    public static bool Takes(Tensor units, Tensor own) => Simd.IsSupported && TensorMemory.CanRead(units) && TensorMemory.CanRead(own);
+    private const int RowBlock = 4 * MicroKernel<VectorNative>.Rows;
 
-    /// <summary>Blends.</summary>
-    /// <param name="units">What the tokens are compared by, of length 1, (tokens, width), image by image; contiguous.</param>
-    /// <param name="own">What is blended, (tokens, any width); contiguous.</param>
-    /// <param name="counts">Tokens of each image.</param>
-    /// <param name="alpha">The share of the others.</param>
-    /// <param name="threshold">What is more like than this counts.</param>
-    /// <param name="temperature">How evenly the images count.</param>
-    /// <returns>The blended tokens, of the shape of <paramref name="own"/>.</returns>
-    public static Tensor Apply(Tensor units, Tensor own, int[] counts, double alpha, double threshold, double temperature) => Simd.Use512
-        ? BlendKernel<Vector512Float>.Apply(units, own, counts, (float)alpha, (float)threshold, (float)temperature)
-        : BlendKernel<VectorNative>.Apply(units, own, counts, (float)alpha, (float)threshold, (float)temperature);
-}
+    private readonly int tokens;
+    private readonly int width;
+    private readonly int values;
+    private readonly int padded;
+    private readonly int[] counts;
+    private readonly float alpha;
+    private readonly float threshold;
+    private readonly float temperature;
+    private readonly float* rows;
+    private readonly float* others;
+    private readonly float* from;
+    private readonly float* to;
+    private readonly Tensor transposed;
+    private readonly Tensor blended;
 
-/// <summary><see cref="BlendKernel"/> with certain lanes.</summary>
-internal static unsafe class BlendKernel<V>
-    where V : unmanaged, IFloatVector<V>
-{
-    private const int RowsAtOnce = 4 * MicroKernel<V>.Rows;
-
-    public static Tensor Apply(Tensor units, Tensor own, int[] counts, float alpha, float threshold, float temperature)
+    private BlendKernel(Tensor units, Tensor own, int[] counts, double alpha, double threshold, double temperature)
     {
-        var columns = MicroKernel<V>.Columns;
-        var (tokens, width, values) = ((int)units.size(0), (int)units.size(1), (int)own.size(1));
-        var padded = (tokens + columns - 1) / columns * columns;
-        using var transposed = zeros(width, padded);
+        if (!Supports(units, own) || units.size(0) != own.size(0) || !Array.TrueForAll(counts, count => count >= 0)
+            || counts.Sum(count => (long)count) != units.size(0) || !(temperature > 0))
+        {
+            throw ShapeMismatch.Of(
+                $"A blend of ({string.Join(", ", counts)}) tokens at a temperature of {temperature}", ("units", units), ("own", own));
+        }
+
+        (tokens, width, values) = (checked((int)units.size(0)), checked((int)units.size(1)), checked((int)own.size(1)));
+        (this.counts, this.alpha, this.threshold, this.temperature) = (counts, (float)alpha, (float)threshold, (float)temperature);
+        var columns = Simd.PanelColumns;
+        padded = checked((tokens + columns - 1) / columns * columns);
+        transposed = zeros(width, padded);
         using (var part = transposed.narrow(1, 0, tokens))
         using (var turned = units.t())
         {
             part.copy_(turned);
         }
 
-        var blended = empty_like(own);
-        var (left, right) = ((nint)TensorMemory.Address(units), (nint)TensorMemory.Address(transposed));
-        var (from, to) = ((nint)TensorMemory.Address(own), (nint)TensorMemory.Address(blended));
-        ThreadTeam.Run((tokens + RowsAtOnce - 1) / RowsAtOnce, piece =>
-        {
-            var first = piece * RowsAtOnce;
-            var count = Math.Min(RowsAtOnce, tokens - first);
-            var similarities = Scratch.Floats((RowsAtOnce * padded) + counts.Length);
-            var weights = similarities + (RowsAtOnce * padded);
-            Compare((float*)left + ((nint)first * width), width, (float*)right, padded, similarities, count);
-            Span<int> matches = stackalloc int[counts.Length];
-            for (var row = 0; row < count; row++)
-            {
-                var target = (float*)to + ((nint)(first + row) * values);
-                var source = (float*)from + ((nint)(first + row) * values);
-                if (!Match(similarities + (row * padded), first + row, counts, threshold, temperature, weights, matches))
-                {
-                    new Span<float>(source, values).CopyTo(new Span<float>(target, values));
-                    continue;
-                }
-
-                new Span<float>(target, values).Clear();
-                Add(source, 1 - alpha, target, values);
-                for (var image = 0; image < counts.Length; image++)
-                {
-                    if (weights[image] > 0)
-                    {
-                        Add((float*)from + ((nint)matches[image] * values), alpha * weights[image], target, values);
-                    }
-                }
-            }
-        });
-        GC.KeepAlive(units);
-        GC.KeepAlive(own);
-        return blended;
+        rows = Input(units);
+        others = Input(transposed);
+        from = Input(own);
+        blended = Allocate(out to, tokens, values);
     }
 
+    /// <summary>Whether <see cref="Apply"/> supports the arguments.</summary>
+    public static bool Supports(Tensor units, Tensor own) => Simd.IsSupported && IsReadable(units) && IsReadable(own);
+
+    /// <summary>Blends.</summary>
+    /// <param name="units">What the tokens are compared by, of length 1, (tokens, width), image by image; contiguous.</param>
+    /// <param name="own">What is blended, (tokens, any width); contiguous.</param>
+    /// <param name="counts">The number of tokens of each image.</param>
+    /// <param name="alpha">The share of the others.</param>
+    /// <param name="threshold">The similarity above which a token counts.</param>
+    /// <param name="temperature">How evenly the images count, above 0.</param>
+    /// <returns>The blended tokens, of the shape of <paramref name="own"/>.</returns>
+    /// <exception cref="ArgumentException">The sizes do not fit together.</exception>
+    public static Tensor Apply(Tensor units, Tensor own, int[] counts, double alpha, double threshold, double temperature)
+    {
+        var kernel = new BlendKernel(units, own, counts, alpha, threshold, temperature);
+        using (kernel.transposed)
+        {
+            kernel.Run();
+            return kernel.blended;
+        }
+    }
+
+    protected override void Compute<V>() => ThreadTeam.Run((tokens + RowBlock - 1) / RowBlock, piece =>
+    {
+        var first = piece * RowBlock;
+        var count = Math.Min(RowBlock, tokens - first);
+        var similarities = Scratch.Floats(checked(RowBlock * padded));
+        Compare<V>(rows + ((nint)first * width), width, others, padded, similarities, count);
+        var (weights, matches) = (new float[counts.Length], new int[counts.Length]);
+        for (var row = 0; row < count; row++)
+        {
+            var target = to + ((nint)(first + row) * values);
+            var source = from + ((nint)(first + row) * values);
+            V.CheckRead(source, values);
+            V.CheckWrite(target, values);
+            if (!Match(similarities + (row * padded), first + row, counts, threshold, temperature, weights, matches))
+            {
+                new Span<float>(source, values).CopyTo(new Span<float>(target, values));
+                continue;
+            }
+
+            new Span<float>(target, values).Clear();
+            Add<V>(source, 1 - alpha, target, values);
+            for (var image = 0; image < counts.Length; image++)
+            {
+                if (weights[image] > 0)
+                {
+                    Add<V>(from + ((nint)matches[image] * values), alpha * weights[image], target, values);
+                }
+            }
+        }
+    });
+
+    private static bool IsReadable(Tensor tensor) => TensorMemory.CanRead(tensor) && tensor.dim() == 2 && tensor.is_contiguous();
+
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Compare(float* rows, int width, float* others, int padded, float* similarities, int count)
+    private static void Compare<V>(float* rows, int width, float* others, int padded, float* similarities, int count)
+        where V : unmanaged, IFloatVector<V>
     {
         for (var column = 0; column < padded; column += MicroKernel<V>.Columns)
         {
@@ -95,7 +124,7 @@ internal static unsafe class BlendKernel<V>
     /// <returns>Whether there is any that is similar enough.</returns>
     [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
     private static bool Match(
-        float* similarities, int token, int[] counts, float threshold, float temperature, float* weights, Span<int> matches)
+        float* similarities, int token, int[] counts, float threshold, float temperature, Span<float> weights, Span<int> matches)
     {
         var (start, most, total) = (0, float.NegativeInfinity, 0f);
         for (var image = 0; image < counts.Length; start += counts[image], image++)
@@ -135,8 +164,11 @@ internal static unsafe class BlendKernel<V>
     }
 
     [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
-    private static void Add(float* from, float weight, float* to, int count)
+    private static void Add<V>(float* from, float weight, float* to, int count)
+        where V : unmanaged, IFloatVector<V>
     {
+        V.CheckRead(from, count);
+        V.CheckWrite(to, count);
         var (at, factor) = (0, V.Create(weight));
         for (; at <= count - V.Count; at += V.Count)
         {

@@ -1,243 +1,177 @@
 using System.Runtime.CompilerServices;
-using static TorchSharp.torch;
 
 namespace StorySync.Kernels;
 
-/// <summary><see cref="AttentionKernel"/> with certain lanes.</summary>
-internal static unsafe class AttentionKernel<V>
+/// <summary>A few queries that pass over the keys, in a thread's scratch memory (Dao et al., FlashAttention, arXiv 2205.14135).</summary>
+internal unsafe ref struct QueryBlock<V>
     where V : unmanaged, IFloatVector<V>
 {
-    private const int KeysAtOnce = 128;
+    /// <summary>Gets the number of queries that are computed together.</summary>
+    public static int Size => 3 * MicroKernel<V>.Columns;
+
+    private const int KeyBlock = 128;
 
     // Rows as far apart as this crowd each other out of the cache.
     private const int PageOfFloats = 4096 / sizeof(float);
 
-    private static int QueriesAtOnce => 3 * MicroKernel<V>.Columns;
+    private readonly int inner;
+    private readonly int width;
+    private readonly int padded;
+    private readonly float* packed;
+    private readonly float* scores;
+    private readonly float* sums;
+    private readonly float* maxima;
+    private readonly float* totals;
+    private readonly float* shrink;
+    private readonly float* biases;
+    private readonly float* keyCopy;
+    private readonly float* valueCopy;
+    private bool hasAttended;
 
-    public static Tensor Apply(Tensor query, Tensor key, Tensor value, Tensor? mask = null)
+    public QueryBlock(int inner, int width, int queries)
     {
-        var (batch, heads, queries) = ((int)query.size(0), (int)query.size(1), (int)query.size(2));
-        var (keys, inner, width) = ((int)key.size(2), (int)query.size(3), (int)value.size(3));
-        using var attended = empty([batch, queries, heads, width]);
-        var result = attended.transpose(1, 2);
-        var (q, k, v, o) = (new Heads(query), new Heads(key), new Heads(value), new Heads(result));
-        var (bias, biasOfImage) = mask is null ? (0, 0) : ((nint)TensorMemory.Address(mask), mask.size(0) == 1 ? 0 : (int)mask.stride(0));
-        var blocks = (queries + QueriesAtOnce - 1) / QueriesAtOnce;
-        ThreadTeam.Run(width > 0 ? batch * heads * blocks : 0, piece =>
-        {
-            var (image, head, block) = (piece / blocks / heads, piece / blocks % heads, piece % blocks);
-            var first = block * QueriesAtOnce;
-            var work = new Work(inner, width, Math.Min(QueriesAtOnce, queries - first));
-            var rows = q.At(image, head, first);
-            for (var row = 0; row < work.Queries; row++)
-            {
-                work.Ask(row, rows.Start + (row * rows.Step));
-            }
-
-            work.Read(k.At(image, head), v.At(image, head), keys, bias == 0 ? null : (float*)bias + (image * biasOfImage));
-            rows = o.At(image, head, first);
-            for (var row = 0; row < work.Queries; row++)
-            {
-                work.Answer(row, rows.Start + (row * rows.Step));
-            }
-        });
-        GC.KeepAlive(query);
-        GC.KeepAlive(key);
-        GC.KeepAlive(value);
-        GC.KeepAlive(mask);
-        return result;
+        var (columns, block) = (MicroKernel<V>.Columns, Size);
+        (this.inner, this.width, Queries) = (inner, width, queries);
+        padded = (width + columns - 1) / columns * columns;
+        packed = Scratch.Floats(
+            (inner * block) + (KeyBlock * block) + (block * padded) + (2 * block) + V.Count + (KeyBlock * (1 + inner + padded)));
+        scores = packed + (inner * block);
+        sums = scores + (KeyBlock * block);
+        maxima = sums + (block * padded);
+        totals = maxima + block;
+        shrink = totals + block;
+        biases = shrink + V.Count;
+        keyCopy = biases + KeyBlock;
+        valueCopy = keyCopy + (KeyBlock * inner);
+        new Span<float>(packed, inner * block).Clear();
+        new Span<float>(maxima, block).Fill(float.MinValue);
+        new Span<float>(totals, block).Clear();
+        new Span<float>(sums, block * padded).Clear();
     }
 
-    public static Tensor ApplyShared(Tensor query, Tensor key, Tensor value, int images, IReadOnlyList<TokenGroup> groups, float foreignBias)
-    {
-        var (rows, heads, tokens) = ((int)query.size(0), (int)query.size(1), (int)query.size(2));
-        var (inner, width) = ((int)query.size(3), (int)value.size(3));
-        using var attended = empty([rows, tokens, heads, width]);
-        var result = attended.transpose(1, 2);
-        var (q, k, v, o) = (new Heads(query), new Heads(key), new Heads(value), new Heads(result));
-        (TokenGroup Group, int First)[] blocks =
-            [.. groups.SelectMany(group => Enumerable.Range(0, (group.Queries.Length + QueriesAtOnce - 1) / QueriesAtOnce).Select(i => (group, i * QueriesAtOnce)))];
-        ThreadTeam.Run(width > 0 ? rows / images * heads * blocks.Length : 0, piece =>
-        {
-            var ((group, first), head, start) = (blocks[piece % blocks.Length], piece / blocks.Length % heads, piece / blocks.Length / heads * images);
-            var image = start + group.Image;
-            var work = new Work(inner, width, Math.Min(QueriesAtOnce, group.Queries.Length - first));
-            for (var row = 0; row < work.Queries; row++)
-            {
-                work.Ask(row, q.At(image, head, group.Queries[first + row]).Start);
-            }
+    /// <summary>Gets the number of queries.</summary>
+    public int Queries { get; }
 
-            work.Read(k.At(image, head), v.At(image, head), tokens, null);
-            work.ReadForeign(k, v, start, head, tokens, group.Foreign, foreignBias);
-            for (var row = 0; row < work.Queries; row++)
-            {
-                work.Answer(row, o.At(image, head, group.Queries[first + row]).Start);
-            }
-        });
-        GC.KeepAlive(query);
-        GC.KeepAlive(key);
-        GC.KeepAlive(value);
-        return result;
+    /// <summary>Sets a query, divided by √width. Queries are in panels of as many as are computed simultaneously: (inner, columns)
+    /// each.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public readonly void SetQuery(int row, float* query)
+    {
+        V.CheckRead(query, inner);
+        var (columns, scale) = (MicroKernel<V>.Columns, 1 / MathF.Sqrt(inner));
+        var to = packed + (row / columns * columns * inner) + (row % columns);
+        for (var at = 0; at < inner; at++)
+        {
+            to[at * columns] = query[at] * scale;
+        }
     }
 
-    /// <summary>A few queries on their way over the keys, in a thread's scratch memory.</summary>
-    private ref struct Work
+    /// <summary>Lets the queries attend to keys.</summary>
+    /// <param name="key">The keys.</param>
+    /// <param name="value">Their values.</param>
+    /// <param name="keys">The number of keys.</param>
+    /// <param name="bias">Added to the logits of each key; null for none.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public void Attend(HeadRows key, HeadRows value, int keys, float* bias)
     {
-        private readonly int inner;
-        private readonly int width;
-        private readonly int padded;
-        private readonly float* packed;
-        private readonly float* scores;
-        private readonly float* sums;
-        private readonly float* maxima;
-        private readonly float* totals;
-        private readonly float* shrink;
-        private readonly float* biases;
-        private readonly float* keyCopy;
-        private readonly float* valueCopy;
-        private bool hasRead;
-
-        public Work(int inner, int width, int queries)
+        for (var first = 0; first < keys; first += KeyBlock)
         {
-            var (columns, block) = (MicroKernel<V>.Columns, QueriesAtOnce);
-            (this.inner, this.width, Queries) = (inner, width, queries);
-            padded = (width + columns - 1) / columns * columns;
-            packed = Scratch.Floats(
-                (inner * block) + (KeysAtOnce * block) + (block * padded) + (2 * block) + V.Count + (KeysAtOnce * (1 + inner + padded)));
-            scores = packed + (inner * block);
-            sums = scores + (KeysAtOnce * block);
-            maxima = sums + (block * padded);
-            totals = maxima + block;
-            shrink = totals + block;
-            biases = shrink + V.Count;
-            keyCopy = biases + KeysAtOnce;
-            valueCopy = keyCopy + (KeysAtOnce * inner);
-            new Span<float>(packed, inner * block).Clear();
-            new Span<float>(maxima, block).Fill(float.MinValue);
-            new Span<float>(totals, block).Clear();
-            new Span<float>(sums, block * padded).Clear();
-        }
-
-        public int Queries { get; }
-
-        /// <summary>Takes a query, divided by √width. Queries lie in panels of as many as are computed at once: (inner, columns) each.</summary>
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        public readonly void Ask(int row, float* query)
-        {
-            var (columns, scale) = (MicroKernel<V>.Columns, 1 / MathF.Sqrt(inner));
-            var to = packed + (row / columns * columns * inner) + (row % columns);
-            for (var at = 0; at < inner; at++)
+            var count = Math.Min(KeyBlock, keys - first);
+            var (values, step) = ((nint)(value.Start + (first * value.Step)), value.Step);
+            if (padded != width || step % PageOfFloats == 0)
             {
-                to[at * columns] = query[at] * scale;
-            }
-        }
-
-        /// <summary>Lets the queries read keys.</summary>
-        /// <param name="key">The keys.</param>
-        /// <param name="value">Their values.</param>
-        /// <param name="keys">How many.</param>
-        /// <param name="bias">Added to the logits of each key; null for none.</param>
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        public void Read(Rows key, Rows value, int keys, float* bias)
-        {
-            for (var first = 0; first < keys; first += KeysAtOnce)
-            {
-                var count = Math.Min(KeysAtOnce, keys - first);
-                var (values, step) = ((nint)(value.Start + (first * value.Step)), value.Step);
-                if (padded != width || step % PageOfFloats == 0)
-                {
-                    for (var row = 0; row < count; row++)
-                    {
-                        Copy((float*)values + (row * step), width, valueCopy + (row * padded), padded);
-                    }
-
-                    (values, step) = ((nint)valueCopy, padded);
-                }
-
-                Read(key.Start + (first * key.Step), key.Step, (float*)values, step, count, bias == null ? null : bias + first);
-            }
-        }
-
-        /// <summary>Lets the queries read tokens of other images.</summary>
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        public void ReadForeign(Heads key, Heads value, int start, int head, int tokens, int[] foreign, float bias)
-        {
-            new Span<float>(biases, KeysAtOnce).Fill(bias);
-            for (var first = 0; first < foreign.Length; first += KeysAtOnce)
-            {
-                var count = Math.Min(KeysAtOnce, foreign.Length - first);
                 for (var row = 0; row < count; row++)
                 {
-                    var (image, token) = Math.DivRem(foreign[first + row], tokens);
-                    Copy(key.At(start + image, head, token).Start, inner, keyCopy + (row * inner), inner);
-                    Copy(value.At(start + image, head, token).Start, width, valueCopy + (row * padded), padded);
+                    Copy((float*)values + (row * step), width, valueCopy + (row * padded), padded);
                 }
 
-                Read(keyCopy, inner, valueCopy, padded, count, bias == 0 ? null : biases);
-            }
-        }
-
-        /// <summary>Gives what a query has read.</summary>
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        public readonly void Answer(int row, float* to)
-        {
-            Scale(sums + (row * padded), padded, 1 / totals[row]);
-            new Span<float>(sums + (row * padded), width).CopyTo(new Span<float>(to, width));
-        }
-
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        private void Read(float* key, nint keyStep, float* value, nint valueStep, int count, float* bias)
-        {
-            var (columns, block) = (MicroKernel<V>.Columns, QueriesAtOnce);
-            for (var panel = 0; panel < Queries; panel += columns)
-            {
-                for (var row = 0; row < count; row += MicroKernel<V>.Rows)
-                {
-                    MicroKernel<V>.Multiply(
-                        key + (row * keyStep), keyStep, 1, packed + (panel * inner), columns,
-                        scores + (row * block) + panel, block, Math.Min(MicroKernel<V>.Rows, count - row), inner, add: false);
-                }
+                (values, step) = ((nint)valueCopy, padded);
             }
 
-            for (var at = 0; at < Queries; at += V.Count)
-            {
-                Softmax(scores + at, bias, count, maxima + at, totals + at, shrink);
-                for (var one = 0; hasRead && one < V.Count; one++)
-                {
-                    Scale(sums + ((at + one) * padded), padded, shrink[one]);
-                }
-            }
-
-            for (var panel = 0; panel < padded; panel += columns)
-            {
-                for (var row = 0; row < Queries; row += MicroKernel<V>.Rows)
-                {
-                    MicroKernel<V>.Multiply(
-                        scores + row, 1, block, value + panel, valueStep,
-                        sums + (row * padded) + panel, padded, Math.Min(MicroKernel<V>.Rows, Queries - row), count, add: true);
-                }
-            }
-
-            hasRead = true;
+            Attend(key.Start + (first * key.Step), key.Step, (float*)values, step, count, bias == null ? null : bias + first);
         }
     }
 
-    /// <summary>Puts e^(logit − maximum) in the place of the logits of a vector's queries.</summary>
-    /// <param name="scores">(keys, queries); the queries of a row lie side by side.</param>
+    /// <summary>Lets the queries attend to tokens of other images.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public void AttendForeign(HeadView key, HeadView value, int start, int head, int tokens, int[] foreign, float bias)
+    {
+        new Span<float>(biases, KeyBlock).Fill(bias);
+        for (var first = 0; first < foreign.Length; first += KeyBlock)
+        {
+            var count = Math.Min(KeyBlock, foreign.Length - first);
+            for (var row = 0; row < count; row++)
+            {
+                var (image, token) = Math.DivRem(foreign[first + row], tokens);
+                Copy(key.At(start + image, head, token).Start, inner, keyCopy + (row * inner), inner);
+                Copy(value.At(start + image, head, token).Start, width, valueCopy + (row * padded), padded);
+            }
+
+            Attend(keyCopy, inner, valueCopy, padded, count, bias == 0 ? null : biases);
+        }
+    }
+
+    /// <summary>Gets the result of a query.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public readonly void GetResult(int row, float* to)
+    {
+        V.CheckWrite(to, width);
+        Scale(sums + (row * padded), padded, 1 / totals[row]);
+        new Span<float>(sums + (row * padded), width).CopyTo(new Span<float>(to, width));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void Attend(float* key, nint keyStep, float* value, nint valueStep, int count, float* bias)
+    {
+        var (columns, block) = (MicroKernel<V>.Columns, Size);
+        for (var panel = 0; panel < Queries; panel += columns)
+        {
+            for (var row = 0; row < count; row += MicroKernel<V>.Rows)
+            {
+                MicroKernel<V>.Multiply(
+                    key + (row * keyStep), keyStep, 1, packed + (panel * inner), columns,
+                    scores + (row * block) + panel, block, Math.Min(MicroKernel<V>.Rows, count - row), inner, add: false);
+            }
+        }
+
+        for (var at = 0; at < Queries; at += V.Count)
+        {
+            Softmax(scores + at, bias, count, maxima + at, totals + at, shrink);
+            for (var one = 0; hasAttended && one < V.Count; one++)
+            {
+                Scale(sums + ((at + one) * padded), padded, shrink[one]);
+            }
+        }
+
+        for (var panel = 0; panel < padded; panel += columns)
+        {
+            for (var row = 0; row < Queries; row += MicroKernel<V>.Rows)
+            {
+                MicroKernel<V>.Multiply(
+                    scores + row, 1, block, value + panel, valueStep,
+                    sums + (row * padded) + panel, padded, Math.Min(MicroKernel<V>.Rows, Queries - row), count, add: true);
+            }
+        }
+
+        hasAttended = true;
+    }
+
+    /// <summary>Replaces the logits of a vector's queries by e^(logit − maximum).</summary>
+    /// <param name="scores">(keys, queries); the queries of a row are contiguous.</param>
     /// <param name="bias">Added to the logits of each key; null for none.</param>
-    /// <param name="count">How many keys.</param>
+    /// <param name="count">The number of keys.</param>
     /// <param name="maxima">The greatest logit so far; brought up to date.</param>
     /// <param name="totals">The sum so far; brought up to date.</param>
-    /// <param name="shrink">Receives by what anything summed before must be multiplied, as it was relative to the maximum until then.</param>
+    /// <param name="shrink">Receives the factors of what was summed before, which was relative to the maximum until then.</param>
     [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
     private static void Softmax(float* scores, float* bias, int count, float* maxima, float* totals, float* shrink)
     {
-        var block = QueriesAtOnce;
+        var block = Size;
         var before = V.Load(maxima);
         var most = before;
         for (var row = 0; bias != null && row < count; row++)
         {
-            (V.Load(scores + (row * block)) + V.Create(bias[row])).Store(scores + (row * block));
+            (V.Load(scores + (row * block)) + V.Broadcast(bias + row)).Store(scores + (row * block));
         }
 
         for (var row = 0; row < count; row++)
@@ -259,10 +193,12 @@ internal static unsafe class AttentionKernel<V>
         V.FusedMultiplyAdd(V.Load(totals), factor, total).Store(totals);
     }
 
-    /// <summary>A row, with zeros behind it.</summary>
+    /// <summary>Copies a row, and zeros after it.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Copy(float* from, int width, float* to, int padded)
     {
+        V.CheckRead(from, width);
+        V.CheckWrite(to, padded);
         new Span<float>(from, width).CopyTo(new Span<float>(to, width));
         new Span<float>(to + width, padded - width).Clear();
     }
@@ -275,23 +211,5 @@ internal static unsafe class AttentionKernel<V>
         {
             (V.Load(row + at) * scale).Store(row + at);
         }
-    }
-
-    /// <summary>Tokens of one head.</summary>
-    private readonly record struct Rows(nint Address, nint Step)
-    {
-        public float* Start => (float*)Address;
-    }
-
-    /// <summary>All heads of a tensor.</summary>
-    private readonly struct Heads(Tensor tensor)
-    {
-        private readonly nint start = (nint)TensorMemory.Address(tensor);
-        private readonly nint image = (nint)tensor.stride(0);
-        private readonly nint head = (nint)tensor.stride(1);
-        private readonly nint token = (nint)tensor.stride(2);
-
-        public Rows At(int image, int head, int token = 0) =>
-            new((nint)((float*)start + (image * this.image) + (head * this.head) + (token * this.token)), this.token);
     }
 }

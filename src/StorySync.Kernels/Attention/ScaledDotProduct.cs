@@ -3,23 +3,23 @@ using static TorchSharp.torch;
 
 namespace StorySync.Kernels;
 
-/// <summary>Scaled dot-product attention by whichever way is fastest.</summary>
+/// <summary>Computes scaled dot-product attention with the fastest available implementation.</summary>
 internal static class ScaledDotProduct
 {
-    /// <summary>softmax(Q Kᵀ / √width + mask) V.</summary>
+    /// <summary>Computes softmax(Q Kᵀ / √width + mask) V.</summary>
     /// <param name="query">(batch, heads, query tokens, width).</param>
     /// <param name="key">(batch, heads, key tokens, width).</param>
     /// <param name="value">(batch, heads, key tokens, value width).</param>
     /// <param name="mask">Added to the logits; broadcasts to (batch, heads, query tokens, key tokens). Null for none.</param>
     /// <returns>(batch, heads, query tokens, value width).</returns>
     public static Tensor Attend(Tensor query, Tensor key, Tensor value, Tensor? mask = null) =>
-        AttentionKernel.Takes(query, key, value, mask)
-            ? AttentionKernel.Apply(query, key, value, mask)
-            : query.device_type == DeviceType.META ? Shaped(query, key, value, mask)
-            : nn.functional.scaled_dot_product_attention(query, key, value, mask);
+        AttentionKernel.TryApply(query, key, value, mask)
+        ?? (query.device_type == DeviceType.META
+            ? Shaped(query, key, value, mask)
+            : nn.functional.scaled_dot_product_attention(query, key, value, mask));
 
-    /// <summary>Attends where tensors have no numbers, which tells shapes and what a run asks of its device: libtorch's has no form for
-    /// it.</summary>
+    /// <summary>Attends on the meta device, where tensors have shapes alone, which tells what a run asks of its device: libtorch's operator
+    /// has no form for it.</summary>
     private static Tensor Shaped(Tensor query, Tensor key, Tensor value, Tensor? mask)
     {
         using var scope = NewDisposeScope();

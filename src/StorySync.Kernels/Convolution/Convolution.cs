@@ -16,6 +16,7 @@ internal static class Convolution
     /// <returns>(batch, out, height, width).</returns>
     public static Tensor Run(Tensor input, WeightStorage weight, Tensor? bias, ConvolutionGeometry geometry)
     {
+        geometry.Check(input);
         using var scope = NewDisposeScope();
         var output = geometry.Supports(input) && weight.GetOrPack(geometry.Format, input.shape) is { } packed
             ? geometry.Algorithm switch
@@ -40,6 +41,7 @@ internal static class Convolution
     /// never made.</remarks>
     public static Tensor RunUpsampled(Tensor input, long[]? size, WeightStorage weight, Tensor? bias, ConvolutionGeometry geometry)
     {
+        geometry.Check(input);
         using var scope = NewDisposeScope();
         long[] doubled = [input.shape[2] * 2, input.shape[3] * 2];
         var sums = OneDnnConvolution.Supports(input);
@@ -51,8 +53,8 @@ internal static class Convolution
 
         var large = nn.functional.interpolate(input, size ?? doubled, mode: InterpolationMode.Nearest);
 
-        // Where sums are kept, packing the weight a second way would double it. The channels are last because of oneDNN 3.7 (libtorch 2.10),
-        // which computes other orders wrongly on some processors.
+        // Where sums are kept, packing the weight a second way would double it. The channels are last because of oneDNN 3.7 (libtorch
+        // 2.10), which computes other orders wrongly on some processors.
         var output = sums
             ? nn.functional.conv2d(
                 large.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2), weight.Values(), bias, padding: geometry.Padding)
@@ -60,7 +62,7 @@ internal static class Convolution
         return output.MoveToOuterDisposeScope();
     }
 
-    /// <summary>Convolves with overlap-free transposition: every value becomes a square (torch's <c>conv_transpose2d</c> with stride and
+    /// <summary>Computes a transposed convolution without overlap: every value becomes a square (torch's <c>conv_transpose2d</c> with stride and
     /// kernel equal).</summary>
     /// <param name="input">(batch, in, height, width).</param>
     /// <param name="weight">The weight, (in, out, kernel, kernel).</param>
@@ -69,6 +71,11 @@ internal static class Convolution
     /// <param name="format">The format of the weight for oneDNN.</param>
     public static Tensor RunTransposed(Tensor input, WeightStorage weight, Tensor? bias, long[] stride, IWeightFormat format)
     {
+        if (input.dim() != 4 || input.size(1) != weight.Shape[0])
+        {
+            throw ShapeMismatch.OfLayer(weight.Shape, input);
+        }
+
         using var scope = NewDisposeScope();
         var packed = OneDnnConvolution.Supports(input) ? weight.GetOrPack(format, input.shape) : null;
         var output = packed is null

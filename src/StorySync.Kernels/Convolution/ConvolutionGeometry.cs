@@ -7,17 +7,22 @@ internal sealed class ConvolutionGeometry
 {
     public ConvolutionGeometry(long inChannels, long outChannels, long kernel, long stride, long padding)
     {
-        OutChannels = outChannels;
+        (InChannels, OutChannels, Kernel) = (inChannels, outChannels, kernel);
         Stride = [stride, stride];
         Padding = [padding, padding];
         var isPointwise = kernel == 1 && stride == 1 && padding == 0;
         (Algorithm, Format) =
-            WinogradConvolution.Supports(inChannels, outChannels, kernel, stride, padding) ? (ConvolutionAlgorithm.Winograd, WinogradFilter.Instance)
+            WinogradConvolution.Supports(inChannels, outChannels, kernel, stride, padding)
+                ? (ConvolutionAlgorithm.Winograd, WinogradFilter.Instance)
             : isPointwise && Simd.IsSupported ? (ConvolutionAlgorithm.Pointwise, new PackedMatrix(Parts: 1))
             : (ConvolutionAlgorithm.OneDnn, (IWeightFormat)new OneDnnFilter(Stride, Padding));
     }
 
+    public long InChannels { get; }
+
     public long OutChannels { get; }
+
+    public long Kernel { get; }
 
     public long[] Stride { get; }
 
@@ -31,6 +36,17 @@ internal sealed class ConvolutionGeometry
 
     /// <summary>Gets a value indicating whether the weight stays in half precision where it is stored so.</summary>
     public bool ReadsHalves => Algorithm != ConvolutionAlgorithm.OneDnn;
+
+    /// <summary>Fails unless an input has the channels of the weight and is as large as the kernel.</summary>
+    /// <exception cref="ArgumentException">It does not, or is not.</exception>
+    public void Check(Tensor input)
+    {
+        if (input.dim() != 4 || input.size(1) != InChannels
+            || input.size(2) + (2 * Padding[0]) < Kernel || input.size(3) + (2 * Padding[1]) < Kernel)
+        {
+            throw ShapeMismatch.OfLayer([OutChannels, InChannels, Kernel, Kernel], input);
+        }
+    }
 
     /// <summary>Whether <see cref="Algorithm"/> supports an input.</summary>
     public bool Supports(Tensor input) =>

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Kernels;
 
-/// <summary>Convolutions by oneDNN with weights in its own order, which libtorch by itself sorts anew in every call.</summary>
+/// <summary>Convolutions by oneDNN with weights in its own order, into which libtorch by itself sorts them in every call.</summary>
 /// <remarks>For float32 on the CPU. Where it does not take an input the ordinary operators compute the same.</remarks>
 internal static unsafe class OneDnnConvolution
 {
@@ -11,9 +11,10 @@ internal static unsafe class OneDnnConvolution
     public static OneDnnLibrary? Library { get; } = OneDnnLibrary.Load();
 
     /// <summary>Whether oneDNN computes with this input.</summary>
-    public static bool Supports(Tensor input) => Library is not null && input.dtype == ScalarType.Float32 && input.device_type == DeviceType.CPU;
+    public static bool Supports(Tensor input) =>
+        Library is not null && input.dtype == ScalarType.Float32 && input.device_type == DeviceType.CPU;
 
-    /// <summary>A convolution; the result lies channels last.</summary>
+    /// <summary>A convolution; the channels of the result are last in memory.</summary>
     /// <param name="input">(batch, channels, height, width).</param>
     /// <param name="packed">Weights from <see cref="OneDnnFilter"/>.</param>
     /// <param name="bias">(out).</param>
@@ -21,7 +22,6 @@ internal static unsafe class OneDnnConvolution
     /// <param name="padding">Above and below, left and right.</param>
     public static Tensor Convolve(Tensor input, Tensor packed, Tensor? bias, long[] stride, long[] padding)
     {
-        ThrowUnless(input.dim() == 4 && input.size(1) == packed.size(1), input, packed);
         var dilation = stackalloc long[] { 1, 1 };
         fixed (long* strides = stride, paddings = padding)
         fixed (byte* none = "none"u8)
@@ -29,12 +29,13 @@ internal static unsafe class OneDnnConvolution
             nint result = 0, b = bias?.Handle ?? 0;
             var algorithm = none;
             var error = Library!.Convolution(
-                input.Handle, packed.Handle, b == 0 ? null : &b, paddings, 2, strides, 2, dilation, 2, 1, none, null, 0, &algorithm, &result);
+                input.Handle, packed.Handle, b == 0 ? null : &b, paddings, 2, strides, 2, dilation, 2, 1, none, null, 0, &algorithm,
+                &result);
             return Result(error, result, input, packed, bias);
         }
     }
 
-    /// <summary>A transposed convolution; the result lies channels last.</summary>
+    /// <summary>A transposed convolution; the channels of the result are last in memory.</summary>
     /// <param name="input">(batch, channels, height, width).</param>
     /// <param name="packed">Weights from <see cref="OneDnnTransposedFilter"/>.</param>
     /// <param name="bias">(out).</param>
@@ -50,7 +51,8 @@ internal static unsafe class OneDnnConvolution
             nint result = 0, b = bias?.Handle ?? 0;
             var algorithm = none;
             var error = Library!.TransposedConvolution(
-                input.Handle, packed.Handle, b == 0 ? null : &b, paddings, 2, outputPadding, 2, strides, 2, dilation, 2, 1, none, null, 0, &algorithm, &result);
+                input.Handle, packed.Handle, b == 0 ? null : &b, paddings, 2, outputPadding, 2, strides, 2, dilation, 2, 1, none,
+                null, 0, &algorithm, &result);
             return Result(error, result, input, packed, bias);
         }
     }
@@ -65,16 +67,6 @@ internal static unsafe class OneDnnConvolution
     public static Tensor Result(int error, nint result, Tensor input, Tensor weight, Tensor? bias)
     {
         GC.KeepAlive(bias);
-        ThrowUnless(error == 0, input, weight);
-        return Tensor.UnsafeCreateTensor(result);
-    }
-
-    private static void ThrowUnless(bool fits, Tensor input, Tensor weight)
-    {
-        if (!fits)
-        {
-            throw new ArgumentException(
-                $"A layer with weights ({string.Join(", ", weight.shape)}) cannot take an input ({string.Join(", ", input.shape)}).", nameof(input));
-        }
+        return error == 0 ? Tensor.UnsafeCreateTensor(result) : throw ShapeMismatch.OfLayer(weight.shape, input);
     }
 }

@@ -16,11 +16,12 @@ internal sealed class OneDnnTransposedFilter(long[] stride, long[] padding) : IW
         // The arguments: weight, padding, output padding, stride, dilation, groups, input size.
         var stack = stackalloc nint[]
         {
-            OneDnnCall.Handle(values), OneDnnCall.List(padding), OneDnnCall.List([0, 0]), OneDnnCall.List(stride), OneDnnCall.List([1, 1]), 1,
-            OneDnnCall.Some(OneDnnCall.List(inputShape)),
+            OneDnnCall.Handle(values), OneDnnCall.List(padding), OneDnnCall.List([0, 0]), OneDnnCall.List(stride), OneDnnCall.List([1, 1]),
+            1, OneDnnCall.Some(OneDnnCall.List(inputShape)),
         };
         return [OneDnnCall.Pack("mkldnn::_reorder_convolution_transpose_weight"u8, stack, values)];
     }
 
-    public Tensor Unpack(Tensor[] packed, long[] shape) => throw new NotSupportedException("A transposed convolution's weight cannot be unpacked.");
+    public Tensor Unpack(Tensor[] packed, long[] shape) =>
+        throw new NotSupportedException("A transposed convolution's weight cannot be unpacked.");
 }

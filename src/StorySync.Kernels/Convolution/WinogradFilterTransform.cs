@@ -3,41 +3,41 @@ using static TorchSharp.torch;
 
 namespace StorySync.Kernels;
 
-/// <summary>The form of the weights of a <see cref="WinogradConvolution"/>.</summary>
-internal static unsafe class WinogradForm<V>
+/// <summary>The transform of the filter of a <see cref="WinogradConvolution"/>.</summary>
+internal static unsafe class WinogradFilterTransform<V>
     where V : unmanaged, IFloatVector<V>
 {
-    private const int Numbers = WinogradConvolution.Numbers;
+    private const int TileElements = WinogradConvolution.TileElements;
     private const int Taps = WinogradConvolution.Taps;
 
-    // Channels that a thread does at a time.
-    private const int ChannelsAtOnce = 32;
+    // The channels that a thread transforms together.
+    private const int ChannelBlock = 32;
 
-    /// <summary>Makes it: <c>G g Gᵀ</c> for each pair of channels.</summary>
-    /// <param name="taps">(panels, in, 9, columns).</param>
-    /// <returns>(16, panels, in, columns), good until the thread's next call.</returns>
-    public static float* Make(Tensor taps)
+    /// <summary>Computes <c>G g Gᵀ</c> for each pair of channels.</summary>
+    /// <param name="taps">The address of the taps, (panels, in, 9, columns).</param>
+    /// <param name="type">Their type.</param>
+    /// <param name="rows">The number of panels and channels, multiplied.</param>
+    /// <returns>(16, panels, in, columns), valid until the next call on the same thread.</returns>
+    public static float* Make(nint taps, ScalarType type, int rows)
     {
         var columns = MicroKernel<V>.Columns;
-        var rows = (int)(taps.size(0) * taps.size(1));
-        var form = Scratch.ForTeam(Numbers * rows * columns);
-        var (from, size, to) = ((nint)TensorMemory.Address(taps), (int)taps.ElementSize, (nint)form);
-        var type = taps.dtype;
-        ThreadTeam.Run((rows + ChannelsAtOnce - 1) / ChannelsAtOnce, piece =>
+        var filter = Scratch.ForTeam(TileElements * rows * columns);
+        var (size, to) = (HalfLoad<V>.Size(type), (nint)filter);
+        ThreadTeam.Run((rows + ChannelBlock - 1) / ChannelBlock, piece =>
         {
-            var first = piece * ChannelsAtOnce;
+            var first = piece * ChannelBlock;
             Transform(
-                from + ((nint)first * Taps * columns * size), type, (float*)to + ((nint)first * columns), (nint)rows * columns,
-                Math.Min(ChannelsAtOnce, rows - first));
+                taps + ((nint)first * Taps * columns * size), type, (float*)to + ((nint)first * columns), (nint)rows * columns,
+                Math.Min(ChannelBlock, rows - first));
         });
-        return form;
+        return filter;
     }
 
     [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
     private static void Transform(nint from, ScalarType type, float* to, nint step, int channels)
     {
         var columns = MicroKernel<V>.Columns;
-        var weights = stackalloc float[Taps * columns];
+        var weights = Scratch.Floats(Taps * columns);
         for (var channel = 0; channel < channels; channel++, to += columns)
         {
             var taps = HalfLoad<V>.ToFloat32(from, type, Taps, weights);
@@ -59,7 +59,7 @@ internal static unsafe class WinogradForm<V>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static V Tap(float* taps, int number) => V.Load(taps + (number * MicroKernel<V>.Columns));
 
-    /// <summary>Three numbers become four.</summary>
+    /// <summary>Transforms three elements to four.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static (V, V, V, V) Stretch(V a, V b, V c)
     {

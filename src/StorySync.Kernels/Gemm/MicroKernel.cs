@@ -2,24 +2,25 @@ using System.Runtime.CompilerServices;
 
 namespace StorySync.Kernels;
 
-/// <summary>The product of a few rows and a few columns, which larger products are made of.</summary>
-/// <typeparam name="V">What it computes with.</typeparam>
+/// <summary>Computes the product of MR rows and NR columns, of which larger products are made.</summary>
+/// <typeparam name="V">The vector type.</typeparam>
 internal static unsafe class MicroKernel<V>
     where V : unmanaged, IFloatVector<V>
 {
-    /// <summary>Rows that are computed at once: their sums, with the columns, fill the vector registers.</summary>
+    /// <summary>MR: the rows that are computed simultaneously. Their sums, with the columns, fill the vector registers.</summary>
     public const int Rows = 6;
 
-    /// <summary>Columns that are computed at once.</summary>
+    /// <summary>Gets NR: the columns that are computed simultaneously.</summary>
     public static int Columns => 2 * V.Count;
 
-    /// <summary><c>C = A B</c>, or <c>C += A B</c>, for up to <see cref="Rows"/> rows and exactly <see cref="Columns"/> columns.</summary>
+    /// <summary>Computes <c>C = A B</c>, or <c>C += A B</c>, for up to <see cref="Rows"/> rows and exactly <see cref="Columns"/>
+    /// columns.</summary>
     /// <param name="a">(rows, inner).</param>
     /// <param name="aRow">From one row of A to the next, in elements.</param>
     /// <param name="aStep">From one column of A to the next.</param>
-    /// <param name="b">(inner, columns), the columns side by side.</param>
+    /// <param name="b">(inner, columns), the columns contiguous.</param>
     /// <param name="bStep">From one row of B to the next.</param>
-    /// <param name="c">(rows, columns), the columns side by side.</param>
+    /// <param name="c">(rows, columns), the columns contiguous.</param>
     /// <param name="cRow">From one row of C to the next.</param>
     /// <param name="rows">1 … <see cref="Rows"/>.</param>
     /// <param name="inner">Products in each sum.</param>
@@ -43,22 +44,22 @@ internal static unsafe class MicroKernel<V>
         {
             var b0 = V.Load(b);
             var b1 = V.Load(b + V.Count);
-            var row = V.Create(a0[at]);
+            var row = V.Broadcast(a0 + at);
             c00 = V.FusedMultiplyAdd(row, b0, c00);
             c01 = V.FusedMultiplyAdd(row, b1, c01);
-            row = V.Create(a1[at]);
+            row = V.Broadcast(a1 + at);
             c10 = V.FusedMultiplyAdd(row, b0, c10);
             c11 = V.FusedMultiplyAdd(row, b1, c11);
-            row = V.Create(a2[at]);
+            row = V.Broadcast(a2 + at);
             c20 = V.FusedMultiplyAdd(row, b0, c20);
             c21 = V.FusedMultiplyAdd(row, b1, c21);
-            row = V.Create(a3[at]);
+            row = V.Broadcast(a3 + at);
             c30 = V.FusedMultiplyAdd(row, b0, c30);
             c31 = V.FusedMultiplyAdd(row, b1, c31);
-            row = V.Create(a4[at]);
+            row = V.Broadcast(a4 + at);
             c40 = V.FusedMultiplyAdd(row, b0, c40);
             c41 = V.FusedMultiplyAdd(row, b1, c41);
-            row = V.Create(a5[at]);
+            row = V.Broadcast(a5 + at);
             c50 = V.FusedMultiplyAdd(row, b0, c50);
             c51 = V.FusedMultiplyAdd(row, b1, c51);
             at += aStep;

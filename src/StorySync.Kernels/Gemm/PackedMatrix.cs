@@ -18,15 +18,21 @@ internal sealed record PackedMatrix(int Parts) : IWeightFormat
     public Tensor Unpack(Tensor[] packed, long[] shape) =>
         cat([.. packed.Select(part => part.transpose(1, 2).flatten(0, 1).narrow(0, 0, shape[0] / Parts))]).view(shape);
 
-    /// <summary>Converts a float16 weight with infinite values, which kernels do not read, to float32; returns any other as it is.</summary>
+    /// <summary>Converts a float16 weight with infinite values, which kernels do not read, to float32; returns any other
+    /// unchanged.</summary>
     public static Tensor EnsureFiniteHalf(Tensor weight) =>
         weight.dtype == ScalarType.Float16 && !weight.isfinite().all().item<bool>() ? weight.to(ScalarType.Float32) : weight;
 
     /// <summary>Packs rows into panels: (out, in) → (panels, in, columns).</summary>
     public static unsafe Tensor Pack(Tensor weight)
     {
+        if (weight.dim() != 2 || !HalfLoad<VectorNative>.Supports(weight.dtype) || weight.device_type != TorchSharp.DeviceType.CPU)
+        {
+            throw ShapeMismatch.Of("Panels", ("weight", weight));
+        }
+
         var columns = Simd.PanelColumns;
-        var (rows, inner, size) = ((int)weight.size(0), (int)weight.size(1), (int)weight.ElementSize);
+        var (rows, inner, size) = (checked((int)weight.size(0)), checked((int)weight.size(1)), (int)weight.ElementSize);
         var panels = (rows + columns - 1) / columns;
         var packed = weight.new_empty(panels, inner, columns);
         if (rows % columns > 0)

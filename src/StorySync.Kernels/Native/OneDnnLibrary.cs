@@ -1,4 +1,9 @@
 
+using unsafe ConvolutionEntry = delegate* unmanaged<
+    nint, nint, nint*, long*, long, long*, long, long*, long, long, byte*, double**, long, byte**, nint*, int>;
+using unsafe TransposedConvolutionEntry = delegate* unmanaged<
+    nint, nint, nint*, long*, long, long*, long, long*, long, long*, long, long, byte*, double**, long, byte**, nint*, int>;
+
 namespace StorySync.Kernels;
 
 /// <summary>The entries of libtorch's C interface (<c>aoti_torch_…</c>, made for compiled models) that TorchSharp has no names for. A
@@ -8,9 +13,9 @@ internal sealed unsafe class OneDnnLibrary
     private OneDnnLibrary()
     {
         nint Of(string name) => LibTorch.Entry(name) is var entry and not 0 ? entry : throw new EntryPointNotFoundException(name);
-        Convolution = (delegate* unmanaged<nint, nint, nint*, long*, long, long*, long, long*, long, long, byte*, double**, long, byte**, nint*, int>)
+        Convolution = (ConvolutionEntry)
             Of("aoti_torch_cpu_mkldnn__convolution_pointwise");
-        TransposedConvolution = (delegate* unmanaged<nint, nint, nint*, long*, long, long*, long, long*, long, long*, long, long, byte*, double**, long, byte**, nint*, int>)
+        TransposedConvolution = (TransposedConvolutionEntry)
             Of("aoti_torch_cpu_mkldnn__convolution_transpose_pointwise");
         NewHandle = (delegate* unmanaged<nint, nint*, int>)Of("aoti_torch_new_tensor_handle");
         NewList = (delegate* unmanaged<nuint, nint*, int>)Of("torch_new_list_reserve_size");
@@ -18,12 +23,12 @@ internal sealed unsafe class OneDnnLibrary
         CallDispatcher = (delegate* unmanaged<byte*, byte*, nint*, int>)Of("aoti_torch_call_dispatcher");
     }
 
-    /// <summary>Input, weight, address of the bias or null; padding, stride and dilation, each with its count; groups; activation, its numbers,
-    /// their count, address of its algorithm, result.</summary>
-    public delegate* unmanaged<nint, nint, nint*, long*, long, long*, long, long*, long, long, byte*, double**, long, byte**, nint*, int> Convolution { get; }
+    /// <summary>Input, weight, address of the bias or null; padding, stride and dilation, each with its count; groups; activation, its
+    /// arguments, their count, address of its algorithm, result.</summary>
+    public ConvolutionEntry Convolution { get; }
 
-    /// <summary>As <see cref="Convolution"/>, with the padding of the output, and its count, behind the padding.</summary>
-    public delegate* unmanaged<nint, nint, nint*, long*, long, long*, long, long*, long, long*, long, long, byte*, double**, long, byte**, nint*, int> TransposedConvolution { get; }
+    /// <summary>As <see cref="Convolution"/>, with the padding of the output, and its count, after the padding.</summary>
+    public TransposedConvolutionEntry TransposedConvolution { get; }
 
     /// <summary>Tensor, a second handle of it.</summary>
     public delegate* unmanaged<nint, nint*, int> NewHandle { get; }

@@ -8,8 +8,8 @@ internal static unsafe partial class PageAdvice
 {
     private const int DontNeed = 4;
 
-    /// <summary>Lets the operating system have the pages of a tensor in a mapped file; nothing is done on other systems than Linux. The tensor
-    /// stays valid: reading it again reads the file.</summary>
+    /// <summary>Lets the operating system have the pages of a tensor in a mapped file; nothing is done on other systems than Linux. The
+    /// tensor stays valid: reading it again reads the file.</summary>
     /// <param name="view">A view of a mapped file, and of nothing else.</param>
     public static void Release(Tensor view)
     {

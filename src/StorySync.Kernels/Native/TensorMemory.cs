@@ -14,10 +14,27 @@ internal static unsafe class TensorMemory
     /// <summary>Whether <see cref="Address"/> reaches the elements.</summary>
     public static bool CanRead(Tensor tensor) => IsAvailable && IsFloat32OnHost(tensor);
 
-    /// <summary>Whether a tensor is one of float32 in the processor's own memory.</summary>
-    public static bool IsFloat32OnHost(Tensor tensor) => tensor.dtype == ScalarType.Float32 && tensor.device_type == TorchSharp.DeviceType.CPU;
+    /// <summary>Whether a tensor is a contiguous vector that can be read, of a length, or there is none.</summary>
+    public static bool IsVector(Tensor? tensor, long length) =>
+        tensor is null || (CanRead(tensor) && tensor.dim() == 1 && tensor.size(0) == length && tensor.is_contiguous());
 
-    /// <summary>Where the first element lies; good for as long as the tensor is not disposed.</summary>
+    /// <summary>Whether a tensor is one of float32 in the processor's own memory.</summary>
+    public static bool IsFloat32OnHost(Tensor tensor) =>
+        tensor.dtype == ScalarType.Float32 && tensor.device_type == TorchSharp.DeviceType.CPU;
+
+    /// <summary>Gets the bytes from the first to the last element, whatever the strides.</summary>
+    public static nint Extent(Tensor tensor)
+    {
+        var (shape, strides, last) = (tensor.shape, tensor.stride(), 0L);
+        for (var axis = 0; axis < shape.Length; axis++)
+        {
+            last += (shape[axis] - 1) * strides[axis];
+        }
+
+        return tensor.numel() == 0 ? 0 : (nint)((last + 1) * tensor.ElementSize);
+    }
+
+    /// <summary>Gets the address of the first element, valid until the tensor is disposed.</summary>
     /// <exception cref="ArgumentException">The tensor has no elements in memory.</exception>
     public static float* Address(Tensor tensor)
     {

@@ -49,7 +49,8 @@ internal static class GroupNormalization
         }
 
         using var scope = NewDisposeScope();
-        var output = Run(input, groups, epsilon, null, null).mul_(scale.unsqueeze(-1).unsqueeze(-1)).add_(shift.unsqueeze(-1).unsqueeze(-1));
+        var output = Run(input, groups, epsilon, null, null);
+        output.mul_(scale.unsqueeze(-1).unsqueeze(-1)).add_(shift.unsqueeze(-1).unsqueeze(-1));
         return (silu ? output.silu_() : output).MoveToOuterDisposeScope();
     }
 }

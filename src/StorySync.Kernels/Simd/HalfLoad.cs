@@ -3,18 +3,22 @@ using static TorchSharp.torch;
 
 namespace StorySync.Kernels;
 
-/// <summary>Weights that kernels read in the type that they are stored in: float32, bfloat16, or float16 without infinite numbers.</summary>
+/// <summary>Reads weights in the type in which they are stored: float32, bfloat16, or float16 without infinite values.</summary>
 internal static unsafe class HalfLoad<V>
     where V : unmanaged, IFloatVector<V>
 {
-    /// <summary>Bytes of a number.</summary>
+    /// <summary>Whether weights of a type can be read.</summary>
+    public static bool Supports(ScalarType type) => type is ScalarType.Float32 or ScalarType.Float16 or ScalarType.BFloat16;
+
+    /// <summary>Gets the bytes of an element.</summary>
     public static int Size(ScalarType type) => type == ScalarType.Float32 ? sizeof(float) : sizeof(ushort);
 
-    /// <summary>Rows of <see cref="MicroKernel{V}.Columns"/> numbers in float32: where they lie, or converted, which is exact.</summary>
-    /// <param name="from">Where they lie.</param>
-    /// <param name="type">Their type.</param>
-    /// <param name="rows">How many rows.</param>
-    /// <param name="converted">Room for them.</param>
+    /// <summary>Gets rows of <see cref="MicroKernel{V}.Columns"/> elements in float32: where they are stored, or converted, which is
+    /// exact.</summary>
+    /// <param name="from">The address of the rows.</param>
+    /// <param name="type">The type of the elements.</param>
+    /// <param name="rows">The number of rows.</param>
+    /// <param name="converted">Memory for converted rows.</param>
     public static float* ToFloat32(nint from, ScalarType type, int rows, float* converted)
     {
         switch (type)

@@ -9,8 +9,8 @@ internal static class Simd
     /// <summary>Gets a value indicating whether kernels are worthwhile: without vector instructions libtorch is faster.</summary>
     public static bool IsSupported => Vector.IsHardwareAccelerated;
 
-    /// <summary>Gets a value indicating whether to compute with <see cref="Vector512Float"/>, else with <see cref="VectorNative"/>. .NET itself keeps
-    /// <see cref="Vector{T}"/> narrower than the processor allows.</summary>
+    /// <summary>Gets a value indicating whether to compute with <see cref="Vector512Float"/>, else with <see cref="VectorNative"/>. .NET
+    /// itself keeps <see cref="Vector{T}"/> narrower than the processor allows.</summary>
     public static bool Use512 => Vector512.IsHardwareAccelerated;
 
     /// <summary>Gets the number of elements of the vector.</summary>

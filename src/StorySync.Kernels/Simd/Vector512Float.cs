@@ -3,7 +3,7 @@ using System.Runtime.Intrinsics;
 
 namespace StorySync.Kernels;
 
-/// <summary>Sixteen numbers, where .NET computes on as many at once (AVX-512).</summary>
+/// <summary>Sixteen elements, where .NET has vectors of 512 bits (AVX-512).</summary>
 internal readonly unsafe struct Vector512Float(Vector512<float> value) : IFloatVector<Vector512Float>
 {
     private readonly Vector512<float> value = value;
@@ -21,6 +21,19 @@ internal readonly unsafe struct Vector512Float(Vector512<float> value) : IFloatV
     public static Vector512Float Load(float* from) => new(Vector512.Load(from));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512Float Broadcast(float* from) => Create(*from);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void CheckRead(float* start, nint count)
+    {
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void CheckWrite(float* start, nint count)
+    {
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static (Vector512Float Left, Vector512Float Right) LoadFloat16(ushort* from)
     {
         var (left, right) = Vector512.Widen(Vector512.Load((short*)from));
@@ -35,7 +48,8 @@ internal readonly unsafe struct Vector512Float(Vector512<float> value) : IFloatV
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512Float FusedMultiplyAdd(Vector512Float a, Vector512Float b, Vector512Float c) => new(Vector512.FusedMultiplyAdd(a.value, b.value, c.value));
+    public static Vector512Float FusedMultiplyAdd(Vector512Float a, Vector512Float b, Vector512Float c) =>
+        new(Vector512.FusedMultiplyAdd(a.value, b.value, c.value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512Float Max(Vector512Float a, Vector512Float b) => new(Vector512.MaxNative(a.value, b.value));
@@ -72,7 +86,7 @@ internal readonly unsafe struct Vector512Float(Vector512<float> value) : IFloatV
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Store(float* to) => value.Store(to);
 
-    /// <summary>Numbers whose float16 representation is in the low bits, with the sign in the bits above.</summary>
+    /// <summary>Converts float16 values whose representation is in the low bits, with the sign in the bits above.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector512<float> Float16(Vector512<int> bits)
     {

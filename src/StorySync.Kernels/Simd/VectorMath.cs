@@ -2,9 +2,8 @@ using System.Runtime.CompilerServices;
 
 namespace StorySync.Kernels;
 
-/// <summary>Functions of many numbers at once, to float32's precision (.NET's own compute in float64, and take several times as
-/// long).</summary>
-/// <typeparam name="V">The numbers.</typeparam>
+/// <summary>Computes functions of vectors to float32's precision (.NET's own compute in float64, and take several times as long).</summary>
+/// <typeparam name="V">The vector type.</typeparam>
 internal static class VectorMath<V>
     where V : unmanaged, IFloatVector<V>
 {

@@ -3,7 +3,7 @@ using System.Runtime.CompilerServices;
 
 namespace StorySync.Kernels;
 
-/// <summary>As many numbers as a <see cref="Vector{T}"/> holds: four or eight.</summary>
+/// <summary>As many elements as a <see cref="Vector{T}"/> holds: four or eight.</summary>
 internal readonly unsafe struct VectorNative(Vector<float> value) : IFloatVector<VectorNative>
 {
     private readonly Vector<float> value = value;
@@ -21,6 +21,19 @@ internal readonly unsafe struct VectorNative(Vector<float> value) : IFloatVector
     public static VectorNative Load(float* from) => new(Vector.Load(from));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static VectorNative Broadcast(float* from) => Create(*from);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void CheckRead(float* start, nint count)
+    {
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void CheckWrite(float* start, nint count)
+    {
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static (VectorNative Left, VectorNative Right) LoadFloat16(ushort* from)
     {
         Vector.Widen(Vector.Load((short*)from), out var left, out var right);
@@ -35,7 +48,8 @@ internal readonly unsafe struct VectorNative(Vector<float> value) : IFloatVector
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static VectorNative FusedMultiplyAdd(VectorNative a, VectorNative b, VectorNative c) => new(Vector.FusedMultiplyAdd(a.value, b.value, c.value));
+    public static VectorNative FusedMultiplyAdd(VectorNative a, VectorNative b, VectorNative c) =>
+        new(Vector.FusedMultiplyAdd(a.value, b.value, c.value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static VectorNative Max(VectorNative a, VectorNative b) => new(Vector.MaxNative(a.value, b.value));
@@ -72,7 +86,7 @@ internal readonly unsafe struct VectorNative(Vector<float> value) : IFloatVector
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Store(float* to) => value.Store(to);
 
-    /// <summary>Numbers whose float16 representation is in the low bits, with the sign in the bits above.</summary>
+    /// <summary>Converts float16 values whose representation is in the low bits, with the sign in the bits above.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector<float> Float16(Vector<int> bits)
     {

@@ -10,11 +10,12 @@ namespace StorySync.Kernels;
 internal static unsafe class ThreadTeam
 {
     private static readonly delegate* unmanaged<delegate* unmanaged<nint, void>, nint, uint, uint, void> OpenMp =
-        (delegate* unmanaged<delegate* unmanaged<nint, void>, nint, uint, uint, void>)(OperatingSystem.IsLinux() ? LibTorch.Entry("GOMP_parallel") : 0);
+        (delegate* unmanaged<delegate* unmanaged<nint, void>, nint, uint, uint, void>)
+            (OperatingSystem.IsLinux() ? LibTorch.Entry("GOMP_parallel") : 0);
 
     /// <summary>Does the pieces in any order, each once, on as many threads as libtorch has been told to use.</summary>
     /// <param name="pieces">How many pieces.</param>
-    /// <param name="work">Does the piece of a number, from 0; may be called by several threads at once.</param>
+    /// <param name="work">Does the piece of a number, from 0; several threads may call it simultaneously.</param>
     /// <exception cref="Exception">The first that a piece has thrown; those that had not begun are left undone.</exception>
     public static void Run(int pieces, Action<int> work)
     {
@@ -56,6 +57,10 @@ internal static unsafe class ThreadTeam
                 for (int piece; Failure is null && (piece = Interlocked.Increment(ref next)) < pieces;)
                 {
                     work(piece);
+                    if (MemoryGuard.IsOn)
+                    {
+                        Scratch.Verify();
+                    }
                 }
             }
 #pragma warning disable CA1031 // Every exception is handed on.

@@ -8,8 +8,15 @@ namespace StorySync.Kernels;
 internal static class Parameters
 {
     /// <summary>Creates a parameter on the meta device: it has a shape and takes no memory.</summary>
+    /// <exception cref="ArgumentException">A length is below 0, or the bytes cannot be counted.</exception>
     public static Parameter Declare(params long[] shape)
     {
+        if (Array.Exists(shape, length => length < 0)
+            || shape.Aggregate((double)sizeof(double), (bytes, length) => bytes * length) >= long.MaxValue)
+        {
+            throw new ArgumentException($"A layer cannot have weights of the sizes ({string.Join(", ", shape)}).");
+        }
+
         var parameter = new Parameter(empty(shape, device: META), requires_grad: false);
         parameter.DetachFromDisposeScope();
 

@@ -1,0 +1,112 @@
+using static TorchSharp.torch;
+
+namespace StorySync.Kernels;
+
+/// <summary>Attention in which some of an image's queries read tokens of other images in addition to all tokens of their own: see
+/// <see cref="AttentionKernel"/>.</summary>
+internal sealed unsafe class SharedAttentionKernel : Kernel
+{
+    private readonly int rows;
+    private readonly int heads;
+    private readonly int tokens;
+    private readonly int images;
+    private readonly int inner;
+    private readonly int width;
+    private readonly IReadOnlyList<TokenGroup> groups;
+    private readonly float foreignBias;
+    private readonly HeadView query;
+    private readonly HeadView key;
+    private readonly HeadView value;
+    private readonly HeadView output;
+    private readonly Tensor result;
+
+    private SharedAttentionKernel(Tensor query, Tensor key, Tensor value, int images, IReadOnlyList<TokenGroup> groups, float foreignBias)
+    {
+        if (!AttentionKernel.Supports(query, key, value) || query.size(2) != key.size(2) || images < 1 || query.size(0) % images != 0)
+        {
+            throw ShapeMismatch.Of($"Attention shared by {images} images", ("query", query), ("key", key), ("value", value));
+        }
+
+        (rows, heads, tokens) = ((int)query.size(0), (int)query.size(1), (int)query.size(2));
+        (inner, width) = ((int)query.size(3), (int)value.size(3));
+        (this.images, this.groups, this.foreignBias) = (images, groups, foreignBias);
+        CheckGroups();
+        using var attended = Allocate(out var address, rows, tokens, heads, width);
+        result = attended.transpose(1, 2);
+        output = new(result, address);
+        (this.query, this.key, this.value) = (new(query, Input(query)), new(key, Input(key)), new(value, Input(value)));
+    }
+
+    /// <summary>Attends.</summary>
+    /// <param name="query">(rows, heads, tokens, width). The rows are the images in order, once or several times.</param>
+    /// <param name="key">The same shape.</param>
+    /// <param name="value">(rows, heads, tokens, value width).</param>
+    /// <param name="images">The number of images.</param>
+    /// <param name="groups">The queries, each in one group.</param>
+    /// <param name="foreignBias">Added to the logits of the other images' tokens.</param>
+    /// <returns>(rows, heads, tokens, value width), the heads of a token contiguous in memory.</returns>
+    /// <exception cref="ArgumentException">The sizes or groups do not fit together.</exception>
+    public static Tensor Apply(Tensor query, Tensor key, Tensor value, int images, IReadOnlyList<TokenGroup> groups, float foreignBias)
+    {
+        var kernel = new SharedAttentionKernel(query, key, value, images, groups, foreignBias);
+        kernel.Run();
+        return kernel.result;
+    }
+
+    protected override void Compute<V>()
+    {
+        var size = QueryBlock<V>.Size;
+        (TokenGroup Group, int First)[] blocks =
+            [.. groups.SelectMany(group => Enumerable.Range(0, (group.Queries.Length + size - 1) / size).Select(i => (group, i * size)))];
+        ThreadTeam.Run(width > 0 ? checked(rows / images * heads * blocks.Length) : 0, piece =>
+        {
+            var ((group, first), head, start) =
+                (blocks[piece % blocks.Length], piece / blocks.Length % heads, piece / blocks.Length / heads * images);
+            var image = start + group.Image;
+            var work = new QueryBlock<V>(inner, width, Math.Min(size, group.Queries.Length - first));
+            for (var row = 0; row < work.Queries; row++)
+            {
+                work.SetQuery(row, query.At(image, head, group.Queries[first + row]).Start);
+            }
+
+            work.Attend(key.At(image, head), value.At(image, head), tokens, null);
+            work.AttendForeign(key, value, start, head, tokens, group.Foreign, foreignBias);
+            for (var row = 0; row < work.Queries; row++)
+            {
+                work.GetResult(row, output.At(image, head, group.Queries[first + row]).Start);
+            }
+        });
+    }
+
+    private void CheckGroups()
+    {
+        var isQuery = new bool[images * tokens];
+        foreach (var group in groups)
+        {
+            if (group.Image < 0 || group.Image >= images)
+            {
+                throw new ArgumentException($"A group of tokens is of image {group.Image}; there are {images}.");
+            }
+
+            foreach (var token in group.Queries)
+            {
+                if (token < 0 || token >= tokens || isQuery[(group.Image * tokens) + token])
+                {
+                    throw new ArgumentException($"Token {token} of image {group.Image}, of {tokens}, is missing or in two groups.");
+                }
+
+                isQuery[(group.Image * tokens) + token] = true;
+            }
+
+            if (Array.Exists(group.Foreign, token => token < 0 || token >= images * tokens))
+            {
+                throw new ArgumentException($"A group reads a token that none of the {images} images with {tokens} tokens has.");
+            }
+        }
+
+        if (Array.IndexOf(isQuery, false) is var missing && missing >= 0)
+        {
+            throw new ArgumentException($"Token {missing % tokens} of image {missing / tokens} is in no group.");
+        }
+    }
+}
