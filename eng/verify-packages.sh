@@ -11,6 +11,7 @@ export CI=true DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1 MSBUILDDISABLENODER
 # Our packages are unpacked beside the feed, so that nobody's cache keeps a trial version; the others come out of the usual cache.
 cache=$(dotnet nuget locals global-packages --list | sed 's/^global-packages: //')
 version=0.0.0-verify.$$
+address=https://example.org/storysync
 
 fail() { echo "not ok - $1"; [ -z "${2:-}" ] || sed 's/^/    /' "$2"; exit 1; }
 ok() { echo "ok - $1"; }
@@ -51,11 +52,23 @@ expect() {
 }
 
 cd "$work"
-quietly dotnet pack "$root/StorySync.sln" -c Release -p:Version="$version" -o feed
+quietly dotnet pack "$root/StorySync.sln" -c Release -p:Version="$version" -p:RepositoryUrl="$address" -o feed
 for package in StorySync StorySync.Kernels StorySync.Attention StorySync.Diffusion StorySync.Pipelines StorySync.Evaluation StorySync.Models.Storybook; do
     [ -f "feed/$package.$version.nupkg" ] || fail "$package is packed"
 done
 ok "the packages pack without a warning"
+
+# What a package's page shows.
+for package in feed/*.nupkg; do
+    unzip -p "$package" '*.nuspec' >nuspec
+    for entry in '<icon>icon.png</icon>' '<readme>README.md</readme>' '<license type="expression">MIT</license>' "<projectUrl>$address</projectUrl>" "url=\"$address\""; do
+        grep -qF "$entry" nuspec || fail "$package says $entry" nuspec
+    done
+    unzip -l "$package" >list
+    for file in icon.png README.md NOTICE.md; do grep -q " $file\$" list || fail "$package holds $file" list; done
+    ! unzip -p "$package" README.md | grep -nE '\]\((\.|[^:)]*\))' >log || fail "$package: its page has no relative links" log
+done
+ok "the packages have icon, page, licence, notices and addresses"
 
 cat >"$work/nuget.config" <<XML
 <configuration>
@@ -69,7 +82,7 @@ before=$(hashes)
 program App StorySync
 quietly dotnet build App
 expect "dotnet run, with the StorySync package alone" dotnet run --no-build --project App
-[ -z "$(find App/bin -path '*storybook*' \( -name goldens -o -name strips \))" ] || fail "the model comes without its test data"
+[ -z "$(find App/bin -path '*storybook*' -name goldens)" ] || fail "the model comes without its test data"
 ! grep -rlF "$root/" packages/storysync* --include '*.dll' || fail "the packages hold no path of the machine that built them"
 rm -rf App/bin
 
@@ -91,6 +104,18 @@ elif grep -q 'Microsoft.NETCore.App.Runtime' log; then
 else
     fail "restore for a self-contained program" log
 fi
+
+# What is not supported is said when it is asked for, not when the program runs.
+for property in PublishTrimmed PublishAot; do
+    if dotnet build App --no-restore -p:$property=true >log 2>&1; then fail "$property is refused"; fi
+    grep -q 'error STORYSYNC001.*PublishTrimmed and PublishAot' log || fail "$property is refused in words" log
+done
+ok "trimming and native compilation are refused in words"
+
+sed -i 's|net10.0|net8.0|' App/App.csproj
+if dotnet restore App >log 2>&1; then fail "a program for .NET 8 is refused" log; fi
+grep -q "NU1202.*StorySync $version is not compatible with net8.0" log || fail "a program for .NET 8 is refused by NuGet" log
+ok "a program for .NET 8 is refused by NuGet"
 
 program Bare StorySync.Pipelines
 quietly dotnet build Bare
