@@ -11,6 +11,8 @@ internal static partial class CommandLine
 {
     private const PosixSignal FileSizeExceeded = (PosixSignal)25;
 
+    private static PosixSignalRegistration? fileSize;
+
     /// <summary>Runs a command line.</summary>
     /// <param name="command">The program's command.</param>
     /// <param name="arguments">What the user wrote.</param>
@@ -21,8 +23,7 @@ internal static partial class CommandLine
     public static async Task<int> InvokeAsync(
         RootCommand command, IReadOnlyList<string> arguments, TextWriter output, TextWriter error, CancellationToken cancellationToken = default)
     {
-        // Without a handler, the signal of a file that grows beyond the user's limit ends the process; with one, writing fails with an error.
-        using var fileSize = OperatingSystem.IsWindows() ? null : PosixSignalRegistration.Create(FileSizeExceeded, signal => signal.Cancel = true);
+        OutliveFileSizeLimit();
 
         // A prompt may begin with '@', which would otherwise name a file of arguments.
         var parsed = command.Parse(arguments, new ParserConfiguration { ResponseFileTokenReplacer = null });
@@ -114,6 +115,16 @@ internal static partial class CommandLine
     /// <summary>A message as one line, without what it says to programmers.</summary>
     public static string OneLine(string message) =>
         WhiteSpace().Replace(ParameterName().Replace(message, ""), " ").Trim();
+
+    /// <summary>Without a handler, the signal of a file that grows beyond the user's limit ends the process; with one, writing fails with an
+    /// error. It stays to the end: a signal is handled on another thread, perhaps after the write has failed.</summary>
+    private static void OutliveFileSizeLimit()
+    {
+        if (!OperatingSystem.IsWindows())
+        {
+            fileSize ??= PosixSignalRegistration.Create(FileSizeExceeded, signal => signal.Cancel = true);
+        }
+    }
 
     private static Option<T> Create<T>(string name, string description, Func<string, T> parse, params string[] aliases) => new(name, aliases)
     {

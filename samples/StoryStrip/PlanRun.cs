@@ -1,4 +1,3 @@
-using System.Globalization;
 using Spectre.Console;
 using StorySync.Pipelines;
 
@@ -23,13 +22,19 @@ internal sealed class PlanRun(StorySettings settings, TextWriter console, TextWr
         var stages = new Table().AddColumns("stage", "weights", "activations", "together");
         foreach (var stage in plan.Stages)
         {
-            stages.AddRow(stage.Stage.ToString().ToLowerInvariant(), Size(stage.WeightBytes), Size(stage.ActivationBytes), Size(stage.Bytes));
+            stages.AddRow(stage.Stage.ToString().ToLowerInvariant(), ProcessMemory.Size(stage.WeightBytes), ProcessMemory.Size(stage.ActivationBytes), ProcessMemory.Size(stage.Bytes));
         }
 
-        terminal.Write(stages.Title($"{English.Count(settings.Story.Scenes.Count, "scene")} on {plan.Device}: {Size(plan.PeakBytes)}"));
+        terminal.Write(stages.Title($"{English.Count(settings.Story.Scenes.Count, "scene")} on {plan.Device}: {ProcessMemory.Size(plan.PeakBytes)}"));
         if (plan.HostBytes > 0)
         {
-            terminal.WriteLine($"On the host in addition: {Size(plan.HostBytes)}");
+            terminal.WriteLine($"On the host in addition: {ProcessMemory.Size(plan.HostBytes)}");
+        }
+
+        terminal.WriteLine($"The process will hold about {ProcessMemory.Size(ProcessMemory.With(plan))} of RAM, with .NET and libtorch.");
+        if (ProcessMemory.Misfit(plan) is { } misfit)
+        {
+            terminal.WriteLine($"The story does not fit: {misfit}.");
         }
 
         if (plan.Advice.Count > 0)
@@ -37,7 +42,7 @@ internal sealed class PlanRun(StorySettings settings, TextWriter console, TextWr
             var advice = new Table().AddColumns("to reduce it", "saves", "leaves");
             foreach (var change in plan.Advice)
             {
-                advice.AddRow(Markup.Escape(Option(change.Change)), Size(change.SavedBytes), Size(change.PeakBytes));
+                advice.AddRow(Markup.Escape(Option(change.Change)), ProcessMemory.Size(change.SavedBytes), ProcessMemory.Size(change.PeakBytes));
             }
 
             terminal.Write(advice);
@@ -55,6 +60,4 @@ internal sealed class PlanRun(StorySettings settings, TextWriter console, TextWr
         .Replace("Height = ", "--height ", StringComparison.Ordinal)
         .Replace(", Width = ", " --width ", StringComparison.Ordinal)
         .Replace("pictures at once", "scenes", StringComparison.Ordinal);
-
-    private static string Size(long bytes) => string.Create(CultureInfo.InvariantCulture, $"{bytes / 1e6:f0} MB");
 }

@@ -14,6 +14,11 @@ internal sealed partial class StoryRun(StorySettings settings, TextWriter consol
         var options = settings.Options with { Techniques = settings.Techniques(pipeline.DefaultTechniques) };
         var off = options with { Techniques = StoryAttentionOptions.Off };
 
+        if (ProcessMemory.Misfit(new StoryPipeline(pipeline).PlanMemory(settings.Story, options)) is { } misfit)
+        {
+            throw new UserErrorException($"The story does not fit into memory: {misfit}. --plan says what would reduce it.");
+        }
+
         StoryResult? plain = null, story = null;
         try
         {

@@ -1,5 +1,8 @@
 using System.Buffers.Binary;
+using System.Diagnostics;
+using System.Globalization;
 using System.Text;
+using System.Text.RegularExpressions;
 using StorySync.Pipelines;
 using StorySync.Samples;
 using StorySync.Samples.StoryStrip;
@@ -166,7 +169,68 @@ public sealed class StoryCommandTests : IDisposable
         Assert.False(Directory.Exists(Output));
     }
 
+    [Theory]
+    [InlineData(4, 128)]
+    [InlineData(16, 128)]
+    [InlineData(4, 320)]
+    public async Task The_plan_says_what_the_process_will_hold_within_a_quarter(int scenes, int side)
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux() && File.Exists("/lib64/ld-linux-x86-64.so.2"), "Memory is read from Linux's /proc, with glibc.");
+        var story = folder.Write("story.json", $"{{ \"subjects\": \"a cat\", \"steps\": 2, \"width\": {side}, \"height\": {side}, \"scenes\": "
+            + $"[{string.Join(", ", Enumerable.Repeat("\"a cat in the snow\"", scenes))}] }}");
+        string[] arguments = ["--story", story, "--device", "cpu", "--no-plain", "--output", Output];
+        var (plan, _) = await RunProcess([.. arguments, "--plan"]);
+        var planned = double.Parse(
+            Regex.Match(plan, "will hold about ([0-9]+) MB").Groups[1].Value, CultureInfo.InvariantCulture);
+        var (text, peak) = await RunProcess(arguments);
+        Assert.Contains($"Wrote {scenes} scenes", text);
+        Assert.InRange(planned, 0.75 * peak / 1e6, 1.25 * peak / 1e6);
+    }
+
+    [Fact]
+    public async Task A_story_that_cannot_fit_is_refused_before_it_begins_and_its_plan_says_so()
+    {
+        var story = folder.Write("story.yaml", $"subjects: a frog\nwidth: 16384\nheight: 16384\nscenes:\n- &s a frog\n{string.Concat(Enumerable.Repeat("- *s\n", 2000))}");
+        var (code, text, errors) = await Run("--story", story, "--device", "cpu");
+        Assert.Equal((1, ""), (code, text));
+        Assert.Contains("does not fit", errors);
+        (code, text, _) = await Run("--story", story, "--device", "cpu", "--plan");
+        Assert.Equal(0, code);
+        Assert.Contains("2001 scenes", text);
+        Assert.Contains("The story does not fit: it needs about", text);
+    }
+
     public void Dispose() => folder.Dispose();
+
+    /// <summary>Runs the program in a process of its own and watches the most bytes that it holds.</summary>
+    private static async Task<(string Text, long Peak)> RunProcess(string[] arguments)
+    {
+        var start = new ProcessStartInfo("dotnet", [typeof(StoryCommand).Assembly.Location, .. arguments])
+        {
+            RedirectStandardOutput = true, RedirectStandardError = true,
+        };
+        using var process = Process.Start(start)!;
+        var text = process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
+        var errors = process.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
+        var peak = 0L;
+        while (!process.HasExited)
+        {
+            try
+            {
+                var line = File.ReadLines($"/proc/{process.Id}/status").FirstOrDefault(line => line.StartsWith("VmHWM:", StringComparison.Ordinal));
+                peak = line is null ? peak : long.Parse(line.Split((char[])[' ', '\t'], StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture) * 1024;
+            }
+            catch (IOException)
+            {
+                // It ended between the two lines.
+            }
+
+            await Task.Delay(10, TestContext.Current.CancellationToken);
+        }
+
+        Assert.True(process.ExitCode == 0, await errors);
+        return (await text, peak);
+    }
 
     private string Output => Path.Combine(folder.Path, "output");
 
