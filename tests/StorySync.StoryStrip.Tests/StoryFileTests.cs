@@ -123,7 +123,7 @@ public sealed class StoryFileTests : IDisposable
 
     [Theory]
     [InlineData("{\n  \"subjects\": [\"a cat\"],\n  \"scenes\": [\"a cat\"],\n  \"step\": 3\n}", 4, 3, "'step'", "steps")]
-    [InlineData("{\n  \"scenes\": [\"a cat\", {\"prompt\": \"é\", \"seed\": true}]\n}", 2, 46, "seed", "'true'")]
+    [InlineData("{\n  \"scenes\": [\"a cat\", {\"prompt\": \"é\", \"seed\": true}]\n}", 2, 47, "seed", "'true'")]
     [InlineData("{\n  \"scenes\": [\n", 3, 1)]
     [InlineData("{} {}", 1, 4)]
     [InlineData("{\"scenes\": [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]}", 1, 43)]
