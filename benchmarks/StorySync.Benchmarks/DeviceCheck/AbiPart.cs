@@ -1,4 +1,3 @@
-using System.Reflection;
 using System.Runtime.InteropServices;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -18,7 +17,6 @@ internal static class AbiPart
     public static void Run(DeviceCheckRun run)
     {
         run.Row("devices", () => run.OnCuda ? $"cuda {cuda.is_available()}, {cuda.device_count()} devices, cudnn {cuda.is_cudnn_available()}" : "the CPU");
-        run.Row("native functions", Imports);
         foreach (var device in run.OnCuda && cuda.is_available() ? (Device[])[CPU, run.Device] : [CPU])
         {
             run.Row($"types on {device}", () =>
@@ -57,24 +55,6 @@ internal static class AbiPart
                 throw new InvalidOperationException("A wrong shape gave no exception.");
             });
         }
-    }
-
-    private static string Imports()
-    {
-        empty(1).Dispose();
-        var assembly = typeof(torch).Assembly;
-        if (!NativeLibrary.TryLoad("LibTorchSharp", assembly, null, out var library))
-        {
-            return "LibTorchSharp does not load by name: not compared";
-        }
-
-        const BindingFlags all = BindingFlags.Static | BindingFlags.NonPublic | BindingFlags.Public | BindingFlags.DeclaredOnly;
-        string[] names = [.. assembly.GetTypes().SelectMany(type => type.GetMethods(all))
-            .Where(method => method.GetCustomAttribute<DllImportAttribute>()?.Value.Contains("LibTorchSharp", StringComparison.Ordinal) == true)
-            .Select(method => method.GetCustomAttribute<DllImportAttribute>()!.EntryPoint ?? method.Name).Distinct()];
-        string[] missing = [.. names.Where(name => !NativeLibrary.TryGetExport(library, name, out _))];
-        Require(missing.Length == 0, $"missing: {string.Join(' ', missing)}");
-        return $"{names.Length}, none is missing";
     }
 
     private static void Numbers(Tensor actual, float[] expected, double tolerance, string what)

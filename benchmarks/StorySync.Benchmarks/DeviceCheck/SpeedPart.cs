@@ -92,9 +92,9 @@ internal static class SpeedPart
         using var pipeline = run.Load("storybook");
         return string.Join("; ", (run.Small ? (int[])[2] : [4, 8]).Select(scenes =>
         {
-            var plain = Time(run, 1, 3, () => Make(StoryAttentionOptions.Off));
-            var told = Time(run, 1, 3, () => Make(null));
-            var shared = Time(run, 1, 3, () => Make(new() { Layout = new() { Until = 0 } }));
+            var plain = Time(run, 2, 3, () => Make(StoryAttentionOptions.Off));
+            var told = Time(run, 2, 3, () => Make(null));
+            var shared = Time(run, 2, 3, () => Make(new() { Layout = new() { Until = 0 } }));
             return DeviceCheckRun.Invariant(
                 $"{scenes} scenes {told.Median:F3} s, plain {plain.Median:F3} s: {told.Median / plain.Median:F2} times, without base layout {shared.Median / plain.Median:F2}");
 

@@ -40,6 +40,9 @@ internal sealed record DenoisingJob
     /// <summary>The steps that <see cref="Guide"/> is for; in the others the model computes the positive half alone.</summary>
     public required StepRange GuidedSteps { get; init; }
 
+    /// <summary>Whether the guidance halves come one after the other in steps that have an unmodified branch.</summary>
+    public bool SplitsHalves { get; init; }
+
     /// <summary>Channels that the model reads behind the latents, a row a picture (inpainting models).</summary>
     public Tensor? ExtraChannels { get; init; }
 
@@ -53,6 +56,13 @@ internal sealed record DenoisingJob
 /// <summary>The denoising loop, the same for every model, for single pictures and for stories.</summary>
 internal static class Denoising
 {
+    // Rows of so many pixels together are quickly computed, and take little memory whatever the model.
+    private const long FewPixels = 1 << 19;
+
+    /// <summary>Whether a step with an unmodified branch computes its guidance halves one after the other, so that the branch does not double
+    /// the memory that the run takes: not where that is small, because two calls take longer than one. A cache decides by halves.</summary>
+    public static bool SplitsHalves(long pictures, int height, int width, bool caches) => caches || pictures * height * width > FewPixels;
+
     /// <summary>Runs all steps.</summary>
     /// <param name="predict">The model: sample, timestep, conditions, run → prediction.</param>
     /// <param name="job">What to work on.</param>
@@ -111,9 +121,12 @@ internal static class Denoising
         {
             prediction = guide(predict(cat([inputs, inputs], dim: 0), timestep, job.Embeddings, job.Context));
         }
+        else if (!job.SplitsHalves)
+        {
+            prediction = guide(predict(cat([inputs, inputs], dim: 0), timestep, EmbeddingsForHalves(job, branches.Length), job.Context));
+        }
         else
         {
-            // One half after the other, so that the unmodified branch does not double the memory that the run takes.
             var positive = Half(GuidanceBranch.Conditional);
             prediction = guide(cat([Half(GuidanceBranch.Unconditional), positive], dim: 0));
         }
@@ -147,9 +160,16 @@ internal static class Denoising
             return job.Embeddings;
         }
 
+        return Rows(job, job.Guide is null || branch == GuidanceBranch.Unconditional ? [0] : [1], branches);
+    }
+
+    /// <summary>The prompts of both guidance halves, each once for every branch.</summary>
+    private static PromptEmbeddings EmbeddingsForHalves(DenoisingJob job, int branches) => Rows(job, [0, 1], branches);
+
+    private static PromptEmbeddings Rows(DenoisingJob job, long[] halves, int branches)
+    {
         var pictures = job.Latents.shape[0];
-        var first = job.Guide is null || branch == GuidanceBranch.Unconditional ? 0 : pictures;
-        return job.Embeddings.Select(arange(first, first + pictures, device: job.Latents.device).repeat(branches));
+        return job.Embeddings.Select(cat([.. halves.SelectMany(half => Enumerable.Repeat(arange(half * pictures, (half + 1) * pictures, device: job.Latents.device), branches))]));
     }
 
     /// <summary>Latents on their way through the plan.</summary>

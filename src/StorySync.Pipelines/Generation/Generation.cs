@@ -81,6 +81,7 @@ internal sealed class Generation
             Eta = request.Eta,
             Guide = Guidance ? prediction => pipeline.Guide(prediction, request, guidanceScale) : null,
             GuidedSteps = new StepRange(0, request.GuidanceEnd),
+            SplitsHalves = Denoising.SplitsHalves(pictures, Height, Width, caches: blockCache is not null),
             ExtraChannels = start.ExtraChannels,
             AfterStep = start.AfterStep,
             Story = story,

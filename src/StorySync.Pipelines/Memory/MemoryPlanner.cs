@@ -16,8 +16,9 @@ namespace StorySync.Pipelines;
 /// <param name="Caches">Whether the denoiser's deeper blocks are cached.</param>
 internal sealed record MemoryCase(PipelineOptions Options, int Pictures, int Halves, int Height, int Width, bool HasBase, bool Shares, bool Caches)
 {
-    /// <summary>What the denoiser gets at once: with an unmodified branch the guidance halves come one after the other.</summary>
-    public DenoiserBatch Batch => new((long)Pictures * (HasBase ? 2 : Halves), Height, Width, HasBase, Shares);
+    /// <summary>What the denoiser gets at once: with an unmodified branch the guidance halves can come one after the other.</summary>
+    public DenoiserBatch Batch => new(
+        HasBase && Denoising.SplitsHalves(Pictures, Height, Width, Caches) ? 2L * Pictures : StepRows, Height, Width, HasBase, Shares);
 
     /// <summary>The rows of a step, at once or not.</summary>
     public long StepRows => (long)Pictures * Halves * (HasBase ? 2 : 1);
