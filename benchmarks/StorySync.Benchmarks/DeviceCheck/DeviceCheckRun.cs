@@ -89,6 +89,9 @@ internal sealed class DeviceCheckRun : IDisposable
         }
     }
 
+    /// <summary>Whether there is a model: the embedded one, or one of <see cref="Models"/>.</summary>
+    public bool Has(string model) => model == "storybook" || (Models is not null && Directory.Exists(Path.Combine(Models, model)));
+
     /// <summary>Waits until the device has done what it was told.</summary>
     public void Synchronize()
     {

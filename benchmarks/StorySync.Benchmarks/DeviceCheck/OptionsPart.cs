@@ -54,9 +54,9 @@ internal static class OptionsPart
         });
         run.Row("StreamBlocks", () =>
         {
-            if (run.Models is null)
+            if (!run.Has("tiny-flux"))
             {
-                return "left out: no --models";
+                return "left out: no tiny-flux in --models";
             }
 
             using var whole = run.Load("tiny-flux");

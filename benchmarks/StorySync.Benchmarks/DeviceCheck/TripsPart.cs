@@ -24,7 +24,7 @@ internal static class TripsPart
         }
 
         var read = Marshal.GetDelegateForFunctionPointer<ReadCounts>(NativeLibrary.GetExport(library, "cudacount_read"));
-        foreach (var model in ((string[])["storybook", "tiny-sdxl", "tiny-flux", "tiny-kandinsky3"]).Where(model => model == "storybook" || run.Models is not null))
+        foreach (var model in ((string[])["storybook", "tiny-sdxl", "tiny-flux", "tiny-kandinsky3"]).Where(run.Has))
         {
             run.Row(model, () =>
             {
