@@ -18,9 +18,19 @@ internal sealed record Outcome(IReadOnlyList<RgbImage> Images, float[] Latents, 
         return new(result.Images, Numbers(result.Latents), result.Latents.shape, watch.Elapsed.TotalSeconds);
     }
 
+    /// <summary>Makes a story's pictures as if they were no story.</summary>
+    public static Outcome OfPictures(DiffusionPipeline pipeline, StoryOptions options, int scenes = 3) => Of(() => pipeline.Generate(new()
+    {
+        Prompts = [.. Enumerable.Range(0, scenes).Select(i => $"a rabbit {Places[i % Places.Length]}")],
+        Height = options.Height,
+        Width = options.Width,
+        Steps = options.Steps,
+        GuidanceScale = options.GuidanceScale,
+        Seed = options.Seed,
+    }));
+
     /// <summary>Makes a story on a model.</summary>
-    public static Outcome OfStory(
-        DiffusionPipeline pipeline, StoryOptions options, int scenes = 3)
+    public static Outcome OfStory(DiffusionPipeline pipeline, StoryOptions options, int scenes = 3)
     {
         var story = new Story
         {

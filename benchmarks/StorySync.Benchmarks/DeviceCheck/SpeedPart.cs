@@ -92,14 +92,16 @@ internal static class SpeedPart
         using var pipeline = run.Load("storybook");
         return string.Join("; ", (run.Small ? (int[])[2] : [4, 8]).Select(scenes =>
         {
-            var plain = Time(run, 2, 3, () => Make(StoryAttentionOptions.Off));
+            var plain = Time(run, 2, 3, () => Outcome.OfPictures(pipeline, Options(null), scenes));
             var told = Time(run, 2, 3, () => Make(null));
             var shared = Time(run, 2, 3, () => Make(new() { Layout = new() { Until = 0 } }));
             return DeviceCheckRun.Invariant(
                 $"{scenes} scenes {told.Median:F3} s, plain {plain.Median:F3} s: {told.Median / plain.Median:F2} times, without base layout {shared.Median / plain.Median:F2}");
 
-            void Make(StoryAttentionOptions? techniques) =>
-                Outcome.OfStory(pipeline, Outcome.StoryOptions("storybook", run.Small, run.Small ? 2 : 20, techniques), scenes);
+            void Make(StoryAttentionOptions? techniques) => Outcome.OfStory(pipeline, Options(techniques), scenes);
+
+            StoryOptions Options(StoryAttentionOptions? techniques) =>
+                Outcome.StoryOptions("storybook", run.Small, run.Small ? 2 : 20, techniques);
         }));
     }
 

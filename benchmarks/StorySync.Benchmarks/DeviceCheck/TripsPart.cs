@@ -1,5 +1,5 @@
 using System.Runtime.InteropServices;
-using StorySync.Attention;
+using StorySync.Pipelines;
 
 namespace StorySync.Benchmarks.DeviceCheck;
 
@@ -29,24 +29,23 @@ internal static class TripsPart
             run.Row(model, () =>
             {
                 using var pipeline = run.Load(model);
-                return string.Join("; ", ((string[])["plain", "story"]).Select(kind =>
+                return $"plain {Each(Outcome.OfPictures)}; story {Each(Outcome.OfStory)}";
+
+                string Each(Func<DiffusionPipeline, StoryOptions, int, Outcome> make)
                 {
-                    Outcome.OfStory(pipeline, Options(Fewer));
+                    Count(Fewer);
                     var few = Count(Fewer);
                     double[] each = [.. Count(More).Zip(few, (many, fewer) => (many - fewer) / (double)(More - Fewer))];
                     return DeviceCheckRun.Invariant(
-                        $"{kind} {each[0]} to the host, {each[1]} to the device, {each[2]} on it, {each[3] + each[6] + each[7]} synchronizations, {each[4]} launches, {each[5]} allocations");
-
-                    StorySync.Pipelines.StoryOptions Options(int steps) =>
-                        Outcome.StoryOptions(model, run.Small, steps, kind == "plain" ? StoryAttentionOptions.Off : null);
+                        $"{each[0]} to the host, {each[1]} to the device, {each[2]} on it, {each[3] + each[6] + each[7]} synchronizations, {each[4]} launches, {each[5]} allocations");
 
                     long[] Count(int steps)
                     {
                         var before = Read();
-                        Outcome.OfStory(pipeline, Options(steps));
+                        make(pipeline, Outcome.StoryOptions(model, run.Small, steps), 3);
                         return [.. Read().Zip(before, (after, earlier) => after - earlier)];
                     }
-                }));
+                }
             });
         }
 

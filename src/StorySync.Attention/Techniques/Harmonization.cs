@@ -8,8 +8,9 @@ namespace StorySync.Attention;
 /// that are most like it in the other images (Gaur, Zolfaghari, Brox, arXiv 2508.03735).</summary>
 public static class Harmonization
 {
-    // Similarities are formed a block of rows at a time, at most this many at once.
+    // Similarities are formed a block of rows at a time, at most this many at once; on a device, where many small blocks cost more, the other.
     private const long Block = 1 << 22;
+    private const long BlockOnDevice = 1 << 25;
 
     // Far below every logit.
     private const float Last = -1e30f;
@@ -99,10 +100,11 @@ public static class Harmonization
         {
             var own = Gather(all, subject);
             var units = Unit(ReferenceEquals(compared, all) ? own : Gather(compared, subject));
-            var atOnce = Math.Max(1, Block / (rows.Repeats * subject.Images * subject.Images * subject.Tokens));
+            var block = all.device_type == DeviceType.CPU ? Block : BlockOnDevice;
+            var atOnce = Math.Max(1, block / (rows.Repeats * subject.Images * subject.Images * subject.Tokens));
             for (var first = 0L; first < subject.Tokens; first += atOnce)
             {
-                using var block = NewDisposeScope();
+                using var part = NewDisposeScope();
                 var count = Math.Min(atOnce, subject.Tokens - first);
                 var mixed = Mixed(own, units, subject, first, count, threshold, temperature);
                 var blend = own.narrow(2, first, count).lerp(mixed, alpha);
