@@ -51,7 +51,7 @@ internal sealed class OutputFolder
                 File.Delete(temporary);
             }
         }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or ArgumentException)
         {
             throw new UserErrorException($"'{full}' cannot be written: {Reason(exception)}.", exception);
         }

@@ -35,7 +35,7 @@ public sealed class VariantListTests : IDisposable
     }
 
     [Fact]
-    public void A_sweep_varies_one_option_of_each_base_beside_the_plain_model()
+    public void A_sweep_varies_one_option_of_each_base_next_to_the_plain_model()
     {
         var variants = VariantList.Make(Start, [], ["sharing.steps.to=0.5,1", "steps=3"], ["all", "sharing"]);
         Assert.Equal(

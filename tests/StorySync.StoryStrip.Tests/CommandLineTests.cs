@@ -17,7 +17,7 @@ public sealed class CommandLineTests
     }
 
     [Theory]
-    [InlineData("an option is no good (Parameter 'steps')", "an option is no good")]
+    [InlineData("an option is invalid (Parameter 'steps')", "an option is invalid")]
     [InlineData("The phrase (Parameter 'phrase') is missing.\nAnother line", "The phrase is missing. Another line")]
     public async Task Any_exception_becomes_one_line_of_its_words(string message, string expected)
     {

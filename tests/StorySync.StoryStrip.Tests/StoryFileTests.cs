@@ -78,7 +78,7 @@ public sealed class StoryFileTests : IDisposable
     }
 
     [Fact]
-    public void Masks_are_read_from_beside_the_file()
+    public void Masks_are_read_from_the_folder_of_the_file()
     {
         new RgbImage(2, 1, [255, 255, 255, 0, 0, 0]).SavePng(folder.PathOf("left.png"));
         var path = folder.Write("story.yaml", "subjects: [a cat]\nscenes:\n  - prompt: a cat\n    masks: [left.png]\n  - a cat\n");

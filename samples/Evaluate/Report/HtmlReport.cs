@@ -5,7 +5,7 @@ using StorySync.Evaluation;
 
 namespace StorySync.Samples.Evaluate;
 
-/// <summary>The report as one page that needs nothing beside it.</summary>
+/// <summary>The report as one self-contained page.</summary>
 internal sealed class HtmlReport
 {
     private readonly StringBuilder page = new();
@@ -116,7 +116,7 @@ internal sealed class HtmlReport
         }
     }
 
-    /// <summary>Into the page, and beside it for use elsewhere.</summary>
+    /// <summary>Into the page, and next to it for use elsewhere.</summary>
     private void WritePlot(string title, byte[] png)
     {
         folder.Write(Path.Combine("plots", RunFolder.Safe(title.Replace(", ", "-", StringComparison.Ordinal)) + ".png"), png);

@@ -4,7 +4,7 @@ using StorySync.Pipelines;
 
 namespace StorySync.Samples.Evaluate;
 
-/// <summary>What came of a job, as it is kept in a file. The pictures lie beside it.</summary>
+/// <summary>What came of a job, as it is kept in a file. The images are in the same folder.</summary>
 internal sealed record StoryRecord
 {
     public required StoryJob Job { get; init; }

@@ -11,7 +11,7 @@ internal static class Sweep
     /// <param name="text"><c>constant=value,value,…</c>. The constant is <c>scenes</c>, <c>damage.erode</c> (or <c>dilate</c>, <c>shift</c>,
     /// <c>speckle</c>, <c>drop</c>, <c>swap</c>), or the path of an option: <c>sharing.strength</c>, <c>layout.until</c>, <c>steps</c>.</param>
     /// <param name="start">The variant to vary.</param>
-    /// <exception cref="UserErrorException">The constant is unknown, or a value is no good.</exception>
+    /// <exception cref="UserErrorException">The constant is unknown, or a value is invalid.</exception>
     public static IEnumerable<Variant> Points(string text, Variant start)
     {
         if (text.Split('=', 2, StringSplitOptions.TrimEntries) is not [{ Length: > 0 } axis, var list]
