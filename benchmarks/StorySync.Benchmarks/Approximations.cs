@@ -77,13 +77,16 @@ internal static class Approximations
         var subject = $"a {Subjects[number % Subjects.Length]}";
         var story = new Story { Subjects = [subject], Scenes = [.. Places.Select(place => new Scene($"{subject} {place}"))] };
         var watch = Stopwatch.StartNew();
-        using var result = new StoryPipeline(pipeline).Generate(story, new StoryOptions
+        using var result = pipeline.GenerateStory(story, new StoryOptions
         {
-            Seed = 100 * number,
-            Steps = parsed.GetValue(Steps),
-            GuidanceScale = parsed.GetValue(Guidance),
-            GuidanceEnd = setting.GuidanceEnd,
-            BlockCacheThreshold = setting.Threshold,
+            Request = new GenerationRequest
+            {
+                Seed = 100 * number,
+                Steps = parsed.GetValue(Steps),
+                GuidanceScale = parsed.GetValue(Guidance),
+                GuidanceEnd = setting.GuidanceEnd,
+                BlockCacheThreshold = setting.Threshold,
+            },
         });
         var seconds = watch.Elapsed.TotalSeconds;
         var measures = new StoryEvaluator(clip).Measure(EvaluatedScene.Of(result));

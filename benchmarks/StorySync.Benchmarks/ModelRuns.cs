@@ -86,6 +86,7 @@ internal static class ModelRuns
         var request = new GenerationRequest
         {
             Prompts = [.. Enumerable.Repeat(parsed.GetValue(Prompt)!, parsed.GetValue(Batch))],
+            Seed = 0,
             Steps = parsed.GetValue(Steps),
             Height = parsed.GetValue(Height),
             Width = parsed.GetValue(Width),
@@ -116,14 +117,17 @@ internal static class ModelRuns
         };
         var options = new StoryOptions
         {
-            Seed = 7,
-            Steps = parsed.GetValue(Steps),
-            Height = parsed.GetValue(Height),
-            Width = parsed.GetValue(Width),
-            GuidanceScale = 4,
-            Techniques = parsed.GetValue(Plain) ? StoryAttentionOptions.Off : null,
+            Request = new GenerationRequest
+            {
+                Seed = 7,
+                Steps = parsed.GetValue(Steps),
+                Height = parsed.GetValue(Height),
+                Width = parsed.GetValue(Width),
+                GuidanceScale = 4,
+            },
+            Techniques = parsed.GetValue(Plain) ? StoryAttentionOptions.Disabled : null,
         };
-        return timing.Run(parsed, () => new StoryPipeline(pipeline).Generate(story, options).Dispose());
+        return timing.Run(parsed, () => pipeline.GenerateStory(story, options).Dispose());
     });
 
     public static Command Load() => Command("load", "Loading a pipeline folder.", [Folder], (parsed, timing) =>

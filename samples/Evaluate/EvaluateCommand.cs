@@ -90,14 +90,14 @@ internal sealed class EvaluateCommand
         // What can be wrong is looked at before a large model is loaded.
         var (console, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
         var set = parsed.GetValue(prompts) is { } file ? PromptSet.Load(file) : PromptSet.BuiltIn();
-        _ = Settings(parsed, set, new StoryAttentionOptions(), "").Jobs();
+        _ = Settings(parsed, set, StoryAttentionOptions.Default, "").Jobs();
         var folder = OutputFolder.Open("--output", parsed.GetValue(output)!);
 
         await error.WriteLineAsync($"Loading {parsed.GetValue(model)} …");
-        using var pipeline = await Task.Run(() => DiffusionPipeline.Load(parsed.GetValue(model)!, Pipeline(parsed)), cancellationToken);
+        using var pipeline = await DiffusionPipeline.LoadAsync(parsed.GetValue(model)!, Pipeline(parsed), cancellationToken: cancellationToken);
         using var evaluator = await Task.Run(() => ClipEvaluator.Load(parsed.GetValue(clip)!, pipeline.Device), cancellationToken);
         var settings = Settings(parsed, set, pipeline.DefaultTechniques, pipeline.Device.ToString());
-        var run = new EvaluationRun(settings, folder, new StoryPipeline(pipeline), new StoryEvaluator(evaluator));
+        var run = new EvaluationRun(settings, folder, pipeline, new StoryEvaluator(evaluator));
         var records = await Terminal.Of(error).Progress().StartAsync(context =>
             Task.Run(() => run.Run(new RunProgress(context), cancellationToken), cancellationToken));
         var report = Reports.Write(settings, folder, records);
@@ -128,8 +128,7 @@ internal sealed class EvaluateCommand
     /// <param name="deviceUsed">The device that computes.</param>
     private EvaluationSettings Settings(ParseResult parsed, IReadOnlyList<PromptStory> set, StoryAttentionOptions techniques, string deviceUsed)
     {
-        var embedded = parsed.GetValue(model) == "storybook";
-        var start = new StoryOptions { Techniques = techniques };
+        var start = new StoryOptions { Request = new GenerationRequest(), Techniques = techniques };
         if (parsed.GetValue(options) is { } given)
         {
             var file = DocumentReader.Read(given, "file of options");
@@ -139,9 +138,12 @@ internal sealed class EvaluateCommand
 
         start = start with
         {
-            Techniques = start.Techniques ?? techniques,
-            Steps = parsed.GetValue(steps) ?? start.Steps ?? (embedded ? 20 : null),
-            GuidanceScale = parsed.GetValue(guidance) ?? start.GuidanceScale ?? (embedded ? 4 : null),
+            Techniques = (start.Techniques ?? new()).Over(techniques),
+            Request = start.Request! with
+            {
+                Steps = parsed.GetValue(steps) ?? start.Request.Steps,
+                GuidanceScale = parsed.GetValue(guidance) ?? start.Request.GuidanceScale,
+            },
         };
         return new EvaluationSettings
         {

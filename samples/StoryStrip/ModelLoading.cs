@@ -8,6 +8,6 @@ internal static class ModelLoading
     public static async Task<DiffusionPipeline> LoadAsync(StorySettings settings, TextWriter error, CancellationToken cancellationToken)
     {
         await error.WriteLineAsync($"Loading {settings.Model} …");
-        return await Task.Run(() => DiffusionPipeline.Load(settings.Model, settings.Pipeline), cancellationToken);
+        return await DiffusionPipeline.LoadAsync(settings.Model, settings.Pipeline, cancellationToken: cancellationToken);
     }
 }

@@ -11,8 +11,7 @@ internal sealed class PlanRun(StorySettings settings, TextWriter console, TextWr
     public async Task RunAsync(CancellationToken cancellationToken)
     {
         using var pipeline = await ModelLoading.LoadAsync(settings, error, cancellationToken);
-        var options = settings.Options with { Techniques = settings.Techniques(pipeline.DefaultTechniques) };
-        var plan = new StoryPipeline(pipeline).PlanMemory(settings.Story, options);
+        var plan = pipeline.PlanMemory(settings.Story, settings.Options);
         var terminal = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(console) });
         if (!ReferenceEquals(console, Console.Out) || Console.IsOutputRedirected)
         {
@@ -59,5 +58,5 @@ internal sealed class PlanRun(StorySettings settings, TextWriter console, TextWr
         .Replace("BlockCacheThreshold = 0", "no --block-cache", StringComparison.Ordinal)
         .Replace("Height = ", "--height ", StringComparison.Ordinal)
         .Replace(", Width = ", " --width ", StringComparison.Ordinal)
-        .Replace("pictures at once", "scenes", StringComparison.Ordinal);
+        .Replace("images in one batch", "scenes", StringComparison.Ordinal);
 }

@@ -128,7 +128,6 @@ internal sealed class StoryCommand
     private StorySettings Settings(ParseResult parsed)
     {
         var modelName = parsed.GetValue(model)!;
-        var embedded = modelName == "storybook";
         var story = Story(parsed);
         return new StorySettings
         {
@@ -146,17 +145,20 @@ internal sealed class StoryCommand
             ScenePlaces = [.. story.Scenes.Select(scene => scene.Place)],
             Options = new StoryOptions
             {
-                NegativePrompt = parsed.GetValue(negative) ?? story.Negative,
-                Seed = parsed.GetValue(seed) ?? story.Seed ?? 7,
-                Steps = parsed.GetValue(steps) ?? story.Steps ?? (embedded ? 20 : null),
-                GuidanceScale = parsed.GetValue(guidance) ?? story.Guidance ?? (embedded ? 4 : null),
-                GuidanceEnd = parsed.GetValue(guidanceEnd) ?? 1,
-                BlockCacheThreshold = parsed.GetValue(blockCache) ?? 0,
-                Width = parsed.GetValue(width) ?? story.Width,
-                Height = parsed.GetValue(height) ?? story.Height,
+                Request = new GenerationRequest
+                {
+                    NegativePrompts = (parsed.GetValue(negative) ?? story.Negative) is { } avoided ? [avoided] : null,
+                    Seed = parsed.GetValue(seed) ?? story.Seed ?? 7,
+                    Steps = parsed.GetValue(steps) ?? story.Steps,
+                    GuidanceScale = parsed.GetValue(guidance) ?? story.Guidance,
+                    GuidanceEnd = parsed.GetValue(guidanceEnd) ?? 1,
+                    BlockCacheThreshold = parsed.GetValue(blockCache) ?? 0,
+                    Width = parsed.GetValue(width) ?? story.Width,
+                    Height = parsed.GetValue(height) ?? story.Height,
+                },
                 SameNoise = parsed.GetValue(sameNoise),
+                Techniques = Techniques(parsed),
             },
-            Techniques = Techniques(parsed),
             WithPlain = !parsed.GetValue(noPlain),
             WithMasks = parsed.GetValue(masks),
             Output = parsed.GetValue(output)!,
@@ -196,23 +198,16 @@ internal sealed class StoryCommand
         }
     }
 
-    private Func<StoryAttentionOptions, StoryAttentionOptions> Techniques(ParseResult parsed) => own => own with
+    /// <summary>What the command line does not say is as it suits the model.</summary>
+    private StoryAttentionOptions Techniques(ParseResult parsed) => new()
     {
-        Sharing = own.Sharing with
+        Sharing = new()
         {
-            Strength = parsed.GetValue(sharing) ?? own.Sharing.Strength,
-            Dropout = parsed.GetValue(dropout) ?? own.Sharing.Dropout,
-            SubjectQueriesOnly = !parsed.GetValue(shareAll),
+            Strength = parsed.GetValue(sharing),
+            Dropout = parsed.GetValue(dropout),
+            SubjectQueriesOnly = parsed.GetValue(shareAll) ? false : null,
         },
-        Harmonization = own.Harmonization with
-        {
-            Alpha = parsed.GetValue(harmonization) ?? own.Harmonization.Alpha,
-            Threshold = parsed.GetValue(threshold) ?? own.Harmonization.Threshold,
-        },
-        Layout = own.Layout with
-        {
-            Start = parsed.GetValue(layout) ?? own.Layout.Start,
-            Until = parsed.GetValue(layoutUntil) ?? own.Layout.Until,
-        },
+        Harmonization = new() { Alpha = parsed.GetValue(harmonization), Threshold = parsed.GetValue(threshold) },
+        Layout = new() { Start = parsed.GetValue(layout), Until = parsed.GetValue(layoutUntil) },
     };
 }

@@ -47,7 +47,7 @@ internal sealed record StoryFile
     {
         var root = DocumentReader.Read(path, "story");
         var entries = root.RequireMap("a story", Keys);
-        var subjects = Subject(entries.GetValueOrDefault("subjects"));
+        var subjects = Phrases(entries.GetValueOrDefault("subjects"));
         var masks = new Dictionary<string, RgbImage>(StringComparer.Ordinal);
         var scenes = entries.GetValueOrDefault("scenes");
         var file = new StoryFile
@@ -81,14 +81,24 @@ internal sealed record StoryFile
             throw new UserErrorException("The story has no subject; --subject, or 'subjects' in the story file, gives the phrase that stands for the character in the prompts.");
         }
 
-        return new Story { Subjects = Subjects, Scenes = [.. Scenes.Select(ToScene)] };
+        Subject[] subjects = [.. Subjects];
+        return new Story { Subjects = subjects, Scenes = [.. Scenes.Select(scene => ToScene(scene, subjects))] };
     }
 
-    private Scene ToScene(StoryFileScene scene)
+    private Scene ToScene(StoryFileScene scene, Subject[] subjects)
     {
         CheckCount(scene, "subjects", scene.Subjects?.Count);
         CheckCount(scene, "masks", scene.Masks?.Count);
-        return new Scene(scene.Prompt) { Seed = scene.Seed, Subjects = scene.Subjects, Masks = scene.Masks };
+        return new Scene(scene.Prompt)
+        {
+            Seed = scene.Seed,
+            Subjects = scene is { Subjects: null, Masks: null } ? [] : [.. subjects.Select((subject, s) => new SceneSubject(subject)
+            {
+                Phrase = scene.Subjects?[s],
+                Mask = scene.Masks?[s],
+                IsPresent = scene.Subjects is null || scene.Subjects[s] is not null || scene.Masks?[s] is not null,
+            })],
+        };
     }
 
     private void CheckCount(StoryFileScene scene, string key, int? count)
@@ -100,7 +110,7 @@ internal sealed record StoryFile
         }
     }
 
-    private static string[] Subject(DocumentNode? node) => node is null
+    private static string[] Phrases(DocumentNode? node) => node is null
         ? []
         : [.. node.RequireList("subjects").Select(subject => NotEmpty(subject, "a subject"))];
 

@@ -31,9 +31,9 @@ internal sealed partial class StoryImages(StorySettings settings, DiffusionPipel
         {
             var scene = result.Scenes[i];
             Add($"{name}-{i + 1}.png", scene.Image, Parameters(scene, options));
-            for (var s = 0; settings.WithMasks && s < scene.Masks.Count; s++)
+            for (var s = 0; settings.WithMasks && s < scene.Subjects.Count; s++)
             {
-                if (scene.Masks[s] is { } mask)
+                if (scene.Subjects[s].Region is { } mask)
                 {
                     Add($"{name}-{i + 1}-mask-{s + 1}.png", mask.ToImage(scene.Image.Width, scene.Image.Height));
                 }
@@ -84,15 +84,16 @@ internal sealed partial class StoryImages(StorySettings settings, DiffusionPipel
     /// <summary>The settings in the form that image tools read: prompt, negative prompt, then one line of pairs.</summary>
     private string Parameters(SceneResult scene, StoryOptions options)
     {
-        var negative = options.NegativePrompt is null ? "" : $"\nNegative prompt: {options.NegativePrompt}";
-        var (sharing, harmonization, layout) = (options.Techniques!.Sharing, options.Techniques.Harmonization, options.Techniques.Layout);
+        var request = options.Request!;
+        var negative = request.NegativePrompts is [var avoided] ? $"\nNegative prompt: {avoided}" : "";
+        var (sharing, harmonization, layout) = (options.Techniques!.Sharing!, options.Techniques.Harmonization!, options.Techniques.Layout!);
         (string Key, object? Value)[] pairs =
         [
-            ("Steps", options.Steps ?? pipeline.DefaultSteps),
+            ("Steps", request.Steps ?? pipeline.DefaultSteps),
             ("Sampler", pipeline.Scheduler.GetType().Name),
-            ("CFG scale", options.GuidanceScale ?? pipeline.DefaultGuidanceScale),
-            ("Guidance end", options.GuidanceEnd < 1 ? options.GuidanceEnd : null),
-            ("Block cache", options.BlockCacheThreshold > 0 ? options.BlockCacheThreshold : null),
+            ("CFG scale", request.GuidanceScale ?? pipeline.DefaultGuidanceScale),
+            ("Guidance end", request.GuidanceEnd < 1 ? request.GuidanceEnd : null),
+            ("Block cache", request.BlockCacheThreshold > 0 ? request.BlockCacheThreshold : null),
             ("Seed", scene.Seed),
             ("Size", $"{scene.Image.Width}x{scene.Image.Height}"),
             ("Model", Quoted(ModelName(settings.Model))),
@@ -101,7 +102,7 @@ internal sealed partial class StoryImages(StorySettings settings, DiffusionPipel
             ("Subjects", Quoted(string.Join("; ", settings.Story.Subjects))),
             ("Sharing", sharing.Strength),
             ("Sharing dropout", sharing.Dropout),
-            ("Sharing queries", sharing.SubjectQueriesOnly ? "subject" : "all"),
+            ("Sharing queries", sharing.SubjectQueriesOnly == true ? "subject" : "all"),
             ("Harmonization", harmonization.Alpha),
             ("Harmonization threshold", harmonization.Threshold),
             ("Layout", layout.Start),

@@ -11,10 +11,10 @@ internal sealed partial class StoryRun(StorySettings settings, TextWriter consol
     {
         var folder = OutputFolder.Open("--output", settings.Output);
         using var pipeline = await ModelLoading.LoadAsync(settings, error, cancellationToken);
-        var options = settings.Options with { Techniques = settings.Techniques(pipeline.DefaultTechniques) };
-        var off = options with { Techniques = StoryAttentionOptions.Off };
+        var options = settings.Options with { Techniques = settings.Options.Techniques!.Over(pipeline.DefaultTechniques) };
+        var off = options with { Techniques = StoryAttentionOptions.Disabled.Over(options.Techniques) };
 
-        if (ProcessMemory.Misfit(new StoryPipeline(pipeline).PlanMemory(settings.Story, options)) is { } misfit)
+        if (ProcessMemory.Misfit(pipeline.PlanMemory(settings.Story, options)) is { } misfit)
         {
             throw new UserErrorException($"The story does not fit into memory: {misfit}. --plan says what would reduce it.");
         }
@@ -42,13 +42,17 @@ internal sealed partial class StoryRun(StorySettings settings, TextWriter consol
     {
         try
         {
-            return await new StoryPipeline(pipeline).GenerateAsync(settings.Story, options, progress, cancellationToken);
+            return await pipeline.GenerateStoryAsync(settings.Story, options, progress, cancellationToken);
+        }
+        catch (Exception exception) when (exception is InsufficientMemoryException or NonFiniteException)
+        {
+            throw new UserErrorException(exception.Message, exception);
         }
         catch (ArgumentException exception) when (OfScene().Match(exception.Message) is { Success: true } match)
         {
             var place = settings.ScenePlaces[int.Parse(match.Groups[1].ValueSpan, System.Globalization.CultureInfo.InvariantCulture) - 1];
             var fault = match.Groups[2].Value.Replace(
-                "say so in Scene.Subjects", "give null for it in the scene's 'subjects', in a story file", StringComparison.Ordinal);
+                "say so in Scene.Subjects", "give them, or give null for it in the scene's 'subjects', in a story file", StringComparison.Ordinal);
             throw new UserErrorException($"{(place.Length > 0 ? place : $"Scene {match.Groups[1].Value}")}: {fault}", exception);
         }
     }
@@ -65,6 +69,11 @@ internal sealed partial class StoryRun(StorySettings settings, TextWriter consol
         files.Add("scene", story, options);
         files.AddStrip(plain is null ? [("StorySync", story)] : [("plain", plain), ("StorySync", story)]);
         files.WriteTo(folder);
+        foreach (var warning in story.Warnings)
+        {
+            error.WriteLine($"Warning: {warning.Message}");
+        }
+
         console.WriteLine($"Wrote {English.Count(story.Scenes.Count, "scene")} to {folder.Path}");
         console.WriteLine($"Strip: {Path.Combine(folder.Path, StoryImages.Strip)}");
     }

@@ -1,4 +1,3 @@
-using StorySync.Attention;
 using StorySync.Pipelines;
 
 namespace StorySync.Samples.StoryStrip;
@@ -16,9 +15,6 @@ internal sealed record StorySettings
     public required IReadOnlyList<string> ScenePlaces { get; init; }
 
     public required StoryOptions Options { get; init; }
-
-    /// <summary>What the command line makes of the model's own techniques.</summary>
-    public required Func<StoryAttentionOptions, StoryAttentionOptions> Techniques { get; init; }
 
     public required bool WithPlain { get; init; }
 

@@ -79,7 +79,7 @@ public sealed class BlindPageTests : IDisposable
         var job = new StoryJob
         {
             Model = "m", Clip = "c", Device = "cpu", Dtype = "Float32", Variant = variant, Story = story, Subject = "a cat",
-            Prompts = ["a cat sits"], Options = new StoryOptions { Seed = 5, Steps = steps },
+            Prompts = ["a cat sits"], Options = new StoryOptions { Request = new() { Seed = 5, Steps = steps } },
         };
         var record = new StoryRecord
         {

@@ -13,7 +13,7 @@ public sealed class RunFolderTests : IDisposable
     private static StoryJob Job => new()
     {
         Model = "m", Clip = "c", Device = "cpu", Dtype = "Float32", Variant = "all, steps 3", Story = "a/b", Subject = "a cat",
-        Prompts = ["a cat sits"], Options = new StoryOptions { Seed = 5 }, Damage = new MaskDamage("erode", 1),
+        Prompts = ["a cat sits"], Options = new StoryOptions { Request = new() { Seed = 5 } }, Damage = new MaskDamage("erode", 1),
     };
 
     [Fact]
@@ -34,8 +34,8 @@ public sealed class RunFolderTests : IDisposable
         var (runs, _) = Keep();
         Assert.Null(runs.Find(Job with { Damage = null }));
         Assert.Null(runs.Find(Job with { Prompts = ["a cat stands"] }));
-        Assert.Null(runs.Find(Job with { Options = Job.Options with { Steps = 3 } }));
-        Assert.Null(runs.Find(Job with { Options = Job.Options with { Seed = 6 } }));
+        Assert.Null(runs.Find(Job with { Options = Job.Options with { Request = Job.Options.Request! with { Steps = 3 } } }));
+        Assert.Null(runs.Find(Job with { Options = Job.Options with { Request = Job.Options.Request! with { Seed = 6 } } }));
     }
 
     [Fact]

@@ -8,7 +8,7 @@ namespace StorySync.Evaluate.Tests;
 
 public sealed class VariantListTests : IDisposable
 {
-    private static readonly StoryOptions Start = new() { Steps = 9, Techniques = new() };
+    private static readonly StoryOptions Start = new() { Request = new() { Steps = 9 }, Techniques = StoryAttentionOptions.Default };
 
     private readonly TemporaryFolder folder = new();
 
@@ -20,9 +20,9 @@ public sealed class VariantListTests : IDisposable
             ["plain", "sharing", "harmonization", "layout", "without-sharing", "without-harmonization", "without-layout", "all"],
             variants.Select(variant => variant.Name));
         var techniques = variants.Select(variant => variant.Options.Techniques!).ToArray();
-        Assert.Equal([false, true, false, false, false, true, true, true], techniques.Select(t => t.Sharing.Strength > 0));
-        Assert.Equal([false, false, true, false, true, false, true, true], techniques.Select(t => t.Harmonization.Alpha > 0));
-        Assert.Equal([false, false, false, true, true, true, false, true], techniques.Select(t => t.Layout.Until > 0));
+        Assert.Equal([false, true, false, false, false, true, true, true], techniques.Select(t => t.Sharing!.Strength > 0));
+        Assert.Equal([false, false, true, false, true, false, true, true], techniques.Select(t => t.Harmonization!.Alpha > 0));
+        Assert.Equal([false, false, false, true, true, true, false, true], techniques.Select(t => t.Layout!.Until > 0));
     }
 
     [Fact]
@@ -30,8 +30,8 @@ public sealed class VariantListTests : IDisposable
     {
         var own = new StoryAttentionOptions { Masks = new() { Layers = "late.*" }, Sharing = new() { Layers = "mid.*" } };
         var variants = VariantList.Make(Start with { Techniques = own }, ["sharing"], ["sharing.strength=2"], ["all"]);
-        Assert.All(variants, variant => Assert.Equal("late.*", variant.Options.Techniques!.Masks.Layers));
-        Assert.Equal(["*", "mid.*", "mid.*"], variants.Select(variant => variant.Options.Techniques!.Sharing.Layers));
+        Assert.All(variants, variant => Assert.Equal("late.*", variant.Options.Techniques!.Masks!.Layers));
+        Assert.Equal(["mid.*", "mid.*", "mid.*"], variants.Select(variant => variant.Options.Techniques!.Sharing!.Layers));
     }
 
     [Fact]
@@ -41,11 +41,11 @@ public sealed class VariantListTests : IDisposable
         Assert.Equal(
             ["plain", "all, sharing.steps.to 0.5", "all, sharing.steps.to 1", "sharing, sharing.steps.to 0.5", "sharing, sharing.steps.to 1", "all, steps 3", "sharing, steps 3"],
             variants.Select(variant => variant.Name));
-        Assert.Equal(0.5, variants[1].Options.Techniques!.Sharing.Steps.To);
+        Assert.Equal(0.5, variants[1].Options.Techniques!.Sharing!.Steps!.To);
         Assert.Equal(new SweepPoint("sharing.steps.to", "all", "0.5", IsDefault: false), variants[1].Point);
         Assert.Equal(new SweepPoint("sharing.steps.to", "all", "1", IsDefault: true), variants[2].Point);
-        Assert.Equal(0, variants[3].Options.Techniques!.Harmonization.Alpha);
-        Assert.Equal([9, 3], [variants[1].Options.Steps!.Value, variants[5].Options.Steps!.Value]);
+        Assert.Equal(0, variants[3].Options.Techniques!.Harmonization!.Alpha);
+        Assert.Equal([9, 3], [variants[1].Options.Request!.Steps!.Value, variants[5].Options.Request!.Steps!.Value]);
     }
 
     [Fact]
@@ -62,7 +62,7 @@ public sealed class VariantListTests : IDisposable
         var path = folder.Write("v.json", """{"strong": {"techniques": {"sharing": {"strength": 2}}}}""");
         var strong = VariantList.Make(Start, [path], [], [])[1];
         Assert.Equal("strong", strong.Name);
-        Assert.Equal(Start with { Techniques = Start.Techniques! with { Sharing = Start.Techniques!.Sharing with { Strength = 2 } } }, strong.Options);
+        Assert.Equal(Start with { Techniques = Start.Techniques! with { Sharing = Start.Techniques!.Sharing! with { Strength = 2 } } }, strong.Options);
     }
 
     [Theory]

@@ -17,7 +17,7 @@ public class BlockCacheTests(StorybookModel storybook, FluxModel flux, Kandinsky
     // Latents of random weights reach far above 1.
     private const double Tolerance = 1e-4;
 
-    private static readonly GenerationRequest Two = new() { Prompts = ["a red fox in the snow", "a cat"], Steps = Steps, Height = 64, Width = 64, LatentsOnly = true };
+    private static readonly GenerationRequest Two = new() { Prompts = ["a red fox in the snow", "a cat"], Steps = Steps, Height = 64, Width = 64, Seed = 0, LatentsOnly = true };
 
     private static readonly Story Bear = new()
     {
@@ -25,7 +25,7 @@ public class BlockCacheTests(StorybookModel storybook, FluxModel flux, Kandinsky
         Scenes = [new("a bear standing in the forest"), new("a bear waving at the beach")],
     };
 
-    private static readonly StoryOptions Quick = new() { Steps = Steps, GuidanceScale = 4, Seed = 5, BlockCacheThreshold = 0.3 };
+    private static readonly StoryOptions Quick = new() { Request = new() { Steps = Steps, GuidanceScale = 4, Seed = 5, BlockCacheThreshold = 0.3 } };
 
     [Theory]
     [InlineData("0.6")]
@@ -97,13 +97,13 @@ public class BlockCacheTests(StorybookModel storybook, FluxModel flux, Kandinsky
             computed.Add(deep > 0);
             deep = 0;
         });
-        using var story = new StoryPipeline(storybook.Pipeline).Generate(
-            Bear, Quick with { BlockCacheThreshold = 1e9, GuidanceEnd = 0.5 }, progress);
+        using var story = storybook.Pipeline.GenerateStory(
+            Bear, Quick.With(r => r with { BlockCacheThreshold = 1e9, GuidanceEnd = 0.5 }), progress);
         hook.remove();
 
         // The unmodified branch is there in the first three of ten steps.
         Assert.Equal([true, false, false, true, false, true, false, false, false, false], computed);
-        Assert.All(story.Scenes, scene => Assert.InRange(scene.Masks[0]!.Area, 0.01, 0.99));
+        Assert.All(story.Scenes, scene => Assert.InRange(scene.Subjects[0].Region!.Area, 0.01, 0.99));
     }
 
     [Fact]
@@ -112,8 +112,8 @@ public class BlockCacheTests(StorybookModel storybook, FluxModel flux, Kandinsky
         GenerationRequest[] requests = [Two with { BlockCacheThreshold = 0.3 }, Two with { Seed = 5, BlockCacheThreshold = 0.2 }, Two];
         var alone = requests.Select(request => storybook.Pipeline.Generate(request)).ToList();
         var beside = await Task.WhenAll(requests.Select(request => storybook.Pipeline.GenerateAsync(request)));
-        using var story = new StoryPipeline(storybook.Pipeline).Generate(Bear, Quick);
-        using var again = new StoryPipeline(storybook.Pipeline).Generate(Bear, Quick);
+        using var story = storybook.Pipeline.GenerateStory(Bear, Quick);
+        using var again = storybook.Pipeline.GenerateStory(Bear, Quick);
 
         Assert.All(alone.Zip(beside), pair => TensorAssert.SameBits(pair.First.Latents, pair.Second.Latents));
         Assert.False(alone[0].Latents.SameBitsAs(alone[2].Latents));

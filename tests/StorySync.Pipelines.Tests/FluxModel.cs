@@ -15,7 +15,10 @@ public sealed class FluxModel : IDisposable
     public FluxPipeline Schnell => schnell ??= FluxPipeline.Load(SchnellFolder, new PipelineOptions { Device = "cpu" });
 
     public FluxPipeline Dev => dev ??= new FluxPipeline(
-        ModelFolder.Open(SchnellFolder), ModelFolder.Open(ReferenceData.PathOf("models/tiny-flux-dev")), new PipelineOptions { Device = "cpu" });
+        new LoadJob(ModelFolder.Open(SchnellFolder), new PipelineOptions { Device = "cpu" })
+        {
+            Denoiser = ModelFolder.Open(ReferenceData.PathOf("models/tiny-flux-dev")),
+        });
 
     public void Dispose()
     {

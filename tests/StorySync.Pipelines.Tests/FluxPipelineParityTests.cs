@@ -67,7 +67,7 @@ public class FluxPipelineParityTests
     private static FluxPipeline Load(ReferenceCase reference)
     {
         var folders = reference.Model.Split(" + ").Select(part => ModelFolder.Open(reference.PathOf(part.Split(" (")[0]))).ToArray();
-        return new FluxPipeline(folders[^1], folders[0], new PipelineOptions { Device = "cpu" });
+        return new FluxPipeline(new LoadJob(folders[^1], new PipelineOptions { Device = "cpu" }) { Denoiser = folders[0] });
     }
 
     private static Tensor[] Halves(Tensor rows, bool guidance) => rows.chunk(guidance ? 2 : 1, 0);

@@ -12,6 +12,7 @@ public class FluxPipelineTests(FluxModel model) : IClassFixture<FluxModel>
         Height = 64,
         Width = 64,
         Steps = 2,
+        Seed = 0,
         MaxSequenceLength = 32,
         LatentsOnly = true,
     };
@@ -114,7 +115,7 @@ public class FluxPipelineTests(FluxModel model) : IClassFixture<FluxModel>
         { "MaxSequenceLength is 513", Fox with { MaxSequenceLength = 513 } },
         { "TrueCfgScale", Fox with { TrueCfgScale = double.NaN } },
         { "Prompts2 has 2", Fox with { Prompts2 = ["a", "b"] } },
-        { "Mask", Fox with { Images = [new RgbImage(1, 1, new byte[3])], Mask = new RgbImage(1, 1, new byte[3]) } },
+        { "Mask", Fox with { Images = [new RgbImage(1, 1, new byte[3])], Mask = new RgbImage(1, 1, [255, 255, 255]) } },
     };
 
     [Theory]

@@ -82,7 +82,7 @@ public class FluxSharingTests(FluxModel model) : IClassFixture<FluxModel>
             AttentionProcessor = recorder,
         }).Dispose();
 
-        var options = StoryAttentionOptions.Off with { Sharing = new() { MatchPositions = matchPositions } };
+        var options = StoryAttentionOptions.Disabled with { Sharing = new() { MatchPositions = matchPositions } };
         Assert.Equal(model.Schnell.AttentionProcessors.Layers, recorder.Calls.Select(call => call.Layer));
         foreach (var call in recorder.Calls)
         {

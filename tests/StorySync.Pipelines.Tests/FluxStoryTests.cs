@@ -7,7 +7,7 @@ namespace StorySync.Pipelines.Tests;
 
 public class FluxStoryTests(FluxModel model) : IClassFixture<FluxModel>
 {
-    private static readonly StoryOptions Quick = new() { Height = 64, Width = 64, Seed = 5 };
+    private static readonly StoryOptions Quick = new() { Request = new() { Height = 64, Width = 64, Seed = 5 } };
 
     private static readonly Story Fox = new()
     {
@@ -21,9 +21,9 @@ public class FluxStoryTests(FluxModel model) : IClassFixture<FluxModel>
     public void With_every_technique_off_the_latents_are_the_plain_pipelines(bool dev)
     {
         var pipeline = dev ? model.Dev : model.Schnell;
-        var options = Quick with { Steps = 3, Techniques = StoryAttentionOptions.Off };
+        var options = Quick.With(r => r with { Steps = 3 }) with { Techniques = StoryAttentionOptions.Disabled };
         using var plain = Plain(pipeline, Fox, 3);
-        using var story = new StoryPipeline(pipeline).Generate(Fox, options);
+        using var story = pipeline.GenerateStory(Fox, options);
 
         TensorAssert.SameBits(plain.Latents, story.Latents);
     }
@@ -33,7 +33,7 @@ public class FluxStoryTests(FluxModel model) : IClassFixture<FluxModel>
     {
         var single = Fox with { Scenes = [Fox.Scenes[0]] };
         using var plain = Plain(model.Schnell, single, 4);
-        using var story = new StoryPipeline(model.Schnell).Generate(single, Quick);
+        using var story = model.Schnell.GenerateStory(single, Quick);
 
         TensorAssert.SameBits(plain.Latents, story.Latents);
     }
@@ -41,18 +41,18 @@ public class FluxStoryTests(FluxModel model) : IClassFixture<FluxModel>
     [Fact]
     public void Same_seed_makes_the_same_story_and_subjects_are_found()
     {
-        using var first = new StoryPipeline(model.Schnell).Generate(Fox, Quick);
-        using var second = new StoryPipeline(model.Schnell).Generate(Fox, Quick);
+        using var first = model.Schnell.GenerateStory(Fox, Quick);
+        using var second = model.Schnell.GenerateStory(Fox, Quick);
 
         TensorAssert.SameBits(first.Latents, second.Latents);
-        Assert.All(first.Scenes, scene => Assert.InRange(scene.Masks[0]!.Area, 0.01, 0.99));
+        Assert.All(first.Scenes, scene => Assert.InRange(scene.Subjects[0].Region!.Area, 0.01, 0.99));
     }
 
     [Fact]
     public void Scenes_share_within_the_first_of_few_steps_already()
     {
         using var plain = Plain(model.Schnell, Fox, 1);
-        using var story = new StoryPipeline(model.Schnell).Generate(Fox, Quick with { Steps = 1 });
+        using var story = model.Schnell.GenerateStory(Fox, Quick.With(r => r with { Steps = 1 }));
 
         Assert.False(plain.Latents.SameBitsAs(story.Latents));
     }
@@ -60,8 +60,8 @@ public class FluxStoryTests(FluxModel model) : IClassFixture<FluxModel>
     [Fact]
     public void Real_guidance_has_no_part_in_a_story_with_a_negative_prompt()
     {
-        using var without = new StoryPipeline(model.Schnell).Generate(Fox, Quick);
-        using var with = new StoryPipeline(model.Schnell).Generate(Fox, Quick with { NegativePrompt = "a house" });
+        using var without = model.Schnell.GenerateStory(Fox, Quick);
+        using var with = model.Schnell.GenerateStory(Fox, Quick.With(r => r with { NegativePrompts = ["a house"] }));
 
         TensorAssert.SameBits(without.Latents, with.Latents);
     }
@@ -71,9 +71,9 @@ public class FluxStoryTests(FluxModel model) : IClassFixture<FluxModel>
     {
         var techniques = FluxTechniques.For(new FluxTransformer2DConfig(), fewSteps: true);
 
-        int[] blocks = [.. techniques.Sharing.Layers.Split(", ").Select(Number)];
+        int[] blocks = [.. techniques.Sharing!.Layers!.Split(", ").Select(Number)];
         Assert.Equal([0, 7, 8, 9, 10, 18, 25, 28, 37, 42, 45, 50, 56], blocks);
-        Assert.Equal(techniques.Sharing.Layers, techniques.Harmonization.Layers);
+        Assert.Equal(techniques.Sharing!.Layers!, techniques.Harmonization!.Layers);
 
         static int Number(string path) => path.Split('.') is ["transformer_blocks", var block, "attn"]
             ? int.Parse(block)
@@ -95,10 +95,10 @@ public class FluxStoryTests(FluxModel model) : IClassFixture<FluxModel>
             .. Enumerable.Range(0, singles).Select(i => $"single_transformer_blocks.{i}.attn"),
         ];
 
-        Assert.Subset(paths, techniques.Sharing.Layers.Split(", ").ToHashSet());
-        if (techniques.Masks.ReadyAfterLayers is { } layers)
+        Assert.Subset(paths, techniques.Sharing!.Layers!.Split(", ").ToHashSet());
+        if (techniques.Masks!.ReadyAfterLayers is > 0 and var layers)
         {
-            Assert.Equal(layers, techniques.Masks.Layers.Split(", ").Count(paths.Contains));
+            Assert.Equal(layers, techniques.Masks.Layers!.Split(", ").Count(paths.Contains));
         }
     }
 
@@ -107,17 +107,17 @@ public class FluxStoryTests(FluxModel model) : IClassFixture<FluxModel>
     {
         var techniques = model.Schnell.DefaultTechniques;
 
-        Assert.Equal([true, false, false, false], Enumerable.Range(0, 4).Select(step => LayoutInterpolation.Weight(step, 4, until: techniques.Layout.Until) > 0));
-        Assert.Equal([false, true, true, false], Enumerable.Range(0, 4).Select(step => techniques.Harmonization.Steps.Contains(step, 4)));
+        Assert.Equal([true, false, false, false], Enumerable.Range(0, 4).Select(step => LayoutInterpolation.Weight(step, 4, until: techniques.Layout!.Until!.Value) > 0));
+        Assert.Equal([false, true, true, false], Enumerable.Range(0, 4).Select(step => techniques.Harmonization!.Steps!.Contains(step, 4)));
     }
 
     private static GenerationResult Plain(FluxPipeline pipeline, Story story, int steps) => pipeline.Generate(new GenerationRequest
     {
         Prompts = [.. story.Scenes.Select(scene => scene.Prompt)],
-        Height = Quick.Height,
-        Width = Quick.Width,
+        Height = Quick.Request!.Height,
+        Width = Quick.Request!.Width,
         Steps = steps,
-        Seed = Quick.Seed,
+        Seed = Quick.Request!.Seed,
         LatentsOnly = true,
     });
 }
@@ -133,14 +133,12 @@ public class FluxMemoryTests(FluxModel model) : IClassFixture<FluxModel>
     public void A_story_leaves_no_tensor_behind()
     {
         var pipeline = model.Schnell;
-        var techniques = pipeline.DefaultTechniques;
         var options = new StoryOptions
         {
-            Height = 64,
-            Width = 64,
-            Techniques = techniques with { Sharing = techniques.Sharing with { MatchPositions = true, SubjectQueriesOnly = false } },
+            Request = new() { Height = 64, Width = 64 },
+            Techniques = new() { Sharing = new() { MatchPositions = true, SubjectQueriesOnly = false } },
         };
         var story = new Story { Subjects = ["a fox"], Scenes = [new("a fox in the forest"), new("a fox at the beach")] };
-        LiveTensors.AssertNoneLeft(() => new StoryPipeline(pipeline).Generate(story, options).Dispose());
+        LiveTensors.AssertNoneLeft(() => pipeline.GenerateStory(story, options).Dispose());
     }
 }

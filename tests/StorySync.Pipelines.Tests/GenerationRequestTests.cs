@@ -2,7 +2,7 @@ namespace StorySync.Pipelines.Tests;
 
 public class GenerationRequestTests(StorybookModel model) : IClassFixture<StorybookModel>
 {
-    private static readonly GenerationRequest Good = new() { Prompts = ["a cat"], Steps = 1 };
+    private static readonly GenerationRequest Good = new() { Prompts = ["a cat"], Steps = 1, Seed = 0 };
     private static readonly RgbImage Picture = new(16, 16, new byte[16 * 16 * 3]);
 
     public static TheoryData<string, GenerationRequest> Mistakes() => new()
@@ -20,7 +20,7 @@ public class GenerationRequestTests(StorybookModel model) : IClassFixture<Storyb
         { "Seeds has 2", Good with { Seeds = [1, 2] } },
         { "129×128", Good with { Width = 129 } },
         { "Strength is 0", Good with { Images = [Picture], Strength = 0 } },
-        { "no picture in Images", Good with { Mask = Picture } },
+        { "no image in Images", Good with { Mask = Picture } },
         { "leaves none", Good with { Images = [Picture], Strength = 0.1 } },
         { "The mask is 8×8", Good with { Images = [Picture], Strength = 1, Mask = new RgbImage(8, 8, new byte[192]) } },
         { "Eta is 2", Good with { Eta = 2 } },

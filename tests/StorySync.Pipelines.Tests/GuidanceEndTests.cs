@@ -17,7 +17,7 @@ public class GuidanceEndTests(StorybookModel sdxl, FluxModel flux, Kandinsky3Mod
 
     private static readonly GenerationRequest Two = new()
     {
-        Prompts = ["a bear in the forest", "a cat in the snow"], NegativePrompts = ["a house"], Steps = 4, GuidanceScale = 3, LatentsOnly = true,
+        Prompts = ["a bear in the forest", "a cat in the snow"], NegativePrompts = ["a house"], Steps = 4, GuidanceScale = 3, Seed = 0, LatentsOnly = true,
     };
 
     private static readonly Story Bear = new()
@@ -26,7 +26,7 @@ public class GuidanceEndTests(StorybookModel sdxl, FluxModel flux, Kandinsky3Mod
         Scenes = [new("a bear standing in the forest"), new("a bear waving at the beach"), new("a bear jumping in the snow")],
     };
 
-    private static readonly StoryOptions Quick = new() { Steps = 4, GuidanceScale = 4, Seed = 5 };
+    private static readonly StoryOptions Quick = new() { Request = new() { Steps = 4, GuidanceScale = 4, Seed = 5 } };
 
     [Theory]
     [InlineData(1, 4, 4, 4, 4)]
@@ -71,6 +71,7 @@ public class GuidanceEndTests(StorybookModel sdxl, FluxModel flux, Kandinsky3Mod
             NegativePrompts = Two.NegativePrompts,
             Steps = 4,
             GuidanceScale = 3,
+            Seed = 0,
             LatentsOnly = true,
             NegativeOriginalSize = (64, 64),
             NegativeTargetSize = (64, 64),
@@ -102,28 +103,28 @@ public class GuidanceEndTests(StorybookModel sdxl, FluxModel flux, Kandinsky3Mod
             rows[context.Step] += inputs.Sample.shape[0];
             return answer;
         });
-        using var story = new StoryPipeline(sdxl.Pipeline).Generate(Bear, Quick with { GuidanceEnd = 0.25 });
+        using var story = sdxl.Pipeline.GenerateStory(Bear, Quick.With(r => r with { GuidanceEnd = 0.25 }));
         hook.remove();
 
         // The unmodified branch runs along in the first two steps.
         Assert.Equal([12, 6, 3, 3], rows);
-        Assert.All(story.Scenes, scene => Assert.InRange(scene.Masks[0]!.Area, 0.01, 0.99));
+        Assert.All(story.Scenes, scene => Assert.InRange(scene.Subjects[0].Region!.Area, 0.01, 0.99));
     }
 
     [Fact]
     public void A_storys_scenes_share_behind_it_too()
     {
-        var options = Quick with { GuidanceEnd = 0.25, Techniques = StoryAttentionOptions.Off };
-        using var shared = new StoryPipeline(sdxl.Pipeline).Generate(
-            Bear, options with { Techniques = StoryAttentionOptions.Off with { Sharing = new() { Steps = new(0.5, 1) } } });
-        using var alone = new StoryPipeline(sdxl.Pipeline).Generate(Bear, options);
+        var options = Quick.With(r => r with { GuidanceEnd = 0.25 }) with { Techniques = StoryAttentionOptions.Disabled };
+        using var shared = sdxl.Pipeline.GenerateStory(
+            Bear, options with { Techniques = StoryAttentionOptions.Disabled with { Sharing = new() { Steps = new(0.5, 1) } } });
+        using var alone = sdxl.Pipeline.GenerateStory(Bear, options);
         using var plain = sdxl.Pipeline.Generate(new GenerationRequest
         {
             Prompts = [.. Bear.Scenes.Select(scene => scene.Prompt)],
-            Steps = options.Steps,
-            GuidanceScale = options.GuidanceScale,
-            GuidanceEnd = options.GuidanceEnd,
-            Seed = options.Seed,
+            Steps = options.Request!.Steps,
+            GuidanceScale = options.Request.GuidanceScale,
+            GuidanceEnd = options.Request.GuidanceEnd,
+            Seed = options.Request.Seed,
             LatentsOnly = true,
         });
 

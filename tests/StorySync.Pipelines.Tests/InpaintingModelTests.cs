@@ -47,7 +47,7 @@ public sealed class InpaintingModelTests : IDisposable
 
         // From noise alone, the picture as a whole is not encoded, and no noise is drawn for it.
         var plan = pipeline.Scheduler.CreatePlan(2);
-        using var noise = new SeededNoise([Request.Seed]);
+        using var noise = new SeededNoise([Request.Seed!.Value]);
         var pixels = picture.ToTensor();
         var latents = strength == 1
             ? noise.Draw(empty(1, 4, Side / 8, Side / 8)) * plan.InitNoiseSigma

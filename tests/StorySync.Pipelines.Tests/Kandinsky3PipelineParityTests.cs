@@ -36,7 +36,7 @@ public class Kandinsky3PipelineParityTests
     {
         if (prompts is not null)
         {
-            var encodings = prompts.Select(pipeline.Tokenize).ToList();
+            var encodings = prompts.Select(prompt => pipeline.Tokenize(new(), prompt)).ToList();
             comparison.Check($"out.{prefix}input_ids", Rows([.. encodings.Select(e => e.Ids)]));
             comparison.Check($"out.{prefix}input_mask", Rows([.. encodings.Select(e => e.AttentionMask)]));
         }

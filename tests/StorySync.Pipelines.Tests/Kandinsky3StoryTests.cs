@@ -21,18 +21,18 @@ public class Kandinsky3StoryTests(Kandinsky3Model model) : IClassFixture<Kandins
         ],
     };
 
-    private static readonly StoryOptions Quick = new() { Steps = 3, GuidanceScale = 3, Seed = 5, Height = 128, Width = 192 };
+    private static readonly StoryOptions Quick = new() { Request = new() { Steps = 3, GuidanceScale = 3, Seed = 5, Height = 128, Width = 192 } };
 
-    private StoryPipeline Stories => new(model.Pipeline);
+    private Kandinsky3Pipeline Pipeline => model.Pipeline;
 
     [Theory]
     [InlineData(3.0)]
     [InlineData(1.0)]
     public void With_every_technique_off_the_latents_are_the_plain_pipelines(double guidanceScale)
     {
-        var options = Quick with { GuidanceScale = guidanceScale, Techniques = StoryAttentionOptions.Off };
+        var options = Quick.With(r => r with { GuidanceScale = guidanceScale }) with { Techniques = StoryAttentionOptions.Disabled };
         using var plain = Plain(Friends, options);
-        using var story = Stories.Generate(Friends, options);
+        using var story = Pipeline.GenerateStory(Friends, options);
 
         TensorAssert.SameBits(plain.Latents, story.Latents);
     }
@@ -42,7 +42,7 @@ public class Kandinsky3StoryTests(Kandinsky3Model model) : IClassFixture<Kandins
     {
         var single = Friends with { Scenes = [Friends.Scenes[0]] };
         using var plain = Plain(single, Quick);
-        using var story = Stories.Generate(single, Quick);
+        using var story = Pipeline.GenerateStory(single, Quick);
 
         TensorAssert.SameBits(plain.Latents, story.Latents);
     }
@@ -51,21 +51,21 @@ public class Kandinsky3StoryTests(Kandinsky3Model model) : IClassFixture<Kandins
     public void The_techniques_change_the_pictures_and_do_it_the_same_way_again()
     {
         using var plain = Plain(Friends, Quick);
-        using var first = Stories.Generate(Friends, Quick);
-        using var second = Stories.Generate(Friends, Quick);
+        using var first = Pipeline.GenerateStory(Friends, Quick);
+        using var second = Pipeline.GenerateStory(Friends, Quick);
 
         TensorAssert.SameBits(first.Latents, second.Latents);
         Assert.False(plain.Latents.SameBitsAs(first.Latents));
-        Assert.All(first.Scenes, scene => Assert.Equal(2, scene.Masks.Count(mask => mask is not null)));
-        Assert.All(first.Scenes, scene => Assert.Equal(Quick.Height * scene.Masks[0]!.Width, Quick.Width * scene.Masks[0]!.Height));
+        Assert.All(first.Scenes, scene => Assert.Equal(2, scene.Subjects.Count(subject => subject.Region is not null)));
+        Assert.All(first.Scenes, scene => Assert.Equal(Quick.Request!.Height * scene.Subjects[0].Region!.Width, Quick.Request!.Width * scene.Subjects[0].Region!.Height));
     }
 
     [Fact]
     public void A_story_leaves_no_tensor_behind()
     {
         var pipeline = model.Pipeline;
-        LiveTensors.AssertNoneLeft(() => new StoryPipeline(pipeline).Generate(Friends, Quick).Dispose());
-        LiveTensors.AssertNoneLeft(() => new StoryPipeline(pipeline).Generate(Friends, Quick with { BlockCacheThreshold = 2 }).Dispose());
+        LiveTensors.AssertNoneLeft(() => pipeline.GenerateStory(Friends, Quick).Dispose());
+        LiveTensors.AssertNoneLeft(() => pipeline.GenerateStory(Friends, Quick.With(r => r with { BlockCacheThreshold = 2 })).Dispose());
     }
 
     [Fact]
@@ -143,11 +143,11 @@ public class Kandinsky3StoryTests(Kandinsky3Model model) : IClassFixture<Kandins
     private GenerationResult Plain(Story story, StoryOptions options) => model.Pipeline.Generate(new GenerationRequest
     {
         Prompts = [.. story.Scenes.Select(scene => scene.Prompt)],
-        Steps = options.Steps,
-        GuidanceScale = options.GuidanceScale,
-        Seed = options.Seed,
-        Height = options.Height,
-        Width = options.Width,
+        Steps = options.Request!.Steps,
+        GuidanceScale = options.Request.GuidanceScale,
+        Seed = options.Request.Seed,
+        Height = options.Request.Height,
+        Width = options.Request.Width,
         LatentsOnly = true,
     });
 
@@ -164,7 +164,7 @@ public class Kandinsky3StoryTests(Kandinsky3Model model) : IClassFixture<Kandins
     private (Tensor Prediction, Tensor Attended, TokenGrid Grid) Run(
         Kandinsky3Inputs inputs, IReadOnlyList<StorySubject> subjects, string layer, Place place)
     {
-        var techniques = StoryAttentionOptions.Off with { Sharing = new() { Layers = layer } };
+        var techniques = StoryAttentionOptions.Disabled with { Sharing = new() { Layers = layer } };
         using var story = new StoryAttention(techniques, subjects, scenes: 2, guidance: false);
         var disturbing = new Disturbing(story, layer, place);
         var prediction = model.Pipeline.UNet.call(inputs, new DenoisingContext { Processor = disturbing });

@@ -14,11 +14,10 @@ public class MemoryGrowthTests
     public void Fifty_stories_take_no_more_memory_than_ten()
     {
         using var pipeline = StableDiffusionXLPipeline.Load(ReferenceData.PathOf("models/tiny-sdxl"), new PipelineOptions { Device = "cpu" });
-        var stories = new StoryPipeline(pipeline);
-        Make(stories, WarmUp);
+        Make(pipeline, WarmUp);
         var (bytes, tensors) = (ResidentMemory.Settled(), torch.Tensor.TotalCount);
 
-        Make(stories, Stories);
+        Make(pipeline, Stories);
         var grown = ResidentMemory.Settled() - bytes;
 
         Assert.Equal(tensors, torch.Tensor.TotalCount);
@@ -26,13 +25,13 @@ public class MemoryGrowthTests
         Assert.True(grown <= Margin, $"{Stories} stories have grown the process by {grown / 1e6:f1} MB.");
     }
 
-    private static void Make(StoryPipeline stories, int count)
+    private static void Make(DiffusionPipeline pipeline, int count)
     {
         for (var i = 0; i < count; i++)
         {
-            stories.Generate(
+            pipeline.GenerateStory(
                 new Story { Subjects = ["a frog"], Scenes = [new("a frog in the forest"), new("a frog at the beach")] },
-                new StoryOptions { Steps = 2, GuidanceScale = 4, Height = 64, Width = 64, Seed = i }).Dispose();
+                new StoryOptions { Request = new() { Steps = 2, GuidanceScale = 4, Height = 64, Width = 64, Seed = i } }).Dispose();
         }
     }
 }

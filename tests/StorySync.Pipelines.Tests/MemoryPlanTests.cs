@@ -35,14 +35,13 @@ public class MemoryPlanTests
     public void A_plan_holds_against_what_a_story_takes(string model, int scenes, int size, bool techniques, bool caches)
     {
         using var pipeline = Load(model);
-        var stories = new StoryPipeline(pipeline);
-        var options = Options(size) with { Techniques = techniques ? null : StoryAttentionOptions.Off, BlockCacheThreshold = caches ? NeverSkips : 0 };
-        var plan = stories.PlanMemory(Frogs(scenes), options);
+        var options = Options(size).With(r => r with { BlockCacheThreshold = caches ? NeverSkips : 0 }) with { Techniques = techniques ? null : StoryAttentionOptions.Disabled };
+        var plan = pipeline.PlanMemory(Frogs(scenes), options);
 
         // What is made once, such as compiled code, is not the story's.
-        stories.Generate(Frogs(scenes), options).Dispose();
+        pipeline.GenerateStory(Frogs(scenes), options).Dispose();
         var watch = new StageWatch();
-        stories.Generate(Frogs(scenes), options, watch).Dispose();
+        pipeline.GenerateStory(Frogs(scenes), options, watch).Dispose();
 
         foreach (var stage in plan.Stages.Where(stage => stage.Stage != GenerationStage.Encoding))
         {
@@ -82,12 +81,11 @@ public class MemoryPlanTests
     public void Advice_says_what_its_change_saves()
     {
         using var pipeline = Load("storybook");
-        var stories = new StoryPipeline(pipeline);
-        var options = Options(512) with { GuidanceScale = 1 };
-        var plan = stories.PlanMemory(Frogs(4), options);
+        var options = Options(512).With(r => r with { GuidanceScale = 1 });
+        var plan = pipeline.PlanMemory(Frogs(4), options);
 
         var layout = plan.Advice.Single(a => a.Change.Contains("Layout.Until", StringComparison.Ordinal));
-        var without = stories.PlanMemory(Frogs(4), options with { Techniques = new() { Layout = new() { Until = 0 } } });
+        var without = pipeline.PlanMemory(Frogs(4), options with { Techniques = new() { Layout = new() { Until = 0 } } });
         Assert.Equal(without.PeakBytes, layout.PeakBytes);
         Assert.Equal(plan.PeakBytes - without.PeakBytes, layout.SavedBytes);
         Assert.All(plan.Advice, advice => Assert.True(advice.SavedBytes > 0));
@@ -114,9 +112,8 @@ public class MemoryPlanTests
     public void With_guidance_the_unmodified_branch_takes_no_more()
     {
         using var pipeline = Load("storybook");
-        var stories = new StoryPipeline(pipeline);
-        var plan = stories.PlanMemory(Frogs(4), Options(512));
-        Assert.Equal(stories.PlanMemory(Frogs(4), Options(512) with { Techniques = StoryAttentionOptions.Off }).PeakBytes, plan.PeakBytes);
+        var plan = pipeline.PlanMemory(Frogs(4), Options(512));
+        Assert.Equal(pipeline.PlanMemory(Frogs(4), Options(512) with { Techniques = StoryAttentionOptions.Disabled }).PeakBytes, plan.PeakBytes);
         Assert.DoesNotContain(plan.Advice, a => a.Change.Contains("Layout.Until", StringComparison.Ordinal));
     }
 
@@ -146,7 +143,7 @@ public class MemoryPlanTests
     private static DiffusionPipeline Load(string model) => DiffusionPipeline.Load(
         model == "storybook" ? model : ReferenceData.PathOf("models/" + model), new PipelineOptions { Device = "cpu" });
 
-    private static StoryOptions Options(int size) => new() { Steps = 2, GuidanceScale = 4, Height = size, Width = size };
+    private static StoryOptions Options(int size) => new() { Request = new() { Steps = 2, GuidanceScale = 4, Height = size, Width = size } };
 
     private static Story Frogs(int scenes) => new()
     {

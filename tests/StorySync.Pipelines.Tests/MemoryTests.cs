@@ -18,16 +18,16 @@ public class MemoryTests(StorybookModel model) : IClassFixture<StorybookModel>
     [InlineData(1, 0.5)]
     [InlineData(0.5, 1e9)]
     public void A_story_leaves_no_tensor_behind(double guidanceEnd, double blockCacheThreshold) => LiveTensors.AssertNoneLeft(() =>
-        new StoryPipeline(model.Pipeline).Generate(
-            Frog, new StoryOptions { Steps = 3, GuidanceScale = 4, GuidanceEnd = guidanceEnd, BlockCacheThreshold = blockCacheThreshold }).Dispose());
+        model.Pipeline.GenerateStory(
+            Frog, new StoryOptions { Request = new() { Steps = 3, GuidanceScale = 4, GuidanceEnd = guidanceEnd, BlockCacheThreshold = blockCacheThreshold } }).Dispose());
 
     [Fact]
     public void A_cancelled_story_leaves_no_tensor_behind() => LiveTensors.AssertNoneLeft(() =>
     {
         using var source = new CancellationTokenSource();
         var progress = new CancelAfterFirstStep(source);
-        Assert.Throws<OperationCanceledException>(() => new StoryPipeline(model.Pipeline).Generate(
-            Frog, new StoryOptions { Steps = 3, GuidanceScale = 4, BlockCacheThreshold = 0.5 }, progress, source.Token));
+        Assert.Throws<OperationCanceledException>(() => model.Pipeline.GenerateStory(
+            Frog, new StoryOptions { Request = new() { Steps = 3, GuidanceScale = 4, BlockCacheThreshold = 0.5 } }, progress, source.Token));
     });
 
     [Fact]

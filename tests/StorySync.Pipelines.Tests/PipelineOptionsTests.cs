@@ -6,7 +6,7 @@ namespace StorySync.Pipelines.Tests;
 
 public class PipelineOptionsTests
 {
-    private static readonly GenerationRequest Request = new() { Prompts = ["a frog waving at the beach"], Steps = 2, GuidanceScale = 3, LatentsOnly = true };
+    private static readonly GenerationRequest Request = new() { Prompts = ["a frog waving at the beach"], Steps = 2, GuidanceScale = 3, Seed = 0, LatentsOnly = true };
 
     [Fact]
     public void Offloading_changes_no_bit_of_the_result()

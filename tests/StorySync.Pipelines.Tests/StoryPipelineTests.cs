@@ -7,7 +7,7 @@ namespace StorySync.Pipelines.Tests;
 
 public class StoryPipelineTests(StorybookModel model) : IClassFixture<StorybookModel>
 {
-    private static readonly StoryOptions Quick = new() { Steps = 4, GuidanceScale = 4, Seed = 5 };
+    private static readonly StoryOptions Quick = new() { Request = new() { Steps = 4, GuidanceScale = 4, Seed = 5 } };
 
     private static readonly Story Bear = new()
     {
@@ -15,13 +15,13 @@ public class StoryPipelineTests(StorybookModel model) : IClassFixture<StorybookM
         Scenes = [new("a bear standing in the forest"), new("a bear waving at the beach"), new("a bear jumping in the snow")],
     };
 
-    private StoryPipeline Stories => new(model.Pipeline);
+    private StableDiffusionXLPipeline Pipeline => model.Pipeline;
 
     [Fact]
     public void With_every_technique_off_the_latents_are_the_plain_pipelines()
     {
         using var plain = Plain(Bear);
-        using var story = Stories.Generate(Bear, Quick with { Techniques = StoryAttentionOptions.Off });
+        using var story = Pipeline.GenerateStory(Bear, Quick with { Techniques = StoryAttentionOptions.Disabled });
 
         TensorAssert.SameBits(plain.Latents, story.Latents);
     }
@@ -31,7 +31,7 @@ public class StoryPipelineTests(StorybookModel model) : IClassFixture<StorybookM
     {
         var single = Bear with { Scenes = [Bear.Scenes[0]] };
         using var plain = Plain(single);
-        using var story = Stories.Generate(single, Quick);
+        using var story = Pipeline.GenerateStory(single, Quick);
 
         TensorAssert.SameBits(plain.Latents, story.Latents);
     }
@@ -39,8 +39,8 @@ public class StoryPipelineTests(StorybookModel model) : IClassFixture<StorybookM
     [Fact]
     public void Same_seed_makes_the_same_story()
     {
-        using var first = Stories.Generate(Bear, Quick);
-        using var second = Stories.Generate(Bear, Quick);
+        using var first = Pipeline.GenerateStory(Bear, Quick);
+        using var second = Pipeline.GenerateStory(Bear, Quick);
 
         TensorAssert.SameBits(first.Latents, second.Latents);
     }
@@ -49,12 +49,12 @@ public class StoryPipelineTests(StorybookModel model) : IClassFixture<StorybookM
     public async Task Two_stories_at_once_are_what_each_is_alone()
     {
         var robot = new Story { Subjects = ["a robot"], Scenes = [new("a robot sitting in the city"), new("a robot waving in the desert")] };
-        var others = Quick with { Seed = 11, Techniques = new() { Sharing = new() { Dropout = 0.3 } } };
-        using var bearAlone = Stories.Generate(Bear, Quick);
-        using var robotAlone = Stories.Generate(robot, others);
+        var others = Quick.With(r => r with { Seed = 11 }) with { Techniques = new() { Sharing = new() { Dropout = 0.3 } } };
+        using var bearAlone = Pipeline.GenerateStory(Bear, Quick);
+        using var robotAlone = Pipeline.GenerateStory(robot, others);
 
-        var bear = Stories.GenerateAsync(Bear, Quick, cancellationToken: TestContext.Current.CancellationToken);
-        var second = Stories.GenerateAsync(robot, others, cancellationToken: TestContext.Current.CancellationToken);
+        var bear = Pipeline.GenerateStoryAsync(Bear, Quick, cancellationToken: TestContext.Current.CancellationToken);
+        var second = Pipeline.GenerateStoryAsync(robot, others, cancellationToken: TestContext.Current.CancellationToken);
         using var bearBeside = await bear;
         using var robotBeside = await second;
 
@@ -74,19 +74,19 @@ public class StoryPipelineTests(StorybookModel model) : IClassFixture<StorybookM
     {
         // Interpolation alone mixes queries that are equal: it works against what the other techniques change.
         var changes = sharing || harmonization;
-        var off = StoryAttentionOptions.Off;
-        var all = new StoryAttentionOptions();
+        var off = StoryAttentionOptions.Disabled;
+        var all = StoryAttentionOptions.Default;
         var options = Quick with
         {
             Techniques = new()
             {
                 Sharing = sharing ? all.Sharing : off.Sharing,
-                Harmonization = harmonization ? all.Harmonization with { Steps = StepRange.All, Threshold = -1 } : off.Harmonization,
+                Harmonization = harmonization ? all.Harmonization! with { Steps = StepRange.All, Threshold = -1 } : off.Harmonization,
                 Layout = layout ? all.Layout : off.Layout,
             },
         };
         using var plain = Plain(Bear);
-        using var story = Stories.Generate(Bear, options);
+        using var story = Pipeline.GenerateStory(Bear, options);
 
         Assert.Equal(changes, (plain.Latents - story.Latents).abs().max().item<float>() > 1e-2);
     }
@@ -96,10 +96,7 @@ public class StoryPipelineTests(StorybookModel model) : IClassFixture<StorybookM
     {
         var options = Quick with
         {
-            NegativePrompt = "a hat",
             SameNoise = true,
-            GuidanceEnd = 0.6,
-            BlockCacheThreshold = 0.1,
             Techniques = new()
             {
                 Sharing = new() { Strength = 0.5, Dropout = 0.1, SubjectQueriesOnly = false, Steps = new(0.1, 0.9), Layers = "up_blocks.*" },
@@ -116,12 +113,22 @@ public class StoryPipelineTests(StorybookModel model) : IClassFixture<StorybookM
         { "no subjects", Bear with { Subjects = [] }, Quick },
         { "\"fox\" does not occur", Bear with { Subjects = ["a fox"] }, Quick },
         { "Scene 2", Bear with { Scenes = [Bear.Scenes[0], new("a cat waving")] }, Quick },
-        { "Subjects has 2", Bear with { Scenes = [new("a bear standing") { Subjects = ["a bear", "a cat"] }] }, Quick },
-        { "Steps is 0", Bear, Quick with { Steps = 0 } },
-        { "GuidanceEnd is -1;", Bear, Quick with { GuidanceEnd = -1 } },
-        { "BlockCacheThreshold is -1;", Bear, Quick with { BlockCacheThreshold = -1 } },
-        { "multiples of 8", Bear, Quick with { Width = 100 } },
-        { "proportions", Bear with { Scenes = [Bear.Scenes[0] with { Masks = [new RgbImage(2, 1, new byte[6])] }] }, Quick },
+        { "\"a cat\", which is none of the story's", Bear with { Scenes = [new("a bear standing") { Subjects = [new("a cat")] }] }, Quick },
+        { "\"a bear\" twice", Bear with { Scenes = [new("a bear standing") { Subjects = [new("a bear"), new("a bear")] }] }, Quick },
+        { "\"the Bear\" twice", Bear with { Subjects = ["the Bear", "a bear"] }, Quick },
+        { "absent from every scene", Bear with { Scenes = [new("a cat") { Subjects = [new Subject("a bear").Absent()] }] }, Quick },
+        { "has Prompts", Bear, Quick.With(r => r with { Prompts = ["a bear"] }) },
+        { "has Seeds", Bear, Quick.With(r => r with { Seeds = [1, 2, 3] }) },
+        { "has ImagesPerPrompt 2", Bear, Quick.With(r => r with { ImagesPerPrompt = 2 }) },
+        { "has LatentsOnly", Bear, Quick.With(r => r with { LatentsOnly = true }) },
+        { "is a FluxRequest", Bear, new StoryOptions { Request = new FluxRequest() } },
+        { "Sharing.Layers is \"down.*\"", Bear, Quick with { Techniques = new() { Sharing = new() { Layers = "down.*" } } } },
+        { "Masks.Layers is \"*.attn1\"", Bear, Quick with { Techniques = new() { Masks = new() { Layers = "*.attn1" } } } },
+        { "Steps is 0", Bear, Quick.With(r => r with { Steps = 0 }) },
+        { "GuidanceEnd is -1;", Bear, Quick.With(r => r with { GuidanceEnd = -1 }) },
+        { "BlockCacheThreshold is -1;", Bear, Quick.With(r => r with { BlockCacheThreshold = -1 }) },
+        { "multiples of 8", Bear, Quick.With(r => r with { Width = 100 }) },
+        { "proportions", Bear with { Scenes = [Bear.Scenes[0] with { Subjects = [new Subject("a bear").At(new RgbImage(2, 1, new byte[6]))] }] }, Quick },
     };
 
     [Theory]
@@ -129,7 +136,7 @@ public class StoryPipelineTests(StorybookModel model) : IClassFixture<StorybookM
     public void A_mistake_is_one_clear_error_before_any_work(string part, Story story, StoryOptions options)
     {
         var stages = new Stages();
-        var error = Assert.Throws<ArgumentException>(() => Stories.Generate(story, options, stages));
+        var error = Assert.Throws<ArgumentException>(() => Pipeline.GenerateStory(story, options, stages));
 
         Assert.Contains(part, error.Message, StringComparison.Ordinal);
         Assert.Empty(stages.Seen);
@@ -147,22 +154,22 @@ public class StoryPipelineTests(StorybookModel model) : IClassFixture<StorybookM
     public void Given_masks_are_the_masks_of_the_story()
     {
         var left = new RgbImage(4, 4, [.. Enumerable.Range(0, 16).SelectMany(i => Enumerable.Repeat((byte)(i % 4 < 2 ? 255 : 0), 3))]);
-        var masked = Bear with { Scenes = [.. Bear.Scenes.Select(scene => scene with { Masks = [left] })] };
+        var masked = Bear with { Scenes = [.. Bear.Scenes.Select(scene => scene with { Subjects = [new Subject("a bear").At(left)] })] };
 
-        using var story = Stories.Generate(masked, Quick);
+        using var story = Pipeline.GenerateStory(masked, Quick);
 
-        Assert.All(story.Scenes, scene => Assert.Equal(0.5, scene.Masks[0]!.Area));
-        Assert.All(story.Scenes, scene => Assert.True(scene.Masks[0]!.Cells[0]));
+        Assert.All(story.Scenes, scene => Assert.Equal(0.5, scene.Subjects[0].Region!.Area));
+        Assert.All(story.Scenes, scene => Assert.True(scene.Subjects[0].Region!.Cells[0]));
     }
 
     [Fact]
     public void A_scene_may_lack_the_subject()
     {
-        var absent = Bear with { Scenes = [.. Bear.Scenes.Take(2), new("a cat sitting in the city") { Subjects = [null] }] };
+        var absent = Bear with { Scenes = [.. Bear.Scenes.Take(2), new("a cat sitting in the city") { Subjects = [new Subject("a bear").Absent()] }] };
         using var plain = Plain(absent);
-        using var story = Stories.Generate(absent, Quick with { Techniques = new() { Layout = StoryAttentionOptions.Off.Layout } });
+        using var story = Pipeline.GenerateStory(absent, Quick with { Techniques = new() { Layout = StoryAttentionOptions.Disabled.Layout! } });
 
-        Assert.Null(story.Scenes[2].Masks[0]);
+        Assert.Null(story.Scenes[2].Subjects[0].Region);
         TensorAssert.SameBits(plain.Latents[2], story.Latents[2]);
         Assert.False(plain.Latents[0].SameBitsAs(story.Latents[0]));
     }
@@ -173,7 +180,7 @@ public class StoryPipelineTests(StorybookModel model) : IClassFixture<StorybookM
         using var source = new CancellationTokenSource();
         var stages = new Stages { OnReport = progress => Cancel(progress, source) };
 
-        Assert.Throws<OperationCanceledException>(() => Stories.Generate(Bear, Quick, stages, source.Token));
+        Assert.Throws<OperationCanceledException>(() => Pipeline.GenerateStory(Bear, Quick, stages, source.Token));
         Assert.DoesNotContain(stages.Seen, progress => progress.Step > 2);
     }
 
@@ -181,7 +188,7 @@ public class StoryPipelineTests(StorybookModel model) : IClassFixture<StorybookM
     public void Progress_counts_the_steps_and_previews_come_when_asked_for()
     {
         var stages = new Stages();
-        using var story = Stories.Generate(Bear, Quick with { PreviewInterval = 2 }, stages);
+        using var story = Pipeline.GenerateStory(Bear, Quick.With(r => r with { PreviewInterval = 2 }), stages);
 
         var steps = stages.Seen.Where(p => p is { Stage: GenerationStage.Denoising }).ToList();
         Assert.Equal([1, 2, 3, 4], steps.Select(p => p.Step));
@@ -201,9 +208,9 @@ public class StoryPipelineTests(StorybookModel model) : IClassFixture<StorybookM
     private GenerationResult Plain(Story story) => model.Pipeline.Generate(new GenerationRequest
     {
         Prompts = [.. story.Scenes.Select(scene => scene.Prompt)],
-        Steps = Quick.Steps,
-        GuidanceScale = Quick.GuidanceScale,
-        Seed = Quick.Seed,
+        Steps = Quick.Request!.Steps,
+        GuidanceScale = Quick.Request!.GuidanceScale,
+        Seed = Quick.Request!.Seed,
         LatentsOnly = true,
     });
 

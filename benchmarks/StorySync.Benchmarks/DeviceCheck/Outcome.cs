@@ -22,11 +22,11 @@ internal sealed record Outcome(IReadOnlyList<RgbImage> Images, float[] Latents, 
     public static Outcome OfPictures(DiffusionPipeline pipeline, StoryOptions options, int scenes = 3) => Of(() => pipeline.Generate(new()
     {
         Prompts = [.. Enumerable.Range(0, scenes).Select(i => $"a rabbit {Places[i % Places.Length]}")],
-        Height = options.Height,
-        Width = options.Width,
-        Steps = options.Steps,
-        GuidanceScale = options.GuidanceScale,
-        Seed = options.Seed,
+        Height = options.Request!.Height,
+        Width = options.Request!.Width,
+        Steps = options.Request!.Steps,
+        GuidanceScale = options.Request!.GuidanceScale,
+        Seed = options.Request!.Seed,
     }));
 
     /// <summary>Makes a story on a model.</summary>
@@ -38,7 +38,7 @@ internal sealed record Outcome(IReadOnlyList<RgbImage> Images, float[] Latents, 
             Scenes = [.. Enumerable.Range(0, scenes).Select(i => new Scene($"a rabbit {Places[i % Places.Length]}"))],
         };
         var watch = Stopwatch.StartNew();
-        using var result = new StoryPipeline(pipeline).Generate(story, options);
+        using var result = pipeline.GenerateStory(story, options);
         return new([.. result.Scenes.Select(scene => scene.Image)], Numbers(result.Latents), result.Latents.shape, watch.Elapsed.TotalSeconds);
     }
 
@@ -61,7 +61,11 @@ internal sealed record Outcome(IReadOnlyList<RgbImage> Images, float[] Latents, 
     public static StoryOptions StoryOptions(string model, bool small, int? steps = null, StoryAttentionOptions? techniques = null)
     {
         var (size, own, guidance) = Settings(model, small);
-        return new() { Seed = 7, Steps = steps ?? own, GuidanceScale = guidance, Height = size, Width = size, Techniques = techniques };
+        return new()
+        {
+            Request = new() { Seed = 7, Steps = steps ?? own, GuidanceScale = guidance, Height = size, Width = size },
+            Techniques = techniques,
+        };
     }
 
     /// <summary>Tells how far this is from another.</summary>

@@ -112,7 +112,7 @@ internal static class SpeedPart
         using var model = RandomWeights.Bind(new UNet2DConditionModel(config), ScalarType.BFloat16, run.Device);
         return string.Join("; ", (run.Small ? (int[])[2] : [4, 8]).Select(scenes =>
         {
-            var plain = Time(run, 1, 1, () => Denoise(StoryAttentionOptions.Off));
+            var plain = Time(run, 1, 1, () => Denoise(StoryAttentionOptions.Disabled));
             var told = Time(run, 1, 1, () => Denoise(new()));
             var shared = Time(run, 0, 1, () => Denoise(new() { Layout = new() { Until = 0 } }));
             return DeviceCheckRun.Invariant(

@@ -4,7 +4,7 @@ using StorySync.Pipelines;
 namespace StorySync.Samples.Evaluate;
 
 /// <summary>Makes and measures every story in every variant, but those that are there already.</summary>
-internal sealed class EvaluationRun(EvaluationSettings settings, OutputFolder output, StoryPipeline stories, StoryEvaluator evaluator)
+internal sealed class EvaluationRun(EvaluationSettings settings, OutputFolder output, DiffusionPipeline pipeline, StoryEvaluator evaluator)
 {
     private readonly RunFolder folder = new(output);
 
@@ -39,11 +39,11 @@ internal sealed class EvaluationRun(EvaluationSettings settings, OutputFolder ou
     {
         var story = new Story { Subjects = [job.Subject], Scenes = [.. job.Prompts.Select((prompt, i) => Scene(job, prompt, i, plain))] };
         using var memory = new PeakMemory();
-        using var result = stories.Generate(story, job.Options, progress, cancellationToken);
+        using var result = pipeline.GenerateStory(story, job.Options, progress, cancellationToken);
         var peak = memory.MiB;
 
         // Given masks say nothing of the pictures; those of the plain run, on the same noise, do.
-        SubjectRegion?[] regions = [.. result.Scenes.Select((scene, i) => job.Damage is null ? scene.Masks[0] : plain!.Region(i))];
+        SubjectRegion?[] regions = [.. result.Scenes.Select((scene, i) => job.Damage is null ? scene.Subjects[0].Region : plain!.Region(i))];
         EvaluatedScene[] scenes = [.. result.Scenes.Select((scene, i) => new EvaluatedScene(job.Prompts[i], scene.Image, [regions[i]]))];
         var compared = plain is null || job.Damage is not null || plain.Masks.Count < scenes.Length
             ? null
@@ -77,6 +77,7 @@ internal sealed class EvaluationRun(EvaluationSettings settings, OutputFolder ou
         }
 
         var damaged = job.Damage.Apply(region, index, job.Prompts.Count);
-        return new Scene(prompt) { Masks = [damaged.ToImage(damaged.Width, damaged.Height)] };
+        var subject = new Subject(job.Subject);
+        return new Scene(prompt) { Subjects = [damaged.Area > 0 ? subject.At(damaged.ToImage(damaged.Width, damaged.Height)) : subject.Absent()] };
     }
 }

@@ -50,7 +50,7 @@ internal sealed record EvaluationSettings
                 Story = story.Name,
                 Subject = story.Phrase,
                 Prompts = [.. story.Prompts.Take(scenes)],
-                Options = variant.Options with { Seed = seed },
+                Options = variant.Options with { Request = (variant.Options.Request ?? new()) with { Seed = seed } },
                 Damage = variant.Damage,
             }
             : throw new UserErrorException(

@@ -25,7 +25,7 @@ internal sealed record StoryJob
 
     public MaskDamage? Damage { get; init; }
 
-    public long Seed => Options.Seed;
+    public long Seed => Options.Request?.Seed ?? 0;
 
     /// <summary>Whether this job and another come to the same, whatever their variants are called.</summary>
     public bool IsAs(StoryJob other) => Json.Text(this with { Variant = other.Variant }) == Json.Text(other);

@@ -13,7 +13,7 @@ internal static class BuiltInVariants
     public static IReadOnlyList<Variant> Of(StoryOptions options)
     {
         var on = options.Techniques!;
-        var off = StoryAttentionOptions.Off with { Masks = on.Masks };
+        var off = StoryAttentionOptions.Disabled.Over(on);
         Variant Named(string name, StoryAttentionOptions techniques) => new(name, options with { Techniques = techniques });
         return
         [

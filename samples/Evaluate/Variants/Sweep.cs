@@ -46,9 +46,9 @@ internal static class Sweep
         }
 
         var path = axis.Split('.');
-        if (typeof(StoryOptions).GetProperties().All(option => !option.Name.Equals(path[0], StringComparison.OrdinalIgnoreCase)))
+        if (!Has(typeof(StoryOptions), path[0]))
         {
-            path = ["techniques", .. path];
+            path = [Has(typeof(GenerationRequest), path[0]) ? "request" : "techniques", .. path];
         }
 
         JsonNode value = Literal(label);
@@ -59,6 +59,9 @@ internal static class Sweep
 
         return start with { Options = OptionsPatch.Apply(start.Options, value.AsObject(), $"sweep of {axis}") };
     }
+
+    private static bool Has(Type options, string name) =>
+        options.GetProperties().Any(option => option.Name.Equals(name, StringComparison.OrdinalIgnoreCase));
 
     /// <summary>A number or true or false where it is one, else a text.</summary>
     private static JsonNode Literal(string text)

@@ -5,10 +5,13 @@ namespace StorySync.Attention;
 /// <summary>Chooses layers by their paths.</summary>
 internal sealed class LayerFilter(string layers)
 {
+    /// <summary>Chooses all layers.</summary>
+    public const string All = "*";
+
     private readonly string[] patterns = Split(layers);
 
-    public static string Check(string layers) =>
-        Split(layers).Any(pattern => pattern != "!")
+    public static string? Check(string? layers) =>
+        layers is null || Split(layers).Any(pattern => pattern != "!")
             ? layers
             : throw new ArgumentException(
                 "Layers names no layer; give patterns such as \"up_blocks.*\", or \"*\" for all.", nameof(layers));
@@ -20,6 +23,10 @@ internal sealed class LayerFilter(string layers)
         return !excluded.Any(pattern => Matches(pattern[1..], path))
             && (!included.Any() || included.Any(pattern => Matches(pattern, path)));
     }
+
+    /// <summary>The patterns that match none of the paths.</summary>
+    public IEnumerable<string> Unmatched(IReadOnlyCollection<string> paths) =>
+        patterns.Where(pattern => !paths.Any(path => Matches(pattern.TrimStart('!'), path)));
 
     private static string[] Split(string layers) =>
         layers.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);

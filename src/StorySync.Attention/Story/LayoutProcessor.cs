@@ -6,7 +6,7 @@ namespace StorySync.Attention;
 /// <summary>Mixes the unmodified branch's queries into the modified one's before another processor attends.</summary>
 internal sealed class LayoutProcessor(StoryState story, LayoutOptions options, IAttentionProcessor inner) : IAttentionProcessor
 {
-    private readonly LayerFilter layers = new(options.Layers);
+    private readonly LayerFilter layers = new(options.Layers!);
 
     public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, AttentionContext context)
     {

@@ -11,11 +11,11 @@ namespace StorySync.Attention;
 internal sealed class SharingProcessor(StoryState story, SharingOptions options, long seed, IAttentionProcessor inner)
     : IAttentionProcessor
 {
-    private readonly LayerFilter layers = new(options.Layers);
+    private readonly LayerFilter layers = new(options.Layers!);
 
     public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, AttentionContext context)
     {
-        if (options.Strength == 0 || !options.Steps.Contains(context.Step, context.Steps) || !layers.Contains(layer.Path)
+        if (options.Strength == 0 || !options.Steps!.Contains(context.Step, context.Steps) || !layers.Contains(layer.Path)
             || story.TokensOf(layer, inputs) is not { } tokens)
         {
             return inner.Attend(layer, inputs, context);
@@ -35,7 +35,7 @@ internal sealed class SharingProcessor(StoryState story, SharingOptions options,
 
         using var scope = NewDisposeScope();
         var batch = story.BatchOf(context);
-        var rotary = options.MatchPositions ? inputs.Rotary : null;
+        var rotary = options.MatchPositions == true ? inputs.Rotary : null;
         var dropoutSeed = options.Dropout > 0 ? DropoutSeed(context.Step, layer.Path) : 0;
         if (SharedAttention.ReadsInPlace(inputs.Query, inputs.Key, inputs.Value, rotary))
         {

@@ -52,20 +52,20 @@ public sealed class StoryAttention : IAttentionProcessor, IDisposable
             Check(subject, scenes);
         }
 
-        this.options = options;
-        masks = new SubjectMasks(subjects, scenes, options.Masks);
+        this.options = options = options.Over(StoryAttentionOptions.Default);
+        masks = new SubjectMasks(subjects, scenes, options.Masks!);
         maps = subjects.Any(subject => subject.Tokens.Any(tokens => tokens.Count > 0))
-            ? new SubjectMaps(subjects, scenes, options.Masks)
+            ? new SubjectMaps(subjects, scenes, options.Masks!)
             : null;
         inner ??= PlainAttention.Instance;
         story = new StoryState(options, scenes, guidance, new StepRange(0, guidanceEnd), masks, inner);
         techniques = new HarmonizationProcessor(
             story,
-            options.Harmonization,
+            options.Harmonization!,
             new LayoutProcessor(
                 story,
-                options.Layout,
-                new SharingProcessor(story, options.Sharing, seed, inner)));
+                options.Layout!,
+                new SharingProcessor(story, options.Sharing!, seed, inner)));
     }
 
     /// <summary>The rows that the batch of a step must have.</summary>
@@ -161,7 +161,7 @@ public sealed class StoryAttention : IAttentionProcessor, IDisposable
 
         this.step = step;
         maps.Collect(layer, inputs, batch);
-        if (!masks.Found && maps.Collected >= options.Masks.ReadyAfterLayers)
+        if (!masks.Found && options.Masks!.ReadyAfterLayers is > 0 and var layers && maps.Collected >= layers)
         {
             using var scope = NewDisposeScope();
             masks.Update(maps.Average()!);

@@ -8,7 +8,7 @@ internal sealed class StoryState(
 {
     /// <summary>The order of a step's rows.</summary>
     public StoryBatch BatchAt(int step, int steps) => new(
-        scenes, guidance && guidedSteps.Contains(step, steps), scenes > 1 && options.Layout.NeedsBase(step, steps));
+        scenes, guidance && guidedSteps.Contains(step, steps), scenes > 1 && options.Layout!.NeedsBase(step, steps));
 
     /// <summary>The order of the rows of the forward pass under way.</summary>
     public StoryBatch BatchOf(AttentionContext context)

@@ -9,7 +9,7 @@ namespace StorySync.Attention;
 /// word says nothing of how well it knows the place.</summary>
 internal sealed class SubjectMaps(IReadOnlyList<StorySubject> subjects, int scenes, MaskOptions options) : IDisposable
 {
-    private readonly LayerFilter layers = new(options.Layers);
+    private readonly LayerFilter layers = new(options.Layers!);
     private readonly Dictionary<TokenGrid, List<Tensor>> thisStep = [];
     private TokenGrid? grid;
     private Tensor? subjectValues;
@@ -58,7 +58,7 @@ internal sealed class SubjectMaps(IReadOnlyList<StorySubject> subjects, int scen
         var finest = Finest();
         var maps = SubjectMask.Scale(stack(thisStep[finest]).transpose(2, 3).unflatten(3, [finest.Height, finest.Width])).unbind();
         var step = maps.Skip(1).Aggregate(maps[0], (sum, map) => sum.add_(map)) / maps.Length;
-        return (average is null ? step : (average * options.Decay) + step).MoveToOuterDisposeScope();
+        return (average is null ? step : (average * options.Decay!.Value) + step).MoveToOuterDisposeScope();
     }
 
     /// <summary>Ends the step: what it gave becomes part of the steps before.</summary>
@@ -94,7 +94,7 @@ internal sealed class SubjectMaps(IReadOnlyList<StorySubject> subjects, int scen
     /// <summary>The finest grid so far that is small enough, or the smallest of all if none is.</summary>
     private TokenGrid Finest()
     {
-        var most = Math.Max(options.MaxGrid, thisStep.Keys.Min(Side));
+        var most = Math.Max(options.MaxGrid!.Value, thisStep.Keys.Min(Side));
         return thisStep.Keys.Where(candidate => Side(candidate) <= most).MaxBy(candidate => candidate.Tokens);
     }
 

@@ -35,7 +35,7 @@ internal sealed class SubjectMasks : IDisposable
         var masks = SubjectMask.Exclusive(maps, SubjectMask.Cut(maps));
         if (options.Repairs)
         {
-            masks = MaskRepair.ApplyToAll(masks.flatten(0, 1), options.Closing, options.Components, options.MinArea).view(masks.shape);
+            masks = MaskRepair.ApplyToAll(masks.flatten(0, 1), options.Closing!.Value, options.Components!.Value, options.MinArea!.Value).view(masks.shape);
         }
 
         Clear();

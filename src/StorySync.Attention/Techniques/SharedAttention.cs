@@ -68,7 +68,7 @@ public static class SharedAttention
 
     /// <summary>Whether any token reads another image's.</summary>
     internal static bool IsRead(SubjectTokens subjects, SharingOptions options) =>
-        options.Strength > 0 && subjects.Readings(options.SubjectQueriesOnly).Count > 0;
+        options.Strength > 0 && subjects.Readings(options.SubjectQueriesOnly!.Value).Count > 0;
 
     /// <summary>Whether <see cref="InPlace"/> takes these.</summary>
     internal static bool ReadsInPlace(Tensor query, Tensor key, Tensor value, RotaryEmbedding? rotary) =>
@@ -77,14 +77,14 @@ public static class SharedAttention
     /// <summary>Attends where foreign tokens are read where they lie. The rows are the images alone.</summary>
     internal static Tensor InPlace(Tensor query, Tensor key, Tensor value, SubjectTokens subjects, SharingOptions options, long seed)
     {
-        var groups = subjects.Groups(options.SubjectQueriesOnly);
+        var groups = subjects.Groups(options.SubjectQueriesOnly!.Value);
         if (options.Dropout > 0)
         {
             using var random = new Generator((ulong)seed);
-            groups = [.. groups.Select(group => group.Foreign.Length > 0 ? group with { Foreign = Drop(group.Foreign, options.Dropout, random) } : group)];
+            groups = [.. groups.Select(group => group.Foreign.Length > 0 ? group with { Foreign = Drop(group.Foreign, options.Dropout!.Value, random) } : group)];
         }
 
-        return SharedAttentionKernel.Apply(query, key, value, subjects.Images, groups, (float)Math.Log(options.Strength));
+        return SharedAttentionKernel.Apply(query, key, value, subjects.Images, groups, (float)Math.Log(options.Strength!.Value));
     }
 
     /// <summary>Overwrites what readers attended to in their own images alone by what they attend to with the foreign tokens.</summary>
@@ -112,11 +112,11 @@ public static class SharedAttention
         var result = TokensFirst(attended).contiguous();
         var all = result.view(-1, result.shape[2], result.shape[3]);
         var (queries, keys, values) = (Tokens(query), Tokens(key), Tokens(value));
-        var readings = subjects.Readings(options.SubjectQueriesOnly);
+        var readings = subjects.Readings(options.SubjectQueriesOnly!.Value);
         if (options.Dropout > 0)
         {
             using var random = new Generator((ulong)seed);
-            readings = [.. readings.Select(reading => reading with { Foreign = Drop(reading.Foreign, options.Dropout, random) })];
+            readings = [.. readings.Select(reading => reading with { Foreign = Drop(reading.Foreign, options.Dropout!.Value, random) })];
             using var once = Make(query.device);
             Read(once);
         }
@@ -128,7 +128,7 @@ public static class SharedAttention
         return TokensFirst(result).MoveToOuterDisposeScope();
 
         SharingIndices Make(Device device) =>
-            SharingIndices.Of(readings, subjects.Length, rows, options.Strength, query.dtype, device, apart: rotary is not null);
+            SharingIndices.Of(readings, subjects.Length, rows, options.Strength!.Value, query.dtype, device, apart: rotary is not null);
 
         void Read(SharingIndices indices)
         {

@@ -7,13 +7,16 @@ namespace StorySync.Diffusion.Lora;
 
 /// <summary>The LoRAs on a model: several at once, each with its scale, on or off (diffusers' <c>load_lora_weights</c> and
 /// <c>set_adapters</c>). They are merged into the weights, so that a run with them costs no more than one without; the weights as
-/// they were are kept beside and come back to the bit. Do not change them during a run.</summary>
+/// they were are kept and come back to the bit. On a pipeline a change waits until the generations under way are over.</summary>
 public sealed class LoraAdapters : IDisposable
 {
     private readonly Dictionary<string, (nn.Module Component, string Layer)> targets = [];
     private readonly Dictionary<Tensor, (ModuleTensor Weight, Tensor Values)> originals = new(ReferenceEqualityComparer.Instance);
     private readonly Dictionary<string, (LoraFile File, double Scale)> adapters = [];
     private bool enabled = true;
+
+    /// <summary>What changes wait for; null for nothing.</summary>
+    internal RunGate? Gate { get; set; }
 
     /// <summary>Makes a set without LoRAs yet.</summary>
     /// <param name="components">The components that LoRAs may change, by their names in diffusers (<c>unet</c>,
@@ -42,6 +45,7 @@ public sealed class LoraAdapters : IDisposable
         get => enabled;
         set
         {
+            using var change = Gate?.Change();
             enabled = value;
             Merge();
         }
@@ -59,6 +63,7 @@ public sealed class LoraAdapters : IDisposable
         ArgumentNullException.ThrowIfNull(path);
         name ??= Path.GetFileNameWithoutExtension(path);
         CheckScale(scale);
+        using var change = Gate?.Change();
         if (adapters.ContainsKey(name))
         {
             throw new ArgumentException($"There is a LoRA '{name}' already; remove it first, or give this one another name.", nameof(name));
@@ -91,6 +96,7 @@ public sealed class LoraAdapters : IDisposable
     public void SetScale(string name, double scale)
     {
         CheckScale(scale);
+        using var change = Gate?.Change();
         adapters[name] = Find(name) with { Scale = scale };
         Merge();
     }
@@ -100,6 +106,7 @@ public sealed class LoraAdapters : IDisposable
     /// <exception cref="KeyNotFoundException">There is no LoRA of that name.</exception>
     public void Remove(string name)
     {
+        using var change = Gate?.Change();
         var file = Find(name).File;
         adapters.Remove(name);
         Merge();

@@ -25,6 +25,8 @@ public abstract class Scheduler
         [nameof(UniPCMultistepScheduler)] = Class<UniPCMultistepSchedulerConfig>(config => new UniPCMultistepScheduler(config)),
     };
 
+    private JsonObject? entries;
+
     private protected Scheduler(SchedulerConfig config)
     {
         if (ComponentConfig.Errors(config).FirstOrDefault() is { } error)
@@ -33,7 +35,14 @@ public abstract class Scheduler
         }
 
         TrainTimesteps = config.NumTrainTimesteps;
+        Config = config;
     }
+
+    /// <summary>Gets the names of the classes that <see cref="FromConfig"/> knows.</summary>
+    public static IReadOnlyCollection<string> ClassNames => Classes.Keys;
+
+    /// <summary>Gets the entries that the scheduler was made from.</summary>
+    public SchedulerConfig Config { get; }
 
     /// <summary>Gets the number of noise levels that the model was trained with.</summary>
     public int TrainTimesteps { get; }
@@ -82,6 +91,34 @@ public abstract class Scheduler
     /// <param name="className">The diffusers class; null for the config's <c>_class_name</c>.</param>
     /// <exception cref="ModelFileException">The config names no known class or has an entry that is not supported.</exception>
     public static Scheduler FromConfig(JsonElement config, string? className = null) => Create("scheduler config", config, className);
+
+    /// <summary>Makes a scheduler of another class from the entries of this one: the noise levels and the prediction type, which are the
+    /// model's, stay (diffusers' <c>from_config(pipeline.scheduler.config)</c>).</summary>
+    /// <typeparam name="TScheduler">The class.</typeparam>
+    /// <param name="scheduler">The scheduler to take the entries from. Those that were not set leave the new class its defaults.</param>
+    /// <exception cref="ModelFileException">The class does not support an entry.</exception>
+    public static TScheduler From<TScheduler>(Scheduler scheduler)
+        where TScheduler : Scheduler => (TScheduler)From(typeof(TScheduler).Name, scheduler);
+
+    /// <summary>Makes a scheduler of another class from the entries of this one, as <see cref="From{TScheduler}"/> does.</summary>
+    /// <param name="className">The class in diffusers.</param>
+    /// <param name="scheduler">The scheduler to take the entries from.</param>
+    /// <exception cref="ModelFileException">There is no such class, or it does not support an entry.</exception>
+    public static Scheduler From(string className, Scheduler scheduler)
+    {
+        ArgumentNullException.ThrowIfNull(className);
+        ArgumentNullException.ThrowIfNull(scheduler);
+        return FromConfig(scheduler.ToConfig(), className);
+    }
+
+    /// <summary>Returns the entries of a <c>scheduler_config.json</c> that make this scheduler: those of the file that it was made from, or
+    /// those that differ from the class's defaults.</summary>
+    public JsonElement ToConfig()
+    {
+        var json = (JsonObject?)entries?.DeepClone() ?? ComponentConfig.WithoutDefaults(Config);
+        json["_class_name"] = GetType().Name;
+        return JsonSerializer.SerializeToElement(json);
+    }
 
     /// <summary>Plans a number of denoising steps.</summary>
     /// <param name="steps">At least 1.</param>
@@ -143,7 +180,9 @@ public abstract class Scheduler
 
         try
         {
-            return create(source, json);
+            var scheduler = create(source, json);
+            scheduler.entries = JsonObject.Create(json.Clone());
+            return scheduler;
         }
         catch (Exception exception) when (exception is ArgumentException or ArithmeticException)
         {

@@ -52,6 +52,16 @@ public static class ComponentConfig
         return Errors(config).FirstOrDefault() is { } error ? throw new ModelFileException(path, error) : config;
     }
 
+    /// <summary>The entries of a config that differ from those of its type's initial values.</summary>
+    internal static JsonObject WithoutDefaults(object config)
+    {
+        var type = config.GetType();
+        var (own, initial) = (JsonSerializer.SerializeToNode(config, type, Options)!.AsObject(),
+            JsonSerializer.SerializeToNode(Activator.CreateInstance(type), type, Options)!.AsObject());
+        return new JsonObject(own.Where(entry => !JsonNode.DeepEquals(entry.Value, initial[entry.Key]))
+            .Select(entry => KeyValuePair.Create(entry.Key, entry.Value?.DeepClone())));
+    }
+
     private static void RemoveNulls(JsonObject json, JsonTypeInfo type)
     {
         foreach (var property in type.Properties)

@@ -12,7 +12,7 @@ namespace StorySync.Pipelines;
 /// <param name="Rotary">Positions of text and image tokens, made once for all steps.</param>
 /// <param name="Grid">The grid of the image tokens.</param>
 internal sealed record FluxEmbeddings(Tensor Text, Tensor Pooled, Tensor? Guidance, RotaryEmbedding Rotary, TokenGrid Grid)
-    : PromptEmbeddings
+    : PromptEmbeddings(Text)
 {
     private const double TrainTimesteps = 1000;
 

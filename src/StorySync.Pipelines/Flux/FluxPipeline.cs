@@ -13,7 +13,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Pipelines;
 
-/// <summary>FLUX.1, schnell and dev (diffusers' <c>FluxPipeline</c> and <c>FluxImg2ImgPipeline</c>).</summary>
+/// <summary>Represents FLUX.1, schnell and dev (diffusers' <c>FluxPipeline</c> and <c>FluxImg2ImgPipeline</c>).</summary>
 /// <remarks>Latents are the denoiser's tokens, (rows, tokens, channels), from the first step to the last: see
 /// <see cref="FluxLatents"/>.</remarks>
 public sealed class FluxPipeline : DiffusionPipeline
@@ -23,19 +23,17 @@ public sealed class FluxPipeline : DiffusionPipeline
     private readonly FluxPrompts prompts;
     private readonly Residency residency;
 
-    /// <param name="folder">The model.</param>
-    /// <param name="denoiser">The folder that has the transformer and the scheduler; usually the same.</param>
-    /// <param name="options">Device, type and files.</param>
-    internal FluxPipeline(ModelFolder folder, ModelFolder denoiser, PipelineOptions options)
-        : base(ModelParts.LoadScheduler(denoiser, flow: true), options)
+    internal FluxPipeline(LoadJob job)
+        : base(job)
     {
+        var (folder, denoiser, options) = (job.Folder, job.Denoiser, job.Options);
         var (dtype, variant, home) = (options.Dtype, options.Variant, options.Offload ? CPU : Device);
         Tokenizer = ModelParts.LoadClipTokenizer(folder, "tokenizer", "text_encoder");
         Tokenizer2 = ModelParts.LoadT5Tokenizer(folder, "tokenizer_2", "text_encoder_2");
-        TextEncoder = CLIPTextModel.Load(folder, "text_encoder", dtype, home, variant);
-        TextEncoder2 = T5EncoderModel.Load(folder, "text_encoder_2", dtype, home, variant);
-        Transformer = FluxTransformer2DModel.Load(denoiser, "transformer", dtype, options.StreamBlocks ? Device : home, variant, options.StreamBlocks);
-        Vae = AutoencoderKL.Load(folder, "vae", dtype, home, variant);
+        TextEncoder = job.Load("text_encoder", part => CLIPTextModel.Load(folder, part, dtype, home, variant));
+        TextEncoder2 = job.Load("text_encoder_2", part => T5EncoderModel.Load(folder, part, dtype, home, variant));
+        Transformer = job.Load("transformer", part => FluxTransformer2DModel.Load(denoiser, part, dtype, options.StreamBlocks ? Device : home, variant, options.StreamBlocks));
+        Vae = job.Load("vae", part => AutoencoderKL.Load(folder, part, dtype, home, variant));
         ModelParts.RequireEqual(
             folder, "'joint_attention_dim' of transformer", Transformer.Config.JointAttentionDim, "'d_model' of text_encoder_2", TextEncoder2.Config.DModel);
         ModelParts.RequireEqual(
@@ -48,35 +46,26 @@ public sealed class FluxPipeline : DiffusionPipeline
         residency = new Residency(options.Offload, Device, [TextEncoder, TextEncoder2, Vae, .. options.StreamBlocks ? [] : (nn.Module[])[Transformer]]);
     }
 
-    /// <summary>CLIP's tokenizer.</summary>
-    public PromptTokenizer Tokenizer { get; }
+    /// <summary>Gets CLIP's tokenizer.</summary>
+    public PromptTokenizer Tokenizer => Alive(field);
 
-    /// <summary>T5's tokenizer.</summary>
-    public PromptTokenizer Tokenizer2 { get; }
+    /// <summary>Gets T5's tokenizer.</summary>
+    public PromptTokenizer Tokenizer2 => Alive(field);
 
-    /// <summary>CLIP, which gives the pooled text.</summary>
-    public CLIPTextModel TextEncoder { get; }
+    /// <summary>Gets CLIP, which gives the pooled text.</summary>
+    public CLIPTextModel TextEncoder => Alive(field);
 
-    /// <summary>T5, which gives the text tokens.</summary>
-    public T5EncoderModel TextEncoder2 { get; }
+    /// <summary>Gets T5, which gives the text tokens.</summary>
+    public T5EncoderModel TextEncoder2 => Alive(field);
 
-    /// <summary>The denoiser.</summary>
-    public FluxTransformer2DModel Transformer { get; }
+    /// <summary>Gets the denoiser.</summary>
+    public FluxTransformer2DModel Transformer => Alive(field);
 
-    /// <summary>The autoencoder.</summary>
-    public AutoencoderKL Vae { get; }
-
-    /// <summary>The LoRAs on the denoiser and on CLIP, in the layout of diffusers / PEFT.</summary>
-    public LoraAdapters Loras { get; }
+    /// <summary>Gets the autoencoder.</summary>
+    public AutoencoderKL Vae => Alive(field);
 
     /// <inheritdoc/>
     public override AttentionProcessors AttentionProcessors => Transformer.AttentionProcessors;
-
-    /// <summary>28; 4 for a model without guidance embedding (schnell), which was distilled to few steps.</summary>
-    public override int DefaultSteps => IsDistilledToFewSteps ? 4 : 28;
-
-    /// <inheritdoc/>
-    public override double DefaultGuidanceScale => 3.5;
 
     /// <inheritdoc/>
     public override (int Height, int Width) DefaultSize => (128 * Vae.SpatialFactor, 128 * Vae.SpatialFactor);
@@ -88,43 +77,86 @@ public sealed class FluxPipeline : DiffusionPipeline
     /// double blocks. For a model without guidance embedding (schnell), whose few steps settle a picture early, the masks are there within
     /// the first step, and the windows are made for four steps.</summary>
     /// <seealso cref="SharingOptions.MatchPositions"/>
-    public override StoryAttentionOptions DefaultTechniques => FluxTechniques.For(Transformer.Config, IsDistilledToFewSteps);
+    public override StoryAttentionOptions DefaultTechniques =>
+        FluxTechniques.For(Transformer.Config, IsDistilledToFewSteps).Over(StoryAttentionOptions.Default);
 
     private bool IsDistilledToFewSteps => !Transformer.Config.GuidanceEmbeds;
 
     private int DefaultSequenceLength => IsDistilledToFewSteps ? 256 : LongestSequence;
 
     /// <summary>Loads the model.</summary>
-    /// <param name="model">A folder in diffusers' layout, or <c>organisation/name</c> in the Hugging Face cache.</param>
-    /// <param name="options">Device, type and files; null for the defaults.</param>
-    /// <exception cref="ModelFileException">The model is nowhere to be found or damaged.</exception>
+    /// <inheritdoc cref="DiffusionPipeline.Load"/>
     /// <exception cref="WeightMismatchException">Weights are not those of their configuration.</exception>
-    public static new FluxPipeline Load(string model, PipelineOptions? options = null) => Load(ModelFolder.Open(model), options ?? new());
+    public static new FluxPipeline Load(
+        string model, PipelineOptions? options = null, IProgress<LoadProgress>? progress = null, CancellationToken cancellationToken = default) =>
+        PipelineLoader.Load<FluxPipeline>(model, options, progress, cancellationToken);
 
-    internal static FluxPipeline Load(ModelFolder folder, PipelineOptions options) => new(folder, folder, options);
+    /// <summary>Loads the model on a thread of the pool.</summary>
+    /// <inheritdoc cref="Load"/>
+    public static new Task<FluxPipeline> LoadAsync(
+        string model, PipelineOptions? options = null, IProgress<LoadProgress>? progress = null, CancellationToken cancellationToken = default) =>
+        Task.Run(() => Load(model, options, progress, cancellationToken), cancellationToken);
+
+    /// <summary>28 as in diffusers; 4 for a model without guidance embedding (schnell), which was distilled to few steps.</summary>
+    private protected override int DefaultStepsOfClass => IsDistilledToFewSteps ? 4 : 28;
+
+    private protected override double DefaultGuidanceScaleOfClass(GenerationRequest request) => request.Images is null ? 3.5 : 7;
+
+    internal override double StrengthOf(GenerationRequest request) => request.Strength ?? 0.6;
+
+    internal override Type RequestType => typeof(FluxRequest);
+
+    internal override bool IsFlowMatching => true;
+
+    internal override bool HasRotaryPositions => true;
 
     internal override void Check(GenerationRequest request)
     {
-        ModelParts.Check(Scheduler, flow: true);
-        var own = FluxRequest.Of(request);
+        var own = request.Own<FluxRequest>();
         RequestRules.OneOrEach(own.Prompts2?.Count, request.Prompts.Count, "Prompts2", "prompts");
         RequestRules.OneOrEach(own.NegativePrompts2?.Count, request.Prompts.Count, "NegativePrompts2", "prompts");
         RequestRules.Require(double.IsFinite(own.TrueCfgScale), $"TrueCfgScale is {own.TrueCfgScale}; it must be a number.");
         RequestRules.Require(
             own.MaxSequenceLength is null or (>= 1 and <= LongestSequence),
             $"MaxSequenceLength is {own.MaxSequenceLength}; it must be from 1 to {LongestSequence}.");
-        RequestRules.Require(request.Mask is null, "There is a Mask, but FLUX here makes whole pictures anew; leave it out.");
+        RequestRules.Require(request.Mask is null, "There is a Mask, but FLUX has no inpainting here; leave it out.");
     }
 
-    internal override TokenEncoding Tokenize(string prompt) => Tokenizer2.EncodePadded(prompt, DefaultSequenceLength);
+    internal override void Warn(GenerationRequest request, bool guidance, WarningList warnings)
+    {
+        var own = request.Own<FluxRequest>();
+        warnings.AddIf(
+            request.GuidanceScale is not null && !Transformer.Config.GuidanceEmbeds,
+            "GuidanceScale has no effect: this model (schnell) was made to need no guidance and is not told of any.");
+        warnings.AddIf(
+            request.NegativePrompts is not null && !guidance,
+            "NegativePrompts has no effect: on FLUX it takes real guidance, FluxRequest.TrueCfgScale above 1.");
+        warnings.AddIf(
+            own.TrueCfgScale > 1 && request.NegativePrompts is null,
+            "TrueCfgScale has no effect: there are no NegativePrompts to guide away from.");
+        warnings.AddIf(own.NegativePrompts2 is not null && !guidance, "NegativePrompts2 has no effect: it takes NegativePrompts and a TrueCfgScale above 1.");
+    }
 
-    internal override long[] LatentShape(int pictures, int height, int width) => [pictures, Grid(height, width).Tokens, Transformer.Config.InChannels];
+    internal override IEnumerable<PromptReading> Readings(GenerationRequest request, bool guidance)
+    {
+        var own = request.Own<FluxRequest>();
+        yield return new("text_encoder", Tokenizer, null, [.. request.Prompts, .. guidance ? request.NegativePrompts ?? [] : []]);
+        yield return new(
+            "text_encoder_2",
+            Tokenizer2,
+            SequenceLength(request),
+            [.. own.Prompts2 ?? request.Prompts, .. guidance ? own.NegativePrompts2 ?? request.NegativePrompts ?? [] : []]);
+    }
+
+    internal override TokenEncoding Tokenize(GenerationRequest request, string prompt) => Tokenizer2.EncodePadded(prompt, SequenceLength(request));
+
+    internal override long[] LatentShape(int images, int height, int width) => [images, Grid(height, width).Tokens, Transformer.Config.InChannels];
 
     /// <summary>Noise is drawn in the autoencoder's layout, so that a seed stands for the picture that diffusers makes of it.</summary>
-    internal override Tensor DrawNoise(NoiseSource noise, int pictures, int height, int width)
+    internal override Tensor DrawNoise(NoiseSource noise, int images, int height, int width)
     {
         using var scope = NewDisposeScope();
-        long[] shape = [pictures, Transformer.Config.InChannels / 4, height / Vae.SpatialFactor, width / Vae.SpatialFactor];
+        long[] shape = [images, Transformer.Config.InChannels / 4, height / Vae.SpatialFactor, width / Vae.SpatialFactor];
         return FluxLatents.Pack(noise(empty(shape, dtype: Options.Dtype, device: Device))).MoveToOuterDisposeScope();
     }
 
@@ -132,11 +164,11 @@ public sealed class FluxPipeline : DiffusionPipeline
 
     /// <summary>Even steps from all noise to the last step's, unless the scheduler has its own; shifted by the number of tokens where the
     /// scheduler shifts by it.</summary>
-    internal override SchedulePlan Plan(int steps, int height, int width) => Scheduler.CreatePlan(new ScheduleOptions
+    internal override SchedulePlan Plan(Scheduler scheduler, int steps, int height, int width) => scheduler.CreatePlan(new ScheduleOptions
     {
-        Steps = Scheduler is FlowMatchEulerDiscreteScheduler ? null : steps,
-        Sigmas = Scheduler is FlowMatchEulerDiscreteScheduler ? [.. Enumerable.Range(0, steps).Select(i => (double)(steps - i) / steps)] : null,
-        Mu = Scheduler.MuOf(Grid(height, width).Tokens),
+        Steps = scheduler is FlowMatchEulerDiscreteScheduler ? null : steps,
+        Sigmas = scheduler is FlowMatchEulerDiscreteScheduler ? [.. Enumerable.Range(0, steps).Select(i => (double)(steps - i) / steps)] : null,
+        Mu = scheduler.MuOf(Grid(height, width).Tokens),
     });
 
     /// <summary>Other than SDXL's, FLUX's pipeline in diffusers makes a step that the strength covers in part.</summary>
@@ -144,19 +176,19 @@ public sealed class FluxPipeline : DiffusionPipeline
         (int)(plan.Steps - Math.Min(plan.Steps * strength, plan.Steps)) * plan.Order;
 
     internal override double GuidanceScaleOf(GenerationRequest request) =>
-        request.NegativePrompts is null ? 1 : FluxRequest.Of(request).TrueCfgScale;
+        request.NegativePrompts is null ? 1 : request.Own<FluxRequest>().TrueCfgScale;
 
     internal override PromptEmbeddings Encode(GenerationRequest request, int height, int width, bool guidance, CancellationToken cancellationToken)
     {
         using var held = residency.Hold(TextEncoder);
         using var held2 = residency.Hold(TextEncoder2);
-        var length = FluxRequest.Of(request).MaxSequenceLength ?? DefaultSequenceLength;
+        var length = SequenceLength(request);
         var (text, pooled) = prompts.Encode(request, length, guidance, cancellationToken);
         var grid = Grid(height, width);
         return new FluxEmbeddings(
             text,
             pooled,
-            Transformer.Config.GuidanceEmbeds ? tensor((float)(request.GuidanceScale ?? DefaultGuidanceScale), device: Device) : null,
+            Transformer.Config.GuidanceEmbeds ? tensor((float)GuidanceScaleOrDefault(request), device: Device) : null,
             Transformer.EmbedPositions(FluxLatents.TextIds(length), FluxLatents.ImageIds(grid)).To(Device),
             grid);
     }
@@ -204,6 +236,8 @@ public sealed class FluxPipeline : DiffusionPipeline
         Transformer.PeakElements(batch.Rows, DefaultSequenceLength + Grid(batch.Height, batch.Width).Tokens, batch.Shares, batch.HasBase);
 
     internal override long BlockCacheValues(int height, int width) => Transformer.BlockCacheElements(Grid(height, width).Tokens);
+
+    private int SequenceLength(GenerationRequest request) => request.Own<FluxRequest>().MaxSequenceLength ?? DefaultSequenceLength;
 
     private TokenGrid Grid(int height, int width) => FluxLatents.Grid(height / Vae.SpatialFactor, width / Vae.SpatialFactor);
 }

@@ -15,7 +15,7 @@ internal sealed class FluxPrompts(PromptTokenizer tokenizer, PromptTokenizer tok
     public (Tensor Text, Tensor Pooled) Encode(GenerationRequest request, int length, bool guidance, CancellationToken cancellationToken)
     {
         using var scope = NewDisposeScope();
-        var own = FluxRequest.Of(request);
+        var own = request.Own<FluxRequest>();
         var (text, pooled) = Encode(request.Prompts, own.Prompts2);
         if (guidance)
         {

@@ -1,26 +1,22 @@
 namespace StorySync.Pipelines;
 
-/// <summary>A request with what only FLUX.1 has.</summary>
+/// <summary>Specifies what to generate, with what only FLUX.1 has.</summary>
 /// <remarks><see cref="GenerationRequest.GuidanceScale"/> is what a guidance-distilled model (dev) is told; a model without guidance
 /// embedding (schnell) ignores it.</remarks>
 public sealed record FluxRequest : GenerationRequest
 {
-    /// <summary>Prompts for T5, whose tokens the attention reads: one for all or one each; null gives it the same prompts. The others are
-    /// then for CLIP alone, which gives the pooled text.</summary>
+    /// <summary>Gets the prompts for T5, whose tokens the attention reads: one for all or one each; null (default) gives it the same
+    /// prompts. The others are then for CLIP alone, which gives the pooled text.</summary>
     public IReadOnlyList<string>? Prompts2 { get; init; }
 
-    /// <summary>Negative prompts for T5; null gives it the same ones.</summary>
+    /// <summary>Gets the negative prompts for T5; null (default) gives it the same ones.</summary>
     public IReadOnlyList<string>? NegativePrompts2 { get; init; }
 
-    /// <summary>Real guidance, with a second, negative half of the batch: on above 1 if there is a negative prompt. Default 1, off.</summary>
+    /// <summary>Gets the scale of real guidance, with a second, negative half of the batch: on above 1 if there is a negative prompt.
+    /// Default 1, off.</summary>
     public double TrueCfgScale { get; init; } = 1;
 
-    /// <summary>How many tokens T5 gives, 1 … 512; longer prompts are cut. Null for what the model was trained with: 256 without guidance
-    /// embedding (schnell), else 512.</summary>
+    /// <summary>Gets the number of tokens that T5 gives, 1 … 512; longer prompts are cut. Null (default) for what the model was trained
+    /// with: 256 without guidance embedding (schnell), else 512.</summary>
     public int? MaxSequenceLength { get; init; }
-
-    /// <summary>What a request says that only FLUX understands; a plain request leaves all of it at its defaults.</summary>
-    internal static FluxRequest Of(GenerationRequest request) => request as FluxRequest ?? Plain;
-
-    private static FluxRequest Plain { get; } = new() { Prompts = [] };
 }

@@ -23,21 +23,16 @@ internal static class FluxTechniques
             masks = new MaskOptions
             {
                 Layers = Layers(config, Enumerable.Range(first, config.NumLayers - first)),
-                ReadyAfterLayers = fewSteps ? config.NumLayers - first : null,
+                ReadyAfterLayers = fewSteps ? config.NumLayers - first : 0,
             };
         }
 
-        var usual = new StoryAttentionOptions();
         return new StoryAttentionOptions
         {
             Masks = masks,
             Sharing = new SharingOptions { Layers = content },
-            Harmonization = usual.Harmonization with
-            {
-                Layers = content,
-                Steps = fewSteps ? new StepRange(0.25, 0.75) : usual.Harmonization.Steps,
-            },
-            Layout = fewSteps ? usual.Layout with { Until = 0.25 } : usual.Layout,
+            Harmonization = new HarmonizationOptions { Layers = content, Steps = fewSteps ? new StepRange(0.25, 0.75) : null },
+            Layout = new LayoutOptions { Until = fewSteps ? 0.25 : null },
         };
     }
 

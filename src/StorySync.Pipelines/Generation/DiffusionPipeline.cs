@@ -1,158 +1,302 @@
+using System.Runtime.InteropServices;
 using StorySync.Attention;
 using StorySync.Diffusion;
 using StorySync.Diffusion.Autoencoders;
 using StorySync.Diffusion.Denoising;
+using StorySync.Diffusion.Lora;
 using StorySync.Diffusion.Schedulers;
 using StorySync.Diffusion.Tokenizers;
+using StorySync.Diffusion.Weights;
 using TorchSharp;
 using static TorchSharp.torch;
 
 namespace StorySync.Pipelines;
 
-/// <summary>A text-to-image model with all its parts: prompts in, pictures out. Each architecture is one subclass.</summary>
-/// <remarks>A pipeline keeps nothing of a run, so that any number of runs can use it at once, on any threads.</remarks>
+/// <summary>Represents a text-to-image model with all its parts: prompts in, images out. Each architecture is one subclass.</summary>
+/// <remarks>Any number of generations can use a pipeline at the same time, on any threads: what belongs to one is kept by itself. Changes of
+/// <see cref="Loras"/> wait until the generations under way are over. <see cref="Dispose"/> cancels them and waits for them; afterwards every
+/// member throws <see cref="ObjectDisposedException"/>.</remarks>
 public abstract class DiffusionPipeline : IDisposable
 {
-    private protected DiffusionPipeline(Scheduler scheduler, PipelineOptions options)
+    private readonly RunGate runs;
+    private readonly ModelSettings settings;
+
+    /// <param name="job">What is loaded.</param>
+    private protected DiffusionPipeline(LoadJob job)
     {
-        Scheduler = scheduler;
+        var options = job.Options;
         Options = options;
         Device = options.ResolveDevice();
+        settings = ModelSettings.Of(job.Folder);
+        runs = new RunGate(this);
+        Warnings = LoadWarnings();
+        Scheduler = ModelParts.LoadScheduler(job.Denoiser, options.Scheduler, IsFlowMatching);
     }
 
-    /// <summary>How the model was loaded.</summary>
+    /// <summary>Gets how the model was loaded.</summary>
     public PipelineOptions Options { get; }
 
-    /// <summary>Where the model computes.</summary>
+    /// <summary>Gets the device on which the model runs.</summary>
     public Device Device { get; }
 
-    /// <summary>Turns noise into latents step by step; replace it to sample in another way.</summary>
-    public Scheduler Scheduler { get; set; }
+    /// <summary>Gets or sets the scheduler of generations that do not name one.</summary>
+    /// <exception cref="ArgumentNullException">The value is null.</exception>
+    public Scheduler Scheduler
+    {
+        get => Alive(field);
+        set
+        {
+            ArgumentNullException.ThrowIfNull(value);
+            field = Alive(value);
+        }
+    }
 
-    /// <summary>Decodes previews; null decodes them with the model's own, slower autoencoder. Freed with the pipeline.</summary>
-    public AutoencoderTiny? PreviewDecoder { get; set; }
+    /// <summary>Gets or sets the decoder of previews; null decodes them with the model's own, slower autoencoder. Disposed with the
+    /// pipeline.</summary>
+    public AutoencoderTiny? PreviewDecoder
+    {
+        get => Alive(field);
+        set => field = Alive(value);
+    }
 
-    /// <summary>What goes with the pipeline, in the order in which it is freed.</summary>
+    /// <summary>Gets the LoRAs on the denoiser and, where the model's kind has them there, on the text encoders.</summary>
+    public LoraAdapters Loras
+    {
+        get => Alive(field);
+        private protected init
+        {
+            field = value;
+            value.Gate = runs;
+        }
+    } = null!;
+
+    /// <summary>The components owned by the pipeline, in disposal order.</summary>
     private protected IReadOnlyList<IDisposable> Parts { get; init; } = [];
 
-    /// <summary>The attention processors of the denoiser, by layer.</summary>
+    /// <summary>Gets the attention processors of the denoiser, by layer.</summary>
     public abstract AttentionProcessors AttentionProcessors { get; }
 
-    /// <summary>Steps of a run that does not say how many.</summary>
-    public abstract int DefaultSteps { get; }
+    /// <summary>Gets the number of steps of a generation that does not name one: the model's own (<c>steps</c> in its
+    /// <c>storysync.json</c>), or else diffusers'.</summary>
+    public int DefaultSteps => settings.Steps ?? DefaultStepsOfClass;
 
-    /// <summary>Guidance scale of a run that does not name one.</summary>
-    public abstract double DefaultGuidanceScale { get; }
+    /// <summary>Gets the guidance scale of a generation from text that does not name one: the model's own (<c>guidance_scale</c> in its
+    /// <c>storysync.json</c>), or else diffusers'.</summary>
+    public double DefaultGuidanceScale => GuidanceScaleOrDefault(new GenerationRequest());
 
-    /// <summary>Height and width in pixels of a run that does not name them.</summary>
+    /// <summary>Gets the height and width in pixels of a generation that does not name them.</summary>
     public abstract (int Height, int Width) DefaultSize { get; }
 
-    /// <summary>Height and width must be multiples of it.</summary>
+    /// <summary>Gets the number that height and width must be multiples of.</summary>
     public abstract int SizeMultiple { get; }
 
-    /// <summary>The techniques of a story that does not say which: their strengths, layers and steps as they suit the model.</summary>
-    public virtual StoryAttentionOptions DefaultTechniques => new();
+    /// <summary>Gets the techniques of a story that does not say otherwise, with every member set: their strengths, layers and steps as they
+    /// suit the model.</summary>
+    public virtual StoryAttentionOptions DefaultTechniques => StoryAttentionOptions.Default;
+
+    /// <summary>Gets what the caller should know of how the model was loaded, such as options that have no effect on it. Results repeat
+    /// it.</summary>
+    public IReadOnlyList<GenerationWarning> Warnings { get; }
 
     /// <summary>Loads a model of any architecture that this library knows.</summary>
     /// <param name="model">A folder in diffusers' layout, <c>storybook</c> for the embedded model, or <c>organisation/name</c> in the
     /// Hugging Face cache.</param>
     /// <param name="options">Device, type and files; null for the defaults.</param>
-    /// <exception cref="StorySync.Diffusion.Weights.ModelFileException">The model is nowhere to be found, damaged or of an unknown
-    /// architecture.</exception>
-    public static DiffusionPipeline Load(string model, PipelineOptions? options = null) => PipelineLoader.Load(model, options ?? new());
+    /// <param name="progress">The provider that receives progress updates before each part of the model is loaded.</param>
+    /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each part of the model.</param>
+    /// <exception cref="ModelFileException">The model could not be found, is corrupt, or has an unsupported architecture.</exception>
+    /// <exception cref="OperationCanceledException">The loading was cancelled; what was loaded is released.</exception>
+    public static DiffusionPipeline Load(
+        string model, PipelineOptions? options = null, IProgress<LoadProgress>? progress = null, CancellationToken cancellationToken = default) =>
+        PipelineLoader.Load<DiffusionPipeline>(model, options, progress, cancellationToken);
 
-    /// <summary>Generates pictures: from noise, from other pictures (image to image), or in a part of them (inpainting).</summary>
+    /// <summary>Loads a model of any architecture that this library knows, on a thread of the pool.</summary>
+    /// <inheritdoc cref="Load"/>
+    public static Task<DiffusionPipeline> LoadAsync(
+        string model, PipelineOptions? options = null, IProgress<LoadProgress>? progress = null, CancellationToken cancellationToken = default) =>
+        Task.Run(() => Load(model, options, progress, cancellationToken), cancellationToken);
+
+    /// <summary>Generates images: from noise, from other images (image to image), or in a part of them (inpainting).</summary>
     /// <param name="request">What to generate.</param>
-    /// <param name="progress">Told after every step.</param>
-    /// <param name="cancellationToken">Stops the run between layers.</param>
-    /// <exception cref="ArgumentException">The request is no good; nothing was computed.</exception>
-    /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
+    /// <param name="progress">The provider that receives progress updates after each denoising step.</param>
+    /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each layer.</param>
+    /// <exception cref="ArgumentException"><paramref name="request"/> is invalid, or one for another model. No work is performed.</exception>
+    /// <exception cref="InsufficientMemoryException">The memory there is does not suffice, by <see cref="PlanMemory(GenerationRequest,
+    /// PipelineOptions)"/>. No work is performed. See <see cref="PipelineOptions.ChecksMemory"/>.</exception>
+    /// <exception cref="NonFiniteException">A number became infinite or NaN on the way.</exception>
+    /// <exception cref="OperationCanceledException">The generation was cancelled.</exception>
+    /// <exception cref="ObjectDisposedException">The pipeline was disposed, before or meanwhile.</exception>
     public GenerationResult Generate(
         GenerationRequest request, IProgress<GenerationProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(request);
-        return new Generation(this, request, progress, cancellationToken).Run();
+        return Run(token => new Generation(this, request, progress, token).Run(), cancellationToken);
     }
 
-    /// <summary>Generates pictures on another thread.</summary>
+    /// <summary>Generates images on a thread of the pool.</summary>
     /// <inheritdoc cref="Generate"/>
     public Task<GenerationResult> GenerateAsync(
         GenerationRequest request, IProgress<GenerationProgress>? progress = null, CancellationToken cancellationToken = default) =>
         Task.Run(() => Generate(request, progress, cancellationToken), cancellationToken);
 
-    /// <summary>Tells what memory a run will take and what would make it less. Nothing is computed, and no weight is read.</summary>
+    /// <summary>Generates a story's images, its subjects the same in all of them (StorySync, arXiv 2508.03735): subject masks from the
+    /// attention to the subjects' words, masked cross-image attention sharing, regional feature harmonization, base layout
+    /// interpolation.</summary>
+    /// <remarks>All scenes are denoised as one batch. With every technique off, or with one scene, the latents are those of
+    /// <see cref="Generate"/>, to the last bit.</remarks>
+    /// <param name="story">The story.</param>
+    /// <param name="options">How it is made; null for the defaults.</param>
+    /// <param name="progress">The provider that receives progress updates after each denoising step.</param>
+    /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each layer.</param>
+    /// <exception cref="ArgumentException"><paramref name="story"/> or <paramref name="options"/> is invalid. No work is
+    /// performed.</exception>
+    /// <inheritdoc cref="Generate" path="/exception[not(contains(@cref, 'ArgumentException'))]"/>
+    public StoryResult GenerateStory(
+        Story story, StoryOptions? options = null, IProgress<GenerationProgress>? progress = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(story);
+        return Run(token => new StoryGeneration(this, story, options ?? new(), progress, token).Run(), cancellationToken);
+    }
+
+    /// <summary>Generates a story's images on a thread of the pool.</summary>
+    /// <inheritdoc cref="GenerateStory"/>
+    public Task<StoryResult> GenerateStoryAsync(
+        Story story, StoryOptions? options = null, IProgress<GenerationProgress>? progress = null, CancellationToken cancellationToken = default) =>
+        Task.Run(() => GenerateStory(story, options, progress, cancellationToken), cancellationToken);
+
+    /// <summary>Estimates the memory required by a generation and suggests options that reduce it. Nothing is computed, and no weight is
+    /// read.</summary>
     /// <param name="request">What would be generated.</param>
     /// <param name="options">How the model would be loaded; null for how it is. So a model that is loaded on the CPU in the type of its
     /// file, which takes no memory, tells what it would take elsewhere.</param>
-    /// <exception cref="ArgumentException">The request is no good.</exception>
+    /// <exception cref="ArgumentException"><paramref name="request"/> is invalid.</exception>
     public MemoryPlan PlanMemory(GenerationRequest request, PipelineOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(request);
-        return new Generation(this, request, null, CancellationToken.None).PlanMemory(options);
+        return Run(token => new Generation(this, request, null, token).PlanMemory(options));
     }
 
-    /// <summary>Frees the models.</summary>
+    /// <summary>Estimates the memory required by a story and suggests options that reduce it. Nothing is computed, and no weight is
+    /// read.</summary>
+    /// <param name="story">The story.</param>
+    /// <param name="options">How it would be made; null for the defaults.</param>
+    /// <param name="model">How the model would be loaded; null for how it is: see <see cref="PlanMemory(GenerationRequest,
+    /// PipelineOptions)"/>.</param>
+    /// <exception cref="ArgumentException"><paramref name="story"/> or <paramref name="options"/> is invalid.</exception>
+    public MemoryPlan PlanMemory(Story story, StoryOptions? options = null, PipelineOptions? model = null)
+    {
+        ArgumentNullException.ThrowIfNull(story);
+        return Run(token => new StoryGeneration(this, story, options ?? new(), null, token).PlanMemory(model));
+    }
+
+    /// <summary>Cancels the generations under way, waits for them, and releases all resources used by the pipeline.</summary>
+    /// <exception cref="InvalidOperationException">A callback of a generation of this pipeline called it.</exception>
     public void Dispose()
     {
-        foreach (var part in Parts)
+        var preview = runs.IsClosed ? null : PreviewDecoder;
+        if (runs.Close())
         {
-            part.Dispose();
+            foreach (var part in Parts)
+            {
+                part.Dispose();
+            }
+
+            preview?.Dispose();
         }
 
-        PreviewDecoder?.Dispose();
         GC.SuppressFinalize(this);
     }
 
+    /// <summary>Returns a part, while the pipeline is alive.</summary>
+    private protected T Alive<T>(T part)
+    {
+        runs.ThrowIfClosed();
+        return part;
+    }
+
+    /// <summary>The steps in diffusers' pipeline of this class.</summary>
+    private protected abstract int DefaultStepsOfClass { get; }
+
+    /// <summary>The guidance scale in diffusers' pipeline of this class for the request's task.</summary>
+    private protected abstract double DefaultGuidanceScaleOfClass(GenerationRequest request);
+
+    /// <summary>The guidance scale of a request: its own, the model's or the class's.</summary>
+    internal double GuidanceScaleOrDefault(GenerationRequest request) =>
+        request.GuidanceScale ?? settings.GuidanceScale ?? DefaultGuidanceScaleOfClass(request);
+
+    /// <summary>The image-to-image strength of a request.</summary>
+    internal virtual double StrengthOf(GenerationRequest request) => request.Strength ?? (request.Mask is null ? 0.3 : 0.9999);
+
+    /// <summary>Whether the model was trained by flow matching.</summary>
+    internal virtual bool IsFlowMatching => false;
+
+    /// <summary>The type of the requests that are for this architecture.</summary>
+    internal virtual Type RequestType => typeof(GenerationRequest);
+
     /// <summary>Checks what only this architecture can check of a request, before any work.</summary>
-    /// <exception cref="ArgumentException">The request is no good.</exception>
+    /// <exception cref="ArgumentException">The request is invalid.</exception>
     internal virtual void Check(GenerationRequest request)
     {
     }
 
+    /// <summary>Tells of options without effect that only this architecture knows of.</summary>
+    /// <param name="request">The request.</param>
+    /// <param name="guidance">Whether guidance is on.</param>
+    /// <param name="warnings">Where to tell it.</param>
+    internal virtual void Warn(GenerationRequest request, bool guidance, WarningList warnings)
+    {
+    }
+
+    /// <summary>Which tokenizer reads which prompts, and how many tokens its encoder takes.</summary>
+    internal abstract IEnumerable<PromptReading> Readings(GenerationRequest request, bool guidance);
+
     /// <summary>A prompt as the tokens that the denoiser's attention reads.</summary>
-    internal abstract TokenEncoding Tokenize(string prompt);
+    internal abstract TokenEncoding Tokenize(GenerationRequest request, string prompt);
 
-    /// <summary>The height or width that pictures have when this one is asked for.</summary>
-    internal virtual int PictureSide(int asked) => asked;
+    /// <summary>Whether attention keys carry rotary positions.</summary>
+    internal virtual bool HasRotaryPositions => false;
 
-    /// <summary>The shape of the latents of so many pictures.</summary>
-    internal abstract long[] LatentShape(int pictures, int height, int width);
+    /// <summary>The height or width that images have when this one is asked for.</summary>
+    internal virtual int RoundSide(int asked) => asked;
 
-    /// <summary>Channels that the denoiser reads behind the latents: mask and masked picture in inpainting models, else 0.</summary>
+    /// <summary>The shape of the latents of so many images.</summary>
+    internal abstract long[] LatentShape(int images, int height, int width);
+
+    /// <summary>Channels that the denoiser reads after the latents': mask and masked image in inpainting models, else 0.</summary>
     internal virtual int ExtraChannels => 0;
 
     /// <summary>Noise in the shape of the latents.</summary>
-    internal virtual Tensor DrawNoise(NoiseSource noise, int pictures, int height, int width) =>
-        noise(empty(LatentShape(pictures, height, width), dtype: Options.Dtype, device: Device));
+    internal virtual Tensor DrawNoise(NoiseSource noise, int images, int height, int width) =>
+        noise(empty(LatentShape(images, height, width), dtype: Options.Dtype, device: Device));
 
     /// <summary>Latents as an autoencoder has them, (rows, channels, height, width).</summary>
     internal virtual Tensor Unpack(Tensor latents, int height, int width) => latents.alias();
 
     /// <summary>Plans the steps.</summary>
-    internal virtual SchedulePlan Plan(int steps, int height, int width) => Scheduler.CreatePlan(steps);
+    internal virtual SchedulePlan Plan(Scheduler scheduler, int steps, int height, int width) => scheduler.CreatePlan(steps);
 
-    /// <summary>The model call to begin with when a picture is made anew by so much.</summary>
+    /// <summary>The index of the first model call for an image-to-image strength.</summary>
     internal virtual int BeginIndex(SchedulePlan plan, double strength) => plan.BeginIndex(strength);
 
-    /// <summary>The scale by which the halves of an answer are joined.</summary>
-    internal virtual double GuidanceScaleOf(GenerationRequest request) => request.GuidanceScale ?? DefaultGuidanceScale;
+    /// <summary>The scale by which the halves of a prediction are joined.</summary>
+    internal virtual double GuidanceScaleOf(GenerationRequest request) => GuidanceScaleOrDefault(request);
 
-    /// <summary>Encodes the prompts of a run: a row a picture; with guidance the negative ones first.</summary>
+    /// <summary>Encodes the prompts of a generation: one row per image; with guidance the negative ones first.</summary>
     internal abstract PromptEmbeddings Encode(GenerationRequest request, int height, int width, bool guidance, CancellationToken cancellationToken);
 
-    /// <summary>Has the denoiser on the device until the result is disposed.</summary>
+    /// <summary>Loads the denoiser onto the device. Dispose the result to release it.</summary>
     internal abstract IDisposable? HoldDenoiser();
 
-    /// <summary>The denoiser's answer, while it is held.</summary>
+    /// <summary>The denoiser's prediction, while it is held.</summary>
     internal abstract Tensor Predict(Tensor sample, Tensor timestep, PromptEmbeddings embeddings, DenoisingContext context);
 
-    /// <summary>Joins the negative and the positive half of an answer.</summary>
+    /// <summary>Joins the negative and the positive half of a prediction.</summary>
     internal abstract Tensor Guide(Tensor prediction, GenerationRequest request, double scale);
 
-    /// <summary>Pictures, (rows, 3, height, width) in [−1, 1], to latents as the denoiser takes them.</summary>
+    /// <summary>Images, (rows, 3, height, width) in [−1, 1], to latents as the denoiser takes them.</summary>
     internal abstract Tensor EncodeImages(Tensor images, NoiseSource noise, CancellationToken cancellationToken);
 
-    /// <summary>Latents to pictures, (rows, 3, height, width) in [0, 1].</summary>
+    /// <summary>Latents to images, (rows, 3, height, width) in [0, 1].</summary>
     internal abstract Tensor DecodeLatents(Tensor latents, int height, int width, CancellationToken cancellationToken);
 
     /// <summary>The model's parts that have weights, in the order in which they work.</summary>
@@ -164,7 +308,10 @@ public abstract class DiffusionPipeline : IDisposable
     /// <summary>The sizes of the autoencoder that decodes.</summary>
     internal abstract ConvolutionalAutoencoderConfig DecoderConfig { get; }
 
-    /// <summary>Height and width of a tile where pictures are decoded in tiles; null where they cannot be.</summary>
+    /// <summary>Whether images can be decoded in tiles.</summary>
+    internal virtual bool DecodesTiles => true;
+
+    /// <summary>Height and width of a tile where images are decoded in tiles; null where they cannot be.</summary>
     internal virtual int? TileSize => null;
 
     /// <summary>Whether the denoiser's blocks can be brought to the device one by one.</summary>
@@ -178,4 +325,37 @@ public abstract class DiffusionPipeline : IDisposable
 
     /// <summary>Values that a block cache keeps of a row.</summary>
     internal abstract long BlockCacheValues(int height, int width);
+
+    private IReadOnlyList<GenerationWarning> LoadWarnings()
+    {
+        var warnings = new WarningList(Options.Logger);
+        warnings.AddIf(Options.StreamBlocks && !StreamsBlocks, "PipelineOptions.StreamBlocks has no effect: only FLUX's blocks are streamed.");
+        warnings.AddIf(Options.TiledDecoding && !DecodesTiles, "PipelineOptions.TiledDecoding has no effect: this model's autoencoder decodes whole images.");
+        warnings.AddIf(
+            Options.Offload && Device.type == DeviceType.CPU, "PipelineOptions.Offload has no effect: the model runs on the CPU, where its parts stay.");
+        return warnings.List;
+    }
+
+    /// <summary>Runs something that uses the model, which stays there until it is over.</summary>
+    private T Run<T>(Func<CancellationToken, T> run, CancellationToken cancellationToken = default)
+    {
+        using var entered = runs.Enter();
+        using var linked = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, runs.Closing);
+        try
+        {
+            return run(linked.Token);
+        }
+        catch (OperationCanceledException exception) when (cancellationToken.IsCancellationRequested)
+        {
+            throw new OperationCanceledException(exception.Message, exception, cancellationToken);
+        }
+        catch (OperationCanceledException) when (runs.IsClosed)
+        {
+            throw new ObjectDisposedException(GetType().FullName, "The pipeline was disposed while it generated.");
+        }
+        catch (ExternalException exception)
+        {
+            throw TorchError.Of(exception);
+        }
+    }
 }

@@ -7,62 +7,94 @@ using static TorchSharp.torch;
 
 namespace StorySync.Pipelines;
 
-/// <summary>One run of a pipeline: checks the request, then encodes, denoises and decodes. Everything of the run lives here.</summary>
+/// <summary>One generation of a pipeline: checks the request, then encodes, denoises and decodes. Everything of it lives here.</summary>
 internal sealed class Generation
 {
     private readonly DiffusionPipeline pipeline;
     private readonly GenerationRequest request;
     private readonly IProgress<GenerationProgress>? progress;
     private readonly CancellationToken cancellationToken;
-    private readonly int pictures;
-    private readonly int steps;
+    private readonly Stopwatch clock = Stopwatch.StartNew();
+    private readonly int images;
     private readonly double guidanceScale;
 
-    /// <exception cref="ArgumentException">The request is no good.</exception>
+    /// <exception cref="ArgumentException">The request is invalid.</exception>
     public Generation(
         DiffusionPipeline pipeline, GenerationRequest request, IProgress<GenerationProgress>? progress, CancellationToken cancellationToken)
     {
         (this.pipeline, this.request, this.progress, this.cancellationToken) = (pipeline, request, progress, cancellationToken);
         RequestRules.Check(request, pipeline);
         pipeline.Check(request);
-        pictures = request.Prompts.Count * request.ImagesPerPrompt;
-        steps = request.Steps ?? pipeline.DefaultSteps;
+        images = request.Prompts.Count * request.ImagesPerPrompt;
         guidanceScale = pipeline.GuidanceScaleOf(request);
         (Height, Width) = RequestRules.Size(request, pipeline);
-        Plan = pipeline.Plan(steps, Height, Width);
-        BeginIndex = request.Images is null ? 0 : pipeline.BeginIndex(Plan, request.Strength);
-        Seeds = request.Seeds ?? [.. Enumerable.Range(0, pictures).Select(i => request.Seed + i)];
+        Scheduler = request.Scheduler?.On(pipeline.Scheduler) ?? pipeline.Scheduler;
+        ModelParts.Check(Scheduler, pipeline.IsFlowMatching);
+        Plan = pipeline.Plan(Scheduler, request.Steps ?? pipeline.DefaultSteps, Height, Width);
+        BeginIndex = request.Images is null ? 0 : pipeline.BeginIndex(Plan, pipeline.StrengthOf(request));
+        Seed = request.Seed ?? Random.Shared.NextInt64(1L << 32);
+        Warnings = new WarningList(pipeline.Options.Logger);
     }
 
     public int Height { get; }
 
     public int Width { get; }
 
+    /// <summary>The seed that the images' seeds are counted from: the request's, or a random one.</summary>
+    public long Seed { get; }
+
     /// <summary>Whether the batch has a negative half.</summary>
     public bool Guidance => guidanceScale > 1;
 
-    public IReadOnlyList<long> Seeds { get; }
+    public int ModelCalls => Plan.Timesteps.Length - BeginIndex;
+
+    public WarningList Warnings { get; }
+
+    private IReadOnlyList<long> Seeds => request.Seeds ?? [.. Enumerable.Range(0, images).Select(i => Seed + i)];
+
+    private Scheduler Scheduler { get; }
 
     private SchedulePlan Plan { get; }
 
     private int BeginIndex { get; }
 
-    private int ModelCalls => Plan.Timesteps.Length - BeginIndex;
+    /// <summary>Refuses a generation that cannot fit into the memory there is.</summary>
+    /// <param name="hasBase">Whether an unmodified branch would run along.</param>
+    /// <param name="shares">Whether the images would share attention.</param>
+    /// <exception cref="InsufficientMemoryException">It does not fit.</exception>
+    public void CheckMemory(bool hasBase = false, bool shares = false)
+    {
+        if (pipeline.Options.ChecksMemory)
+        {
+            MemoryGuard.Check(pipeline, Case(pipeline.Options, hasBase, shares));
+        }
+    }
 
-    /// <summary>Runs.</summary>
-    /// <param name="story">The story that the pictures are the scenes of; null for pictures that know nothing of each other.</param>
-    public GenerationResult Run(StoryAttention? story = null)
+    /// <summary>Runs a generation of images that know nothing of each other.</summary>
+    public GenerationResult Run()
+    {
+        CheckMemory();
+        return Run(Seeds, story: null);
+    }
+
+    /// <summary>Runs; the memory was checked.</summary>
+    /// <param name="seeds">The seed of each image.</param>
+    /// <param name="story">The story that the images are the scenes of; null for images that know nothing of each other.</param>
+    public GenerationResult Run(IReadOnlyList<long> seeds, StoryAttention? story)
     {
         using var mode = inference_mode();
         using var scope = NewDisposeScope();
         cancellationToken.ThrowIfCancellationRequested();
+        RequestRules.Warn(request, pipeline, Scheduler, Guidance, progress is not null, Warnings);
         Report(GenerationStage.Encoding);
-        var clock = Stopwatch.StartNew();
-        using var noise = new SeededNoise(Seeds);
-        using var baseNoise = story?.BatchAt(0, ModelCalls).HasBase == true ? BaseNoise() : null;
+        var begun = clock.Elapsed;
+        using var noise = new SeededNoise(seeds);
         var embeddings = pipeline.Encode(request, Height, Width, Guidance, cancellationToken);
+        FiniteNumbers.RequireText(embeddings, pipeline.Options.Dtype);
         using var blockCache = request.BlockCacheThreshold > 0 ? new BlockCache(request.BlockCacheThreshold) : null;
         var start = Start(request.Noise ?? noise.Draw);
+        using var baseNoise = story?.BatchAt(0, ModelCalls).HasBase == true ? noise.Fork() : null;
+        using var finite = new FiniteNumbers(pipeline.Device, pipeline.Options.Dtype);
         var job = new DenoisingJob
         {
             Plan = Plan,
@@ -81,78 +113,85 @@ internal sealed class Generation
             Eta = request.Eta,
             Guide = Guidance ? prediction => pipeline.Guide(prediction, request, guidanceScale) : null,
             GuidedSteps = new StepRange(0, request.GuidanceEnd),
-            SplitsHalves = Denoising.SplitsHalves(pictures, Height, Width, caches: blockCache is not null),
+            SplitsHalves = Denoising.SplitsHalves(images, Height, Width, caches: blockCache is not null),
             ExtraChannels = start.ExtraChannels,
             AfterStep = start.AfterStep,
             Story = story,
         };
         var encoded = clock.Elapsed;
-        var latents = Denoise(job);
+        var latents = Denoise(job, finite);
+        finite.Require();
         var denoised = clock.Elapsed;
 
-        IReadOnlyList<RgbImage> images = [];
+        IReadOnlyList<RgbImage> pictures = [];
         if (!request.LatentsOnly)
         {
             Report(GenerationStage.Decoding, ModelCalls);
-            images = Pictures(latents);
+            pictures = Decode(latents);
         }
 
         Report(GenerationStage.Done, ModelCalls);
-        var timings = new GenerationTimings(encoded, denoised - encoded, clock.Elapsed - denoised);
-        return new GenerationResult(images, latents.DetachFromDisposeScope(), Seeds, timings);
+        return new GenerationResult
+        {
+            Images = pictures,
+            Latents = latents.DetachFromDisposeScope(),
+            Seeds = seeds,
+            Timings = new GenerationTimings { Encoding = encoded - begun, Denoising = denoised - encoded, Decoding = clock.Elapsed - denoised },
+            Warnings = [.. pipeline.Warnings, .. Warnings.List],
+        };
     }
 
-    /// <summary>The memory that the run would take.</summary>
+    /// <summary>The memory that the generation would take.</summary>
     /// <param name="options">How the model would be loaded.</param>
     /// <param name="hasBase">Whether an unmodified branch would run along.</param>
-    /// <param name="shares">Whether the pictures would share attention.</param>
-    public MemoryPlan PlanMemory(PipelineOptions? options, bool hasBase = false, bool shares = false) => MemoryPlanner.Plan(
-        pipeline, new MemoryCase(
-            options ?? pipeline.Options, pictures, Guidance ? 2 : 1, Height, Width, hasBase, shares, Caches: request.BlockCacheThreshold > 0));
+    /// <param name="shares">Whether the images would share attention.</param>
+    public MemoryPlan PlanMemory(PipelineOptions? options, bool hasBase = false, bool shares = false) =>
+        MemoryPlanner.Plan(pipeline, Case(options ?? pipeline.Options, hasBase, shares));
 
-    private Tensor Denoise(DenoisingJob job)
+    private MemoryCase Case(PipelineOptions options, bool hasBase, bool shares) =>
+        new(options, images, Guidance ? 2 : 1, Height, Width, hasBase, shares, Caches: request.BlockCacheThreshold > 0);
+
+    private Tensor Denoise(DenoisingJob job, FiniteNumbers finite)
     {
         using var held = pipeline.HoldDenoiser();
-        return Denoising.Run(pipeline.Predict, job, OnStep);
+        return Denoising.Run(pipeline.Predict, job, (step, elapsed) => OnStep(step, elapsed, finite));
     }
 
-    private RunStart Start(NoiseSource noise)
+    private InitialLatents Start(NoiseSource noise)
     {
-        if (request.Images is { } images)
+        if (request.Images is { } given)
         {
-            return new ImageStart(pipeline, Plan, BeginIndex, noise, cancellationToken).From(images, request.Mask, request.Strength, pictures, Height, Width);
+            return new ImageStart(pipeline, Plan, BeginIndex, noise, cancellationToken)
+                .From(given, request.Mask, pipeline.StrengthOf(request), images, Height, Width);
         }
 
-        var latents = request.Latents is { } given ? given.to(pipeline.Options.Dtype, pipeline.Device) : DrawNoise(noise);
-        return new RunStart(latents * Plan.InitNoiseSigma);
+        var latents = request.Latents is { } own
+            ? own.to(pipeline.Options.Dtype, pipeline.Device)
+            : pipeline.DrawNoise(noise, images, Height, Width);
+        return new InitialLatents(latents * Plan.InitNoiseSigma);
     }
 
-    /// <summary>The unmodified branch's noise, which goes on from where the run's own is once the first latents are drawn.</summary>
-    private SeededNoise BaseNoise()
-    {
-        var noise = new SeededNoise(Seeds);
-        if (request.Latents is null && request.Images is null)
-        {
-            DrawNoise(noise.Draw).Dispose();
-        }
-
-        return noise;
-    }
-
-    private Tensor DrawNoise(NoiseSource noise) => pipeline.DrawNoise(noise, pictures, Height, Width);
-
-    private IReadOnlyList<RgbImage> Pictures(Tensor latents)
+    private IReadOnlyList<RgbImage> Decode(Tensor latents)
     {
         using var scope = NewDisposeScope();
-        return RgbImage.FromTensor(pipeline.DecodeLatents(latents, Height, Width, cancellationToken));
+        var decoded = pipeline.DecodeLatents(latents, Height, Width, cancellationToken);
+        FiniteNumbers.RequireImages(decoded, pipeline.Options.Dtype);
+        return RgbImage.FromTensor(decoded);
     }
 
-    private void OnStep(DenoisingStep step, TimeSpan elapsed)
+    private void OnStep(DenoisingStep step, TimeSpan elapsed, FiniteNumbers finite)
     {
+        finite.Look(step);
         request.OnStep?.Invoke(step);
-        var due = request.PreviewInterval > 0 && (step.Index + 1) % request.PreviewInterval == 0;
-        progress?.Report(new GenerationProgress(GenerationStage.Denoising, step.Index + 1, step.Count, elapsed)
+        var made = step.Index + 1;
+        var due = request.PreviewInterval > 0 && made % request.PreviewInterval == 0;
+        progress?.Report(new GenerationProgress
         {
+            Stage = GenerationStage.Denoising,
+            Step = made,
+            Steps = step.Count,
+            Elapsed = clock.Elapsed,
+            Remaining = elapsed / made * (step.Count - made),
             Previews = due ? Preview(step.Latents) : null,
         });
     }
@@ -161,13 +200,19 @@ internal sealed class Generation
     {
         if (pipeline.PreviewDecoder is not { } decoder)
         {
-            return Pictures(latents);
+            return Decode(latents);
         }
 
         using var scope = NewDisposeScope();
         return RgbImage.FromTensor((decoder.Decode(pipeline.Unpack(latents, Height, Width)) / 2) + 0.5);
     }
 
-    private void Report(GenerationStage stage, int step = 0) =>
-        progress?.Report(new GenerationProgress(stage, step, ModelCalls, TimeSpan.Zero));
+    private void Report(GenerationStage stage, int step = 0) => progress?.Report(new GenerationProgress
+    {
+        Stage = stage,
+        Step = step,
+        Steps = ModelCalls,
+        Elapsed = clock.Elapsed,
+        Remaining = step > 0 ? TimeSpan.Zero : null,
+    });
 }

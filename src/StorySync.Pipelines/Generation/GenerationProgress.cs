@@ -1,20 +1,31 @@
+using System.Text.Json.Serialization;
+
 namespace StorySync.Pipelines;
 
-/// <summary>How far a run is.</summary>
-/// <param name="Stage">What is being done.</param>
-/// <param name="Step">Denoising steps made so far.</param>
-/// <param name="Steps">Denoising steps in all.</param>
-/// <param name="Elapsed">Time since the first step began.</param>
-public sealed record GenerationProgress(GenerationStage Stage, int Step, int Steps, TimeSpan Elapsed)
+/// <summary>Represents the progress of a generation.</summary>
+public sealed class GenerationProgress
 {
-    /// <summary>The time that the steps left will take, judged by those made; null before the first is made.</summary>
-    public TimeSpan? Remaining => Step == 0 ? null : Elapsed / Step * (Steps - Step);
+    /// <summary>Gets the current stage.</summary>
+    public required GenerationStage Stage { get; init; }
 
-    /// <summary>What the pictures look like so far, if a preview was asked for and is due.</summary>
+    /// <summary>Gets the number of denoising steps made so far.</summary>
+    public required int Step { get; init; }
+
+    /// <summary>Gets the number of denoising steps in all.</summary>
+    public required int Steps { get; init; }
+
+    /// <summary>Gets the time since the generation began. It never decreases.</summary>
+    public required TimeSpan Elapsed { get; init; }
+
+    /// <summary>Gets the time that the remaining steps will take, judged by those made; null before the first is made.</summary>
+    public TimeSpan? Remaining { get; init; }
+
+    /// <summary>Gets what the images look like so far, if a preview was asked for and is due.</summary>
     public IReadOnlyList<RgbImage>? Previews { get; init; }
 }
 
-/// <summary>The parts of a run.</summary>
+/// <summary>Specifies the stages of a generation.</summary>
+[JsonConverter(typeof(JsonStringEnumConverter<GenerationStage>))]
 public enum GenerationStage
 {
     /// <summary>Prompts are encoded.</summary>
@@ -23,9 +34,9 @@ public enum GenerationStage
     /// <summary>Latents are denoised.</summary>
     Denoising,
 
-    /// <summary>Latents are decoded into pictures.</summary>
+    /// <summary>Latents are decoded into images.</summary>
     Decoding,
 
-    /// <summary>The run is over.</summary>
+    /// <summary>The generation is complete.</summary>
     Done,
 }

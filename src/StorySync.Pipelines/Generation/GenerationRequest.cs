@@ -1,88 +1,133 @@
+using System.Text.Json.Serialization;
 using StorySync.Attention;
 using StorySync.Diffusion.Schedulers;
 using static TorchSharp.torch;
 
 namespace StorySync.Pipelines;
 
-/// <summary>What to generate: the part that every pipeline has. Counterpart of the arguments of a diffusers pipeline's call.</summary>
+/// <summary>Specifies what to generate: the part that every pipeline has. Counterpart of the arguments of a diffusers pipeline's call. What
+/// only one model has is in <see cref="StableDiffusionXLRequest"/> and <see cref="FluxRequest"/>.</summary>
+/// <remarks>It round-trips through System.Text.Json, without what only a program can give: <see cref="Latents"/>, <see cref="OnStep"/> and
+/// <see cref="AttentionProcessor"/>. In JSON <c>"$type"</c>, first, says <c>sdxl</c> or <c>flux</c> where a request of one model stands in
+/// the place of any.</remarks>
+[JsonPolymorphic]
+[JsonDerivedType(typeof(StableDiffusionXLRequest), "sdxl")]
+[JsonDerivedType(typeof(FluxRequest), "flux")]
 public record GenerationRequest
 {
-    /// <summary>The prompts, at least one.</summary>
-    public required IReadOnlyList<string> Prompts { get; init; }
+    /// <summary>The largest <see cref="Height"/> and <see cref="Width"/>, 131,072 pixels.</summary>
+    public const int MaxSide = 131_072;
 
-    /// <summary>What the pictures are to be kept away from: one for all prompts or one each; null for none, which is not the same as
-    /// an empty one. Has an effect only while guidance is on.</summary>
+    /// <summary>The largest number of <see cref="Steps"/>, 10,000.</summary>
+    public const int MaxSteps = 10_000;
+
+    /// <summary>The largest number of images of a request, 1,000,000.</summary>
+    public const int MaxImages = 1_000_000;
+
+    /// <summary>Gets the prompts, at least one.</summary>
+    public IReadOnlyList<string> Prompts { get; init => field = value is { Count: 0 } ? [] : value; } = [];
+
+    /// <summary>Gets what the images are kept away from: one for all prompts or one each; null (default) for none, which is not the same as
+    /// an empty one. Has an effect only while guidance is on; on FLUX that is <see cref="FluxRequest.TrueCfgScale"/>.</summary>
     public IReadOnlyList<string>? NegativePrompts { get; init; }
 
-    /// <summary>Height in pixels, a multiple of the latents' factor (8 for SDXL; Kandinsky 3 rounds up to one of 64); null for the
-    /// model's own size.</summary>
+    /// <summary>Gets the height in pixels, up to <see cref="MaxSide"/>, a multiple of <see cref="DiffusionPipeline.SizeMultiple"/>
+    /// (Kandinsky 3 rounds up to one); null (default) for that of <see cref="Images"/>, or else the model's own,
+    /// <see cref="DiffusionPipeline.DefaultSize"/>.</summary>
     public int? Height { get; init; }
 
-    /// <summary>Width in pixels, likewise.</summary>
+    /// <summary>Gets the width in pixels, with the range and default of <see cref="Height"/>.</summary>
     public int? Width { get; init; }
 
-    /// <summary>Denoising steps, at least 1; null for the pipeline's default.</summary>
+    /// <summary>Gets the number of denoising steps, 1 … <see cref="MaxSteps"/>; null (default) for
+    /// <see cref="DiffusionPipeline.DefaultSteps"/>.</summary>
     public int? Steps { get; init; }
 
-    /// <summary>How strongly the picture follows the prompt; guidance is on above 1. Null for the pipeline's default.</summary>
+    /// <summary>Gets how strongly the image follows the prompt; guidance is on above 1. Null (default) for
+    /// <see cref="DiffusionPipeline.DefaultGuidanceScale"/>; where the model names none of its own, 7.5 for SDXL with a <see cref="Mask"/>
+    /// and 7 for FLUX with <see cref="Images"/>, as in diffusers.</summary>
     public double? GuidanceScale { get; init; }
 
-    /// <summary>The first share of the steps that has guidance, above 0, up to 1 (default): from step <c>GuidanceEnd · steps</c> on, the
-    /// model computes the positive half of the batch alone, for half the work. Below 1 the pictures are approximate. Without meaning where
-    /// guidance is off.</summary>
+    /// <summary>Gets the first share of the steps that has guidance, in (0, 1]. From step <c>GuidanceEnd · steps</c> on, the model computes
+    /// the positive half of the batch alone, for half the work; below 1 the images are approximate. Default 1. Ignored when guidance is
+    /// disabled.</summary>
     public double GuidanceEnd { get; init; } = 1;
 
-    /// <summary>From which change on a step is computed, at least 0: where the denoiser's first block changes less since the step that
-    /// was computed last, by mean absolute change over mean absolute value, the deeper blocks are left out, and what they gave then is used
-    /// again; see <see cref="StorySync.Diffusion.Denoising.BlockCache"/>. The pictures are approximate. 0 (default) computes every step.</summary>
+    /// <summary>Gets the relative change of the first block, at least 0, below which a step reuses the results of the deeper blocks: mean
+    /// absolute change over mean absolute value, since the step that was computed last; see
+    /// <see cref="StorySync.Diffusion.Denoising.BlockCache"/>. The images are approximate. 0 (default) computes every step.</summary>
     public double BlockCacheThreshold { get; init; }
 
-    /// <summary>How many pictures each prompt gets, at least 1. Pictures come in the order of the prompts: 0, 0, 1, 1.</summary>
+    /// <summary>Gets the number of images of each prompt, at least 1 (default); up to <see cref="MaxImages"/> together. Images come in the
+    /// order of the prompts: 0, 0, 1, 1.</summary>
     public int ImagesPerPrompt { get; init; } = 1;
 
-    /// <summary>The seed of the first picture; each further one has the next seed.</summary>
-    public long Seed { get; init; }
+    /// <summary>Gets the seed of the first image; each further one has the next seed. Null (default) for a random one, which the result
+    /// names.</summary>
+    public long? Seed { get; init; }
 
-    /// <summary>A seed for each picture, in place of <see cref="Seed"/>.</summary>
+    /// <summary>Gets a seed for each image, in place of <see cref="Seed"/>; null (default) to count on from that.</summary>
     public IReadOnlyList<long>? Seeds { get; init; }
 
-    /// <summary>Noise to begin with, in place of the seeds': standard normal, one row a picture, in the shape of the latents. It stays
-    /// the caller's.</summary>
+    /// <summary>Gets the scheduler, by its class in diffusers or as an object; null (default) for
+    /// <see cref="DiffusionPipeline.Scheduler"/>.</summary>
+    public SchedulerChoice? Scheduler { get; init; }
+
+    /// <summary>Gets the noise to begin with, in place of the seeds': standard normal, one row per image, in the shape of the latents. It
+    /// stays the caller's. Null (default) draws it from the seeds.</summary>
+    [JsonIgnore]
     public Tensor? Latents { get; init; }
 
-    /// <summary>Pictures to begin from instead of from noise: one for all or one a picture. With a size given, or one that is no
-    /// multiple of the model's, they are resized.</summary>
+    /// <summary>Gets the images to begin from instead of from noise: one for all or one per image; null (default) for none. With a size
+    /// given, or one that is no multiple of the model's, they are resized.</summary>
     public IReadOnlyList<RgbImage>? Images { get; init; }
 
-    /// <summary>How much of <see cref="Images"/> is made anew, above 0, up to 1: the last such part of the steps is made.</summary>
-    public double Strength { get; init; } = 0.3;
+    /// <summary>Gets the image-to-image strength, in (0, 1]: only the final fraction of the steps is run. Null (default) for diffusers'
+    /// value: 0.3, with a <see cref="Mask"/> 0.9999, on FLUX 0.6.</summary>
+    public double? Strength { get; init; }
 
-    /// <summary>Where <see cref="Images"/> are to be painted over: white there, black where the picture stays; of the picture's size.
-    /// With a mask the usual strength is 1.</summary>
+    /// <summary>Gets where <see cref="Images"/> are painted over: white there, black where the image stays; of the image's size. Null
+    /// (default) for everywhere.</summary>
     public RgbImage? Mask { get; init; }
 
-    /// <summary>How much noise DDIM injects, 0 … 1; without meaning for other schedulers.</summary>
+    /// <summary>Gets how much noise DDIM injects, 0 (default) … 1; ignored by other schedulers.</summary>
     public double Eta { get; init; }
 
-    /// <summary>Whether to leave out decoding: the result then has latents and no pictures.</summary>
+    /// <summary>Gets a value indicating whether to leave out decoding: the result then has latents and no images. Default false.</summary>
     public bool LatentsOnly { get; init; }
 
-    /// <summary>Called after every step with the latents, which live until it returns.</summary>
+    /// <summary>Gets the callback that is called after every step with the latents, which live until it returns; null (default) for
+    /// none.</summary>
+    [JsonIgnore]
     public Action<DenoisingStep>? OnStep { get; init; }
 
-    /// <summary>After how many steps progress carries a preview of the pictures; 0 for never.</summary>
+    /// <summary>Gets the number of steps after which progress carries a preview of the images, at least 0; 0 (default) for never.</summary>
     public int PreviewInterval { get; init; }
 
-    /// <summary>Attends in this run in place of the processors that are set on the model; null leaves those.</summary>
+    /// <summary>Gets the processor that attends in this generation in place of those that are set on the model; null (default) leaves
+    /// those.</summary>
+    [JsonIgnore]
     public IAttentionProcessor? AttentionProcessor { get; init; }
 
-    /// <summary>The noise of the run, in place of the seeds'.</summary>
+    /// <summary>Gets the noise of the generation, in place of the seeds'.</summary>
     internal NoiseSource? Noise { get; init; }
 }
 
-/// <summary>A step that was made.</summary>
-/// <param name="Index">Which, from 0.</param>
-/// <param name="Count">How many there are.</param>
-/// <param name="Timestep">The timestep that the model was called with.</param>
-/// <param name="Latents">The latents after the step, one row a picture; they live until the callback returns.</param>
-public sealed record DenoisingStep(int Index, int Count, float Timestep, Tensor Latents);
+/// <summary>Represents a completed denoising step.</summary>
+public sealed class DenoisingStep
+{
+    internal DenoisingStep(int index, int count, float timestep, Tensor latents) =>
+        (Index, Count, Timestep, Latents) = (index, count, timestep, latents);
+
+    /// <summary>Gets the step's index, from 0.</summary>
+    public int Index { get; }
+
+    /// <summary>Gets the number of steps.</summary>
+    public int Count { get; }
+
+    /// <summary>Gets the timestep that the model was called with.</summary>
+    public float Timestep { get; }
+
+    /// <summary>Gets the latents after the step, one row per image; they live until the callback returns.</summary>
+    public Tensor Latents { get; }
+}

@@ -1,24 +1,45 @@
+using System.Text.Json.Serialization;
 using static TorchSharp.torch;
 
 namespace StorySync.Pipelines;
 
-/// <summary>What a run made. Dispose it to free the latents.</summary>
-/// <param name="Images">The pictures, in the order of the prompts; empty if only latents were asked for.</param>
-/// <param name="Latents">The latents that the pictures were decoded from, one row a picture.</param>
-/// <param name="Seeds">The seed of each picture.</param>
-/// <param name="Timings">How long the parts took.</param>
-public sealed record GenerationResult(IReadOnlyList<RgbImage> Images, Tensor Latents, IReadOnlyList<long> Seeds, GenerationTimings Timings) : IDisposable
+/// <summary>Represents the result of an image generation. Dispose the instance to release its latents.</summary>
+public sealed class GenerationResult : IDisposable
 {
-    /// <inheritdoc/>
-    public void Dispose() => Latents.Dispose();
-}
+    private readonly Tensor? latents;
+    private bool disposed;
 
-/// <summary>How long the parts of a run took.</summary>
-/// <param name="Encoding">Prompts, and pictures to begin from.</param>
-/// <param name="Denoising">All steps.</param>
-/// <param name="Decoding">Latents into pictures.</param>
-public sealed record GenerationTimings(TimeSpan Encoding, TimeSpan Denoising, TimeSpan Decoding)
-{
-    /// <summary>The whole run.</summary>
-    public TimeSpan Total => Encoding + Denoising + Decoding;
+    /// <summary>Gets the images, in the order of the prompts; empty if only latents were asked for.</summary>
+    public required IReadOnlyList<RgbImage> Images { get; init; }
+
+    /// <summary>Gets the seed of each image, also where the request named none.</summary>
+    public required IReadOnlyList<long> Seeds { get; init; }
+
+    /// <summary>Gets how long the stages took.</summary>
+    public required GenerationTimings Timings { get; init; }
+
+    /// <summary>Gets what the caller should know of the generation: options without effect, prompts that were cut, and the like.</summary>
+    public IReadOnlyList<GenerationWarning> Warnings { get; init; } = [];
+
+
+    /// <summary>Gets the latents that the images were decoded from, one row per image. They are not part of the result's JSON.</summary>
+    /// <exception cref="ObjectDisposedException">The result was disposed.</exception>
+    /// <exception cref="InvalidOperationException">The result was read from JSON.</exception>
+    [JsonIgnore]
+    public Tensor Latents
+    {
+        get
+        {
+            ObjectDisposedException.ThrowIf(disposed, this);
+            return latents ?? throw new InvalidOperationException("The result was read from JSON, which holds no latents.");
+        }
+        internal init => latents = value;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        disposed = true;
+        latents?.Dispose();
+    }
 }

@@ -4,9 +4,9 @@ using static TorchSharp.torch;
 
 namespace StorySync.Pipelines;
 
-/// <summary>What a run begins with.</summary>
+/// <summary>The latents that a generation begins with.</summary>
 /// <param name="Latents">The first latents, scaled as the plan wants them.</param>
-internal sealed record RunStart(Tensor Latents)
+internal sealed record InitialLatents(Tensor Latents)
 {
     /// <summary>See <see cref="DenoisingJob.ExtraChannels"/>.</summary>
     public Tensor? ExtraChannels { get; init; }
@@ -15,7 +15,7 @@ internal sealed record RunStart(Tensor Latents)
     public Func<Tensor, int, Tensor>? AfterStep { get; init; }
 }
 
-/// <summary>Begins a run from pictures: image to image, and inpainting where there is a mask. Draws noise in diffusers' order
+/// <summary>Begins a generation from images: image to image, and inpainting where there is a mask. Draws noise in diffusers' order
 /// (<c>StableDiffusionXLImg2ImgPipeline</c>, <c>StableDiffusionXLInpaintPipeline</c>).</summary>
 internal sealed class ImageStart(
     DiffusionPipeline pipeline, SchedulePlan plan, int beginIndex, NoiseSource noise, CancellationToken cancellationToken)
@@ -26,7 +26,7 @@ internal sealed class ImageStart(
     /// <param name="pictures">How many pictures the run makes.</param>
     /// <param name="height">Pixels.</param>
     /// <param name="width">Pixels.</param>
-    public RunStart From(IReadOnlyList<RgbImage> images, RgbImage? mask, double strength, int pictures, int height, int width)
+    public InitialLatents From(IReadOnlyList<RgbImage> images, RgbImage? mask, double strength, int pictures, int height, int width)
     {
         var pixels = cat([.. images.Select(image => image.Resize(width, height).ToTensor())], dim: 0).to(pipeline.Options.Dtype, pipeline.Device);
         if (images.Count < pictures)
@@ -40,7 +40,7 @@ internal sealed class ImageStart(
         var added = pipeline.DrawNoise(noise, pictures, height, width);
         if (mask is null)
         {
-            return new RunStart(plan.AddNoise(clean!, added, beginIndex));
+            return new InitialLatents(plan.AddNoise(clean!, added, beginIndex));
         }
 
         var painted = Binary(mask, width, height, added);
@@ -49,10 +49,10 @@ internal sealed class ImageStart(
         var latents = strength == 1 ? added * plan.InitNoiseSigma : plan.AddNoise(clean!, added, beginIndex);
         if (readsMask)
         {
-            return new RunStart(latents) { ExtraChannels = cat([paintedLatents.expand(pictures, -1, -1, -1), masked], dim: 1) };
+            return new InitialLatents(latents) { ExtraChannels = cat([paintedLatents.expand(pictures, -1, -1, -1), masked], dim: 1) };
         }
 
-        return new RunStart(latents)
+        return new InitialLatents(latents)
         {
             AfterStep = (step, next) =>
             {

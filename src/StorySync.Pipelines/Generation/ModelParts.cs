@@ -10,11 +10,21 @@ internal static class ModelParts
 {
     /// <summary>Loads a model's scheduler.</summary>
     /// <param name="folder">The model.</param>
+    /// <param name="choice">The scheduler to take in place of the folder's, or its class; null for the folder's own.</param>
     /// <param name="flow">Whether the model was trained by flow matching.</param>
     /// <exception cref="ModelFileException">The scheduler is not one for the model.</exception>
-    public static Scheduler LoadScheduler(ModelFolder folder, bool flow)
+    /// <exception cref="ArgumentException"><paramref name="choice"/> is a scheduler that is not one for the model.</exception>
+    public static Scheduler LoadScheduler(ModelFolder folder, SchedulerChoice? choice, bool flow)
     {
-        var scheduler = Scheduler.Load(folder);
+        if (choice?.Instance is { } given)
+        {
+            Check(given, flow);
+            return given;
+        }
+
+        var scheduler = choice is null
+            ? Scheduler.Load(folder)
+            : Scheduler.Load(folder.FilePath("scheduler", "scheduler_config.json"), choice.ClassName);
         return Misfit(scheduler, flow) is { } problem
             ? throw new ModelFileException(folder.FilePath("scheduler", "scheduler_config.json"), problem)
             : scheduler;

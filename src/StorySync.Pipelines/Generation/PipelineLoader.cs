@@ -5,25 +5,58 @@ namespace StorySync.Pipelines;
 /// <summary>Finds the pipeline that a model folder asks for.</summary>
 internal static class PipelineLoader
 {
-    private static readonly Dictionary<string, Func<ModelFolder, PipelineOptions, DiffusionPipeline>> Classes = new()
+    private static readonly PipelineClass Flux = new(typeof(FluxPipeline), job => new FluxPipeline(job));
+    private static readonly PipelineClass Kandinsky3 = new(typeof(Kandinsky3Pipeline), job => new Kandinsky3Pipeline(job));
+    private static readonly PipelineClass StableDiffusionXL = new(typeof(StableDiffusionXLPipeline), job => new StableDiffusionXLPipeline(job));
+
+    private static readonly Dictionary<string, PipelineClass> Classes = new()
     {
-        ["FluxPipeline"] = FluxPipeline.Load,
-        ["FluxImg2ImgPipeline"] = FluxPipeline.Load,
-        ["Kandinsky3Pipeline"] = Kandinsky3Pipeline.Load,
-        ["Kandinsky3Img2ImgPipeline"] = Kandinsky3Pipeline.Load,
-        ["StableDiffusionXLPipeline"] = StableDiffusionXLPipeline.Load,
-        ["StableDiffusionXLImg2ImgPipeline"] = StableDiffusionXLPipeline.Load,
-        ["StableDiffusionXLInpaintPipeline"] = StableDiffusionXLPipeline.Load,
+        ["FluxPipeline"] = Flux,
+        ["FluxImg2ImgPipeline"] = Flux,
+        ["Kandinsky3Pipeline"] = Kandinsky3,
+        ["Kandinsky3Img2ImgPipeline"] = Kandinsky3,
+        ["StableDiffusionXLPipeline"] = StableDiffusionXL,
+        ["StableDiffusionXLImg2ImgPipeline"] = StableDiffusionXL,
+        ["StableDiffusionXLInpaintPipeline"] = StableDiffusionXL,
     };
 
-    public static DiffusionPipeline Load(string model, PipelineOptions options)
+    /// <summary>Loads a model as a pipeline of a class.</summary>
+    /// <typeparam name="TPipeline">The class; <see cref="DiffusionPipeline"/> for the model's own.</typeparam>
+    /// <exception cref="ModelFileException">The model could not be found, is corrupt, or is one for another class.</exception>
+    public static TPipeline Load<TPipeline>(
+        string model, PipelineOptions? options, IProgress<LoadProgress>? progress, CancellationToken cancellationToken)
+        where TPipeline : DiffusionPipeline
     {
+        ArgumentNullException.ThrowIfNull(model);
+        cancellationToken.ThrowIfCancellationRequested();
         var folder = ModelFolder.Open(model);
         var index = folder.FilePath("", "model_index.json");
-        return folder.ClassName is { } name && Classes.TryGetValue(name, out var load)
-            ? load(folder, options)
-            : throw new ModelFileException(
+        if (folder.ClassName is not { } name || !Classes.TryGetValue(name, out var found))
+        {
+            throw new ModelFileException(
                 index, (folder.ClassName is null ? "there is no '_class_name'" : $"'_class_name' is {folder.ClassName}, which is not supported")
                 + $"; expected one of {string.Join(", ", Classes.Keys)}");
+        }
+
+        if (!found.Type.IsAssignableTo(typeof(TPipeline)))
+        {
+            throw new ModelFileException(
+                index,
+                $"'_class_name' is {name}, which is a model for {found.Type.Name}.Load, or for {nameof(DiffusionPipeline)}.Load, which takes any; "
+                + $"{typeof(TPipeline).Name} expects {string.Join(" or ", Classes.Where(c => c.Value.Type == typeof(TPipeline)).Select(c => c.Key))}");
+        }
+
+        var job = new LoadJob(folder, options ?? new(), progress, cancellationToken);
+        try
+        {
+            return (TPipeline)found.Load(job);
+        }
+        catch
+        {
+            job.Release();
+            throw;
+        }
     }
+
+    private sealed record PipelineClass(Type Type, Func<LoadJob, DiffusionPipeline> Load);
 }

@@ -1,34 +1,49 @@
-using StorySync.Diffusion.Weights;
+using System.Text.Json.Serialization;
+using Microsoft.Extensions.Logging;
 using TorchSharp;
 using static TorchSharp.torch;
 
 namespace StorySync.Pipelines;
 
-/// <summary>How a model is loaded and run.</summary>
+/// <summary>Specifies how a model is loaded and run.</summary>
 public sealed record PipelineOptions
 {
-    /// <summary><c>auto</c> (a CUDA device if there is one, else the CPU), <c>cpu</c>, <c>cuda</c> or <c>cuda:1</c>.</summary>
+    /// <summary>Gets the device: <c>auto</c> (default; a CUDA device if there is one, else the CPU), <c>cpu</c>, <c>cuda</c> or
+    /// <c>cuda:1</c>.</summary>
     public string Device { get; init; } = "auto";
 
-    /// <summary>The type to compute in: float32, bfloat16 or float16. The CPU is slow in the latter two.</summary>
+    /// <summary>Gets the type to compute in: float32 (default), bfloat16 or float16. The CPU is slow in the latter two.</summary>
     public ScalarType Dtype { get; init; } = ScalarType.Float32;
 
-    /// <summary>The variant of the weight files to prefer, such as <c>fp16</c>.</summary>
+    /// <summary>Gets the variant of the weight files to prefer, such as <c>fp16</c>; null (default) for the plain ones.</summary>
     public string? Variant { get; init; }
 
-    /// <summary>Whether large pictures are decoded tile by tile: less memory, slightly other pixels.</summary>
+    /// <summary>Gets a value indicating whether large images are decoded tile by tile: less memory, slightly other pixels. Default
+    /// false.</summary>
     public bool TiledDecoding { get; init; }
 
-    /// <summary>Whether FLUX's blocks stay in their mapped file and each is brought to the device only while it runs: slower, but needs
-    /// room for one block instead of the model.</summary>
+    /// <summary>Gets a value indicating whether FLUX's blocks stay in their mapped file and each is brought to the device only while it runs:
+    /// slower, but needs room for one block instead of the model. Default false.</summary>
     public bool StreamBlocks { get; init; }
 
-    /// <summary>Whether a part of the model is on the device only while it works: text encoders, denoiser and autoencoder one after
-    /// the other. Less memory on the device, some time for moving.</summary>
+    /// <summary>Gets a value indicating whether a part of the model is on the device only while it works (model CPU offload): text encoders,
+    /// denoiser and autoencoder one after the other. Less memory on the device, some time for moving. Default false.</summary>
     public bool Offload { get; init; }
 
-    /// <summary>The device that <see cref="Device"/> means on this machine.</summary>
-    /// <exception cref="ArgumentException">The device or type is none of those above, or the machine has no such device.</exception>
+    /// <summary>Gets the scheduler, by its class in diffusers or as an object; null (default) for the one in the model's folder.</summary>
+    public SchedulerChoice? Scheduler { get; init; }
+
+    /// <summary>Gets a value indicating whether a generation that cannot fit into the memory there is, by
+    /// <see cref="DiffusionPipeline.PlanMemory(GenerationRequest, PipelineOptions)"/>, is refused. Default true; false goes on
+    /// regardless.</summary>
+    public bool ChecksMemory { get; init; } = true;
+
+    /// <summary>Gets the logger that warnings are written to as well; null (default) for none.</summary>
+    [JsonIgnore]
+    public ILogger? Logger { get; init; }
+
+    /// <summary>Returns the device that <see cref="Device"/> means on this machine.</summary>
+    /// <exception cref="ArgumentException">The device or type is none of those named, or the machine has no such device.</exception>
     public Device ResolveDevice()
     {
         if (Dtype is not (ScalarType.Float32 or ScalarType.BFloat16 or ScalarType.Float16))

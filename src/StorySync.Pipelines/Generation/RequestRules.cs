@@ -1,26 +1,46 @@
+using StorySync.Diffusion.Schedulers;
+using TorchSharp;
+
 namespace StorySync.Pipelines;
 
 /// <summary>What holds for every request, whatever the architecture.</summary>
 internal static class RequestRules
 {
+    /// <summary>What a request says that only one architecture understands; a plain request leaves all of it at its defaults.</summary>
+    /// <typeparam name="TRequest">The architecture's request.</typeparam>
+    public static TRequest Own<TRequest>(this GenerationRequest request)
+        where TRequest : GenerationRequest, new() => request as TRequest ?? new TRequest();
+
     /// <exception cref="ArgumentException">The request breaks a rule; the message names it.</exception>
     public static void Check(GenerationRequest request, DiffusionPipeline pipeline)
     {
+        var own = pipeline.RequestType;
+        Require(
+            request.GetType() == typeof(GenerationRequest) || own.IsInstanceOfType(request),
+            $"The request is a {request.GetType().Name}, but the model is a {pipeline.GetType().Name}; give it a {nameof(GenerationRequest)}"
+            + (own == typeof(GenerationRequest) ? "." : $" or a {own.Name}."));
         Require(request.Prompts is { Count: > 0 }, "Prompts is empty; give at least one.");
         Require(request.Prompts.All(p => p is not null), "Prompts holds a null; an empty prompt is the empty string.");
-        Require(request.Steps is null or >= 1, $"Steps is {request.Steps}; it must be at least 1.");
+        Require(request.NegativePrompts?.All(p => p is not null) != false, "NegativePrompts holds a null; an empty prompt is the empty string.");
+        Require(request.Steps is null or (>= 1 and <= GenerationRequest.MaxSteps), $"Steps is {request.Steps}; it must be from 1 to {GenerationRequest.MaxSteps}.");
         Require(request.ImagesPerPrompt >= 1, $"ImagesPerPrompt is {request.ImagesPerPrompt}; it must be at least 1.");
-        Require(request.GuidanceScale is null || double.IsFinite(request.GuidanceScale.Value), $"GuidanceScale is {request.GuidanceScale}; it must be a number.");
+        Require(
+            request.GuidanceScale is null || double.IsFinite(request.GuidanceScale.Value),
+            $"GuidanceScale is {request.GuidanceScale}; it must be a number.");
         Require(request.GuidanceEnd is > 0 and <= 1, $"GuidanceEnd is {request.GuidanceEnd}; it must be above 0 and at most 1.");
         Require(
             request.BlockCacheThreshold >= 0 && double.IsFinite(request.BlockCacheThreshold),
             $"BlockCacheThreshold is {request.BlockCacheThreshold}; it must be a number, at least 0.");
         Require(request.PreviewInterval >= 0, $"PreviewInterval is {request.PreviewInterval}; it must be at least 0.");
         Require(request.Eta is >= 0 and <= 1, $"Eta is {request.Eta}; it must be from 0 to 1.");
-        var pictures = request.Prompts.Count * request.ImagesPerPrompt;
+        var count = (long)request.Prompts.Count * request.ImagesPerPrompt;
+        Require(count <= GenerationRequest.MaxImages, $"The request is for {count} images; it must be for at most {GenerationRequest.MaxImages}.");
+        var images = (int)count;
         OneOrEach(request.NegativePrompts?.Count, request.Prompts.Count, "NegativePrompts", "prompts");
-        Require(request.Seeds is null || request.Seeds.Count == pictures, $"Seeds has {request.Seeds?.Count} entries for {pictures} pictures.");
-        CheckImages(request, pictures);
+        Require(request.Seeds is null || request.Seeds.Count == images, $"Seeds has {request.Seeds?.Count} entries for {images} images.");
+        CheckImages(request, images);
+        CheckSize(request.Height, "Height");
+        CheckSize(request.Width, "Width");
 
         var (height, width) = Size(request, pipeline);
         var multiple = pipeline.SizeMultiple;
@@ -31,14 +51,44 @@ internal static class RequestRules
                 : $"The size is {width}×{height}; width and height must be multiples of {multiple}.");
         if (request.Latents is { } latents)
         {
-            var shape = pipeline.LatentShape(pictures, height, width);
+            var shape = pipeline.LatentShape(images, height, width);
             Require(
                 latents.shape.SequenceEqual(shape),
-                $"Latents has shape ({string.Join(", ", latents.shape)}); these pictures need ({string.Join(", ", shape)}).");
+                $"Latents has shape ({string.Join(", ", latents.shape)}); these images need ({string.Join(", ", shape)}).");
+            using var finite = latents.isfinite();
+            using var all = finite.all();
+            Require(all.item<bool>(), "Latents has infinite or NaN values; give standard normal noise.");
         }
     }
 
-    /// <summary>Height and width of the pictures: as asked for, else as the given pictures have, else the model's own.</summary>
+    /// <summary>Tells of options that have no effect together with the others, and of prompts that are cut.</summary>
+    public static void Warn(
+        GenerationRequest request, DiffusionPipeline pipeline, Scheduler scheduler, bool guidance, bool hasProgress, WarningList warnings)
+    {
+        warnings.AddIf(request.Strength is not null && request.Images is null, "Strength has no effect: there are no Images to begin from.");
+        warnings.AddIf(request.Seed is not null && request.Seeds is not null, "Seed has no effect: Seeds names the seed of each image.");
+        warnings.AddIf(
+            request.Eta > 0 && scheduler is not DDIMScheduler,
+            $"Eta has no effect: it is for DDIMScheduler, and the scheduler is {scheduler.GetType().Name}.");
+        warnings.AddIf(request.GuidanceEnd < 1 && !guidance, "GuidanceEnd has no effect: guidance is off.");
+        warnings.AddIf(request.PreviewInterval > 0 && !hasProgress, "PreviewInterval has no effect: there is no progress provider to report to.");
+        pipeline.Warn(request, guidance, warnings);
+        foreach (var reading in pipeline.Readings(request, guidance))
+        {
+            foreach (var prompt in reading.Prompts)
+            {
+                var encoding = reading.Tokenizer.EncodePadded(prompt, reading.Length);
+                if (encoding.IsTruncated)
+                {
+                    warnings.Add(
+                        GenerationWarningCode.PromptTruncated,
+                        $"A prompt is longer than the {encoding.Ids.Length} tokens that {reading.Encoder} reads; it did not see: \"{encoding.TruncatedText}\".");
+                }
+            }
+        }
+    }
+
+    /// <summary>Height and width of the images: as asked for, else as the given images have, else the model's own.</summary>
     public static (int Height, int Width) Size(GenerationRequest request, DiffusionPipeline pipeline)
     {
         var multiple = pipeline.SizeMultiple;
@@ -46,8 +96,8 @@ internal static class RequestRules
             ? (first.Height / multiple * multiple, first.Width / multiple * multiple)
             : pipeline.DefaultSize;
         return (
-            request.Height is { } askedHeight ? pipeline.PictureSide(askedHeight) : height,
-            request.Width is { } askedWidth ? pipeline.PictureSide(askedWidth) : width);
+            request.Height is { } askedHeight ? pipeline.RoundSide(askedHeight) : height,
+            request.Width is { } askedWidth ? pipeline.RoundSide(askedWidth) : width);
     }
 
     public static void OneOrEach(int? count, int expected, string name, string what) =>
@@ -61,21 +111,26 @@ internal static class RequestRules
         }
     }
 
-    private static void CheckImages(GenerationRequest request, int pictures)
+    private static void CheckSize(int? side, string name) =>
+        Require(side is null or (>= 1 and <= GenerationRequest.MaxSide), $"{name} is {side}; it must be from 1 to {GenerationRequest.MaxSide}.");
+
+    private static void CheckImages(GenerationRequest request, int images)
     {
+        Require(request.Strength is null or (> 0 and <= 1), $"Strength is {request.Strength}; it must be above 0 and at most 1.");
         if (request.Images is null)
         {
-            Require(request.Mask is null, "There is a Mask but no picture in Images for it to lie over.");
+            Require(request.Mask is null, "There is a Mask but no image in Images for it to mark.");
             return;
         }
 
-        Require(request.Images.Count > 0, "Images is empty; give one picture for all or one each, or null to begin from noise.");
-        OneOrEach(request.Images.Count, pictures, "Images", "pictures");
-        Require(request.Strength is > 0 and <= 1, $"Strength is {request.Strength}; it must be above 0 and at most 1.");
-        Require(request.Latents is null, "Both Images and Latents are given; a run begins from one of them.");
+        Require(request.Images.Count > 0, "Images is empty; give one image for all or one each, or null to begin from noise.");
+        Require(request.Images.All(image => image is not null), "Images holds a null.");
+        OneOrEach(request.Images.Count, images, "Images", "images");
+        Require(request.Latents is null, "Both Images and Latents are given; a generation begins from one of them.");
+        var first = request.Images[0];
         Require(
-            request.Mask is not { } mask || (mask.Width == request.Images[0].Width && mask.Height == request.Images[0].Height),
-            $"The mask is {request.Mask?.Width}×{request.Mask?.Height}, the picture {request.Images[0].Width}×{request.Images[0].Height}; they must be equal.");
+            request.Mask is not { } mask || (mask.Width == first.Width && mask.Height == first.Height),
+            $"The mask is {request.Mask?.Width}×{request.Mask?.Height}, the image {first.Width}×{first.Height}; they must be equal.");
         Require(
             request.Mask?.HasWhite() != false,
             "The mask has no white, so nothing would be painted over; paint it white where the images are to change (a luma of one half or more).");

@@ -24,6 +24,19 @@ internal sealed class SeededNoise(IEnumerable<long> seeds) : IDisposable
         return cat([.. generators.Select(g => randn(one, dtype: float32, generator: g))], dim: 0).to(like.dtype, like.device).MoveToOuterDisposeScope();
     }
 
+    /// <summary>The same random numbers from here on, in generators of their own.</summary>
+    public SeededNoise Fork()
+    {
+        var fork = new SeededNoise(Enumerable.Repeat(0L, generators.Length));
+        foreach (var (own, copy) in generators.Zip(fork.generators))
+        {
+            using var state = own.get_state();
+            copy.set_state(state);
+        }
+
+        return fork;
+    }
+
     /// <inheritdoc/>
     public void Dispose()
     {

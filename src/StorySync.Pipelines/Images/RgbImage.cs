@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using SkiaSharp;
 using StorySync.Diffusion.TextEncoders;
 using TorchSharp;
@@ -11,6 +12,7 @@ namespace StorySync.Pipelines;
 /// palettes, grayscale, 16-bit values (their upper 8 bits, rounded) and CMYK become 8-bit RGB, and color profiles are passed over. Other than there, transparent pixels
 /// are laid over white; where the image serves as a mask, their colors count as they are stored, as in diffusers.
 /// </remarks>
+[JsonConverter(typeof(RgbImageJsonConverter))]
 public sealed class RgbImage
 {
     /// <summary>The largest number of pixels that is decoded unless a caller gives another: 178,956,970, as in Pillow.</summary>

@@ -6,7 +6,7 @@ namespace StorySync.Pipelines;
 /// <summary>What Kandinsky 3's denoiser is conditioned on, a row a batch row.</summary>
 /// <param name="Text">(rows, tokens, width), zero where the mask is.</param>
 /// <param name="Mask">1 for each token that counts, (rows, tokens), int64.</param>
-internal sealed record Kandinsky3Embeddings(Tensor Text, Tensor Mask) : PromptEmbeddings
+internal sealed record Kandinsky3Embeddings(Tensor Text, Tensor Mask) : PromptEmbeddings(Text)
 {
     public override PromptEmbeddings Select(Tensor rows) =>
         new Kandinsky3Embeddings(Text.index_select(0, rows), Mask.index_select(0, rows));

@@ -3,6 +3,7 @@ using StorySync.Diffusion;
 using StorySync.Diffusion.Autoencoders;
 using StorySync.Diffusion.Denoising;
 using StorySync.Diffusion.Kandinsky3;
+using StorySync.Diffusion.Lora;
 using StorySync.Diffusion.Schedulers;
 using StorySync.Diffusion.TextEncoders;
 using StorySync.Diffusion.Tokenizers;
@@ -12,7 +13,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Pipelines;
 
-/// <summary>Kandinsky 3 (diffusers' <c>Kandinsky3Pipeline</c> and <c>Kandinsky3Img2ImgPipeline</c>).</summary>
+/// <summary>Represents Kandinsky 3 (diffusers' <c>Kandinsky3Pipeline</c> and <c>Kandinsky3Img2ImgPipeline</c>).</summary>
 /// <remarks>A height or width that is no multiple of 64 is rounded up to one. The guidance scale counts from the prediction with the
 /// prompt: 3 is what other models call 4.</remarks>
 public sealed class Kandinsky3Pipeline : DiffusionPipeline
@@ -20,71 +21,78 @@ public sealed class Kandinsky3Pipeline : DiffusionPipeline
     private readonly Kandinsky3Prompts prompts;
     private readonly Residency residency;
 
-    private Kandinsky3Pipeline(ModelFolder folder, PipelineOptions options)
-        : base(ModelParts.LoadScheduler(folder, flow: false), options)
+    internal Kandinsky3Pipeline(LoadJob job)
+        : base(job)
     {
+        var (folder, options) = (job.Folder, job.Options);
         var (dtype, variant, home) = (options.Dtype, options.Variant, options.Offload ? CPU : Device);
         Tokenizer = ModelParts.LoadT5Tokenizer(folder, "tokenizer", "text_encoder");
-        TextEncoder = T5EncoderModel.Load(folder, "text_encoder", dtype, home, variant);
-        UNet = Kandinsky3UNet.Load(folder, "unet", dtype, home, variant);
-        Movq = VQModel.Load(folder, "movq", dtype, home, variant);
+        TextEncoder = job.Load("text_encoder", part => T5EncoderModel.Load(folder, part, dtype, home, variant));
+        UNet = job.Load("unet", part => Kandinsky3UNet.Load(folder, part, dtype, home, variant));
+        Movq = job.Load("movq", part => VQModel.Load(folder, part, dtype, home, variant));
         ModelParts.RequireEqual(folder, "'encoder_hid_dim' of unet", UNet.Config.EncoderHidDim, "'d_model' of text_encoder", TextEncoder.Config.DModel);
         ModelParts.RequireEqual(folder, "'in_channels' of unet", UNet.Config.InChannels, "'latent_channels' of movq", Movq.Config.LatentChannels);
         prompts = new Kandinsky3Prompts(Tokenizer, TextEncoder);
-        Parts = [TextEncoder, UNet, Movq];
+        Loras = new LoraAdapters([("unet", UNet, null)]);
+        Parts = [Loras, TextEncoder, UNet, Movq];
         residency = new Residency(options.Offload, Device, TextEncoder, UNet, Movq);
     }
 
-    /// <summary>The text encoder's tokenizer.</summary>
-    public PromptTokenizer Tokenizer { get; }
+    /// <summary>Gets the text encoder's tokenizer.</summary>
+    public PromptTokenizer Tokenizer => Alive(field);
 
-    /// <summary>The text encoder.</summary>
-    public T5EncoderModel TextEncoder { get; }
+    /// <summary>Gets the text encoder.</summary>
+    public T5EncoderModel TextEncoder => Alive(field);
 
-    /// <summary>The denoiser.</summary>
-    public Kandinsky3UNet UNet { get; }
+    /// <summary>Gets the denoiser.</summary>
+    public Kandinsky3UNet UNet => Alive(field);
 
-    /// <summary>The autoencoder.</summary>
-    public VQModel Movq { get; }
+    /// <summary>Gets the autoencoder.</summary>
+    public VQModel Movq => Alive(field);
 
     /// <inheritdoc/>
     public override AttentionProcessors AttentionProcessors => UNet.AttentionProcessors;
 
     /// <inheritdoc/>
-    public override int DefaultSteps => 25;
-
-    /// <inheritdoc/>
-    public override double DefaultGuidanceScale => 3;
-
-    /// <inheritdoc/>
-    public override (int Height, int Width) DefaultSize => (PictureSide(1024), PictureSide(1024));
+    public override (int Height, int Width) DefaultSize => (RoundSide(1024), RoundSide(1024));
 
     /// <inheritdoc/>
     public override int SizeMultiple => 8 * Movq.SpatialFactor;
 
     /// <summary>Loads the model.</summary>
-    /// <param name="model">A folder in diffusers' layout, or <c>organisation/name</c> in the Hugging Face cache.</param>
-    /// <param name="options">Device, type and files; null for the defaults.</param>
-    /// <exception cref="ModelFileException">The model is nowhere to be found or damaged.</exception>
+    /// <inheritdoc cref="DiffusionPipeline.Load"/>
     /// <exception cref="WeightMismatchException">Weights are not those of their configuration.</exception>
-    public static new Kandinsky3Pipeline Load(string model, PipelineOptions? options = null) =>
-        Load(ModelFolder.Open(model), options ?? new());
+    public static new Kandinsky3Pipeline Load(
+        string model, PipelineOptions? options = null, IProgress<LoadProgress>? progress = null, CancellationToken cancellationToken = default) =>
+        PipelineLoader.Load<Kandinsky3Pipeline>(model, options, progress, cancellationToken);
 
-    internal static Kandinsky3Pipeline Load(ModelFolder folder, PipelineOptions options) => new(folder, options);
+    /// <summary>Loads the model on a thread of the pool.</summary>
+    /// <inheritdoc cref="Load"/>
+    public static new Task<Kandinsky3Pipeline> LoadAsync(
+        string model, PipelineOptions? options = null, IProgress<LoadProgress>? progress = null, CancellationToken cancellationToken = default) =>
+        Task.Run(() => Load(model, options, progress, cancellationToken), cancellationToken);
 
-    internal override void Check(GenerationRequest request)
-    {
-        ModelParts.Check(Scheduler, flow: false);
-        RequestRules.Require(request.Mask is null, "There is a Mask, but Kandinsky 3 here makes whole pictures anew; leave it out.");
-    }
+    private protected override int DefaultStepsOfClass => 25;
 
-    internal override TokenEncoding Tokenize(string prompt) => prompts.Tokenize(prompt);
+    private protected override double DefaultGuidanceScaleOfClass(GenerationRequest request) => 3;
+
+    internal override void Check(GenerationRequest request) =>
+        RequestRules.Require(request.Mask is null, "There is a Mask, but Kandinsky 3 has no inpainting here; leave it out.");
+
+    internal override void Warn(GenerationRequest request, bool guidance, WarningList warnings) => warnings.AddIf(
+        request.NegativePrompts is not null && !guidance,
+        "NegativePrompts has no effect: guidance is off; it is on with a GuidanceScale above 1.");
+
+    internal override IEnumerable<PromptReading> Readings(GenerationRequest request, bool guidance) =>
+        [new("text_encoder", Tokenizer, Kandinsky3Prompts.MaxLength, [.. request.Prompts, .. guidance ? request.NegativePrompts ?? [] : []])];
+
+    internal override TokenEncoding Tokenize(GenerationRequest request, string prompt) => prompts.Tokenize(prompt);
 
     /// <summary>diffusers makes latents of 8 cells for every begun 64 pixels, whatever the autoencoder makes of a cell.</summary>
-    internal override int PictureSide(int asked) => (asked + 63) / 64 * SizeMultiple;
+    internal override int RoundSide(int asked) => (asked + 63) / 64 * SizeMultiple;
 
-    internal override long[] LatentShape(int pictures, int height, int width) =>
-        [pictures, UNet.Config.InChannels, height / Movq.SpatialFactor, width / Movq.SpatialFactor];
+    internal override long[] LatentShape(int images, int height, int width) =>
+        [images, UNet.Config.InChannels, height / Movq.SpatialFactor, width / Movq.SpatialFactor];
 
     internal override PromptEmbeddings Encode(
         GenerationRequest request, int height, int width, bool guidance, CancellationToken cancellationToken)
@@ -119,6 +127,8 @@ public sealed class Kandinsky3Pipeline : DiffusionPipeline
         var images = Movq.Decode(latents, quantize: false, sliced: true, cancellationToken);
         return images.div_(2).add_(0.5).clamp_(0, 1).MoveToOuterDisposeScope();
     }
+
+    internal override bool DecodesTiles => false;
 
     internal override IReadOnlyList<ModelPart> WeightParts =>
     [

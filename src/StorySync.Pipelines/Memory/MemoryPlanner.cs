@@ -7,21 +7,21 @@ namespace StorySync.Pipelines;
 
 /// <summary>What a memory plan is made for; advice is the same with one thing changed.</summary>
 /// <param name="Options">How the model is loaded.</param>
-/// <param name="Pictures">Pictures that are made at once.</param>
+/// <param name="Images">Images that are made in one batch.</param>
 /// <param name="Halves">2 with guidance, else 1.</param>
 /// <param name="Height">Height in pixels.</param>
 /// <param name="Width">Width in pixels.</param>
 /// <param name="HasBase">Whether an unmodified branch runs along.</param>
 /// <param name="Shares">Whether the pictures share attention.</param>
 /// <param name="Caches">Whether the denoiser's deeper blocks are cached.</param>
-internal sealed record MemoryCase(PipelineOptions Options, int Pictures, int Halves, int Height, int Width, bool HasBase, bool Shares, bool Caches)
+internal sealed record MemoryCase(PipelineOptions Options, int Images, int Halves, int Height, int Width, bool HasBase, bool Shares, bool Caches)
 {
     /// <summary>What the denoiser gets at once: with an unmodified branch the guidance halves can come one after the other.</summary>
     public DenoiserBatch Batch => new(
-        HasBase && Denoising.SplitsHalves(Pictures, Height, Width, Caches) ? 2L * Pictures : StepRows, Height, Width, HasBase, Shares);
+        HasBase && Denoising.SplitsHalves(Images, Height, Width, Caches) ? 2L * Images : StepRows, Height, Width, HasBase, Shares);
 
     /// <summary>The rows of a step, at once or not.</summary>
-    public long StepRows => (long)Pictures * Halves * (HasBase ? 2 : 1);
+    public long StepRows => (long)Images * Halves * (HasBase ? 2 : 1);
 }
 
 /// <summary>Makes memory plans.</summary>
@@ -40,6 +40,9 @@ internal static class MemoryPlanner
         return plan with { Advice = [.. advice] };
     }
 
+    /// <summary>The peak alone.</summary>
+    public static long PeakBytes(DiffusionPipeline pipeline, MemoryCase asked) => Measure(pipeline, asked).PeakBytes;
+
     private static MemoryPlan Measure(DiffusionPipeline pipeline, MemoryCase asked)
     {
         var options = asked.Options;
@@ -54,22 +57,22 @@ internal static class MemoryPlanner
 
         var vae = pipeline.WeightParts.Single(part => part.Stage == GenerationStage.Decoding);
         var decoded = vae.DtypeFor(options.Dtype);
-        var text = pipeline.TextValues * asked.Pictures * asked.Halves;
+        var text = (double)pipeline.TextValues * asked.Images * asked.Halves;
         var tile = options.TiledDecoding ? pipeline.TileSize : null;
         var denoising = pipeline.DenoiserMoment(asked.Batch);
-        var cached = asked.Caches ? asked.StepRows * pipeline.BlockCacheValues(asked.Height, asked.Width) : 0;
+        var cached = asked.Caches ? (double)asked.StepRows * pipeline.BlockCacheValues(asked.Height, asked.Width) : 0;
         return new MemoryPlan
         {
             Device = onHost ? "cpu" : options.Device == "auto" ? "cuda" : options.Device,
             Weights = weights,
             Stages =
             [
-                Stage(GenerationStage.Encoding, pipeline.TextMoment(asked.Pictures * asked.Halves), options.Dtype),
+                Stage(GenerationStage.Encoding, pipeline.TextMoment((long)asked.Images * asked.Halves), options.Dtype),
                 Stage(GenerationStage.Denoising, denoising with { Elements = denoising.Elements + text + cached }, options.Dtype),
                 Stage(
                     GenerationStage.Decoding,
                     DecoderMoments.Largest(
-                        pipeline.DecoderConfig, asked.Pictures, asked.Height, asked.Width, tile, enlarges: !onHost || decoded != ScalarType.Float32),
+                        pipeline.DecoderConfig, asked.Images, asked.Height, asked.Width, tile, enlarges: !onHost || decoded != ScalarType.Float32),
                     decoded),
             ],
             HostBytes = onHost ? 0 : pipeline.WeightParts
@@ -128,10 +131,10 @@ internal static class MemoryPlanner
             yield return (string.Create(CultureInfo.InvariantCulture, $"Height = {height}, Width = {width}"), asked with { Height = height, Width = width });
         }
 
-        var fewer = Math.Max((asked.Pictures + 1) / 2, FewestScenes);
-        if (fewer < asked.Pictures)
+        var fewer = Math.Max((asked.Images + 1) / 2, FewestScenes);
+        if (fewer < asked.Images)
         {
-            yield return (string.Create(CultureInfo.InvariantCulture, $"{fewer} pictures at once instead of {asked.Pictures}"), asked with { Pictures = fewer });
+            yield return (string.Create(CultureInfo.InvariantCulture, $"{fewer} images in one batch instead of {asked.Images}"), asked with { Images = fewer });
         }
 
         MemoryCase With(PipelineOptions changed) => asked with { Options = changed };

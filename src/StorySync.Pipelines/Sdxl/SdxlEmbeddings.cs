@@ -7,7 +7,7 @@ namespace StorySync.Pipelines;
 /// <param name="Text">(rows, tokens, width).</param>
 /// <param name="Pooled">(rows, width).</param>
 /// <param name="TimeIds">(rows, 6).</param>
-internal sealed record SdxlEmbeddings(Tensor Text, Tensor Pooled, Tensor TimeIds) : PromptEmbeddings
+internal sealed record SdxlEmbeddings(Tensor Text, Tensor Pooled, Tensor TimeIds) : PromptEmbeddings(Text)
 {
     public override PromptEmbeddings Select(Tensor rows) =>
         new SdxlEmbeddings(Text.index_select(0, rows), Pooled.index_select(0, rows), TimeIds.index_select(0, rows));

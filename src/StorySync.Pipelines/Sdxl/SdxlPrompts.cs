@@ -14,7 +14,7 @@ internal sealed class SdxlPrompts(
     public (Tensor Text, Tensor Pooled) Encode(GenerationRequest request, bool guidance, CancellationToken cancellationToken)
     {
         using var scope = NewDisposeScope();
-        var own = StableDiffusionXLRequest.Of(request);
+        var own = request.Own<StableDiffusionXLRequest>();
         var (text, pooled) = Encode(request.Prompts, own.Prompts2, request, own.ClipSkip ?? 0, cancellationToken);
         if (guidance)
         {

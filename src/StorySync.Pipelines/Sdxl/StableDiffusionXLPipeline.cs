@@ -14,15 +14,16 @@ using static TorchSharp.torch;
 
 namespace StorySync.Pipelines;
 
-/// <summary>SDXL (diffusers' <c>StableDiffusionXLPipeline</c>, with image to image and inpainting in the same class).</summary>
+/// <summary>Represents SDXL (diffusers' <c>StableDiffusionXLPipeline</c>, with image to image and inpainting in the same class).</summary>
 public sealed class StableDiffusionXLPipeline : DiffusionPipeline
 {
     private readonly SdxlPrompts prompts;
     private readonly Residency residency;
 
-    private StableDiffusionXLPipeline(ModelFolder folder, PipelineOptions options)
-        : base(ModelParts.LoadScheduler(folder, flow: false), options)
+    internal StableDiffusionXLPipeline(LoadJob job)
+        : base(job)
     {
+        var (folder, options) = (job.Folder, job.Options);
         var (dtype, variant, home) = (options.Dtype, options.Variant, options.Offload ? CPU : Device);
         var index = folder.Config<Index>("", "model_index.json");
         if (index.RequiresAestheticsScore)
@@ -35,10 +36,10 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
         Tokenizer2 = ModelParts.LoadClipTokenizer(folder, "tokenizer_2", "text_encoder_2");
         ModelParts.RequireEqual(
             folder, "'model_max_length' of tokenizer", Tokenizer.ModelMaxLength, "that of tokenizer_2", Tokenizer2.ModelMaxLength);
-        TextEncoder = CLIPTextModel.Load(folder, "text_encoder", dtype, home, variant);
-        TextEncoder2 = CLIPTextModelWithProjection.Load(folder, "text_encoder_2", dtype, home, variant);
-        UNet = UNet2DConditionModel.Load(folder, "unet", dtype, home, variant);
-        Vae = AutoencoderKL.Load(folder, "vae", dtype, home, variant);
+        TextEncoder = job.Load("text_encoder", part => CLIPTextModel.Load(folder, part, dtype, home, variant));
+        TextEncoder2 = job.Load("text_encoder_2", part => CLIPTextModelWithProjection.Load(folder, part, dtype, home, variant));
+        UNet = job.Load("unet", part => UNet2DConditionModel.Load(folder, part, dtype, home, variant));
+        Vae = job.Load("vae", part => AutoencoderKL.Load(folder, part, dtype, home, variant));
         CheckParts(folder);
         residency = new Residency(options.Offload, Device, TextEncoder, TextEncoder2, UNet, Vae);
         prompts = new SdxlPrompts(Tokenizer, Tokenizer2, TextEncoder, TextEncoder2, index.ForceZerosForEmptyPrompt);
@@ -47,35 +48,26 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
         Parts = [Loras, TextEncoder, TextEncoder2, UNet, Vae];
     }
 
-    /// <summary>The first text encoder's tokenizer.</summary>
-    public PromptTokenizer Tokenizer { get; }
+    /// <summary>Gets the first text encoder's tokenizer.</summary>
+    public PromptTokenizer Tokenizer => Alive(field);
 
-    /// <summary>The second text encoder's tokenizer.</summary>
-    public PromptTokenizer Tokenizer2 { get; }
+    /// <summary>Gets the second text encoder's tokenizer.</summary>
+    public PromptTokenizer Tokenizer2 => Alive(field);
 
-    /// <summary>The first text encoder.</summary>
-    public CLIPTextModel TextEncoder { get; }
+    /// <summary>Gets the first text encoder.</summary>
+    public CLIPTextModel TextEncoder => Alive(field);
 
-    /// <summary>The second text encoder, which gives the pooled text too.</summary>
-    public CLIPTextModelWithProjection TextEncoder2 { get; }
+    /// <summary>Gets the second text encoder, which gives the pooled text too.</summary>
+    public CLIPTextModelWithProjection TextEncoder2 => Alive(field);
 
-    /// <summary>The denoiser.</summary>
-    public UNet2DConditionModel UNet { get; }
+    /// <summary>Gets the denoiser.</summary>
+    public UNet2DConditionModel UNet => Alive(field);
 
-    /// <summary>The autoencoder.</summary>
-    public AutoencoderKL Vae { get; }
-
-    /// <summary>The LoRAs on the denoiser and the text encoders.</summary>
-    public LoraAdapters Loras { get; }
+    /// <summary>Gets the autoencoder.</summary>
+    public AutoencoderKL Vae => Alive(field);
 
     /// <inheritdoc/>
     public override AttentionProcessors AttentionProcessors => UNet.AttentionProcessors;
-
-    /// <inheritdoc/>
-    public override int DefaultSteps => 50;
-
-    /// <inheritdoc/>
-    public override double DefaultGuidanceScale => 5;
 
     /// <inheritdoc/>
     public override (int Height, int Width) DefaultSize =>
@@ -84,22 +76,30 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
     /// <inheritdoc/>
     public override int SizeMultiple => Vae.SpatialFactor;
 
+    private protected override int DefaultStepsOfClass => 50;
+
+    private protected override double DefaultGuidanceScaleOfClass(GenerationRequest request) => request.Mask is null ? 5 : 7.5;
+
+    internal override Type RequestType => typeof(StableDiffusionXLRequest);
+
     internal override int ExtraChannels => UNet.Config.InChannels - Vae.Config.LatentChannels;
 
     /// <summary>Loads the model.</summary>
-    /// <param name="model">A folder in diffusers' layout, <c>storybook</c> for the embedded model, or <c>organisation/name</c> in the
-    /// Hugging Face cache.</param>
-    /// <param name="options">Device, type and files; null for the defaults.</param>
-    /// <exception cref="ModelFileException">The model is nowhere to be found or damaged.</exception>
+    /// <inheritdoc cref="DiffusionPipeline.Load"/>
     /// <exception cref="WeightMismatchException">Weights are not those of their configuration.</exception>
-    public static new StableDiffusionXLPipeline Load(string model, PipelineOptions? options = null) => Load(ModelFolder.Open(model), options ?? new());
+    public static new StableDiffusionXLPipeline Load(
+        string model, PipelineOptions? options = null, IProgress<LoadProgress>? progress = null, CancellationToken cancellationToken = default) =>
+        PipelineLoader.Load<StableDiffusionXLPipeline>(model, options, progress, cancellationToken);
 
-    internal static StableDiffusionXLPipeline Load(ModelFolder folder, PipelineOptions options) => new(folder, options);
+    /// <summary>Loads the model on a thread of the pool.</summary>
+    /// <inheritdoc cref="Load"/>
+    public static new Task<StableDiffusionXLPipeline> LoadAsync(
+        string model, PipelineOptions? options = null, IProgress<LoadProgress>? progress = null, CancellationToken cancellationToken = default) =>
+        Task.Run(() => Load(model, options, progress, cancellationToken), cancellationToken);
 
     internal override void Check(GenerationRequest request)
     {
-        ModelParts.Check(Scheduler, flow: false);
-        var own = StableDiffusionXLRequest.Of(request);
+        var own = request.Own<StableDiffusionXLRequest>();
         var layers = Math.Min(TextEncoder.Config.NumHiddenLayers, TextEncoder2.Config.NumHiddenLayers);
         RequestRules.OneOrEach(own.Prompts2?.Count, request.Prompts.Count, "Prompts2", "prompts");
         RequestRules.OneOrEach(own.NegativePrompts2?.Count, request.Prompts.Count, "NegativePrompts2", "prompts");
@@ -132,10 +132,34 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
         }
     }
 
-    internal override TokenEncoding Tokenize(string prompt) => Tokenizer.EncodePadded(prompt);
+    internal override void Warn(GenerationRequest request, bool guidance, WarningList warnings)
+    {
+        var own = request.Own<StableDiffusionXLRequest>();
+        const string Off = " has no effect: guidance is off; it is on with a GuidanceScale above 1.";
+        warnings.AddIf(request.NegativePrompts is not null && !guidance, "NegativePrompts" + Off);
+        warnings.AddIf(own.NegativePrompts2 is not null && !guidance, "NegativePrompts2" + Off);
+        warnings.AddIf(own.GuidanceRescale > 0 && !guidance, "GuidanceRescale" + Off);
+        var sized = own.NegativeOriginalSize is not null && own.NegativeTargetSize is not null;
+        warnings.AddIf(
+            !(sized && guidance) && (own.NegativeOriginalSize is not null || own.NegativeTargetSize is not null || own.NegativeCropsCoordsTopLeft != default),
+            "NegativeOriginalSize, NegativeTargetSize and NegativeCropsCoordsTopLeft have an effect only where both sizes are given and guidance is on.");
+    }
 
-    internal override long[] LatentShape(int pictures, int height, int width) =>
-        [pictures, Vae.Config.LatentChannels, height / Vae.SpatialFactor, width / Vae.SpatialFactor];
+    internal override IEnumerable<PromptReading> Readings(GenerationRequest request, bool guidance)
+    {
+        var own = request.Own<StableDiffusionXLRequest>();
+        yield return new("text_encoder", Tokenizer, null, [.. request.Prompts, .. guidance ? request.NegativePrompts ?? [] : []]);
+        yield return new(
+            "text_encoder_2",
+            Tokenizer2,
+            null,
+            [.. own.Prompts2 ?? request.Prompts, .. guidance ? own.NegativePrompts2 ?? request.NegativePrompts ?? [] : []]);
+    }
+
+    internal override TokenEncoding Tokenize(GenerationRequest request, string prompt) => Tokenizer.EncodePadded(prompt);
+
+    internal override long[] LatentShape(int images, int height, int width) =>
+        [images, Vae.Config.LatentChannels, height / Vae.SpatialFactor, width / Vae.SpatialFactor];
 
     internal override PromptEmbeddings Encode(GenerationRequest request, int height, int width, bool guidance, CancellationToken cancellationToken)
     {
@@ -151,7 +175,7 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
         UNet.call(((SdxlEmbeddings)embeddings).Inputs(sample, timestep), context);
 
     internal override Tensor Guide(Tensor prediction, GenerationRequest request, double scale) =>
-        Guidance.ClassifierFree(prediction, scale, StableDiffusionXLRequest.Of(request).GuidanceRescale);
+        Guidance.ClassifierFree(prediction, scale, request.Own<StableDiffusionXLRequest>().GuidanceRescale);
 
     internal override Tensor EncodeImages(Tensor images, NoiseSource noise, CancellationToken cancellationToken)
     {
@@ -190,9 +214,9 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
 
     private Tensor TimeIds(GenerationRequest request, int height, int width, bool guidance)
     {
-        var own = StableDiffusionXLRequest.Of(request);
-        static double[] Ids((int, int) original, (int, int) crop, (int, int) target) =>
-            [original.Item1, original.Item2, crop.Item1, crop.Item2, target.Item1, target.Item2];
+        var own = request.Own<StableDiffusionXLRequest>();
+        static double[] Ids(ImageSize original, ImagePoint crop, ImageSize target) =>
+            [original.Height, original.Width, crop.Top, crop.Left, target.Height, target.Width];
 
         var pictures = request.Prompts.Count * request.ImagesPerPrompt;
         var positive = Ids(own.OriginalSize ?? (height, width), own.CropsCoordsTopLeft, own.TargetSize ?? (height, width));

@@ -1,40 +1,60 @@
 namespace StorySync.Pipelines;
 
-/// <summary>A request with what only SDXL has.</summary>
+/// <summary>Specifies what to generate, with what only SDXL has.</summary>
 public sealed record StableDiffusionXLRequest : GenerationRequest
 {
-    /// <summary>Prompts for the second text encoder: one for all or one each; null gives it the same prompts.</summary>
+    /// <summary>Gets the prompts for the second text encoder: one for all or one each; null (default) gives it the same prompts.</summary>
     public IReadOnlyList<string>? Prompts2 { get; init; }
 
-    /// <summary>Negative prompts for the second text encoder; null gives it the same ones.</summary>
+    /// <summary>Gets the negative prompts for the second text encoder; null (default) gives it the same ones.</summary>
     public IReadOnlyList<string>? NegativePrompts2 { get; init; }
 
-    /// <summary>Brings the contrast that guidance takes away back: 0 not at all, 1 wholly (Lin et al., arXiv 2305.08891, section 3.4).</summary>
+    /// <summary>Gets how much of the contrast that guidance takes away is brought back: 0 (default) nothing, 1 all of it (Lin et al.,
+    /// arXiv 2305.08891, section 3.4).</summary>
     public double GuidanceRescale { get; init; }
 
-    /// <summary>How many of the text encoders' last layers to skip beyond the usual one, for the positive prompt; null for none.</summary>
+    /// <summary>Gets the number of last layers of the text encoders that are skipped beyond the usual one, for the positive prompt; null
+    /// (default) for none.</summary>
     public int? ClipSkip { get; init; }
 
-    /// <summary>The size that the model is told the picture had before it was cropped; null for the picture's own.</summary>
-    public (int Height, int Width)? OriginalSize { get; init; }
+    /// <summary>Gets the size that the model is told the training image had; null (default) for the size of the images.</summary>
+    public ImageSize? OriginalSize { get; init; }
 
-    /// <summary>Where the model is told the crop began.</summary>
-    public (int Top, int Left) CropsCoordsTopLeft { get; init; }
+    /// <summary>Gets the corner at which the model is told the training image was cropped. Default (0, 0).</summary>
+    public ImagePoint CropsCoordsTopLeft { get; init; }
 
-    /// <summary>The size that the model is told the picture has; null for the picture's own.</summary>
-    public (int Height, int Width)? TargetSize { get; init; }
+    /// <summary>Gets the size that the model is told the image has; null (default) for the size of the images.</summary>
+    public ImageSize? TargetSize { get; init; }
 
-    /// <summary>The same for the negative half; takes effect together with <see cref="NegativeTargetSize"/>.</summary>
-    public (int Height, int Width)? NegativeOriginalSize { get; init; }
+    /// <summary>Gets the negative half's <see cref="OriginalSize"/>; null (default) for the same. Takes effect together with
+    /// <see cref="NegativeTargetSize"/>.</summary>
+    public ImageSize? NegativeOriginalSize { get; init; }
 
-    /// <summary>The same for the negative half.</summary>
-    public (int Top, int Left) NegativeCropsCoordsTopLeft { get; init; }
+    /// <summary>Gets the negative half's <see cref="CropsCoordsTopLeft"/>. Takes effect together with
+    /// <see cref="NegativeOriginalSize"/>.</summary>
+    public ImagePoint NegativeCropsCoordsTopLeft { get; init; }
 
-    /// <summary>The same for the negative half; takes effect together with <see cref="NegativeOriginalSize"/>.</summary>
-    public (int Height, int Width)? NegativeTargetSize { get; init; }
+    /// <summary>Gets the negative half's <see cref="TargetSize"/>; null (default) for the same. Takes effect together with
+    /// <see cref="NegativeOriginalSize"/>.</summary>
+    public ImageSize? NegativeTargetSize { get; init; }
+}
 
-    /// <summary>What a request says that only SDXL understands; a plain request leaves all of it at its defaults.</summary>
-    internal static StableDiffusionXLRequest Of(GenerationRequest request) => request as StableDiffusionXLRequest ?? Plain;
+/// <summary>Represents the size of an image. A pair (height, width) converts to it.</summary>
+/// <param name="Height">The height in pixels.</param>
+/// <param name="Width">The width in pixels.</param>
+public readonly record struct ImageSize(int Height, int Width)
+{
+    /// <summary>Returns the size of a height and a width.</summary>
+    /// <param name="size">The height and the width.</param>
+    public static implicit operator ImageSize((int Height, int Width) size) => new(size.Height, size.Width);
+}
 
-    private static StableDiffusionXLRequest Plain { get; } = new() { Prompts = [] };
+/// <summary>Represents a point of an image. A pair (top, left) converts to it.</summary>
+/// <param name="Top">The rows above it.</param>
+/// <param name="Left">The columns to the left of it.</param>
+public readonly record struct ImagePoint(int Top, int Left)
+{
+    /// <summary>Returns the point at a row and a column.</summary>
+    /// <param name="point">The row and the column.</param>
+    public static implicit operator ImagePoint((int Top, int Left) point) => new(point.Top, point.Left);
 }

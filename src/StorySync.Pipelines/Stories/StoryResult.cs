@@ -1,20 +1,68 @@
+using System.Text.Json.Serialization;
 using static TorchSharp.torch;
 
 namespace StorySync.Pipelines;
 
-/// <summary>A story in pictures. Dispose it to free the latents.</summary>
-/// <param name="Scenes">The scenes, in order.</param>
-/// <param name="Latents">The latents that the pictures were decoded from, one row a scene.</param>
-/// <param name="Timings">How long the parts took.</param>
-public sealed record StoryResult(IReadOnlyList<SceneResult> Scenes, Tensor Latents, GenerationTimings Timings) : IDisposable
+/// <summary>Represents a story in images. Dispose the instance to release its latents.</summary>
+public sealed class StoryResult : IDisposable
 {
+    private readonly Tensor? latents;
+    private bool disposed;
+
+    /// <summary>Gets the scenes, in order.</summary>
+    public required IReadOnlyList<SceneResult> Scenes { get; init; }
+
+    /// <summary>Gets how long the stages took.</summary>
+    public required GenerationTimings Timings { get; init; }
+
+    /// <summary>Gets what the caller should know of the generation: options without effect, prompts that were cut, and the like.</summary>
+    public IReadOnlyList<GenerationWarning> Warnings { get; init; } = [];
+
+
+    /// <summary>Gets the latents that the images were decoded from, one row per scene. They are not part of the result's JSON.</summary>
+    /// <exception cref="ObjectDisposedException">The result was disposed.</exception>
+    /// <exception cref="InvalidOperationException">The result was read from JSON.</exception>
+    [JsonIgnore]
+    public Tensor Latents
+    {
+        get
+        {
+            ObjectDisposedException.ThrowIf(disposed, this);
+            return latents ?? throw new InvalidOperationException("The result was read from JSON, which holds no latents.");
+        }
+        internal init => latents = value;
+    }
+
     /// <inheritdoc/>
-    public void Dispose() => Latents.Dispose();
+    public void Dispose()
+    {
+        disposed = true;
+        latents?.Dispose();
+    }
 }
 
-/// <summary>A scene in a picture.</summary>
-/// <param name="Scene">The scene.</param>
-/// <param name="Image">Its picture.</param>
-/// <param name="Seed">The seed that its noise came from.</param>
-/// <param name="Masks">For each subject of the story where it is in the picture; null where the scene lacks it.</param>
-public sealed record SceneResult(Scene Scene, RgbImage Image, long Seed, IReadOnlyList<SubjectRegion?> Masks);
+/// <summary>Represents a scene in an image.</summary>
+public sealed class SceneResult
+{
+    /// <summary>Gets the scene.</summary>
+    public required Scene Scene { get; init; }
+
+    /// <summary>Gets its image.</summary>
+    public required RgbImage Image { get; init; }
+
+    /// <summary>Gets the seed that its noise came from.</summary>
+    public required long Seed { get; init; }
+
+    /// <summary>Gets the story's subjects, in its order, as the image has them.</summary>
+    public required IReadOnlyList<SubjectResult> Subjects { get; init; }
+}
+
+/// <summary>Represents a subject in an image.</summary>
+public sealed class SubjectResult
+{
+    /// <summary>Gets the subject.</summary>
+    public required Subject Subject { get; init; }
+
+    /// <summary>Gets where it is; null where the scene lacks it.</summary>
+    public SubjectRegion? Region { get; init; }
+}

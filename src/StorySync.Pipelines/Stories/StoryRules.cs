@@ -1,3 +1,5 @@
+using StorySync.Attention;
+
 namespace StorySync.Pipelines;
 
 /// <summary>What holds for every story, whatever the model.</summary>
@@ -7,19 +9,37 @@ internal static class StoryRules
     public static void Check(Story story)
     {
         RequestRules.Require(story.Scenes is { Count: > 0 }, "The story has no scenes; give at least one.");
-        RequestRules.Require(story.Subjects is { Count: > 0 }, "The story has no subjects; give the phrase of at least one, such as \"a red fox\".");
+        RequestRules.Require(
+            story.Subjects is { Count: > 0 }, "The story has no subjects; give the phrase of at least one, such as \"a red fox\".");
+        foreach (var subject in story.Subjects)
+        {
+            RequestRules.Require(!string.IsNullOrWhiteSpace(subject?.Phrase), "A subject of the story has an empty phrase.");
+        }
+
+        var twice = story.Subjects.GroupBy(subject => WithoutArticle(subject.Phrase), StringComparer.OrdinalIgnoreCase)
+            .FirstOrDefault(same => same.Count() > 1);
+        RequestRules.Require(twice is null, $"The story has the subject \"{twice?.First()}\" twice; give each subject once.");
         for (var i = 0; i < story.Scenes.Count; i++)
         {
-            var scene = story.Scenes[i];
-            CheckCount(i, scene.Subjects?.Count, story.Subjects.Count, "Subjects");
-            CheckCount(i, scene.Masks?.Count, story.Subjects.Count, "Masks");
-            for (var s = 0; s < story.Subjects.Count; s++)
-            {
-                RequestRules.Require(
-                    PhraseOf(story, i, s) is null || !string.IsNullOrWhiteSpace(PhraseOf(story, i, s)),
-                    $"Scene {i + 1}: subject {s + 1} has an empty phrase; null says that the scene lacks it.");
-            }
+            CheckScene(story, i);
         }
+
+        foreach (var subject in story.Subjects)
+        {
+            RequestRules.Require(
+                Enumerable.Range(0, story.Scenes.Count).Any(i => InScene(story, i, subject).IsPresent),
+                $"The subject \"{subject}\" is absent from every scene; leave it out.");
+        }
+    }
+
+    /// <exception cref="ArgumentException">The settings hold what is the story's to say.</exception>
+    public static void CheckTemplate(GenerationRequest template)
+    {
+        RequestRules.Require(template.Prompts is not { Count: > 0 }, "StoryOptions.Request has Prompts; a story's prompts are its scenes'.");
+        RequestRules.Require(template.Seeds is null, "StoryOptions.Request has Seeds; give a scene its own by Scene.Seed.");
+        RequestRules.Require(
+            template.ImagesPerPrompt == 1, $"StoryOptions.Request has ImagesPerPrompt {template.ImagesPerPrompt}; a scene has one image.");
+        RequestRules.Require(!template.LatentsOnly, "StoryOptions.Request has LatentsOnly; a story has images.");
     }
 
     /// <exception cref="ArgumentException">A mask has other proportions than the images, or no white.</exception>
@@ -27,24 +47,39 @@ internal static class StoryRules
     {
         for (var i = 0; i < story.Scenes.Count; i++)
         {
-            foreach (var (s, mask) in (story.Scenes[i].Masks ?? []).Index())
+            foreach (var own in story.Scenes[i].Subjects)
             {
-                RequestRules.Require(
-                    mask is null || (long)mask.Width * height == (long)mask.Height * width,
-                    $"Scene {i + 1}: a mask is {mask?.Width}×{mask?.Height}, the picture {width}×{height}; a mask can have any resolution but must have the picture's proportions.");
-                RequestRules.Require(
-                    mask is null || mask.HasWhite(),
-                    $"Scene {i + 1}: the mask of subject {s + 1} has no white, so the subject would be nowhere; paint it white where the subject is "
-                    + "(a luma of one half or more), or give null if the scene lacks the subject.");
+                if (own.Mask is { } mask)
+                {
+                    RequestRules.Require(
+                        (long)mask.Width * height == (long)mask.Height * width,
+                        $"Scene {i + 1}: a mask is {mask.Width}×{mask.Height}, the image {width}×{height}; a mask can have any resolution but must "
+                        + "have the image's proportions.");
+                    RequestRules.Require(
+                        mask.HasWhite(),
+                        $"Scene {i + 1}: the mask of \"{own.Subject}\" has no white, so the subject would be nowhere; paint it white where the subject "
+                        + "is (a luma of one half or more), or say by Absent() that the scene lacks it.");
+                }
             }
         }
     }
 
-    /// <summary>The words that stand for a subject in a scene's prompt; null where the scene lacks it.</summary>
-    public static string? PhraseOf(Story story, int scene, int subject) =>
-        story.Scenes[scene].Subjects is { } own ? own[subject] : story.Subjects[subject];
+    /// <summary>Refuses techniques whose patterns choose no layer, and tells of patterns that match none.</summary>
+    /// <exception cref="ArgumentException">A technique that is on has no layer.</exception>
+    public static void CheckLayers(StoryAttentionOptions techniques, IEnumerable<AttentionLayer> layers, WarningList warnings)
+    {
+        foreach (var (option, pattern, isAll) in techniques.FindUnmatchedLayers(layers))
+        {
+            RequestRules.Require(!isAll, $"{option} is \"{pattern}\", which is none of the model's layers.");
+            warnings.Add(GenerationWarningCode.LayerPatternWithoutMatch, $"{option}: \"{pattern}\" matches none of the model's layers.");
+        }
+    }
 
-    /// <summary>A phrase without the article that leads it: attention to an article lies all over the picture and blurs the mask.</summary>
+    /// <summary>How a scene has a subject.</summary>
+    public static SceneSubject InScene(Story story, int scene, Subject subject) =>
+        story.Scenes[scene].Subjects.FirstOrDefault(own => own.Subject == subject) ?? new SceneSubject(subject);
+
+    /// <summary>A phrase without the article that leads it: attention to an article is all over the image and blurs the mask.</summary>
     public static string WithoutArticle(string phrase)
     {
         var words = phrase.Trim();
@@ -59,11 +94,24 @@ internal static class StoryRules
         return words;
     }
 
-    /// <summary>Whether a scene has a subject, by words or by a mask.</summary>
-    public static bool Has(Story story, int scene, int subject) =>
-        PhraseOf(story, scene, subject) is not null || story.Scenes[scene].Masks?[subject] is not null;
-
-    private static void CheckCount(int scene, int? count, int subjects, string name) => RequestRules.Require(
-        count is null || count == subjects,
-        $"Scene {scene + 1}: {name} has {count} entries; the story has {subjects} subjects, and each needs one (null for none).");
+    private static void CheckScene(Story story, int index)
+    {
+        var (scene, name) = (story.Scenes[index], $"Scene {index + 1}");
+        RequestRules.Require(scene is not null, $"{name} is null.");
+        RequestRules.Require(scene!.Prompt is not null, $"{name} has no prompt.");
+        RequestRules.Require(scene.Subjects?.All(own => own?.Subject is not null) == true, $"{name}: Subjects is null or holds a null.");
+        foreach (var own in scene.Subjects!)
+        {
+            RequestRules.Require(
+                story.Subjects.Contains(own.Subject),
+                $"{name} speaks of the subject \"{own.Subject}\", which is none of the story's: {string.Join(", ", story.Subjects.Select(s => $"\"{s}\""))}.");
+            RequestRules.Require(
+                scene.Subjects.Count(other => other.Subject == own.Subject) == 1, $"{name} speaks of the subject \"{own.Subject}\" twice.");
+            RequestRules.Require(
+                own.Phrase is null || !string.IsNullOrWhiteSpace(own.Phrase), $"{name}: the subject \"{own.Subject}\" has an empty phrase.");
+            RequestRules.Require(
+                own.IsPresent || own is { Phrase: null, Mask: null },
+                $"{name} lacks the subject \"{own.Subject}\", so that it can have neither phrase nor mask for it.");
+        }
+    }
 }

@@ -1,14 +1,16 @@
+using System.Text.Json.Serialization;
 using TorchSharp;
 using static TorchSharp.torch;
 
 namespace StorySync.Pipelines;
 
-/// <summary>Where a subject is in a picture, on the grid on which it was found.</summary>
+/// <summary>Represents where a subject is in an image, on the grid on which it was found.</summary>
+[JsonConverter(typeof(SubjectRegionJsonConverter))]
 public sealed class SubjectRegion
 {
     private readonly bool[] cells;
 
-    /// <summary>Makes a region.</summary>
+    /// <summary>Initializes a new instance of the <see cref="SubjectRegion"/> class.</summary>
     /// <param name="width">Cells in a row.</param>
     /// <param name="height">Rows.</param>
     /// <param name="cells">Whether each cell belongs to the subject, row by row; not copied.</param>

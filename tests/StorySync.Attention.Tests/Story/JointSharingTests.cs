@@ -48,7 +48,7 @@ public class JointSharingTests
         static Tensor Channel(Tensor x, double value) => cat([x, full_like(x.narrow(3, 0, 1), value)], 3);
     }
 
-    private static StoryAttentionOptions Options(MethodCase c) => StoryAttentionOptions.Off with
+    private static StoryAttentionOptions Options(MethodCase c) => StoryAttentionOptions.Disabled with
     {
         Sharing = new()
         {

@@ -7,6 +7,8 @@ namespace StorySync.Attention.Tests.Story;
 /// harmonization token by token. float64.</summary>
 internal sealed record NaiveStory(StoryAttentionOptions Options, Tensor Labels, int TextTokens, double LayoutWeight, bool Share, bool Harmonize)
 {
+    private SharingOptions Sharing => Options.Over(StoryAttentionOptions.Default).Sharing!;
+
     /// <summary>Attends in one guidance half.</summary>
     /// <param name="query">(scenes, heads, tokens, width), as are the others.</param>
     /// <param name="key">Keys.</param>
@@ -40,8 +42,8 @@ internal sealed record NaiveStory(StoryAttentionOptions Options, Tensor Labels, 
             {
                 var foreign = row / length != column / length;
                 var shared = Share && label[column] > 0
-                    && (reads == label[column] || (reads == 0 && !Options.Sharing.SubjectQueriesOnly));
-                bias[row, column] = !foreign ? 0 : shared ? Math.Log(Options.Sharing.Strength) : double.NegativeInfinity;
+                    && (reads == label[column] || (reads == 0 && Sharing.SubjectQueriesOnly == false));
+                bias[row, column] = !foreign ? 0 : shared ? Math.Log(Sharing.Strength!.Value) : double.NegativeInfinity;
             }
         }
 
@@ -53,7 +55,7 @@ internal sealed record NaiveStory(StoryAttentionOptions Options, Tensor Labels, 
 
     private Tensor Blend(Tensor attended)
     {
-        var options = Options.Harmonization;
+        var options = Options.Over(StoryAttentionOptions.Default).Harmonization!;
         var tokens = attended.transpose(1, 2).flatten(2);
         var (scenes, length) = (tokens.shape[0], tokens.shape[1]);
         var result = tokens.clone();
@@ -81,11 +83,11 @@ internal sealed record NaiveStory(StoryAttentionOptions Options, Tensor Labels, 
 
                 if (matches.Count > 0)
                 {
-                    var total = matches.Sum(match => Math.Exp(match.Similarity / options.Temperature));
+                    var total = matches.Sum(match => Math.Exp(match.Similarity / options.Temperature!.Value));
                     var mix = matches
-                        .Select(match => match.Token * (Math.Exp(match.Similarity / options.Temperature) / total))
+                        .Select(match => match.Token * (Math.Exp(match.Similarity / options.Temperature!.Value) / total))
                         .Aggregate((sum, next) => sum + next);
-                    result[scene, token] = (tokens[scene, token] * (1 - options.Alpha)) + (mix * options.Alpha);
+                    result[scene, token] = (tokens[scene, token] * (1 - options.Alpha!.Value)) + (mix * options.Alpha!.Value);
                 }
             }
         }

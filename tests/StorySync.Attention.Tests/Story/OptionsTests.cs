@@ -16,7 +16,7 @@ public class OptionsTests
         () => new LayoutOptions { Until = 1.01 },
         () => new MaskOptions { MaxGrid = 0 },
         () => new MaskOptions { Decay = 1.5 },
-        () => new MaskOptions { ReadyAfterLayers = 0 },
+        () => new MaskOptions { ReadyAfterLayers = -1 },
         () => new MaskOptions { Closing = -1 },
         () => new MaskOptions { Components = -1 },
         () => new MaskOptions { MinArea = 2 },

@@ -42,9 +42,9 @@ public class StoryAttentionTests
             var inputs = Inputs(batch, run.Text, random);
             var attended = story.Attend(Layer(run.Text), inputs, new() { Step = run.Step, Steps = 10 });
 
-            var weight = LayoutInterpolation.Weight(run.Step, 10, 0.9, 0, run.Options.Layout.Until);
+            var weight = LayoutInterpolation.Weight(run.Step, 10, 0.9, 0, run.Options.Layout!.Until!.Value);
             var naive = new NaiveStory(
-                run.Options, labels, run.Text, weight, run.Step < 7, run.Options.Harmonization.Alpha > 0 && run.Step is >= 2 and < 8);
+                run.Options, labels, run.Text, weight, run.Step < 7, run.Options.Harmonization!.Alpha > 0 && run.Step is >= 2 and < 8);
             var query = batch.Modified(inputs.Query);
             var baseQuery = batch.HasBase ? batch.Unmodified(inputs.Query) : query;
             for (var half = 0L; half < (run.Guidance ? 2 : 1); half++)
@@ -76,7 +76,7 @@ public class StoryAttentionTests
         using var mode = inference_mode();
         using var scope = NewDisposeScope();
         using var random = new Generator(3);
-        var options = StoryAttentionOptions.Off with { Sharing = new() };
+        var options = StoryAttentionOptions.Disabled with { Sharing = new() };
         var first = zeros([Scenes, Grid.Height, Grid.Width], ScalarType.Bool);
         var second = first.clone();
         first[.., 0] = true;
@@ -119,7 +119,7 @@ public class StoryAttentionTests
         using var scope = NewDisposeScope();
         using var random = new Generator(1);
         var masks = Masks(0.5, random);
-        using var story = Story(StoryAttentionOptions.Off, guidance: true, masks[0], masks[1]);
+        using var story = Story(StoryAttentionOptions.Disabled, guidance: true, masks[0], masks[1]);
         var batch = story.BatchAt(0, 4);
         Assert.False(batch.HasBase);
         var inputs = Inputs(batch, 0, random);

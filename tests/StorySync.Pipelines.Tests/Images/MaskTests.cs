@@ -45,9 +45,9 @@ public class MaskTests
         var request = new GenerationRequest { Prompts = ["a fox"], Images = [Picture], Mask = black, Steps = 1 };
         Assert.Contains("has no white", Assert.Throws<ArgumentException>(() => pipeline.Generate(request)).Message, StringComparison.Ordinal);
 
-        var story = new Story { Subjects = ["fox"], Scenes = [new Scene("a fox") { Masks = [black] }] };
-        var error = Assert.Throws<ArgumentException>(() => new StoryPipeline(pipeline).Generate(story, new StoryOptions { Height = Size, Width = Size, Steps = 1 }));
-        Assert.Contains("Scene 1: the mask of subject 1 has no white", error.Message, StringComparison.Ordinal);
+        var story = new Story { Subjects = ["fox"], Scenes = [new Scene("a fox") { Subjects = [new Subject("fox").At(black)] }] };
+        var error = Assert.Throws<ArgumentException>(() => pipeline.GenerateStory(story, new StoryOptions { Request = new() { Height = Size, Width = Size, Steps = 1 } }));
+        Assert.Contains("Scene 1: the mask of \"fox\" has no white", error.Message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -1,0 +1,124 @@
+namespace StorySync.Diffusion;
+
+/// <summary>Lets any number of runs use a model at the same time, lets its weights change only while there is none, and ends with the
+/// runs: who closes it cancels them and waits for them.</summary>
+/// <param name="owner">What the gate belongs to; its type is named when the gate is closed.</param>
+internal sealed class RunGate(object owner) : IDisposable
+{
+    private readonly object monitor = new();
+    private readonly CancellationTokenSource closing = new();
+    private readonly ThreadLocal<int> entered = new();
+    private int runs;
+    private bool changing;
+    private bool closed;
+
+    /// <summary>Gets the token that is cancelled when the gate closes.</summary>
+    public CancellationToken Closing => closing.Token;
+
+    /// <summary>Gets a value indicating whether the gate is closed.</summary>
+    public bool IsClosed => Volatile.Read(ref closed);
+
+    /// <summary>Begins a run on this thread, after the change that is under way; dispose the result on the same thread.</summary>
+    /// <exception cref="ObjectDisposedException">The gate is closed.</exception>
+    public IDisposable Enter()
+    {
+        lock (monitor)
+        {
+            while (changing && !closed)
+            {
+                Monitor.Wait(monitor);
+            }
+
+            ThrowIfClosed();
+            runs++;
+        }
+
+        entered.Value++;
+        return new Exit(() =>
+        {
+            entered.Value--;
+            Leave(() => runs--);
+        });
+    }
+
+    /// <summary>Begins a change, after the runs that are under way.</summary>
+    /// <exception cref="InvalidOperationException">A callback of a run asks for it, and would wait for itself.</exception>
+    /// <exception cref="ObjectDisposedException">The gate is closed.</exception>
+    public IDisposable Change()
+    {
+        RefuseWithinRun("be changed");
+        lock (monitor)
+        {
+            while ((runs > 0 || changing) && !closed)
+            {
+                Monitor.Wait(monitor);
+            }
+
+            ThrowIfClosed();
+            changing = true;
+        }
+
+        return new Exit(() => Leave(() => changing = false));
+    }
+
+    /// <exception cref="ObjectDisposedException">The gate is closed.</exception>
+    public void ThrowIfClosed() => ObjectDisposedException.ThrowIf(IsClosed, owner);
+
+    /// <summary>Closes the gate: cancels the runs that are under way and waits until they are over.</summary>
+    /// <returns>Whether it was open.</returns>
+    /// <exception cref="InvalidOperationException">A callback of a run asks for it, and would wait for itself.</exception>
+    public bool Close()
+    {
+        RefuseWithinRun("be disposed of");
+        bool first;
+        lock (monitor)
+        {
+            first = !closed;
+            closed = true;
+            Monitor.PulseAll(monitor);
+        }
+
+        if (first)
+        {
+            closing.Cancel();
+        }
+
+        lock (monitor)
+        {
+            while (runs > 0 || changing)
+            {
+                Monitor.Wait(monitor);
+            }
+        }
+
+        return first;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => Close();
+
+    private void RefuseWithinRun(string what)
+    {
+        if (entered.Value > 0)
+        {
+            throw new InvalidOperationException(
+                $"The {owner.GetType().Name} cannot {what} by a callback of its own run, which would wait for itself; cancel the run, and do it after.");
+        }
+    }
+
+    private void Leave(Action change)
+    {
+        lock (monitor)
+        {
+            change();
+            Monitor.PulseAll(monitor);
+        }
+    }
+
+    private sealed class Exit(Action leave) : IDisposable
+    {
+        private Action? leave = leave;
+
+        public void Dispose() => Interlocked.Exchange(ref leave, null)?.Invoke();
+    }
+}

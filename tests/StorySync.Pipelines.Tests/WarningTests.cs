@@ -1,0 +1,149 @@
+using Microsoft.Extensions.Logging;
+using StorySync.Attention;
+using StorySync.Diffusion.Schedulers;
+using static TorchSharp.torch;
+
+namespace StorySync.Pipelines.Tests;
+
+/// <summary>What has no effect is told of, in the result and to the logger.</summary>
+public class WarningTests(StorybookModel model) : IClassFixture<StorybookModel>
+{
+    private static readonly GenerationRequest Plain = new() { Prompts = ["a cat"], Steps = 1, Seed = 0, LatentsOnly = true };
+
+    private static readonly Story Bear = new()
+    {
+        Subjects = ["a bear"],
+        Scenes = [new("a bear standing in the forest"), new("a bear waving at the beach")],
+    };
+
+    private static readonly StoryOptions Quick = new() { Request = new() { Steps = 1, Seed = 0 } };
+
+    public static TheoryData<string, GenerationRequest> WithoutEffect() => new()
+    {
+        { "Strength has no effect", Plain with { Strength = 0.5 } },
+        { "Seed has no effect", Plain with { Seeds = [3] } },
+        { "Eta has no effect: it is for DDIMScheduler, and the scheduler is EulerDiscreteScheduler", Plain with { Eta = 1, Scheduler = "EulerDiscreteScheduler" } },
+        { "GuidanceEnd has no effect", Plain with { GuidanceScale = 1, GuidanceEnd = 0.5 } },
+        { "PreviewInterval has no effect", Plain with { PreviewInterval = 1 } },
+        { "NegativePrompts has no effect", Plain with { GuidanceScale = 1, NegativePrompts = ["a dog"] } },
+        { "NegativePrompts2 has no effect", new StableDiffusionXLRequest { Prompts = ["a cat"], Steps = 1, GuidanceScale = 1, NegativePrompts2 = ["a dog"] } },
+        { "GuidanceRescale has no effect", new StableDiffusionXLRequest { Prompts = ["a cat"], Steps = 1, GuidanceScale = 1, GuidanceRescale = 0.5 } },
+        { "NegativeTargetSize", new StableDiffusionXLRequest { Prompts = ["a cat"], Steps = 1, NegativeTargetSize = (64, 64) } },
+    };
+
+    [Theory]
+    [MemberData(nameof(WithoutEffect), DisableDiscoveryEnumeration = true)]
+    public void An_option_without_effect_is_told_of(string text, GenerationRequest request)
+    {
+        using var result = model.Pipeline.Generate(request);
+
+        var warning = Assert.Single(result.Warnings);
+        Assert.Equal(GenerationWarningCode.OptionWithoutEffect, warning.Code);
+        Assert.Contains(text, warning.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_usual_generation_and_story_warn_of_nothing()
+    {
+        using var result = model.Pipeline.Generate(Plain with { NegativePrompts = ["a dog"], GuidanceScale = 4 });
+        using var story = model.Pipeline.GenerateStory(Bear, Quick.With(r => r with { Steps = 4 }));
+
+        Assert.Empty(result.Warnings);
+        Assert.Empty(story.Warnings);
+    }
+
+    [Fact]
+    public void A_prompt_that_is_cut_is_told_of_with_what_was_cut()
+    {
+        var fits = string.Join(' ', Enumerable.Repeat("cat", model.Pipeline.Tokenizer.ModelMaxLength - 2));
+        using var result = model.Pipeline.Generate(Plain with { Prompts = [fits + " bear"] });
+        using var whole = model.Pipeline.Generate(Plain with { Prompts = [fits] });
+
+        Assert.All(result.Warnings, warning => Assert.Equal(GenerationWarningCode.PromptTruncated, warning.Code));
+        Assert.Contains("text_encoder reads; it did not see: \"bear\"", result.Warnings[0].Message, StringComparison.Ordinal);
+        Assert.Empty(whole.Warnings);
+    }
+
+    [Fact]
+    public void Patterns_that_match_no_layer_are_told_of()
+    {
+        var layer = model.Pipeline.AttentionProcessors.Layers.First(l => l.Kind == AttentionKind.Self).Path;
+        var techniques = new StoryAttentionOptions { Sharing = new() { Layers = $"{layer}, up_block.*, !nowhere.*" } };
+        using var story = model.Pipeline.GenerateStory(Bear, Quick with { Techniques = techniques });
+
+        Assert.Equal(
+            [(GenerationWarningCode.LayerPatternWithoutMatch, true), (GenerationWarningCode.LayerPatternWithoutMatch, true)],
+            story.Warnings.Where(w => w.Code != GenerationWarningCode.SubjectNotFound)
+                .Select(w => (w.Code, w.Message.Contains("\"up_block.*\"", StringComparison.Ordinal) || w.Message.Contains("\"!nowhere.*\"", StringComparison.Ordinal))));
+    }
+
+    [Fact]
+    public void Moving_keys_is_told_of_where_keys_have_no_positions()
+    {
+        using var story = model.Pipeline.GenerateStory(Bear, Quick with { Techniques = new() { Sharing = new() { MatchPositions = true } } });
+
+        Assert.Contains(story.Warnings, w => w.Message.Contains("MatchPositions has no effect", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void Loading_options_without_effect_are_told_of_by_pipeline_result_and_logger()
+    {
+        var logger = new Logger();
+        using var pipeline = StableDiffusionXLPipeline.Load("storybook", new PipelineOptions { Device = "cpu", StreamBlocks = true, Offload = true, Logger = logger });
+        using var result = pipeline.Generate(Plain with { Strength = 0.5 });
+
+        Assert.Equal(["StreamBlocks", "Offload"], pipeline.Warnings.Select(w => w.Message.Split('.', ' ')[1]));
+        Assert.Equal([.. pipeline.Warnings.Select(w => w.Message), result.Warnings[^1].Message], result.Warnings.Select(w => w.Message));
+        Assert.Equal(result.Warnings.Select(w => $"{w.Code}: {w.Message}"), logger.Entries);
+    }
+
+    [Fact]
+    public void A_request_for_another_model_is_refused()
+    {
+        var error = Assert.Throws<ArgumentException>(() => model.Pipeline.Generate(new FluxRequest { Prompts = ["a cat"], TrueCfgScale = 4 }));
+
+        Assert.Contains("FluxRequest", error.Message, StringComparison.Ordinal);
+        Assert.Contains("StableDiffusionXLRequest", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_story_attends_by_the_processors_that_are_set_on_the_model_and_by_the_requests()
+    {
+        using var pipeline = StableDiffusionXLPipeline.Load("storybook", new PipelineOptions { Device = "cpu" });
+        var (set, given) = (new Counter(), new Counter());
+        using var before = pipeline.GenerateStory(Bear, Quick);
+        pipeline.AttentionProcessors.SetAll(set);
+        using var onModel = pipeline.GenerateStory(Bear, Quick);
+        var calls = set.Calls;
+        using var onRequest = pipeline.GenerateStory(Bear, Quick.With(r => r with { AttentionProcessor = given }));
+
+        Assert.True(calls > 0);
+        Assert.Equal(calls, given.Calls);
+        Assert.Equal(calls, set.Calls);
+        Assert.True(before.Latents.equal(onModel.Latents).all().item<bool>());
+    }
+
+    private sealed class Counter : IAttentionProcessor
+    {
+        public int Calls { get; private set; }
+
+        public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, AttentionContext context)
+        {
+            Calls++;
+            return PlainAttention.Instance.Attend(layer, inputs, context);
+        }
+    }
+
+    private sealed class Logger : ILogger
+    {
+        public List<string> Entries { get; } = [];
+
+        public IDisposable? BeginScope<TState>(TState state)
+            where TState : notnull => null;
+
+        public bool IsEnabled(LogLevel logLevel) => true;
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
+            Entries.Add(formatter(state, exception));
+    }
+}
