@@ -292,12 +292,7 @@ internal sealed class Kandinsky3ConditionalGroupNorm : ScopedModule<Tensor, Tens
     public Kandinsky3ConditionalGroupNorm(long channels, Kandinsky3Settings settings)
         : base(nameof(Kandinsky3ConditionalGroupNorm))
     {
-        if (channels % settings.Groups != 0)
-        {
-            throw new ArgumentException($"{channels} channels cannot be normalised in groups, {settings.Groups}, of equal size.");
-        }
-
-        norm = new GroupNorm(settings.Groups, channels, epsilon: 1e-5, affine: false);
+        norm = new GroupNorm(settings.Groups, channels, epsilon: 1e-5, affine: false, entry: "groups");
         context_mlp = nn.Sequential(nn.SiLU(), new Linear(settings.TimeWidth, 2 * channels));
         RegisterComponents();
     }

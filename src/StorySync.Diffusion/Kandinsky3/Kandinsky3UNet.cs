@@ -57,7 +57,7 @@ public sealed class Kandinsky3UNet : nn.Module<Kandinsky3Inputs, DenoisingContex
             return new Kandinsky3UpSampleBlock(
                 channels[level + 1], skipChannels, channels[level], config.LayersPerBlock, settings, Attends[^(i + 1)], upSample: i > 0);
         })]);
-        conv_norm_out = new GroupNorm(config.Groups, channels[0], epsilon: 1e-5);
+        conv_norm_out = new GroupNorm(config.Groups, channels[0], epsilon: 1e-5, entry: "groups");
         conv_out = new Conv2d(channels[0], config.InChannels, kernel: 3, padding: 1);
         RegisterComponents();
         AttentionProcessors = new AttentionProcessors(this);

@@ -80,7 +80,7 @@ public sealed class Kandinsky3UNetTests
     public void Configs_whose_numbers_do_not_fit_are_refused_with_a_reason()
     {
         Refused("5 levels", Small with { BlockOutChannels = [8, 16, 24, 24, 24] });
-        Refused("groups, 4", Small with { BlockOutChannels = [8, 18, 24] });
+        Refused("'groups' is 4", Small with { BlockOutChannels = [8, 18, 24] });
         Refused("attention_head_dim, 64", Small with { AttentionHeadDim = 64 });
 
         static void Refused(string part, Kandinsky3UNetConfig config) =>

@@ -1,3 +1,4 @@
+using System.Globalization;
 using StorySync.Diffusion.Layers;
 using StorySync.Diffusion.Weights;
 using StorySync.Kernels;
@@ -20,15 +21,14 @@ public sealed class MappedPagesTests : IDisposable
     {
         using var scope = NewDisposeScope();
         using var file = Write(ScalarType.Float32);
-        var before = ResidentMemory.Settled();
         var weight = file.Read("weight");
         var sum = weight.sum().item<float>();
-        AssertTakes(4, before);
+        AssertOfFile(4);
 
         PageAdvice.Release(weight);
-        AssertTakes(0, before);
+        AssertOfFile(0);
         Assert.Equal(sum, weight.sum().item<float>());
-        AssertTakes(4, before);
+        AssertOfFile(4);
     }
 
     [Fact]
@@ -59,13 +59,14 @@ public sealed class MappedPagesTests : IDisposable
     {
         using var file = Write(ScalarType.Float16);
         using var layer = new Linear(Width, Width, bias: false);
-        var before = ResidentMemory.Settled();
         WeightBinder.Bind(layer, file, ScalarType.Float32);
-        AssertTakes(0, before);
+        AssertOfFile(0);
+        Assert.Equal(DeviceType.META, layer.weight.device_type);
 
         using var input = ones(1, Width);
         using var output = layer.call(input);
-        AssertTakes(2, before);
+        AssertOfFile(0);
+        AssertPacked(layer, ScalarType.Float16);
     }
 
     [Fact]
@@ -73,9 +74,9 @@ public sealed class MappedPagesTests : IDisposable
     {
         using var file = Write(ScalarType.Float16);
         using var layer = new Embedding(Width, Width);
-        var before = ResidentMemory.Settled();
         WeightBinder.Bind(layer, file, ScalarType.Float32);
-        AssertTakes(4, before);
+        AssertOfFile(0);
+        Assert.Equal((DeviceType.CPU, ScalarType.Float32), (layer.weight.device_type, layer.weight.dtype));
     }
 
     [Fact]
@@ -84,10 +85,10 @@ public sealed class MappedPagesTests : IDisposable
         using var file = Write(ScalarType.Float32);
         using var layer = new Linear(Width, Width, bias: false);
         WeightBinder.Bind(layer, file);
-        var before = ResidentMemory.Settled();
         using var input = ones(1, Width);
         using var output = layer.call(input);
-        AssertTakes(4, before);
+        AssertOfFile(0);
+        AssertPacked(layer, ScalarType.Float32);
     }
 
     [Fact]
@@ -96,24 +97,54 @@ public sealed class MappedPagesTests : IDisposable
         using var file = Write(ScalarType.BFloat16);
         using var layer = new Linear(Width, Width, bias: false);
         WeightBinder.Bind(layer, file);
-        var before = ResidentMemory.Settled();
         var streaming = new BlockStreaming(layer, [layer], CPU, ScalarType.Float32);
         using var input = ones(1, Width);
         for (var run = 0; run < 2; run++)
         {
+            var live = Tensor.TotalCount;
             using (streaming.Load(layer))
             {
                 layer.call(input).Dispose();
             }
 
-            AssertTakes(0, before);
+            AssertOfFile(0);
+            Assert.Equal(live, Tensor.TotalCount);
+            Assert.Equal(ScalarType.BFloat16, layer.weight.dtype);
         }
     }
 
     public void Dispose() => folder.Dispose();
 
-    private static void AssertTakes(double bytesAWeight, long before) =>
-        Assert.InRange((ResidentMemory.Settled() - before) / Weights, bytesAWeight - 0.5, bytesAWeight + 0.5);
+    /// <summary>The weight is packed, in a type, and in no second place.</summary>
+    private static void AssertPacked(Linear layer, ScalarType type)
+    {
+        Assert.Equal(DeviceType.META, layer.weight.device_type);
+        var packed = Assert.Single(layer.Storage.GetOrPack(new PackedMatrix(Parts: 1), [1, Width])!);
+        Assert.Equal((type, Width * Width), (packed.dtype, packed.numel()));
+    }
+
+    /// <summary>How many bytes of each weight are in memory as pages of the file.</summary>
+    private void AssertOfFile(double bytesAWeight)
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "What is in memory of a mapping is read from /proc, which Linux alone has.");
+        var (kilobytes, isOfFile) = (0L, false);
+        foreach (var line in File.ReadLines("/proc/self/smaps"))
+        {
+            if (line.EndsWith("kB", StringComparison.Ordinal))
+            {
+                kilobytes += isOfFile && line.StartsWith("Rss:", StringComparison.Ordinal) ? Number(line) : 0;
+            }
+            else if (!line.StartsWith("VmFlags", StringComparison.Ordinal))
+            {
+                isOfFile = line.EndsWith(Path.Combine(folder.Path, "w.safetensors"), StringComparison.Ordinal);
+            }
+        }
+
+        Assert.InRange(kilobytes * 1024 / Weights, bytesAWeight - 0.05, bytesAWeight + 0.05);
+
+        static long Number(string line) =>
+            long.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture);
+    }
 
     private SafetensorsFile Write(ScalarType type)
     {
