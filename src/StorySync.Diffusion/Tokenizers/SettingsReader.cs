@@ -77,7 +77,8 @@ internal sealed class SettingsReader
 
     /// <summary>The texts of the tokens that have a role or are listed as special.</summary>
     private HashSet<string> SpecialContents() =>
-        [.. Roles.Select(Setting).OfType<JsonElement>().Select(value => Token(value).Content), .. Extras().Select(token => token.Content)];
+        [.. Roles.Select(Setting).OfType<JsonElement>().Select(value => Token(value).Content),
+        .. Listed(config.Member("additional_special_tokens")).Concat(Listed(Setting("extra_special_tokens"))).Select(token => token.Content)];
 
     private static int Id(int id) => id >= 0 ? id : throw new InvalidDataException($"an added token has the id {id}; it must be at least 0");
 
@@ -88,19 +89,10 @@ internal sealed class SettingsReader
         return row < 0 ? token : table[row].Token;
     }
 
-    private IEnumerable<SpecialToken> Extras()
-    {
-        foreach (string name in new[] { "additional_special_tokens", "extra_special_tokens" })
-        {
-            if (Setting(name) is { ValueKind: JsonValueKind.Array } list)
-            {
-                foreach (var entry in list.EnumerateArray())
-                {
-                    yield return Token(entry);
-                }
-            }
-        }
-    }
+    private IEnumerable<SpecialToken> Extras() => Listed(Setting("additional_special_tokens")).Concat(Listed(Setting("extra_special_tokens")));
+
+    private static IEnumerable<SpecialToken> Listed(JsonElement? list) =>
+        list is { ValueKind: JsonValueKind.Array } ? list.Value.EnumerateArray().Select(entry => Token(entry)) : [];
 
     private bool NotInTable(SpecialToken token) => !table.Exists(t => t.Token.Content == token.Content);
 

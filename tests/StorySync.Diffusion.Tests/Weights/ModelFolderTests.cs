@@ -72,6 +72,33 @@ public class ModelFolderTests
         Assert.Throws<KeyNotFoundException>(() => source.Read("w"));
     }
 
+    /// <summary>diffusers reads the shards, transformers the single file.</summary>
+    [Theory]
+    [InlineData("diffusion_pytorch_model", 2)]
+    [InlineData("model", 1)]
+    public void Where_there_are_shards_and_a_single_file_each_library_has_its_own_rule(string stem, float expected)
+    {
+        using var folder = new TemporaryFolder();
+        Write(folder, $"unet/{stem}.safetensors", ("x", 1));
+        Write(folder, $"unet/{stem}-00001-of-00001.safetensors", ("x", 2));
+        folder.Write($"unet/{stem}.safetensors.index.json", $$"""{"weight_map": {"x": "{{stem}}-00001-of-00001.safetensors"} }""");
+        Assert.Equal(expected, Value(ModelFolder.Open(folder.Path)));
+    }
+
+    [Theory]
+    [InlineData("diffusion_pytorch_model.fp16.safetensors", "bf16", "no weights of the variant 'bf16' and no plain ones; it has the variants fp16")]
+    [InlineData("diffusion_pytorch_model-00001-of-00002.safetensors", null, "shards of a checkpoint")]
+    [InlineData("flux-Q4.gguf", null, "it has flux-Q4.gguf")]
+    [InlineData("unet.safetensors", null, "it has unet.safetensors")]
+    [InlineData("model.bin", null, "a PyTorch pickle")]
+    public void Weights_that_cannot_be_taken_are_said_to_be_there(string file, string? variant, string message)
+    {
+        using var folder = new TemporaryFolder();
+        folder.Write($"unet/{file}", "x");
+        var error = Assert.Throws<ModelFileException>(() => ModelFolder.Open(folder.Path).OpenWeights("unet", variant));
+        Assert.Contains(message, error.Message, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("""{"weight_map": {"x": "../other.safetensors"} }""", "beside the index")]
     [InlineData("""{"weight_map": {"x": "/etc/other.safetensors"} }""", "beside the index")]
