@@ -137,8 +137,7 @@ public class ModelFuzzTests
         }
         catch (Exception error)
         {
-            Assert.Fail($"{fault}
-{error}");
+            Assert.Fail($"{fault}: {error}");
             return false;
         }
     }

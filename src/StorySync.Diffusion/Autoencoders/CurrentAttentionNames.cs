@@ -44,6 +44,10 @@ internal sealed class CurrentAttentionNames : IMappedTensorSource
 
     public bool IsView(string name) => source is IMappedTensorSource mapped && mapped.IsView(storedNames[name]);
 
+    public IEnumerable<MappedFile> FilesInUse => (source as IMappedTensorSource)?.FilesInUse ?? [];
+
+    public void Hold(string name) => (source as IMappedTensorSource)?.Hold(storedNames[name]);
+
     public void Dispose() => source.Dispose();
 
     private static string Rename(string stored)

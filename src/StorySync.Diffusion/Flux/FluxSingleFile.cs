@@ -115,6 +115,10 @@ internal sealed partial class FluxSingleFile : IMappedTensorSource
     bool IMappedTensorSource.IsView(string name) => origins.TryGetValue(name, out var origin) && origin.Rows.IsRange
         && file is IMappedTensorSource mapped && mapped.IsView(origin.Original);
 
+    void IMappedTensorSource.Hold(string name) => (file as IMappedTensorSource)?.Hold(origins[name].Original);
+
+    IEnumerable<MappedFile> IMappedTensorSource.FilesInUse => (file as IMappedTensorSource)?.FilesInUse ?? [];
+
     /// <inheritdoc/>
     public void Dispose() => file.Dispose();
 

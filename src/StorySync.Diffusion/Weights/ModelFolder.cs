@@ -27,6 +27,12 @@ public sealed class ModelFolder
     /// <summary>The components that <c>model_index.json</c> names, without those that are left out there.</summary>
     public IReadOnlyDictionary<string, ModelComponent> Components { get; }
 
+    /// <summary>Gets or sets a value indicating whether weights are mapped into memory, or read.</summary>
+    internal bool MapsWeights { get; set; } = true;
+
+    /// <summary>Gets the files of weights that models loaded from this folder use where they are.</summary>
+    internal List<MappedFile> FilesInUse { get; } = [];
+
     /// <summary>Opens a model. Nothing is downloaded.</summary>
     /// <param name="model">A folder; a name known to this library (<c>storybook</c>); or <c>organisation/name</c> or
     /// <c>organisation/name@revision</c>, looked up in the Hugging Face cache.</param>
@@ -104,7 +110,7 @@ public sealed class ModelFolder
         {
             foreach (var stem in Stems)
             {
-                if (TryOpen(folder, stem, candidate) is { } source)
+                if (TryOpen(folder, stem, candidate, MapsWeights) is { } source)
                 {
                     return source;
                 }
@@ -131,15 +137,15 @@ public sealed class ModelFolder
         return checks;
     }
 
-    private static ITensorSource? TryOpen(string folder, string stem, string? variant)
+    private static ITensorSource? TryOpen(string folder, string stem, string? variant, bool maps)
     {
         var dotted = variant is null ? "" : "." + variant;
         var single = System.IO.Path.Combine(folder, $"{stem}{dotted}.safetensors");
         var index = System.IO.Path.Combine(folder, $"{stem}.safetensors.index{dotted}.json");
 
         // Where there are both, diffusers reads the shards and transformers the single file.
-        return (stem == DiffusersStem || !File.Exists(single)) && File.Exists(index) ? ShardedSafetensors.Open(index)
-            : File.Exists(single) ? SafetensorsFile.Open(single)
+        return (stem == DiffusersStem || !File.Exists(single)) && File.Exists(index) ? ShardedSafetensors.Open(index, maps)
+            : File.Exists(single) ? SafetensorsFile.Open(single, maps)
             : null;
     }
 

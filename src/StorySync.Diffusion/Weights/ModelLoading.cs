@@ -35,6 +35,7 @@ internal static class ModelLoading
         {
             model = build(config);
             bind(model, weights);
+            folder.FilesInUse.AddRange((weights as IMappedTensorSource)?.FilesInUse ?? []);
             return model;
         }
         catch (Exception exception)

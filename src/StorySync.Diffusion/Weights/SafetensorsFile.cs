@@ -6,23 +6,28 @@ using static TorchSharp.torch;
 namespace StorySync.Diffusion.Weights;
 
 /// <summary>A safetensors file, mapped into memory. Opening reads the header only; tensors are views of the mapping.</summary>
-/// <remarks>Reading is safe from several threads. While a mapping lives its file may be replaced, but must not be shortened: the
-/// operating system ends a process that looks at a page which is gone. The format is defined at
+/// <remarks>Reading is safe from several threads. While a mapping lives its file may be replaced by another of its name, but must not be
+/// written to: the operating system ends a process that looks at a page which is gone. <see cref="Read"/> and every run of a pipeline check
+/// that it was not. The format is defined at
 /// https://github.com/huggingface/safetensors.</remarks>
 public sealed class SafetensorsFile : IMappedTensorSource
 {
     private readonly Dictionary<string, (TensorInfo Info, long Offset)> entries;
     private readonly Dictionary<ScalarType, Tensor> mappings;
+    private readonly MappedFile file;
+    private readonly bool maps;
     private bool disposed;
 
-    private SafetensorsFile(string path, SafetensorsHeader header, long dataOffset)
+    private SafetensorsFile(string path, SafetensorsHeader header, long dataOffset, MappedFile file, bool maps)
     {
+        this.file = file;
+        this.maps = maps;
         Path = path;
         Metadata = header.Metadata;
         Tensors = header.Tensors.ToDictionary(info => info.Name, StringComparer.Ordinal);
         entries = header.Tensors.Zip(header.Begins, (info, begin) => (Info: info, Offset: dataOffset + begin))
             .ToDictionary(entry => entry.Info.Name, StringComparer.Ordinal);
-        mappings = Map();
+        mappings = maps ? Map() : [];
     }
 
     /// <inheritdoc/>
@@ -38,15 +43,28 @@ public sealed class SafetensorsFile : IMappedTensorSource
     /// <param name="path">The file.</param>
     /// <exception cref="ModelFileException">The file is missing, truncated, no safetensors file, or breaks a rule of the
     /// format.</exception>
-    public static SafetensorsFile Open(string path)
+    public static SafetensorsFile Open(string path) => Open(path, maps: true);
+
+    /// <param name="path">The file.</param>
+    /// <param name="maps">Whether tensors are views of the mapped file, or read into memory of their own.</param>
+    internal static SafetensorsFile Open(string path, bool maps)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
         ForeignFile.ThrowIfPickleByName(path);
         try
         {
-            using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete, bufferSize: 0);
-            var (header, dataOffset) = ReadHeader(stream, path);
-            return new SafetensorsFile(path, header, dataOffset);
+            var file = new MappedFile(path);
+            try
+            {
+                using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);
+                var (header, dataOffset) = ReadHeader(stream, path);
+                return new SafetensorsFile(path, header, dataOffset, file, maps);
+            }
+            catch
+            {
+                file.Dispose();
+                throw;
+            }
         }
         catch (Exception exception) when (exception is FileNotFoundException or DirectoryNotFoundException)
         {
@@ -81,6 +99,12 @@ public sealed class SafetensorsFile : IMappedTensorSource
             return empty(shape, type);
         }
 
+        if (!maps)
+        {
+            return ReadIntoMemory(entry, shape, type);
+        }
+
+        file.ThrowIfChanged();
         if (!IsAligned(entry))
         {
             return CopyUnaligned(entry, shape, type);
@@ -91,12 +115,21 @@ public sealed class SafetensorsFile : IMappedTensorSource
         return flat.view(shape);
     }
 
-    bool IMappedTensorSource.IsView(string name) => entries.TryGetValue(name, out var entry) && entry.Info.ByteCount > 0 && IsAligned(entry);
+    IEnumerable<MappedFile> IMappedTensorSource.FilesInUse => file.IsInUse ? [file] : [];
+
+    void IMappedTensorSource.Hold(string name) => file.IsInUse = true;
+
+    bool IMappedTensorSource.IsView(string name) => maps && entries.TryGetValue(name, out var entry) && entry.Info.ByteCount > 0 && IsAligned(entry);
 
     /// <summary>Lets go of the mapping; tensors that were read keep it alive for as long as they live.</summary>
     public void Dispose()
     {
         disposed = true;
+        if (!file.IsInUse)
+        {
+            file.Dispose();
+        }
+
         foreach (var mapping in mappings.Values)
         {
             mapping.Dispose();
@@ -175,6 +208,23 @@ public sealed class SafetensorsFile : IMappedTensorSource
     }
 
     private static bool IsAligned((TensorInfo Info, long Offset) entry) => entry.Offset % (entry.Info.Dtype.Bits() / 8) == 0;
+
+    private Tensor ReadIntoMemory((TensorInfo Info, long Offset) entry, long[] shape, ScalarType type)
+    {
+        using var scope = NewDisposeScope();
+        var result = empty(shape, type);
+        var offset = entry.Offset;
+        foreach (var piece in TensorBytes.Pieces(result))
+        {
+            using (piece)
+            {
+                file.Read(piece.bytes, offset);
+                offset += piece.bytes.Length;
+            }
+        }
+
+        return result.MoveToOuterDisposeScope();
+    }
 
     private Tensor CopyUnaligned((TensorInfo Info, long Offset) entry, long[] shape, ScalarType type)
     {

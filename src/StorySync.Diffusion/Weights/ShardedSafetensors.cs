@@ -24,12 +24,15 @@ public sealed class ShardedSafetensors : IMappedTensorSource
     /// <param name="path">The index; its files lie beside it.</param>
     /// <exception cref="ModelFileException">The index or a file is missing or damaged, they contradict each other, or the index
     /// names a file outside its folder.</exception>
-    public static ShardedSafetensors Open(string path)
+    public static ShardedSafetensors Open(string path) => Open(path, maps: true);
+
+    /// <inheritdoc cref="SafetensorsFile.Open(string, bool)"/>
+    internal static ShardedSafetensors Open(string path, bool maps)
     {
         var source = new ShardedSafetensors(path);
         try
         {
-            source.OpenShards(ReadWeightMap(path));
+            source.OpenShards(ReadWeightMap(path), maps);
             return source;
         }
         catch
@@ -44,17 +47,21 @@ public sealed class ShardedSafetensors : IMappedTensorSource
         ? shard.Read(name)
         : throw new KeyNotFoundException($"{Path}: there is no tensor '{name}' among its {owners.Count}.");
 
+    void IMappedTensorSource.Hold(string name) => ((IMappedTensorSource)owners[name]).Hold(name);
+
+    IEnumerable<MappedFile> IMappedTensorSource.FilesInUse => shards.SelectMany(shard => ((IMappedTensorSource)shard).FilesInUse);
+
     bool IMappedTensorSource.IsView(string name) => owners.TryGetValue(name, out var shard) && ((IMappedTensorSource)shard).IsView(name);
 
     /// <inheritdoc/>
     public void Dispose() => shards.ForEach(shard => shard.Dispose());
 
-    private void OpenShards(Dictionary<string, string> weightMap)
+    private void OpenShards(Dictionary<string, string> weightMap, bool maps)
     {
         var folder = System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(Path))!;
         foreach (var names in weightMap.GroupBy(pair => pair.Value, pair => pair.Key))
         {
-            var shard = SafetensorsFile.Open(System.IO.Path.Combine(folder, CheckName(names.Key)));
+            var shard = SafetensorsFile.Open(System.IO.Path.Combine(folder, CheckName(names.Key)), maps);
             shards.Add(shard);
             foreach (var name in names)
             {

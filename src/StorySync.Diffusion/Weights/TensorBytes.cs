@@ -31,6 +31,9 @@ internal static class TensorBytes
         }
     }
 
+    /// <summary>Enumerates a tensor in pieces; the caller disposes each.</summary>
+    public static IEnumerable<Tensor> Pieces(Tensor tensor) => Pieces(tensor, PieceLength);
+
     private static IEnumerable<Tensor> Pieces(Tensor tensor, long length)
     {
         using var flat = tensor.view(-1);

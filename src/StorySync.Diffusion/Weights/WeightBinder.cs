@@ -109,6 +109,7 @@ public static class WeightBinder
         if (onHost && type == stored.dtype)
         {
             target.Replace(stored.DetachFromDisposeScope(), isView);
+            Hold();
         }
         else if (!onHost || !isView || target.Storage is null || !target.Storage.TryDefer(stored, type))
         {
@@ -116,6 +117,18 @@ public static class WeightBinder
             if (isView)
             {
                 PageAdvice.Release(stored);
+            }
+        }
+        else
+        {
+            Hold();
+        }
+
+        void Hold()
+        {
+            if (isView)
+            {
+                ((IMappedTensorSource)source).Hold(name);
             }
         }
     }

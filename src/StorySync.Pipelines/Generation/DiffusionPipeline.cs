@@ -20,6 +20,7 @@ public abstract class DiffusionPipeline : IDisposable
 {
     private readonly RunGate runs;
     private readonly ModelSettings settings;
+    private readonly IReadOnlyList<ModelFolder> folders;
 
     /// <param name="job">What is loaded.</param>
     private protected DiffusionPipeline(LoadJob job)
@@ -28,6 +29,12 @@ public abstract class DiffusionPipeline : IDisposable
         Options = options;
         Device = options.ResolveDevice();
         settings = ModelSettings.Of(job.Folder);
+        folders = [.. new[] { job.Folder, job.Denoiser }.Distinct()];
+        foreach (var folder in folders)
+        {
+            folder.MapsWeights = options.MapWeights;
+        }
+
         runs = new RunGate(this);
         Warnings = LoadWarnings();
         Scheduler = ModelParts.LoadScheduler(job.Denoiser, options.Scheduler, IsFlowMatching);
@@ -201,6 +208,11 @@ public abstract class DiffusionPipeline : IDisposable
                 part.Dispose();
             }
 
+            foreach (var file in FilesInUse)
+            {
+                file.Dispose();
+            }
+
             preview?.Dispose();
         }
 
@@ -232,6 +244,19 @@ public abstract class DiffusionPipeline : IDisposable
 
     /// <summary>The type of the requests that are for this architecture.</summary>
     internal virtual Type RequestType => typeof(GenerationRequest);
+
+    /// <summary>The files whose bytes are the model's weights.</summary>
+    private IEnumerable<MappedFile> FilesInUse => folders.SelectMany(folder => folder.FilesInUse);
+
+    /// <summary>Checks that the files whose bytes are the model's weights are as they were.</summary>
+    /// <exception cref="ModelFileException">One was written to.</exception>
+    internal void ThrowIfFilesChanged()
+    {
+        foreach (var file in FilesInUse)
+        {
+            file.ThrowIfChanged();
+        }
+    }
 
     /// <summary>Checks what only this architecture can check of a request, before any work.</summary>
     /// <exception cref="ArgumentException">The request is invalid.</exception>

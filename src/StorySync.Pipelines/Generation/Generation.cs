@@ -85,6 +85,7 @@ internal sealed class Generation
         using var mode = inference_mode();
         using var scope = NewDisposeScope();
         cancellationToken.ThrowIfCancellationRequested();
+        pipeline.ThrowIfFilesChanged();
         RequestRules.Warn(request, pipeline, Scheduler, Guidance, progress is not null, Warnings);
         Report(GenerationStage.Encoding);
         var begun = clock.Elapsed;
@@ -153,6 +154,7 @@ internal sealed class Generation
 
     private Tensor Denoise(DenoisingJob job, FiniteNumbers finite)
     {
+        pipeline.ThrowIfFilesChanged();
         using var held = pipeline.HoldDenoiser();
         return Denoising.Run(pipeline.Predict, job, (step, elapsed) => OnStep(step, elapsed, finite));
     }
@@ -174,6 +176,7 @@ internal sealed class Generation
     private IReadOnlyList<RgbImage> Decode(Tensor latents)
     {
         using var scope = NewDisposeScope();
+        pipeline.ThrowIfFilesChanged();
         var decoded = pipeline.DecodeLatents(latents, Height, Width, cancellationToken);
         FiniteNumbers.RequireImages(decoded, pipeline.Options.Dtype);
         return RgbImage.FromTensor(decoded);

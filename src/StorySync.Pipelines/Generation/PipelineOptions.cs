@@ -30,6 +30,12 @@ public sealed record PipelineOptions
     /// denoiser and autoencoder one after the other. Less memory on the device, some time for moving. Default false.</summary>
     public bool Offload { get; init; }
 
+    /// <summary>Gets a value indicating whether weights are used where they are in their files, mapped into memory (default), which takes no
+    /// memory of their own where the type is the file's. Such a file must not be written to while the model lives: a run then ends in a
+    /// <see cref="StorySync.Diffusion.Weights.ModelFileException"/>, or, if it happens in the midst of one, the operating system may end the
+    /// process. Choose false to read weights into memory instead, where files may change or lie on a network drive.</summary>
+    public bool MapWeights { get; init; } = true;
+
     /// <summary>Gets the scheduler, by its class in diffusers or as an object; null (default) for the one in the model's folder.</summary>
     public SchedulerChoice? Scheduler { get; init; }
 

@@ -1,0 +1,103 @@
+using StorySync.Diffusion.Weights;
+
+namespace StorySync.Pipelines.Tests;
+
+/// <summary>Files of weights that change while a model uses them.</summary>
+public class ChangedFileTests
+{
+    private const string Weights = "unet/diffusion_pytorch_model.safetensors";
+
+    private static readonly GenerationRequest Request = new() { Prompts = ["a red fox"], Height = 64, Width = 64, Steps = 2, Seed = 1 };
+
+    public static MatrixTheoryData<string, string> Changes() => new(["shortened", "overwritten", "emptied", "lengthened"], ["before the first run", "before the second run"]);
+
+    [Theory]
+    [MemberData(nameof(Changes))]
+    public void A_run_on_a_file_that_was_written_to_is_refused(string change, string moment)
+    {
+        using var copy = new ModelCopy("tiny-sdxl", copiesWeights: true);
+        using var pipeline = DiffusionPipeline.Load(copy.Path, new PipelineOptions { Device = "cpu" });
+        if (moment == "before the second run")
+        {
+            pipeline.Generate(Request).Dispose();
+        }
+
+        Change(copy.PathOf(Weights), change);
+        var error = Assert.Throws<ModelFileException>(() => pipeline.Generate(Request));
+        Assert.StartsWith(copy.PathOf(Weights), error.Message, StringComparison.Ordinal);
+        Assert.Contains("was changed while its weights were in use", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_file_that_takes_the_place_of_another_does_no_harm()
+    {
+        using var copy = new ModelCopy("tiny-sdxl", copiesWeights: true);
+        using var pipeline = DiffusionPipeline.Load(copy.Path, new PipelineOptions { Device = "cpu" });
+        var expected = Picture(pipeline);
+        var path = copy.PathOf(Weights);
+        File.WriteAllText(path + ".new", "something else");
+        File.Move(path + ".new", path, overwrite: true);
+        Assert.Equal(expected, Picture(pipeline));
+        File.Delete(path);
+        Assert.Equal(expected, Picture(pipeline));
+    }
+
+    [Theory]
+    [InlineData("shortened")]
+    [InlineData("overwritten")]
+    public void Weights_that_are_read_into_memory_need_no_file(string change)
+    {
+        using var copy = new ModelCopy("tiny-sdxl", copiesWeights: true);
+        using var mapped = DiffusionPipeline.Load(copy.Path, new PipelineOptions { Device = "cpu" });
+        var expected = Picture(mapped);
+        using var pipeline = DiffusionPipeline.Load(copy.Path, new PipelineOptions { Device = "cpu", MapWeights = false });
+        Change(copy.PathOf(Weights), change);
+        Assert.Equal(expected, Picture(pipeline));
+    }
+
+    [Fact]
+    public void A_LoRA_that_changes_is_refused_when_it_is_read_again()
+    {
+        using var copy = new ModelCopy("tiny-sdxl");
+        using var pipeline = StableDiffusionXLPipeline.Load(copy.Path, new PipelineOptions { Device = "cpu" });
+        var lora = copy.PathOf("lora.safetensors");
+        using (var down = TorchSharp.torch.ones(2, 40))
+        using (var up = TorchSharp.torch.ones(40, 2))
+        {
+            const string layer = "unet.down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q";
+            SafetensorsWriter.Write(lora, new Dictionary<string, TorchSharp.torch.Tensor> { [layer + ".lora_A.weight"] = down, [layer + ".lora_B.weight"] = up });
+        }
+
+        pipeline.Loras.Load(lora, "lora");
+        Change(lora, "shortened");
+        Assert.StartsWith(lora, Assert.Throws<ModelFileException>(() => pipeline.Loras.SetScale("lora", 0.5)).Message, StringComparison.Ordinal);
+    }
+
+    private static void Change(string path, string change)
+    {
+        using var stream = new FileStream(path, FileMode.Open, FileAccess.Write, FileShare.ReadWrite);
+        switch (change)
+        {
+            case "shortened":
+                stream.SetLength(stream.Length / 2);
+                break;
+            case "emptied":
+                stream.SetLength(0);
+                break;
+            case "lengthened":
+                stream.SetLength(stream.Length + 1);
+                break;
+            default:
+                stream.Write(new byte[stream.Length]);
+                break;
+        }
+
+        stream.Flush(flushToDisk: true);
+    }
+
+    private static byte[] Picture(DiffusionPipeline pipeline)
+    {
+        using var result = pipeline.Generate(Request);
+        return result.Images[0].Pixels.ToArray();
+    }
+}
