@@ -1,4 +1,5 @@
 using StorySync.TestSupport;
+using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -10,7 +11,7 @@ public class KernelFuzzTests
     private const double Relative = 2e-5;
 
     [Fact]
-    public void Linear_layers() => Each(2500, draw =>
+    public void Linear_layers() => Each(2000, draw =>
     {
         var (rows, inner, width) = (draw.Next(0, 40), draw.Next(1, 90), draw.Next(1, 90));
         var epilogue = (LinearEpilogue)draw.Next(0, 3);
@@ -161,6 +162,34 @@ public class KernelFuzzTests
         weight.Storage.Materialize();
         TensorAssert.SameBits(values, weight.Parameter);
         Assert.Throws<ArgumentException>(() => Convolution.Run(draw.Normal(1, channels + 1, 5, 5), weight.Storage, bias, geometry));
+    });
+
+    [Fact]
+    public void Upsampling() => Each(300, draw =>
+    {
+        var (channels, height, width) = (draw.Next(1, 40), draw.Next(1, 9), draw.Next(1, 9));
+        var input = draw.Normal(draw.Next(1, 3), channels, height, width);
+        var (values, bias) = (draw.Normal(channels, channels, 3, 3), draw.OneOf(null, draw.Normal(channels)));
+        var size = draw.OneOf<long[]?>(null, [2 * height, 2 * width], [(2 * height) + 1, 3 * width]);
+        using var weight = new TestWeight(values);
+        var large = nn.functional.interpolate(input, size ?? [2 * height, 2 * width], mode: InterpolationMode.Nearest);
+        var expected = nn.functional.conv2d(large.to(float64), values.to(float64), bias?.to(float64), padding: [1, 1]);
+        var geometry = new ConvolutionGeometry(channels, channels, kernel: 3, stride: 1, padding: 1);
+        Close(expected, Convolution.RunUpsampled(input, size, weight.Storage, bias, geometry));
+    });
+
+    [Fact]
+    public void Transposed_convolutions() => Each(200, draw =>
+    {
+        var (channels, outputs, kernel) = (draw.Next(1, 40), draw.Next(1, 40), draw.Next(1, 4));
+        var input = draw.Normal(draw.Next(1, 3), channels, draw.Next(1, 9), draw.Next(1, 9));
+        var (values, bias) = (draw.Normal(channels, outputs, kernel, kernel), draw.Normal(outputs));
+        using var weight = new TestWeight(values);
+        long[] stride = [kernel, kernel];
+        var expected = nn.functional.conv_transpose2d(input.to(float64), values.to(float64), bias.to(float64), stride);
+        Close(expected, Convolution.RunTransposed(input, weight.Storage, bias, stride, new OneDnnTransposedFilter(stride, [0, 0])));
+        Assert.Throws<ArgumentException>(
+            () => Convolution.RunTransposed(draw.Normal(1, channels + 1, 5, 5), weight.Storage, bias, stride, new OneDnnTransposedFilter(stride, [0, 0])));
     });
 
     private static Tensor Attend(Tensor query, Tensor key, Tensor value, Tensor? mask)

@@ -49,6 +49,17 @@ public class ArchitectureTests
     }
 
     [Fact]
+    public void Weights_know_no_layers() => Assert.All(
+        Repository.Files("*.cs", Repository.PathOf("src/StorySync.Diffusion/Weights")),
+        path => Assert.DoesNotContain("StorySync.Diffusion.Layers", File.ReadAllText(path), StringComparison.Ordinal));
+
+    /// <summary>What belongs to an object is a field of it: a table of objects beside it is found by nobody who reads the object.</summary>
+    [Fact]
+    public void No_library_keeps_a_table_of_objects() => Assert.All(
+        Repository.Files("*.cs", Repository.PathOf("src")),
+        path => Assert.DoesNotContain("ConditionalWeakTable", File.ReadAllText(path), StringComparison.Ordinal));
+
+    [Fact]
     public void Kernels_are_nobodys_business_but_a_librarys() => Assert.Equal(
         ["StorySync.NativeBackend"],
         Assembly.Load("StorySync.Kernels").GetExportedTypes().Select(type => type.FullName!));

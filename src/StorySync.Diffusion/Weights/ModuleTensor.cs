@@ -10,7 +10,7 @@ namespace StorySync.Diffusion.Weights;
 internal sealed record ModuleTensor(string Name, Tensor Tensor, WeightStorage? Storage)
 {
     /// <summary>Gets the number of elements.</summary>
-    public long Count => Storage is null ? Tensor.numel() : Storage.Shape.Aggregate(1L, (product, length) => product * length);
+    public long Count => Storage?.Count ?? Tensor.numel();
 
     /// <summary>Gets the values, wherever they are; nothing is moved.</summary>
     /// <returns>The tensor itself, or a tensor in the current dispose scope.</returns>

@@ -25,6 +25,9 @@ internal sealed class WeightStorage(Func<Parameter> parameter, bool canDefer, pa
     /// <summary>Gets the shape of the weight.</summary>
     public long[] Shape => shape;
 
+    /// <summary>Gets the number of elements.</summary>
+    public long Count => shape.Aggregate(1L, (product, length) => product * length);
+
     /// <summary>Gets the type in which the layer computes.</summary>
     public ScalarType Dtype
     {
