@@ -8,6 +8,10 @@ public partial class TextTests
     private static readonly HashSet<string> Written =
         [".cs", ".csproj", ".props", ".targets", ".sln", ".json", ".md", ".sh", ".yml", ".yaml", ".config", ".fs", ".txt", ".editorconfig", ""];
 
+    private static readonly HashSet<string> Prose = [".cs", ".md", ".sh", ".props", ".targets", ".csproj", ".yaml"];
+
+    private const int MaxLineLength = 140;
+
     [Fact]
     public void No_file_names_a_folder_of_someones_machine_or_a_package_registry()
     {
@@ -46,6 +50,37 @@ public partial class TextTests
                 Path.Exists(Path.GetFullPath(link.target, Path.GetDirectoryName(link.path)!)),
                 $"{Repository.Relative(link.path)} links to {link.target}"));
     }
+
+    /// <summary>Words that are read otherwise than they were meant, for which .NET's documentation has others: "after" or "following", "next to" or
+    /// "in addition", "again", "in the same way", "simultaneously" or "immediately", "is invalid", "could not be found", "is available".</summary>
+    [Fact]
+    public void No_text_has_words_that_readers_take_for_others()
+    {
+        var texts = Repository.Files().Where(path => Prose.Contains(Path.GetExtension(path)) && !path.EndsWith("TextTests.cs", StringComparison.Ordinal));
+        var found = texts.SelectMany(path => Misread().Matches(File.ReadAllText(path)).Select(match => $"{Repository.Relative(path)}: {match.Value}"));
+        Assert.Empty(found);
+    }
+
+    [Theory]
+    [InlineData("The request is no" + " good.")]
+    [InlineData("It is made a" + "new.")]
+    [InlineData("the layer be" + "hind it")]
+    [InlineData("Be" + "side the file")]
+    public void Such_words_would_be_found(string text) => Assert.Matches(Misread(), text);
+
+    [Fact]
+    public void No_line_of_code_is_longer_than_the_editor_config_allows()
+    {
+        var code = Repository.Files("*.cs").SelectMany(path => File.ReadLines(path).Index()
+            .Where(line => line.Item.Length > MaxLineLength)
+            .Select(line => $"{Repository.Relative(path)}:{line.Index + 1}"));
+        Assert.Contains($"max_line_length = {MaxLineLength}", File.ReadAllText(Repository.PathOf(".editorconfig")));
+        Assert.Empty(code);
+    }
+
+    [GeneratedRegex(
+        @"\b(?:anew|likewise|beside|behind|at once|no good|nowhere to be found|in passing|to be had|told after|hears of)\b", RegexOptions.IgnoreCase)]
+    private static partial Regex Misread();
 
     [GeneratedRegex(@"(?<![\w.~-])/(?:work|home|root|Users|mnt)/\w|\b[A-Z]:\\+Users\b|\b(?:api\.nuget\.org|pkgs\.dev\.azure\.com|nuget\.pkg\.github\.com|[\w.-]+/artifactory|registry\.npmjs\.org)\b")]
     private static partial Regex MachineBound();
