@@ -8,7 +8,7 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/storysync-packages.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 # As a release is built: paths in assemblies are relative to the repository.
 export CI=true DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1 MSBUILDDISABLENODEREUSE=1
-# Our packages are unpacked beside the feed, so that nobody's cache keeps a trial version; the others come out of the usual cache.
+# Our packages are unpacked next to the feed, so that nobody's cache keeps a trial version; the others come out of the usual cache.
 cache=$(dotnet nuget locals global-packages --list | sed 's/^global-packages: //')
 version=0.0.0-verify.$$
 address=https://example.org/storysync
@@ -100,7 +100,7 @@ if dotnet restore App --use-current-runtime -p:SelfContained=true >log 2>&1; the
     expect "published as a single file" published/App
     rm -rf published App/bin
 elif grep -q 'Microsoft.NETCore.App.Runtime' log; then
-    echo "skip - published self-contained: the runtime's package is not to be had here"
+    echo "skip - published self-contained: the runtime's package is not available here"
 else
     fail "restore for a self-contained program" log
 fi

@@ -20,17 +20,22 @@ internal static class FluxSmall
     {
         var folder = new Option<DirectoryInfo?>("--folder")
         {
-            Description = "Where the model is, or is to be written for other programs to read; without it a streamed model is written for the run only, another one has random weights without a file.",
+            Description =
+                "Where the model is, or is to be written for other programs to read; without it a streamed model is written for the run "
+                    + "only, another one has random weights without a file.",
         };
         var height = PositiveOption.Create("--height", 512, "Pixels.");
         var width = PositiveOption.Create("--width", 512, "Pixels.");
         var batch = PositiveOption.Create("--batch", 1, "Rows.");
         var tokens = PositiveOption.Create("--tokens", 77, "Text tokens.");
-        var dtype = new Option<ScalarType>("--dtype") { DefaultValueFactory = _ => ScalarType.Float32, Description = "The type to compute in." };
-        var stored = new Option<ScalarType?>("--stored") { Description = "The type that a model is written in; by default that of --dtype." };
+        var dtype = new Option<ScalarType>("--dtype") { DefaultValueFactory = _ =>
+            ScalarType.Float32, Description = "The type to compute in." };
+        var stored =
+            new Option<ScalarType?>("--stored") { Description = "The type that a model is written in; by default that of --dtype." };
         var stream = new Option<bool>("--stream") { Description = "Hold the weights of one block at a time." };
         var timing = new TimingOptions();
-        var command = new Command("flux-small", "A forward pass of FLUX at real width with fewer blocks, whole or with one block's weights in memory.")
+        var command = new Command("flux-small",
+            "A forward pass of FLUX at real width with fewer blocks, whole or with one block's weights in memory.")
         {
             folder, height, width, batch, tokens, dtype, stored, stream,
         };

@@ -29,7 +29,8 @@ try
 {
     return command.Parse(args).Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
 }
-catch (Exception exception) when (exception is ArgumentException or IOException or InvalidDataException or UnauthorizedAccessException or NotSupportedException)
+catch (Exception exception) when (
+    exception is ArgumentException or IOException or InvalidDataException or UnauthorizedAccessException or NotSupportedException)
 {
     Console.Error.WriteLine(exception.Message);
     return 1;

@@ -19,10 +19,12 @@ internal static class SharedAttentionBenchmark
         var tokens = PositiveOption.Create("--tokens", 4096, "Tokens of a picture.");
         var heads = PositiveOption.Create("--heads", 10, "Attention heads.");
         var width = PositiveOption.Create("--width", 64, "Channels of a head.");
-        var masked = new Option<double>("--masked") { DefaultValueFactory = _ => 0.3, Description = "The share of the tokens that is in the masks." };
+        var masked = new Option<double>("--masked") { DefaultValueFactory = _ =>
+            0.3, Description = "The share of the tokens that is in the masks." };
         var rounds = PositiveOption.Create("--rounds", 3, "How often each way is measured.");
         var one = new Option<string?>("--one") { Hidden = true };
-        var command = new Command("shared-attention", "One layer of shared attention against dense masked and plain attention: time and peak memory.")
+        var command =
+            new Command("shared-attention", "One layer of shared attention against dense masked and plain attention: time and peak memory.")
         {
             images, tokens, heads, width, masked, rounds, one,
         };

@@ -21,7 +21,8 @@ internal static partial class CommandLine
     /// <param name="cancellationToken">The token to monitor for cancellation requests.</param>
     /// <returns>The exit code: 0, 1 for an error, 130 for a cancelled run.</returns>
     public static async Task<int> InvokeAsync(
-        RootCommand command, IReadOnlyList<string> arguments, TextWriter output, TextWriter error, CancellationToken cancellationToken = default)
+        RootCommand command, IReadOnlyList<string> arguments, TextWriter output, TextWriter error,
+            CancellationToken cancellationToken = default)
     {
         OutliveFileSizeLimit();
 
@@ -116,7 +117,8 @@ internal static partial class CommandLine
     public static string OneLine(string message) =>
         WhiteSpace().Replace(ParameterName().Replace(message, ""), " ").Trim();
 
-    /// <summary>Without a handler, the signal of a file that grows beyond the user's limit ends the process; with one, writing fails with an
+    /// <summary>Without a handler, the signal of a file that grows beyond the user's limit ends the process; with one, writing fails with
+    /// an
     /// error. It stays to the end: a signal is handled on another thread, perhaps after the write has failed.</summary>
     private static void OutliveFileSizeLimit()
     {
@@ -126,7 +128,8 @@ internal static partial class CommandLine
         }
     }
 
-    private static Option<T> Create<T>(string name, string description, Func<string, T> parse, params string[] aliases) => new(name, aliases)
+    private static Option<T> Create<T>(string name, string description, Func<string, T> parse, params string[] aliases) =>
+        new(name, aliases)
     {
         Description = description,
         Arity = ArgumentArity.ExactlyOne,

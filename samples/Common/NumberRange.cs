@@ -24,7 +24,9 @@ internal sealed record NumberRange(double Least, double Most, bool IsOpen = fals
     public double Parse(string name, string text) =>
         double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) && Contains(value)
             ? value
-            : throw new UserErrorException($"{name} is '{Brief(text)}'; it must be a number{Text}{(text.Contains(',', StringComparison.Ordinal) ? ", with a decimal point" : "")}.");
+            : throw new UserErrorException(
+                $"{name} is '{Brief(text)}'; it must be a "
+                    + $"number{Text}{(text.Contains(',', StringComparison.Ordinal) ? ", with a decimal point" : "")}.");
 
     /// <summary>Parses a whole number.</summary>
     /// <inheritdoc cref="Parse"/>

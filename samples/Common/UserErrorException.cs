@@ -1,4 +1,5 @@
 namespace StorySync.Samples;
 
-/// <summary>The exception that is thrown for a mistake of the user's; its message is one line that names the option or the place in a file.</summary>
+/// <summary>The exception that is thrown for a mistake of the user's; its message is one line that names the option or the place in a
+/// file.</summary>
 internal sealed class UserErrorException(string message, Exception? inner = null) : Exception(message, inner);

@@ -34,7 +34,8 @@ internal static partial class Json
         RegularFile.Check(path, what, LargestFile);
         try
         {
-            return JsonSerializer.Deserialize<T>(File.ReadAllText(path), Options) ?? throw new UserErrorException($"{path} holds null; a {what} was expected.");
+            return JsonSerializer.Deserialize<T>(File.ReadAllText(path), Options)
+                ?? throw new UserErrorException($"{path} holds null; a {what} was expected.");
         }
         catch (JsonException exception)
         {
@@ -54,8 +55,10 @@ internal static partial class Json
         var path = exception.Path is { Length: > 2 } known ? known[2..] : "the whole";
         return Missing().Match(message) is { Success: true } missing ? $"{missing.Groups[1].Value} is missing."
             : Unknown().Match(message) is { Success: true } unknown ? $"'{unknown.Groups[1].Value}' is not known here."
-            : Null().Match(message) is { Success: true } nothing ? $"'{JsonNamingPolicy.CamelCase.ConvertName(nothing.Groups[1].Value)}' must not be null."
-            : message.Contains("could not be converted", StringComparison.Ordinal) ? $"the value of {path} is not of the kind that is expected."
+            : Null().Match(message) is { Success: true } nothing
+                ? $"'{JsonNamingPolicy.CamelCase.ConvertName(nothing.Groups[1].Value)}' must not be null."
+            : message.Contains("could not be converted", StringComparison.Ordinal)
+                ? $"the value of {path} is not of the kind that is expected."
             : message;
     }
 

@@ -6,7 +6,8 @@ internal static class PromptSet
 {
     private const string Form = "a list of stories, or lists by category, each with a subject, a style and a list of settings";
 
-    public static IReadOnlyList<PromptStory> BuiltIn() => Parse(DocumentReader.Yaml("the built-in prompts", Resource.Text("storybook.yaml")));
+    public static IReadOnlyList<PromptStory> BuiltIn() =>
+        Parse(DocumentReader.Yaml("the built-in prompts", Resource.Text("storybook.yaml")));
 
     /// <summary>Reads a prompt set from a YAML or JSON file.</summary>
     /// <exception cref="UserErrorException">The file is missing or no prompt set; the message names the place.</exception>
@@ -51,7 +52,8 @@ internal static class PromptSet
             Style = Text("style"),
             Subject = Text("subject"),
             ConceptToken = Text("concept_token"),
-            Settings = [.. (entries.GetValueOrDefault("settings")?.RequireList("settings") ?? []).Select(setting => setting.IsNull ? "" : setting.RequireText("a setting"))],
+            Settings = [.. (entries.GetValueOrDefault("settings")?.RequireList("settings") ?? []).Select(setting =>
+                setting.IsNull ? "" : setting.RequireText("a setting"))],
         };
         _ = node.Check(() => RunFolder.Checked("story", story.Name));
         return string.IsNullOrWhiteSpace(story.Subject) || story.Settings.Count == 0 || story.Settings.Any(string.IsNullOrWhiteSpace)
@@ -80,5 +82,6 @@ internal sealed record PromptStory
         : Subject;
 
     public IEnumerable<string> Prompts =>
-        Settings.Select(setting => string.Join(' ', new[] { Style, Subject, setting }.Where(part => !string.IsNullOrWhiteSpace(part)).Select(part => part.Trim())));
+        Settings.Select(setting => string.Join(' ',
+            new[] { Style, Subject, setting }.Where(part => !string.IsNullOrWhiteSpace(part)).Select(part => part.Trim())));
 }

@@ -67,7 +67,8 @@ internal abstract class Display : IAsyncDisposable
             {
                 task.MaxValue = Math.Max(progress.Steps, 1);
                 task.Value = progress.Step;
-                task.Description = progress.Stage == GenerationStage.Denoising ? title : $"{title} ({progress.Stage.ToString().ToLowerInvariant()})";
+                task.Description = progress.Stage == GenerationStage.Denoising ? title
+                    : $"{title} ({progress.Stage.ToString().ToLowerInvariant()})";
             });
         }
 

@@ -10,7 +10,8 @@ internal static class ProcessMemory
     private const int MmapThreshold = -3;
     private const int LargeBlock = 64 * 1024;
 
-    /// <summary>Makes the C library of Linux return every larger block as soon as it is freed. By default it keeps blocks of up to 32 MB, and a
+    /// <summary>Makes the C library of Linux return every larger block as soon as it is freed. By default it keeps blocks of up to 32 MB,
+    /// and a
     /// small model's run then holds two to three times what its tensors take.</summary>
     public static void ReturnFreedBlocks()
     {

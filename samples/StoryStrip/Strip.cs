@@ -3,7 +3,8 @@ using StorySync.Pipelines;
 
 namespace StorySync.Samples.StoryStrip;
 
-/// <summary>Draws stories above each other, one row per story, one column per scene, captions below; long stories go on further down.</summary>
+/// <summary>Draws stories above each other, one row per story, one column per scene, captions below; long stories go on further
+/// down.</summary>
 internal static class Strip
 {
     private const int MaxColumns = 5;
@@ -60,7 +61,8 @@ internal static class Strip
                     // Reducing by SkiaSharp would leave out pixels; the library's own filter does not.
                     using var picture = (scale < 1 ? rows[r].Images[i].Resize(width, height) : rows[r].Images[i]).ToBitmap();
                     canvas.DrawBitmap(
-                        picture, SKRect.Create(left, top + (r * (height + Gap)), width, height), new SKSamplingOptions(SKFilterMode.Linear));
+                        picture, SKRect.Create(left, top + (r * (height + Gap)), width, height),
+                            new SKSamplingOptions(SKFilterMode.Linear));
                 }
 
                 var baseline = top + (rows.Count * (height + Gap)) + size;

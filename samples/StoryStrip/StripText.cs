@@ -4,7 +4,8 @@ using SkiaSharp;
 
 namespace StorySync.Samples.StoryStrip;
 
-/// <summary>Text in the embedded font, and in the system's fonts where that one lacks a character: Chinese, Japanese, Korean, emoji.</summary>
+/// <summary>Text in the embedded font, and in the system's fonts where that one lacks a character: Chinese, Japanese, Korean,
+/// emoji.</summary>
 internal sealed class StripText : IDisposable
 {
     private const string Ellipsis = "…";
@@ -131,7 +132,8 @@ internal sealed class StripText : IDisposable
         if (!fallbacks.TryGetValue(rune, out var fallback))
         {
             using var typeface = SystemFonts.Match(rune);
-            fallback = typeface is null ? font : fallbacks.Values.FirstOrDefault(known => known.Typeface.FamilyName == typeface.FamilyName) ?? new SKFont(typeface, size);
+            fallback = typeface is null ? font : fallbacks.Values.FirstOrDefault(known => known.Typeface.FamilyName == typeface.FamilyName)
+                ?? new SKFont(typeface, size);
             fallbacks[rune] = fallback;
         }
 

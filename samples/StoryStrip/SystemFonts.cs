@@ -13,7 +13,8 @@ internal static class SystemFonts
     /// <returns>A typeface that the caller disposes; null if no font has the character.</returns>
     public static SKTypeface? Match(int character) => SKFontManager.Default.MatchCharacter(character) ?? InFolders(character);
 
-    /// <summary>SkiaSharp's library for Linux without dependencies knows no fonts of the system's, so that their folders are searched.</summary>
+    /// <summary>SkiaSharp's library for Linux without dependencies knows no fonts of the system's, so that their folders are
+    /// searched.</summary>
     private static SKTypeface? InFolders(int character)
     {
         foreach (var path in Folders().Where(Directory.Exists).SelectMany(Files).OrderBy(Oddness))
@@ -51,5 +52,6 @@ internal static class SystemFonts
         .Order(StringComparer.Ordinal);
 
     /// <summary>How far a font is from an upright sans serif, by its file's name.</summary>
-    private static int Oddness(string path) => Styles.Count(style => Path.GetFileName(path).Contains(style, StringComparison.OrdinalIgnoreCase));
+    private static int Oddness(string path) =>
+        Styles.Count(style => Path.GetFileName(path).Contains(style, StringComparison.OrdinalIgnoreCase));
 }

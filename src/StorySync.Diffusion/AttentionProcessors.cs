@@ -52,5 +52,6 @@ public sealed class AttentionProcessors
     private IAttentionLayer Find(string path) => layers.TryGetValue(path, out var layer)
         ? layer
         : throw new KeyNotFoundException(
-            $"There is no attention layer '{path}'. The model's {layers.Count} layers have paths such as '{layers.Keys.FirstOrDefault()}'.");
+            $"There is no attention layer '{path}'. The model's {layers.Count} layers have paths such as "
+                + $"'{layers.Keys.FirstOrDefault()}'.");
 }

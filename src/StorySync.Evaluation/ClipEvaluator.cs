@@ -29,7 +29,7 @@ public sealed class ClipEvaluator : IDisposable
     /// <summary>Loads a CLIP model.</summary>
     /// <param name="model">A folder of transformers' <c>CLIPModel</c> (for example of <c>openai/clip-vit-large-patch14</c>), its name in
     /// the Hugging Face cache, or a pipeline's folder that has one in <c>clip/</c>. By default the embedded one. Its tokenizer is in the
-    /// same folder, in <c>tokenizer/</c> there, or in <c>tokenizer_2/</c> or <c>tokenizer/</c> beside it. Without a
+    /// same folder, in <c>tokenizer/</c> there, or in <c>tokenizer_2/</c> or <c>tokenizer/</c> next to it. Without a
     /// <c>preprocessor_config.json</c>, pictures are prepared as CLIP's are, at the size that the model takes.</param>
     /// <param name="device">Where to compute; the CPU by default.</param>
     /// <exception cref="ModelFileException">A file is missing or broken.</exception>
@@ -41,7 +41,7 @@ public sealed class ClipEvaluator : IDisposable
 
     /// <summary>The vectors of pictures, <c>projection_dim</c> numbers each, not normalised.</summary>
     /// <param name="images">The pictures.</param>
-    /// <param name="cancellationToken">Looked at before each layer.</param>
+    /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each layer.</param>
     public IReadOnlyList<float[]> EmbedImages(IReadOnlyList<RgbImage> images, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(images);
@@ -50,9 +50,10 @@ public sealed class ClipEvaluator : IDisposable
         return images.Count == 0 ? [] : Rows(model.GetImageFeatures(Pixels(images), cancellationToken));
     }
 
-    /// <summary>The vectors of texts, <c>projection_dim</c> numbers each, not normalised. What does not fit into the model is cut off.</summary>
+    /// <summary>The vectors of texts, <c>projection_dim</c> numbers each, not normalised. What does not fit into the model is cut
+    /// off.</summary>
     /// <param name="texts">The texts.</param>
-    /// <param name="cancellationToken">Looked at before each layer.</param>
+    /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each layer.</param>
     public IReadOnlyList<float[]> EmbedTexts(IReadOnlyList<string> texts, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(texts);
@@ -65,7 +66,7 @@ public sealed class ClipEvaluator : IDisposable
 
     /// <summary>What the image tower makes of each patch of pictures.</summary>
     /// <param name="images">The pictures.</param>
-    /// <param name="cancellationToken">Looked at before each layer.</param>
+    /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each layer.</param>
     public IReadOnlyList<PatchGrid> EmbedPatches(IReadOnlyList<RgbImage> images, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(images);
@@ -98,7 +99,8 @@ public sealed class ClipEvaluator : IDisposable
         string[] places = ["", "tokenizer", "../tokenizer_2", "../tokenizer"];
         return places.Select(place => Path.GetFullPath(Path.Combine(folder, place)))
             .FirstOrDefault(place => File.Exists(Path.Combine(place, "tokenizer.json")) || File.Exists(Path.Combine(place, "vocab.json")))
-            ?? throw new ModelFileException(folder, "there is no tokenizer; expected tokenizer.json, or vocab.json with merges.txt, here, in "
-                + "tokenizer/, or in tokenizer_2/ or tokenizer/ beside it");
+            ?? throw new ModelFileException(folder,
+                "there is no tokenizer; expected tokenizer.json, or vocab.json with merges.txt, here, in "
+                + "tokenizer/, or in tokenizer_2/ or tokenizer/ next to it");
     }
 }

@@ -5,7 +5,8 @@ namespace StorySync.Evaluation;
 /// <summary>Where subjects are in the pictures.</summary>
 public static class Layout
 {
-    /// <summary>Intersection over union of two regions, 0 … 1: <c>|A ∩ B| / |A ∪ B|</c> (the Jaccard index); 1 for two empty ones.</summary>
+    /// <summary>Intersection over union of two regions, 0 … 1: <c>|A ∩ B| / |A ∪ B|</c> (the Jaccard index); 1 for two empty
+    /// ones.</summary>
     /// <param name="first">A region.</param>
     /// <param name="second">Another, on the same grid.</param>
     /// <exception cref="ArgumentException">The grids differ.</exception>
@@ -16,7 +17,8 @@ public static class Layout
         if (first.Width != second.Width || first.Height != second.Height)
         {
             throw new ArgumentException(
-                $"One region is on a grid of {first.Width}×{first.Height}, the other of {second.Width}×{second.Height}; they must be on the same.");
+                $"One region is on a grid of {first.Width}×{first.Height}, the other of {second.Width}×{second.Height}; they must be on "
+                    + $"the same.");
         }
 
         var (both, either) = (0, 0);
@@ -46,6 +48,7 @@ public static class Layout
         ArgumentNullException.ThrowIfNull(others);
         return regions.Count == others.Count && regions.Count > 0
             ? regions.Zip(others, Iou).Average()
-            : throw new ArgumentException($"There are {regions.Count} regions and {others.Count} to compare with; they must be equally many, at least one.");
+            : throw new ArgumentException(
+                $"There are {regions.Count} regions and {others.Count} to compare with; they must be equally many, at least one.");
     }
 }

@@ -5,16 +5,19 @@ namespace StorySync.Evaluation;
 /// <summary>Spoils regions in known ways, to learn how much a method depends on good masks.</summary>
 public static class MaskDegradation
 {
-    /// <summary>Takes away every cell that has a background cell, or the border, within <paramref name="cells"/> cells to a side or across a
+    /// <summary>Takes away every cell that has a background cell, or the border, within <paramref name="cells"/> cells to a side or across
+    /// a
     /// corner.</summary>
     /// <param name="region">A region.</param>
     /// <param name="cells">How many cells, at least 0.</param>
-    public static SubjectRegion Erode(SubjectRegion region, int cells) => Map(region, (x, y) => Near(region, x, y, cells).All(cell => cell));
+    public static SubjectRegion Erode(SubjectRegion region, int cells) =>
+        Map(region, (x, y) => Near(region, x, y, cells).All(cell => cell));
 
     /// <summary>Adds every cell that has one of the region within <paramref name="cells"/> cells to a side or across a corner.</summary>
     /// <param name="region">A region.</param>
     /// <param name="cells">How many cells, at least 0.</param>
-    public static SubjectRegion Dilate(SubjectRegion region, int cells) => Map(region, (x, y) => Near(region, x, y, cells).Any(cell => cell));
+    public static SubjectRegion Dilate(SubjectRegion region, int cells) =>
+        Map(region, (x, y) => Near(region, x, y, cells).Any(cell => cell));
 
     /// <summary>Moves a region; what leaves the picture is lost.</summary>
     /// <param name="region">A region.</param>

@@ -48,7 +48,8 @@ public sealed class StoryEvaluator(ClipEvaluator clip)
 
         if (scenes.Any(scene => scene.Subjects.Count != scenes[0].Subjects.Count))
         {
-            throw new ArgumentException("Every scene needs an entry for each subject of the story, null where it lacks it.", nameof(scenes));
+            throw new ArgumentException("Every scene needs an entry for each subject of the story, null where it lacks it.",
+                nameof(scenes));
         }
 
         if (compared is not null
@@ -59,10 +60,12 @@ public sealed class StoryEvaluator(ClipEvaluator clip)
     }
 
     private SubjectMeasures Subject(
-        IReadOnlyList<EvaluatedScene> scenes, IReadOnlyList<PatchGrid> patches, IReadOnlyList<EvaluatedScene>? compared, int subject, CancellationToken cancellationToken)
+        IReadOnlyList<EvaluatedScene> scenes, IReadOnlyList<PatchGrid> patches, IReadOnlyList<EvaluatedScene>? compared, int subject,
+            CancellationToken cancellationToken)
     {
         (RgbImage Image, SubjectRegion Region, PatchGrid Patches)[] seen =
-            [.. scenes.Zip(patches).Where(s => s.First.Region(subject) is not null).Select(s => (s.First.Image, s.First.Region(subject)!, s.Second))];
+            [.. scenes.Zip(patches).Where(s => s.First.Region(subject) is not null).Select(s =>
+                (s.First.Image, s.First.Region(subject)!, s.Second))];
         var measures = new SubjectMeasures
         {
             Area = seen.Length > 0 ? seen.Average(s => s.Region.Area) : null,

@@ -16,7 +16,8 @@ public static class SubjectPictures
     {
         ArgumentNullException.ThrowIfNull(image);
         var inside = region.ToPixels(image);
-        var taken = Enumerable.Range(0, inside.Length).Where(i => inside[i]).Select(i => (X: i % image.Width, Y: i / image.Width)).ToArray();
+        var taken = Enumerable.Range(0, inside.Length).Where(i => inside[i]).Select(i =>
+            (X: i % image.Width, Y: i / image.Width)).ToArray();
         if (taken.Length == 0)
         {
             throw new ArgumentException("The region is empty: there is nothing to cut out.", nameof(region));

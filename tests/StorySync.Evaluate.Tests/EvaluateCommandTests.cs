@@ -12,7 +12,8 @@ public sealed class EvaluateCommandTests : IDisposable
     public async Task A_run_writes_the_report_with_the_device_and_escaped_names()
     {
         var variants = folder.Write("v.json", """{ "<b>v|x</b>": { "techniques": { "sharing": { "strength": 0 } } }, "..": {} }""");
-        var (code, text, errors) = await Run("-v", "plain", "-v", variants, "--stories", "1", "--scenes", "2", "--steps", "1", "--device", "auto");
+        var (code, text, errors) =
+            await Run("-v", "plain", "-v", variants, "--stories", "1", "--scenes", "2", "--steps", "1", "--device", "auto");
 
         Assert.True(code == 0, errors);
         Assert.StartsWith("Loading storybook …", errors);
@@ -27,8 +28,10 @@ public sealed class EvaluateCommandTests : IDisposable
 
         Assert.Equal(
             ["blind", "blind-key.json", "plots", "report.html", "results.csv", "stories", "summary.json", "table.md"],
-            [.. await Blind(), .. Directory.EnumerateFileSystemEntries(Output).Select(path => Path.GetFileName(path)).Where(name => name != "blind.html").Order()]);
-        Assert.Equal(["___", "_b_v_x__b_", "plain"], Directory.EnumerateDirectories(Path.Combine(Output, "stories")).Select(Path.GetFileName).Order(StringComparer.Ordinal));
+            [.. await Blind(), .. Directory.EnumerateFileSystemEntries(Output).Select(path =>
+                Path.GetFileName(path)).Where(name => name != "blind.html").Order()]);
+        Assert.Equal(["___", "_b_v_x__b_", "plain"],
+            Directory.EnumerateDirectories(Path.Combine(Output, "stories")).Select(Path.GetFileName).Order(StringComparer.Ordinal));
     }
 
     [Fact]

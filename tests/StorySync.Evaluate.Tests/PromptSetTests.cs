@@ -61,8 +61,10 @@ public sealed class PromptSetTests : IDisposable
     [Theory]
     [InlineData("- subject: a cat", "line 1, column 3: ", "needs a subject and at least one setting")]
     [InlineData("- settings: [a]", "line 1, column 3: ", "needs a subject and at least one setting")]
-    [InlineData("- {name: a, subject: a cat, settings: [x]}\n- {name: A, subject: a cat, settings: [x]}", "line 2, column 3: ", "two stories are called 'A'")]
-    [InlineData("- {name: a/b, subject: a cat, settings: [x]}\n- {name: a_b, subject: a cat, settings: [x]}", "line 2, column 3: ", "one folder")]
+    [InlineData("- {name: a, subject: a cat, settings: [x]}\n- {name: A, subject: a cat, settings: [x]}", "line 2, column 3: ",
+        "two stories are called 'A'")]
+    [InlineData("- {name: a/b, subject: a cat, settings: [x]}\n- {name: a_b, subject: a cat, settings: [x]}", "line 2, column 3: ",
+        "one folder")]
     [InlineData("- {subject: a cat, settings: }", "line 1, column 3: ", "needs a subject and at least one setting")]
     [InlineData("- {subject: a cat, settings: [here, ]}\n-", "line 2", "'story-2'")]
     [InlineData("- {subject: a cat, settings: [here, \"\"]}", "line 1, column 3: ", "none of them empty")]

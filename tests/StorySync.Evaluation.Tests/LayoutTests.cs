@@ -12,7 +12,8 @@ public class LayoutTests
     public void Two_empty_regions_agree() => Assert.Equal(1, Layout.Iou(Regions.Of(".."), Regions.Of("..")));
 
     [Fact]
-    public void Regions_of_other_grids_are_refused() => Assert.Throws<ArgumentException>(() => Layout.Iou(Regions.Of(".."), Regions.Of("...")));
+    public void Regions_of_other_grids_are_refused() =>
+        Assert.Throws<ArgumentException>(() => Layout.Iou(Regions.Of(".."), Regions.Of("...")));
 
     [Fact]
     public void One_region_has_no_diversity() => Assert.Throws<ArgumentException>(() => Layout.Diversity([Regions.Of("##")]));

@@ -16,7 +16,8 @@ internal static class Pictures
 {
     /// <summary>A picture whose pixels have their place as red and green.</summary>
     public static RgbImage Numbered(int width, int height) =>
-        new(width, height, [.. Enumerable.Range(0, width * height).SelectMany(i => new[] { (byte)(i % width), (byte)(i / width), (byte)7 })]);
+        new(width, height,
+            [.. Enumerable.Range(0, width * height).SelectMany(i => new[] { (byte)(i % width), (byte)(i / width), (byte)7 })]);
 
     public static (byte Red, byte Green, byte Blue) At(RgbImage image, int x, int y)
     {

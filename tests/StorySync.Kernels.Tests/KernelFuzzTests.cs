@@ -85,7 +85,8 @@ public class KernelFuzzTests
             {
                 var row = (repeat * images) + group.Image;
                 var logits = cat([zeros(tokens), full(group.Foreign.Length, bias)]);
-                var (asked, keys, values) = (Take(query[row], group.Queries), With(key, group, row, repeat), With(value, group, row, repeat));
+                var (asked, keys, values) =
+                    (Take(query[row], group.Queries), With(key, group, row, repeat), With(value, group, row, repeat));
                 var attended = Attend(asked, keys, values, logits);
                 expected[row].index_copy_(1, tensor(Array.ConvertAll(group.Queries, i => (long)i)), attended);
             }

@@ -40,7 +40,8 @@ public class HalfPrecisionTests
         var model = run.Split('-')[0];
         using var pipeline = DiffusionPipeline.Load(
             ReferenceData.PathOf($"models/tiny-{model}"), new PipelineOptions { Device = "cpu", Dtype = type });
-        pipeline.Scheduler = Replacement(run, ReferenceData.PathOf($"models/tiny-{model}/scheduler/scheduler_config.json")) ?? pipeline.Scheduler;
+        pipeline.Scheduler = Replacement(run, ReferenceData.PathOf($"models/tiny-{model}/scheduler/scheduler_config.json"))
+            ?? pipeline.Scheduler;
         var fromImage = run.EndsWith("-image", StringComparison.Ordinal);
         using var result = pipeline.Generate(new GenerationRequest
         {
@@ -72,7 +73,8 @@ public class HalfPrecisionTests
     {
         "sdxl-ancestral" => Scheduler.Load(config, "EulerAncestralDiscreteScheduler"),
         "sdxl-sde" => Scheduler.FromConfig(
-            System.Text.Json.JsonDocument.Parse("{\"algorithm_type\": \"sde-dpmsolver++\"," + File.ReadAllText(config).TrimStart()[1..]).RootElement,
+            System.Text.Json.JsonDocument.Parse("{\"algorithm_type\": \"sde-dpmsolver++\","
+                + File.ReadAllText(config).TrimStart()[1..]).RootElement,
             "DPMSolverMultistepScheduler"),
         "sdxl-lcm" => Scheduler.Load(config, "LCMScheduler"),
         _ => null,

@@ -49,7 +49,8 @@ public sealed class SchedulerFitTests : IDisposable
     public void A_scheduler_that_is_not_of_flow_matching_is_refused_by_FLUX(string name, string config)
     {
         flux.Schnell.Scheduler = Scheduler.FromConfig(JsonDocument.Parse(config).RootElement, name);
-        var error = Assert.Throws<ArgumentException>(() => flux.Schnell.Generate(new GenerationRequest { Prompts = ["a fox"], Height = 64, Width = 64, Steps = 1 }));
+        var error = Assert.Throws<ArgumentException>(() =>
+            flux.Schnell.Generate(new GenerationRequest { Prompts = ["a fox"], Height = 64, Width = 64, Steps = 1 }));
         Assert.Contains(name, error.Message, StringComparison.Ordinal);
         Assert.Contains("expected FlowMatchEulerDiscreteScheduler", error.Message, StringComparison.Ordinal);
     }
@@ -63,7 +64,8 @@ public sealed class SchedulerFitTests : IDisposable
     {
         using var pipeline = DiffusionPipeline.Load(ReferenceData.PathOf($"models/{model}"), new PipelineOptions { Device = "cpu" });
         pipeline.Scheduler = Scheduler.FromConfig(JsonDocument.Parse(config).RootElement, name);
-        var error = Assert.Throws<ArgumentException>(() => pipeline.Generate(new GenerationRequest { Prompts = ["a fox"], Height = 64, Width = 64, Steps = 1 }));
+        var error = Assert.Throws<ArgumentException>(() =>
+            pipeline.Generate(new GenerationRequest { Prompts = ["a fox"], Height = 64, Width = 64, Steps = 1 }));
         Assert.Contains("was not trained by flow matching", error.Message, StringComparison.Ordinal);
     }
 
@@ -89,7 +91,8 @@ public sealed class SchedulerFitTests : IDisposable
         using var copy = new ModelCopy("tiny-sdxl").Remove("model_index.json", "scheduler");
         Assert.IsType<EulerDiscreteScheduler>(Scheduler.Load(ModelFolder.Open(copy.Path)));
         copy.Remove("scheduler/scheduler_config.json", "_class_name");
-        Assert.Contains("'_class_name' is missing", Assert.Throws<ModelFileException>(() => Scheduler.Load(ModelFolder.Open(copy.Path))).Message, StringComparison.Ordinal);
+        Assert.Contains("'_class_name' is missing",
+            Assert.Throws<ModelFileException>(() => Scheduler.Load(ModelFolder.Open(copy.Path))).Message, StringComparison.Ordinal);
     }
 
     public void Dispose() => flux.Dispose();

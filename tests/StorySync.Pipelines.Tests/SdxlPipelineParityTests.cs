@@ -18,7 +18,8 @@ public class SdxlPipelineParityTests
         using var comparison = new Comparison(ReferenceData.Case(name));
         var pipelineCase = new PipelineCase(comparison);
         using var pipeline = StableDiffusionXLPipeline.Load(comparison.Case.ModelPath, new PipelineOptions { Device = "cpu" });
-        pipeline.Scheduler = Scheduler.FromConfig(pipelineCase.Find("scheduler_config")!.Value, pipelineCase.Find("scheduler")!.Value.GetString());
+        pipeline.Scheduler =
+            Scheduler.FromConfig(pipelineCase.Find("scheduler_config")!.Value, pipelineCase.Find("scheduler")!.Value.GetString());
 
         var request = pipelineCase.Fill(new StableDiffusionXLRequest { Prompts = pipelineCase.Strings("prompt")! }) with
         {
@@ -48,7 +49,8 @@ public class SdxlPipelineParityTests
     }
 
     private static void CheckTokens(
-        Comparison comparison, string prefix, StableDiffusionXLPipeline pipeline, IReadOnlyList<string>? prompts, IReadOnlyList<string>? prompts2)
+        Comparison comparison, string prefix, StableDiffusionXLPipeline pipeline, IReadOnlyList<string>? prompts,
+            IReadOnlyList<string>? prompts2)
     {
         if (prompts is not null)
         {

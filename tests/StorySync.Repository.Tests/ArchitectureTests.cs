@@ -45,7 +45,8 @@ public class ArchitectureTests
     {
         Assert.All(Libraries, library => Assert.Equal(library == "StorySync.Kernels", Allows(library, "AllowUnsafeBlocks")));
         Assert.DoesNotContain("AllowUnsafeBlocks", File.ReadAllText(Repository.PathOf("Directory.Build.props")), StringComparison.Ordinal);
-        Assert.DoesNotContain("AllowUnsafeBlocks", File.ReadAllText(Repository.PathOf("src/Directory.Build.props")), StringComparison.Ordinal);
+        Assert.DoesNotContain("AllowUnsafeBlocks", File.ReadAllText(Repository.PathOf("src/Directory.Build.props")),
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -77,7 +78,8 @@ public class ArchitectureTests
     [InlineData("Story")]
     [InlineData("Techniques")]
     public void Techniques_copy_in_one_place(string folder) => Assert.All(
-        Repository.Files("*.cs", Repository.PathOf($"src/StorySync.Attention/{folder}")).Where(path => Path.GetFileName(path) != "DeviceTransfer.cs"),
+        Repository.Files("*.cs", Repository.PathOf($"src/StorySync.Attention/{folder}")).Where(path =>
+            Path.GetFileName(path) != "DeviceTransfer.cs"),
         path => Assert.All(
             (string[])[".cpu()", ".item<", ".nonzero(", ".to(device", "device:", ".cuda("],
             call => Assert.DoesNotContain(call, File.ReadAllText(path), StringComparison.Ordinal)));
@@ -91,7 +93,8 @@ public class ArchitectureTests
                 reference =>
                 {
                     var target = Repository.Relative(Path.GetFullPath(reference, Path.GetDirectoryName(project)!));
-                    Assert.True(target.StartsWith("src/", StringComparison.Ordinal) || target.StartsWith("models/", StringComparison.Ordinal), target);
+                    Assert.True(target.StartsWith("src/", StringComparison.Ordinal)
+                        || target.StartsWith("models/", StringComparison.Ordinal), target);
                 }));
 
     [Fact]

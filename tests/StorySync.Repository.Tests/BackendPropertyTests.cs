@@ -23,7 +23,8 @@ public class BackendPropertyTests
     [Fact]
     public async Task An_unknown_value_is_refused_with_those_that_are_known()
     {
-        var (code, output) = await Repository.Run("dotnet", "msbuild", Program, "-t:CollectPackageReferences", "-p:TorchBackend=rocm", "-nologo");
+        var (code, output) =
+            await Repository.Run("dotnet", "msbuild", Program, "-t:CollectPackageReferences", "-p:TorchBackend=rocm", "-nologo");
         Assert.NotEqual(0, code);
         Assert.Contains("TorchBackend is 'rocm'; it must be cpu, cuda-linux, cuda-windows or none.", output);
     }

@@ -6,7 +6,8 @@ namespace StorySync.Repository.Tests;
 /// <summary>The working tree that the tests were built in.</summary>
 internal static class Repository
 {
-    private static readonly HashSet<string> Made = ["bin", "obj", ".git", ".vs", ".idea", "artifacts", "TestResults", "BenchmarkDotNet.Artifacts"];
+    private static readonly HashSet<string> Made =
+        ["bin", "obj", ".git", ".vs", ".idea", "artifacts", "TestResults", "BenchmarkDotNet.Artifacts"];
 
     public static string Root => ReferenceData.RepositoryRoot;
 

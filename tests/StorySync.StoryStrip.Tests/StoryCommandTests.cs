@@ -24,7 +24,8 @@ public sealed class StoryCommandTests : IDisposable
         Assert.True(code == 0, errors);
         Assert.Equal(
             [
-                "plain-1-mask-1.png", "plain-1.png", "plain-2-mask-1.png", "plain-2.png", "scene-1-mask-1.png", "scene-1.png", "scene-2-mask-1.png",
+                "plain-1-mask-1.png", "plain-1.png", "plain-2-mask-1.png", "plain-2.png", "scene-1-mask-1.png", "scene-1.png",
+                    "scene-2-mask-1.png",
                 "scene-2.png", "strip.png",
             ],
             Written().Order(StringComparer.Ordinal));
@@ -37,7 +38,8 @@ public sealed class StoryCommandTests : IDisposable
         Assert.InRange(height, 512, 640);
 
         var parameters = TextOf("scene-2.png", "parameters");
-        Assert.StartsWith("a cat at the beach\nNegative prompt: a frog\nSteps: 2, Sampler: EulerDiscreteScheduler, CFG scale: 3, Seed: 12, ", parameters);
+        Assert.StartsWith(
+            "a cat at the beach\nNegative prompt: a frog\nSteps: 2, Sampler: EulerDiscreteScheduler, CFG scale: 3, Seed: 12, ", parameters);
         Assert.Contains(" Size: 128x128, Model: storybook, Dtype: float32, Device: cpu, Subjects: a cat, Sharing: 0.5,", parameters);
         Assert.Matches(@", Version: StorySync \d+\.\d+\.\d+", parameters);
         Assert.Contains("Sharing: 0,", TextOf("plain-2.png", "parameters"));
@@ -53,12 +55,15 @@ public sealed class StoryCommandTests : IDisposable
     [Fact]
     public async Task Without_the_plain_model_there_is_one_row_and_images_of_an_earlier_longer_story_go()
     {
-        var longer = folder.Write("longer.yaml", "subjects: a bear\nsteps: 1\nscenes: [a bear waving, a bear sitting, a bear in the snow]\n");
+        var longer =
+            folder.Write("longer.yaml", "subjects: a bear\nsteps: 1\nscenes: [a bear waving, a bear sitting, a bear in the snow]\n");
         Assert.Equal(0, (await Run("--story", longer, "--device", "cpu")).Code);
         new RgbImage(1, 1, [0, 0, 0]).SavePng(Path.Combine(Output, "scene-99.png"));
 
-        var story = folder.Write("story.yaml", "subjects: [a bear]\nseed: 3\nsteps: 1\nscenes:\n  - a bear in the city\n  - prompt: a bear waving\n");
-        var (code, _, errors) = await Run("--story", story, "--no-plain", "--guidance-end", "0.5", "--block-cache", "0.1", "--device", "cpu");
+        var story = folder.Write("story.yaml",
+            "subjects: [a bear]\nseed: 3\nsteps: 1\nscenes:\n  - a bear in the city\n  - prompt: a bear waving\n");
+        var (code, _, errors) =
+            await Run("--story", story, "--no-plain", "--guidance-end", "0.5", "--block-cache", "0.1", "--device", "cpu");
 
         Assert.True(code == 0, errors);
 
@@ -74,7 +79,8 @@ public sealed class StoryCommandTests : IDisposable
     public async Task The_command_line_overrides_the_file()
     {
         var story = folder.Write("story.yaml", "subjects: [a bear]\nseed: 3\nsteps: 9\nnegative: a frog\nscenes: [a bear]\n");
-        var (code, text, errors) = await Run("--story", story, "--scene", "a cat @home, in the snow", "--subject", "a cat", "--steps", "1", "--no-plain");
+        var (code, text, errors) =
+            await Run("--story", story, "--scene", "a cat @home, in the snow", "--subject", "a cat", "--steps", "1", "--no-plain");
 
         Assert.True(code == 0, errors);
         Assert.StartsWith("Wrote 1 scene to ", text);
@@ -151,7 +157,8 @@ public sealed class StoryCommandTests : IDisposable
         Assert.SkipWhen(!isFile && !OperatingSystem.IsLinux(), "Nothing can be created in /proc, which Linux alone has.");
         var path = isFile ? folder.Write("file", "x") : "/proc/self/story";
         var (error, text) = (new StringWriter(), new StringWriter());
-        var code = await CommandLine.InvokeAsync(StoryCommand.Create(), ["--output", path], text, error, TestContext.Current.CancellationToken);
+        var code =
+            await CommandLine.InvokeAsync(StoryCommand.Create(), ["--output", path], text, error, TestContext.Current.CancellationToken);
         Assert.Equal(1, code);
         Assert.StartsWith($"--output is '{path}', {message}", error.ToString());
         Assert.Single(error.ToString().Split(Environment.NewLine, StringSplitOptions.RemoveEmptyEntries));
@@ -175,8 +182,10 @@ public sealed class StoryCommandTests : IDisposable
     [InlineData(4, 320)]
     public async Task The_plan_says_what_the_process_will_hold_within_a_quarter(int scenes, int side)
     {
-        Assert.SkipUnless(OperatingSystem.IsLinux() && File.Exists("/lib64/ld-linux-x86-64.so.2"), "Memory is read from Linux's /proc, with glibc.");
-        var story = folder.Write("story.json", $"{{ \"subjects\": \"a cat\", \"steps\": 2, \"width\": {side}, \"height\": {side}, \"scenes\": "
+        Assert.SkipUnless(OperatingSystem.IsLinux() && File.Exists("/lib64/ld-linux-x86-64.so.2"),
+            "Memory is read from Linux's /proc, with glibc.");
+        var story =
+            folder.Write("story.json", $"{{ \"subjects\": \"a cat\", \"steps\": 2, \"width\": {side}, \"height\": {side}, \"scenes\": "
             + $"[{string.Join(", ", Enumerable.Repeat("\"a cat in the snow\"", scenes))}] }}");
         string[] arguments = ["--story", story, "--device", "cpu", "--no-plain", "--output", Output];
         var (plan, _) = await RunProcess([.. arguments, "--plan"]);
@@ -190,7 +199,8 @@ public sealed class StoryCommandTests : IDisposable
     [Fact]
     public async Task A_story_that_cannot_fit_is_refused_before_it_begins_and_its_plan_says_so()
     {
-        var story = folder.Write("story.yaml", $"subjects: a frog\nwidth: 16384\nheight: 16384\nscenes:\n- &s a frog\n{string.Concat(Enumerable.Repeat("- *s\n", 2000))}");
+        var story = folder.Write("story.yaml",
+            $"subjects: a frog\nwidth: 16384\nheight: 16384\nscenes:\n- &s a frog\n{string.Concat(Enumerable.Repeat("- *s\n", 2000))}");
         var (code, text, errors) = await Run("--story", story, "--device", "cpu");
         Assert.Equal((1, ""), (code, text));
         Assert.Contains("does not fit", errors);
@@ -217,8 +227,10 @@ public sealed class StoryCommandTests : IDisposable
         {
             try
             {
-                var line = File.ReadLines($"/proc/{process.Id}/status").FirstOrDefault(line => line.StartsWith("VmHWM:", StringComparison.Ordinal));
-                peak = line is null ? peak : long.Parse(line.Split((char[])[' ', '\t'], StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture) * 1024;
+                var line = File.ReadLines($"/proc/{process.Id}/status").FirstOrDefault(line =>
+                    line.StartsWith("VmHWM:", StringComparison.Ordinal));
+                peak = line is null ? peak : long.Parse(line.Split((char[])[' ', '\t'], StringSplitOptions.RemoveEmptyEntries)[1],
+                    CultureInfo.InvariantCulture) * 1024;
             }
             catch (IOException)
             {

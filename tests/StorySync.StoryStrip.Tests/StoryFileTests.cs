@@ -70,9 +70,11 @@ public sealed class StoryFileTests : IDisposable
         Assert.Equal((Ranges.Steps.Least, Ranges.Steps.Most), Bounds(root.GetProperty("properties").GetProperty("steps")));
         Assert.Equal((Ranges.Side.Least, Ranges.Side.Most), Bounds(root.GetProperty("$defs").GetProperty("side")));
 
-        static string Names(JsonElement type) => string.Join(", ", type.GetProperty("properties").EnumerateObject().Select(property => property.Name));
+        static string Names(JsonElement type) =>
+            string.Join(", ", type.GetProperty("properties").EnumerateObject().Select(property => property.Name));
 
-        static (double, double) Bounds(JsonElement type) => (type.GetProperty("minimum").GetDouble(), type.GetProperty("maximum").GetDouble());
+        static (double, double) Bounds(JsonElement type) =>
+            (type.GetProperty("minimum").GetDouble(), type.GetProperty("maximum").GetDouble());
 
         string Known(string text) => Error("known.yaml", text).Split("known are ")[1].TrimEnd('.');
     }
@@ -171,7 +173,8 @@ public sealed class StoryFileTests : IDisposable
         Assert.SkipUnless(OperatingSystem.IsLinux(), "Pipes with names are made by mkfifo.");
         using var make = System.Diagnostics.Process.Start("mkfifo", folder.PathOf("pipe.png"));
         make.WaitForExit();
-        AssertPlain(Error("story.yaml", "subjects: a cat\nscenes:\n- prompt: a cat\n  masks: [pipe.png]\n"), "line 4, column 11", "pipe.png", "not a regular file");
+        AssertPlain(Error("story.yaml", "subjects: a cat\nscenes:\n- prompt: a cat\n  masks: [pipe.png]\n"), "line 4, column 11",
+            "pipe.png", "not a regular file");
         AssertPlain(Assert.Throws<UserErrorException>(() => StoryFile.Load(folder.PathOf("pipe.png"))).Message, "not a regular file");
         AssertPlain(Assert.Throws<UserErrorException>(() => StoryFile.Load(folder.Path)).Message, "is a folder");
     }
@@ -182,12 +185,14 @@ public sealed class StoryFileTests : IDisposable
     public void A_mask_that_is_no_picture_is_named(string content)
     {
         File.WriteAllText(folder.PathOf("m.png"), content);
-        AssertPlain(Error("story.yaml", "subjects: a cat\nscenes:\n- prompt: a cat\n  masks: [m.png]\n"), "line 4, column 11", folder.PathOf("m.png"));
+        AssertPlain(Error("story.yaml", "subjects: a cat\nscenes:\n- prompt: a cat\n  masks: [m.png]\n"), "line 4, column 11",
+            folder.PathOf("m.png"));
     }
 
     public void Dispose() => folder.Dispose();
 
-    private string Error(string name, string text) => Assert.Throws<UserErrorException>(() => StoryFile.Load(folder.Write(name, text))).Message;
+    private string Error(string name, string text) =>
+        Assert.Throws<UserErrorException>(() => StoryFile.Load(folder.Write(name, text))).Message;
 
     private static void AssertPlain(string message, params string[] words)
     {

@@ -48,16 +48,19 @@ public sealed class Comparison : IDisposable
         var expected = tensors.Read(name);
         if (!actual.shape.SequenceEqual(expected.shape))
         {
-            results[name] = (double.PositiveInfinity, $"shape ({string.Join(", ", actual.shape)}) instead of ({string.Join(", ", expected.shape)})");
+            results[name] =
+                (double.PositiveInfinity, $"shape ({string.Join(", ", actual.shape)}) instead of ({string.Join(", ", expected.shape)})");
             return;
         }
 
         var error = expected.numel() == 0 ? 0 : (actual.to(float64) - expected.to(float64)).abs().max().item<double>();
         var ratio = error == 0 ? 0 : error / tolerance;
-        results[name] = (ratio, error <= tolerance ? null : string.Create(CultureInfo.InvariantCulture, $"off by {error:g3}, allowed is {tolerance:g3}"));
+        results[name] = (ratio, error <= tolerance ? null
+            : string.Create(CultureInfo.InvariantCulture, $"off by {error:g3}, allowed is {tolerance:g3}"));
     }
 
-    /// <summary>Fails, naming the first output in the order of the forward pass that departs, when one does or was never computed.</summary>
+    /// <summary>Fails, naming the first output in the order of the forward pass that departs, when one does or was never
+    /// computed.</summary>
     public void AssertAll()
     {
         foreach (var (name, _) in Case.Outputs)
@@ -70,7 +73,8 @@ public sealed class Comparison : IDisposable
             if (result.Problem is not null)
             {
                 var others = results.Count(r => r.Value.Problem is not null) - 1;
-                Assert.Fail($"{Case.Name}: {name} is the first to depart: {result.Problem}; {others} others of {Case.Outputs.Count} depart too.");
+                Assert.Fail(
+                    $"{Case.Name}: {name} is the first to depart: {result.Problem}; {others} others of {Case.Outputs.Count} depart too.");
             }
         }
 
@@ -88,7 +92,8 @@ public sealed class Comparison : IDisposable
     public static string Summary() => string.Join(
         Environment.NewLine,
         CasesOfGroup.OrderBy(g => g.Key, StringComparer.Ordinal)
-            .Select(g => string.Create(CultureInfo.InvariantCulture, $"parity: {g.Key,-18} {g.Value,4} cases, worst error / tolerance {WorstOfGroup[g.Key]:f3}")));
+            .Select(g => string.Create(CultureInfo.InvariantCulture,
+                $"parity: {g.Key,-18} {g.Value,4} cases, worst error / tolerance {WorstOfGroup[g.Key]:f3}")));
 
     private double Worst() => results.Values.Max(r => r.Error);
 }

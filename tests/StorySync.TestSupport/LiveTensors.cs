@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.TestSupport;
 
-/// <summary>Checks that a piece of work leaves no tensor behind. Tests that call it are in the <c>AloneCollection</c>: tensors of
+/// <summary>Checks that a piece of work leaves no tensor. Tests that call it are in the <c>AloneCollection</c>: tensors of
 /// other tests that run at the same time would count.</summary>
 public static class LiveTensors
 {

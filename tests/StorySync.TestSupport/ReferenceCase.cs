@@ -37,5 +37,6 @@ public sealed class ReferenceCase(string root, JsonElement entry)
 
     public override string ToString() => Name;
 
-    private static double Tolerance(JsonElement output) => output.TryGetProperty("tolerance", out var tolerance) ? tolerance.GetDouble() : 0;
+    private static double Tolerance(JsonElement output) => output.TryGetProperty("tolerance", out var tolerance) ? tolerance.GetDouble()
+        : 0;
 }

@@ -27,19 +27,24 @@ internal static class DeviceCheckCommand
             DefaultValueFactory = _ => names,
         };
         parts.AcceptOnlyFromAmong(names);
-        var device = new Option<string>("--device") { DefaultValueFactory = _ => "cuda", Description = "cuda, or cpu to try the check itself." };
+        var device = new Option<string>("--device") { DefaultValueFactory = _ =>
+            "cuda", Description = "cuda, or cpu to try the check itself." };
         device.AcceptOnlyFromAmong("cuda", "cpu");
         var small = new Option<bool>("--small") { Description = "Few steps and small models." };
         var minutes = new Option<double>("--minutes") { DefaultValueFactory = _ => 9, Description = "When to stop, whatever is left." };
         var only = new Option<string?>("--only") { Description = "Only rows whose name contains this." };
-        var models = new Option<DirectoryInfo?>("--models") { Description = "A folder of tiny models of all architectures; without it the embedded model is checked alone." };
+        var models = new Option<DirectoryInfo?>("--models") { Description =
+            "A folder of tiny models of all architectures; without it the embedded model is checked alone." };
         var report = new Option<FileInfo?>("--report") { Description = "The file to write; benchmarks/results/DATE-DEVICE.md by default." };
-        var command = new Command("device-check", "Whether and how fast the library runs on a device.") { parts, device, small, minutes, only, models, report };
+        var command = new Command("device-check", "Whether and how fast the library runs on a device.") { parts, device, small, minutes,
+            only, models, report };
         command.SetAction(parsed =>
         {
             var file = parsed.GetValue(report)?.FullName ?? Path.Combine(
-                "benchmarks", "results", $"{DateTime.UtcNow.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture)}-{parsed.GetValue(device)}.md");
-            using var run = new DeviceCheckRun(parsed.GetValue(device)!, parsed.GetValue(small), TimeSpan.FromMinutes(parsed.GetValue(minutes)), file)
+                "benchmarks", "results",
+                    $"{DateTime.UtcNow.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture)}-{parsed.GetValue(device)}.md");
+            using var run =
+                new DeviceCheckRun(parsed.GetValue(device)!, parsed.GetValue(small), TimeSpan.FromMinutes(parsed.GetValue(minutes)), file)
             {
                 Only = parsed.GetValue(only),
                 Models = parsed.GetValue(models)?.FullName,

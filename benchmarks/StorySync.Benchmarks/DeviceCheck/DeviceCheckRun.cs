@@ -102,7 +102,8 @@ internal sealed class DeviceCheckRun : IDisposable
     }
 
     /// <summary>Loads the embedded model or one of <see cref="Models"/>.</summary>
-    public DiffusionPipeline Load(string model, ScalarType dtype = ScalarType.Float32, string? device = null, Func<PipelineOptions, PipelineOptions>? change = null)
+    public DiffusionPipeline Load(string model, ScalarType dtype = ScalarType.Float32, string? device = null, Func<PipelineOptions,
+        PipelineOptions>? change = null)
     {
         var options = new PipelineOptions { Device = device ?? Name, Dtype = dtype };
         return DiffusionPipeline.Load(model == "storybook" ? model : Path.Combine(Models!, model), change?.Invoke(options) ?? options);
@@ -120,7 +121,8 @@ internal sealed class DeviceCheckRun : IDisposable
     {
         try
         {
-            using var process = Process.Start(new ProcessStartInfo("nvidia-smi", $"--query-gpu={what} --format=csv,noheader,nounits") { RedirectStandardOutput = true })!;
+            using var process = Process.Start(
+                new ProcessStartInfo("nvidia-smi", $"--query-gpu={what} --format=csv,noheader,nounits") { RedirectStandardOutput = true })!;
             return process.StandardOutput.ReadToEnd().Trim();
         }
         catch (System.ComponentModel.Win32Exception)

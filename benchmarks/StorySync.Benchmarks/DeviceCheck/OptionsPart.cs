@@ -31,9 +31,10 @@ internal static class OptionsPart
             var large = request with { Height = 256, Width = 256, Prompts = ["a rabbit in the snow"] };
             return Outcome.Of(() => tiled.Generate(large)).Against(Outcome.Of(() => pipeline.Generate(large)));
         });
-        run.Row("BlockCacheThreshold", () => Outcome.Of(() => pipeline.Generate(request with { BlockCacheThreshold = 0.15 })).Against(plain));
+        run.Row("BlockCacheThreshold", () =>
+            Outcome.Of(() => pipeline.Generate(request with { BlockCacheThreshold = 0.15 })).Against(plain));
         run.Row("GuidanceEnd", () => Outcome.Of(() => pipeline.Generate(request with { GuidanceEnd = 0.5 })).Against(plain));
-        run.Row("several pictures at once, the first", () =>
+        run.Row("several images in a batch, the first", () =>
         {
             var one = Outcome.Of(() => pipeline.Generate(request with { Prompts = ["a rabbit in the snow"] }));
             var many = Outcome.Of(() => pipeline.Generate(request with { Prompts = ["a rabbit in the snow"], ImagesPerPrompt = 4 }));
@@ -42,11 +43,12 @@ internal static class OptionsPart
         run.Row("previews", () =>
         {
             var seen = 0;
-            pipeline.Generate(request with { PreviewInterval = 2 }, new Progress(progress => seen += progress.Previews?.Count ?? 0)).Dispose();
+            pipeline.Generate(request with { PreviewInterval = 2 },
+                new Progress(progress => seen += progress.Previews?.Count ?? 0)).Dispose();
             return $"{seen} pictures";
         });
         run.Row("cancellation", () => Cancel(pipeline, request with { Steps = 40 }));
-        run.Row("two runs at once", () =>
+        run.Row("two runs simultaneously", () =>
         {
             Task<GenerationResult>[] both = [pipeline.GenerateAsync(request), pipeline.GenerateAsync(request)];
             Task.WaitAll(both);
@@ -90,7 +92,7 @@ internal static class OptionsPart
         throw new InvalidOperationException("The run was not cancelled.");
     }
 
-    /// <summary>Tells at once, on the thread of the run.</summary>
+    /// <summary>Reports immediately, on the thread of the run.</summary>
     private sealed class Progress(Action<GenerationProgress> told) : IProgress<GenerationProgress>
     {
         public void Report(GenerationProgress value) => told(value);

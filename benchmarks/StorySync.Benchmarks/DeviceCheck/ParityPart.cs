@@ -49,7 +49,8 @@ internal static class ParityPart
         return finite && (dtype != ScalarType.Float32 || pixels <= MostOfRounding) ? text : throw new InvalidOperationException(text);
     }
 
-    private static Outcome Make(DeviceCheckRun run, DiffusionPipeline pipeline, string model, string kind, Dictionary<string, Outcome> expected)
+    private static Outcome Make(DeviceCheckRun run, DiffusionPipeline pipeline, string model, string kind, Dictionary<string,
+        Outcome> expected)
     {
         using var scope = NewDisposeScope();
         var request = Outcome.Request(model, run.Small);

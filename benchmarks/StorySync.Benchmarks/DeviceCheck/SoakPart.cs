@@ -26,10 +26,12 @@ internal static class SoakPart
 
             var last = Outcome.OfStory(pipeline, options);
             var more = torch.Tensor.TotalCount - tensors;
-            return more == 0 ? $"{Memory(torch.Tensor.TotalCount)}; {last.Against(first!)}" : throw new InvalidOperationException($"{more} tensors are left.");
+            return more == 0 ? $"{Memory(torch.Tensor.TotalCount)}; {last.Against(first!)}"
+                : throw new InvalidOperationException($"{more} tensors are left.");
         });
     }
 
     private static string Memory(long tensors) => string.Create(
-        CultureInfo.InvariantCulture, $"card {DeviceCheckRun.CardMiB()} MiB, process {Environment.WorkingSet / 1048576} MiB, {tensors} tensors");
+        CultureInfo.InvariantCulture,
+            $"card {DeviceCheckRun.CardMiB()} MiB, process {Environment.WorkingSet / 1048576} MiB, {tensors} tensors");
 }

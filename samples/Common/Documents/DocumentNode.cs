@@ -20,7 +20,8 @@ internal abstract record DocumentNode(string File, long Line, long Column)
     /// <summary>Gets the text of a scalar.</summary>
     /// <param name="what">What is read, for the message.</param>
     /// <exception cref="UserErrorException">The value is null, a list or a mapping.</exception>
-    public string RequireText(string what) => this is ScalarNode { Value: { } text } ? text : throw Error($"{what} must be a text, not {Kind}.");
+    public string RequireText(string what) => this is ScalarNode { Value: { } text } ? text
+        : throw Error($"{what} must be a text, not {Kind}.");
 
     /// <summary>Gets the values of a list; a scalar stands for a list of one, null for an empty one.</summary>
     /// <inheritdoc cref="RequireText"/>

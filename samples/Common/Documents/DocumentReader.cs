@@ -20,7 +20,8 @@ internal static class DocumentReader
         string text;
         try
         {
-            using var reader = new StreamReader(path, new UTF8Encoding(false, throwOnInvalidBytes: true), detectEncodingFromByteOrderMarks: true);
+            using var reader =
+                new StreamReader(path, new UTF8Encoding(false, throwOnInvalidBytes: true), detectEncodingFromByteOrderMarks: true);
             text = reader.ReadToEnd();
         }
         catch (DecoderFallbackException exception)

@@ -30,7 +30,8 @@ internal sealed class JsonReader(string name, byte[] utf8)
         catch (JsonException exception)
         {
             throw new UserErrorException(
-                $"{name}, line {exception.LineNumber + 1}, column {exception.BytePositionInLine + 1}: {exception.Message.Split(" LineNumber:")[0]}", exception);
+                $"{name}, line {exception.LineNumber + 1}, column {exception.BytePositionInLine + 1}: "
+                    + $"{exception.Message.Split(" LineNumber:")[0]}", exception);
         }
         catch (InvalidOperationException exception)
         {

@@ -27,11 +27,13 @@ internal sealed class YamlReader(string name, string text)
             parser.Consume<DocumentStart>();
             var root = Node(0);
             parser.Consume<DocumentEnd>();
-            return parser.Accept<StreamEnd>(out _) ? root : throw Error(parser.Current!, "a second document begins; the file must hold one.");
+            return parser.Accept<StreamEnd>(out _) ? root
+                : throw Error(parser.Current!, "a second document begins; the file must hold one.");
         }
         catch (YamlException exception)
         {
-            throw new UserErrorException($"{name}, line {exception.Start.Line}, column {exception.Start.Column}: {exception.Message}", exception);
+            throw new UserErrorException($"{name}, line {exception.Start.Line}, column {exception.Start.Column}: {exception.Message}",
+                exception);
         }
         catch (Exception exception) when (exception is InvalidOperationException or ArgumentException or IndexOutOfRangeException)
         {

@@ -12,7 +12,8 @@ internal static class BlindCommand
     {
         var (output, first, second) = (Output(), First(), Second());
         var seed = CommandLine.Whole("--shuffle", NumberRange.Any, "Seed of the order of stories and rows.");
-        var command = new Command("blind", "Writes a page on which people compare two variants of a finished evaluation without knowing which is which.")
+        var command = new Command("blind",
+            "Writes a page on which people compare two variants of a finished evaluation without knowing which is which.")
         {
             output, first, second, seed,
         };
@@ -20,7 +21,8 @@ internal static class BlindCommand
         {
             var console = parsed.InvocationConfiguration.Output;
             var page = BlindPage.Write(
-                OutputFolder.Open("--output", parsed.GetValue(output)!), parsed.GetValue(first)!, parsed.GetValue(second)!, parsed.GetValue(seed) ?? 0);
+                OutputFolder.Open("--output", parsed.GetValue(output)!), parsed.GetValue(first)!, parsed.GetValue(second)!,
+                    parsed.GetValue(seed) ?? 0);
             console.WriteLine($"Page: {page}");
             console.WriteLine($"Give that file to participants and collect the answers that they save; keep {BlindPage.KeyFile}.");
             return Task.CompletedTask;
@@ -43,7 +45,8 @@ internal static class BlindCommand
             BlindAnswers[] participants =
                 [.. parsed.GetValue(answers)!.SelectMany(Files).Select(path => Json.Read<BlindAnswers>(path, "file of answers"))];
             var variant = parsed.GetValue(second)!;
-            var table = new Table().Border(TableBorder.Simple).AddColumns("question", "for", "against", "no difference", "preference", "95 %", "sign test p");
+            var table = new Table().Border(TableBorder.Simple).AddColumns("question", "for", "against", "no difference", "preference",
+                "95 %", "sign test p");
             foreach (var score in BlindScore.Of(key, participants, variant))
             {
                 table.AddRow(

@@ -1,10 +1,12 @@
+using System.Globalization;
 using System.Net;
 using System.Security.Cryptography;
 using System.Text;
 
 namespace StorySync.Samples.Evaluate;
 
-/// <summary>A page on which people compare two variants without knowing which is which. It needs no server: answers are saved as a file.</summary>
+/// <summary>A page on which people compare two variants without knowing which is which. It needs no server: answers are saved as a
+/// file.</summary>
 internal static class BlindPage
 {
     private static readonly (string Name, string Text)[] Questions =
@@ -54,7 +56,8 @@ internal static class BlindPage
         var keyPath = Path.Combine(folder.Root, KeyFile);
         if (File.Exists(keyPath) && Json.Read<BlindKey>(keyPath, "key").Page != key.Page)
         {
-            throw new UserErrorException($"{keyPath} is the key of another page, whose answers cannot be scored without it; move it elsewhere first.");
+            throw new UserErrorException(
+                $"{keyPath} is the key of another page, whose answers cannot be scored without it; move it elsewhere first.");
         }
 
         output.Write(keyPath, Encoding.UTF8.GetBytes(Json.Text(key)));
@@ -68,14 +71,23 @@ internal static class BlindPage
 
     private static string Html(string name, (BlindPair Key, StoryRecord A, StoryRecord B)[] pairs)
     {
-        var html = new StringBuilder("<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>Which story?</title>\n")
+        var html =
+            new StringBuilder(
+                "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" "
+                    + "content=\"width=device-width\"><title>Which story?</title>\n")
             .AppendLine($"<style>{Resource.Text("report.css")}{Resource.Text("blind.css")}</style><body>")
             .AppendLine("<h1>Which story?</h1>")
-            .AppendLine(FormattableString.Invariant($"<p>There {(pairs.Length == 1 ? "is" : "are")} {English.Count(pairs.Length, "story")}. Each was made twice from the same captions, in the rows A and B. Compare the rows and answer what you can; there are no right answers. In the end, save your answers as a file and send it to whoever asked you. Nothing leaves your computer by itself.</p>"))
+            .AppendLine(
+                CultureInfo.InvariantCulture,
+                    $"<p>There {(pairs.Length == 1 ? "is" : "are")} {English.Count(pairs.Length, "story")}. Each was made twice from the "
+                        + $"same captions, in the rows A and B. Compare the rows and answer what you can; there are no right answers. In "
+                        + $"the end, save your answers as a file and send it to whoever asked you. Nothing leaves your computer by "
+                        + $"itself.</p>")
             .AppendLine($"<form data-page=\"{name}\">");
         foreach (var (key, a, b) in pairs)
         {
-            html.Append(FormattableString.Invariant($"<section class=\"pair\"><h2>{key.Id} of {pairs.Length}</h2><div class=\"wide\"><div class=\"strip captions\"><b></b>"));
+            html.Append(FormattableString.Invariant(
+                $"<section class=\"pair\"><h2>{key.Id} of {pairs.Length}</h2><div class=\"wide\"><div class=\"strip captions\"><b></b>"));
             foreach (var prompt in a.Job.Prompts)
             {
                 html.Append($"<figure>{WebUtility.HtmlEncode(prompt)}</figure>");
@@ -99,7 +111,8 @@ internal static class BlindPage
             html.AppendLine("</section>");
         }
 
-        return html.AppendLine("</form><footer><span id=\"state\">No answers yet</span><button id=\"save\" disabled>Save my answers</button></footer>")
+        return html.AppendLine(
+            "</form><footer><span id=\"state\">No answers yet</span><button id=\"save\" disabled>Save my answers</button></footer>")
             .Append($"<script>{Resource.Text("blind.js")}</script></body></html>").ToString();
     }
 

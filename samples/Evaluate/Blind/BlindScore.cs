@@ -47,12 +47,14 @@ internal sealed record BlindScore(string Question, int Wins, int Losses, int Tie
         [
             .. BlindPage.QuestionNames.Select(question =>
             {
-                var points = participants.Select(person => person.Answers.Where(answer => answer.Question == question).Select(Points).ToArray())
+                var points =
+                    participants.Select(person => person.Answers.Where(answer => answer.Question == question).Select(Points).ToArray())
                     .Where(own => own.Length > 0).ToArray();
                 var all = points.SelectMany(own => own).ToArray();
                 return all.Length == 0
                     ? null
-                    : new BlindScore(question, all.Count(p => p == 1), all.Count(p => p == 0), all.Count(p => p == 0.5), Bootstrap.Mean([.. points.Select(own => own.Average())]));
+                    : new BlindScore(question, all.Count(p => p == 1), all.Count(p => p == 0), all.Count(p => p == 0.5),
+                        Bootstrap.Mean([.. points.Select(own => own.Average())]));
             }).OfType<BlindScore>(),
         ];
     }
@@ -61,12 +63,14 @@ internal sealed record BlindScore(string Question, int Wins, int Losses, int Tie
     {
         if (key.Pairs.FirstOrDefault(pair => pair.A != variant && pair.B != variant) is { } other)
         {
-            throw new UserErrorException($"The page did not show '{variant}'; it compared '{other.A}' and '{other.B}'. Choose one of them with --second.");
+            throw new UserErrorException(
+                $"The page did not show '{variant}'; it compared '{other.A}' and '{other.B}'. Choose one of them with --second.");
         }
 
         if (participants.FirstOrDefault(person => person.Page != key.Page) is { } stranger)
         {
-            throw new UserErrorException($"The answers of {stranger.Participant} are to page {stranger.Page}; the key is page {key.Page}'s.");
+            throw new UserErrorException(
+                $"The answers of {stranger.Participant} are to page {stranger.Page}; the key is page {key.Page}'s.");
         }
 
         foreach (var person in participants)
@@ -75,13 +79,17 @@ internal sealed record BlindScore(string Question, int Wins, int Losses, int Tie
             {
                 if (!Belongs(answer, key))
                 {
-                    throw new UserErrorException($"An answer of {person.Participant} is none that the page allows ({answer?.ToString() ?? "empty"}); the file was changed or is broken.");
+                    throw new UserErrorException(
+                        $"An answer of {person.Participant} is none that the page allows ({answer?.ToString() ?? "empty"}); the file was "
+                            + $"changed or is broken.");
                 }
             }
 
             if (person.Answers.GroupBy(answer => (answer.Pair, answer.Question)).FirstOrDefault(group => group.Count() > 1) is { } repeated)
             {
-                throw new UserErrorException($"{person.Participant} answered question '{repeated.Key.Question}' of pair {repeated.Key.Pair} more than once; the file was changed or is broken.");
+                throw new UserErrorException(
+                    $"{person.Participant} answered question '{repeated.Key.Question}' of pair {repeated.Key.Pair} more than once; the "
+                        + $"file was changed or is broken.");
             }
         }
 
@@ -97,5 +105,6 @@ internal sealed record BlindScore(string Question, int Wins, int Losses, int Tie
     }
 
     private static bool Belongs(BlindAnswer? answer, BlindKey key) => answer is not null
-        && key.Pairs.Any(pair => pair.Id == answer.Pair) && BlindPage.QuestionNames.Contains(answer.Question) && answer.Choice is "A" or "B" or "same";
+        && key.Pairs.Any(pair => pair.Id == answer.Pair) && BlindPage.QuestionNames.Contains(answer.Question)
+            && answer.Choice is "A" or "B" or "same";
 }

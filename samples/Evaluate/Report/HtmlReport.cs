@@ -30,7 +30,9 @@ internal sealed class HtmlReport
 
     private void Write()
     {
-        page.AppendLine($"<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>StorySync: evaluation of {Text(settings.Model)}</title>")
+        page.AppendLine(
+            $"<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" "
+                + $"content=\"width=device-width\"><title>StorySync: evaluation of {Text(settings.Model)}</title>")
             .AppendLine($"<style>{Resource.Text("report.css")}</style><body>")
             .AppendLine($"<h1>Evaluation of {Text(settings.Model)}</h1>");
         WriteNotice();
@@ -44,10 +46,16 @@ internal sealed class HtmlReport
     private void WriteNotice()
     {
         var stories = settings.Stories.Count * settings.Repeats;
-        page.AppendLine(CultureInfo.InvariantCulture, $"<p>{English.Count(stories, "story")} in {English.Count(settings.Variants.Count, "variant")}, made on {Text(settings.Device)}; images and prompts compared by {Text(settings.Clip)}. Each figure is a mean over stories, below it its 95 % bootstrap interval.</p>");
+        page.AppendLine(CultureInfo.InvariantCulture,
+            $"<p>{English.Count(stories, "story")} in {English.Count(settings.Variants.Count, "variant")}, made on "
+                + $"{Text(settings.Device)}; images and prompts compared by {Text(settings.Clip)}. Each figure is a mean over stories, "
+                + $"below it its 95 % bootstrap interval.</p>");
         if (settings.Model == "storybook")
         {
-            page.AppendLine("<p class=\"notice\">These are the figures of a small cartoon model that was trained for this library, taken with its own small evaluator. They show what each technique does; they are not SDXL's, and cannot be compared with published ones. The same command with <code>--model</code> and <code>--clip</code> gives those of another model.</p>");
+            page.AppendLine(
+                "<p class=\"notice\">These are the figures of a small cartoon model that was trained for this library, taken with its own "
+                    + "small evaluator. They show what each technique does; they are not SDXL's, and cannot be compared with published "
+                    + "ones. The same command with <code>--model</code> and <code>--clip</code> gives those of another model.</p>");
         }
     }
 
@@ -58,7 +66,9 @@ internal sealed class HtmlReport
         VariantSummary[] changed = [.. summaries.Where(summary => summary.Changes.Count > 0)];
         if (changed.Length > 0)
         {
-            page.AppendLine("<h3>Difference from the plain model</h3><p>Story by story, so that what makes stories different from each other does not count. An interval without 0 is a difference that these stories show.</p>");
+            page.AppendLine(
+                "<h3>Difference from the plain model</h3><p>Story by story, so that what makes stories different from each other does not "
+                    + "count. An interval without 0 is a difference that these stories show.</p>");
             WriteTable(Measure.Main, changed, summary => summary.Changes);
         }
 
@@ -67,7 +77,8 @@ internal sealed class HtmlReport
         page.AppendLine("</details><details><summary>What the figures are</summary><dl>");
         foreach (var measure in Measure.All)
         {
-            page.AppendLine($"<dt>{measure.Key}</dt><dd>{Text(measure.Meaning)}{(measure.Better.Length == 0 ? "" : $"; {measure.Better}")}</dd>");
+            page.AppendLine(
+                $"<dt>{measure.Key}</dt><dd>{Text(measure.Meaning)}{(measure.Better.Length == 0 ? "" : $"; {measure.Better}")}</dd>");
         }
 
         page.AppendLine("</dl></details>");
@@ -88,7 +99,8 @@ internal sealed class HtmlReport
             page.Append($"<tr><td>{Text(summary.Variant.Name)}</td>");
             foreach (var measure in measures)
             {
-                page.Append($"<td>{VariantSummary.Text(of(summary), measure)}<small>{VariantSummary.Range(of(summary), measure)}</small></td>");
+                page.Append(
+                    $"<td>{VariantSummary.Text(of(summary), measure)}<small>{VariantSummary.Range(of(summary), measure)}</small></td>");
             }
 
             page.AppendLine("</tr>");
@@ -108,7 +120,8 @@ internal sealed class HtmlReport
 
         foreach (var axis in summaries.Select(summary => summary.Variant.Point?.Axis).OfType<string>().Distinct())
         {
-            WritePlot(axis, Plots.Lines(axis.StartsWith("damage.", StringComparison.Ordinal) ? Measure.OfGivenMasks : Measure.Plotted, axis, summaries));
+            WritePlot(axis, Plots.Lines(axis.StartsWith("damage.", StringComparison.Ordinal) ? Measure.OfGivenMasks
+                : Measure.Plotted, axis, summaries));
             if (axis == "scenes")
             {
                 WritePlot("scenes, cost", Plots.Lines(Measure.Cost, axis, summaries));
@@ -120,7 +133,9 @@ internal sealed class HtmlReport
     private void WritePlot(string title, byte[] png)
     {
         folder.Write(Path.Combine("plots", RunFolder.Safe(title.Replace(", ", "-", StringComparison.Ordinal)) + ".png"), png);
-        page.AppendLine($"<h3>{Text(title)}</h3><img class=\"plot\" alt=\"{Text(title)}\" src=\"data:image/png;base64,{Convert.ToBase64String(png)}\">");
+        page.AppendLine(
+            $"<h3>{Text(title)}</h3><img class=\"plot\" alt=\"{Text(title)}\" "
+                + $"src=\"data:image/png;base64,{Convert.ToBase64String(png)}\">");
     }
 
     private void WriteStrips()
@@ -129,7 +144,9 @@ internal sealed class HtmlReport
         foreach (var (i, story) in records.GroupBy(record => (record.Job.Story, record.Job.Seed)).Index())
         {
             var longest = story.MaxBy(record => record.Job.Prompts.Count)!;
-            page.AppendLine(CultureInfo.InvariantCulture, $"<details class=\"story\"{(i == 0 ? " open" : "")}><summary>{Text(story.Key.Story)}, seeds {longest.Seeds[0]} to {longest.Seeds[^1]}</summary>");
+            page.AppendLine(CultureInfo.InvariantCulture,
+                $"<details class=\"story\"{(i == 0 ? " open" : "")}><summary>{Text(story.Key.Story)}, seeds {longest.Seeds[0]} to "
+                    + $"{longest.Seeds[^1]}</summary>");
             page.Append("<div class=\"wide\"><div class=\"strip captions\"><b></b>");
             foreach (var prompt in longest.Job.Prompts)
             {
@@ -152,7 +169,8 @@ internal sealed class HtmlReport
         for (var i = 0; i < record.Job.Prompts.Count; i++)
         {
             page.Append($"<figure><img alt=\"{Text(record.Job.Prompts[i])}\" src=\"{WebPictures.Of(record.Picture(i))}\">");
-            page.Append(record.Region(i) is { } region ? $"<img class=\"mask\" alt=\"\" src=\"{WebPictures.Of(region)}\">" : "").Append("</figure>");
+            page.Append(record.Region(i) is { } region ? $"<img class=\"mask\" alt=\"\" src=\"{WebPictures.Of(region)}\">"
+                : "").Append("</figure>");
         }
 
         page.AppendLine("</div>");
@@ -161,7 +179,10 @@ internal sealed class HtmlReport
     private void WriteSettings()
     {
         page.AppendLine("<h2>Settings</h2><p>With these, and the seeds above, anyone can make the same pictures again.</p>");
-        page.AppendLine(CultureInfo.InvariantCulture, $"<p>Model {Text(settings.Model)}, evaluator {Text(settings.Clip)}, device {Text(settings.Device)}, {settings.Pipeline.Dtype}, first seed {settings.Seed}, each story made {(settings.Repeats == 1 ? "once" : $"{settings.Repeats} times")}.</p>");
+        page.AppendLine(CultureInfo.InvariantCulture,
+            $"<p>Model {Text(settings.Model)}, evaluator {Text(settings.Clip)}, device {Text(settings.Device)}, "
+                + $"{settings.Pipeline.Dtype}, first seed {settings.Seed}, each story made "
+                + $"{(settings.Repeats == 1 ? "once" : $"{settings.Repeats} times")}.</p>");
         foreach (var variant in settings.Variants)
         {
             page.AppendLine($"<details><summary>{Text(variant.Name)}</summary><pre>{Text(Json.Text(variant))}</pre></details>");

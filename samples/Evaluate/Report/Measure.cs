@@ -11,15 +11,19 @@ internal sealed record Measure(string Key, string Meaning, string Better, string
     private const string Higher = "higher is better";
     private const string Lower = "lower is better";
 
-    public static Measure ClipI { get; } = new("clip_i", "CLIP-I of the subjects, background removed: how alike they are", Higher, "f3", r => r.Measures.ClipI);
+    public static Measure ClipI { get; } =
+        new("clip_i", "CLIP-I of the subjects, background removed: how alike they are", Higher, "f3", r => r.Measures.ClipI);
 
     public static Measure ClipT { get; } = new("clip_t", "CLIP-T, 2.5 × cosine of picture and prompt", Higher, "f3", r => r.Measures.ClipT);
 
-    public static Measure Color { get; } = new("colour", "distance of the subjects' mean colours, 0–255 scale", Lower, "f1", r => r.Measures.Color);
+    public static Measure Color { get; } = new("colour", "distance of the subjects' mean colours, 0–255 scale", Lower, "f1", r =>
+        r.Measures.Color);
 
-    public static Measure Layout { get; } = new("layout", "1 − IoU of masks between scenes: how diverse poses and places are", Higher, "f3", r => r.Measures.Layout);
+    public static Measure Layout { get; } =
+        new("layout", "1 − IoU of masks between scenes: how diverse poses and places are", Higher, "f3", r => r.Measures.Layout);
 
-    public static Measure Kept { get; } = new("layout_kept", "IoU of masks with the plain run's: how much of its layout stays", Higher, "f3", r => r.Measures.LayoutKept);
+    public static Measure Kept { get; } =
+        new("layout_kept", "IoU of masks with the plain run's: how much of its layout stays", Higher, "f3", r => r.Measures.LayoutKept);
 
     public static Measure Seconds { get; } = new("seconds", "time to make the story", Lower, "f1", r => r.Seconds);
 

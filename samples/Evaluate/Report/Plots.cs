@@ -26,10 +26,12 @@ internal static class Plots
     {
         var names = 16 + (7 * summaries.Max(summary => summary.Variant.Name.Length));
         var panels = measures.Select((measure, i) => Dots(measure, summaries, i == 0 ? names : 16));
-        return Png(panels, [PanelWidth - 40 + names, .. Enumerable.Repeat(PanelWidth - 40, measures.Count - 1)], 80 + (26 * summaries.Count));
+        return Png(panels, [PanelWidth - 40 + names, .. Enumerable.Repeat(PanelWidth - 40, measures.Count - 1)],
+            80 + (26 * summaries.Count));
     }
 
-    /// <summary>Lines over the values of a swept constant, its default marked, one for each variant that it was swept on, and where the plain model is.</summary>
+    /// <summary>Lines over the values of a swept constant, its default marked, one for each variant that it was swept on, and where the
+    /// plain model is.</summary>
     public static byte[] Lines(IReadOnlyList<Measure> measures, string axis, IReadOnlyList<VariantSummary> summaries) =>
         Png(measures.Select(measure => Lines(measure, axis, summaries)), [.. Enumerable.Repeat(PanelWidth, measures.Count)], 310);
 
@@ -48,7 +50,8 @@ internal static class Plots
             }
         }
 
-        plot.Axes.Left.SetTicks([.. summaries.Select((_, i) => -(double)i)], [.. summaries.Select(summary => names > 16 ? summary.Variant.Name : "")]);
+        plot.Axes.Left.SetTicks([.. summaries.Select((_, i) => -(double)i)],
+            [.. summaries.Select(summary => names > 16 ? summary.Variant.Name : "")]);
         plot.Axes.Left.MinimumSize = plot.Axes.Left.MaximumSize = names;
         plot.Axes.SetLimitsY(0.6 - summaries.Count, 0.6);
         return plot;
@@ -78,12 +81,14 @@ internal static class Plots
 
         // The plain run is one for all points, if the constant is none of its own.
         var plain = summaries.FirstOrDefault(summary => summary.Variant.Name == BuiltInVariants.Plain);
-        if (plain is not null && points.All(point => IsComparable(point.Variant, plain.Variant)) && plain.Figures.TryGetValue(measure.Key, out var reference))
+        if (plain is not null && points.All(point => IsComparable(point.Variant, plain.Variant))
+            && plain.Figures.TryGetValue(measure.Key, out var reference))
         {
             plot.Add.HorizontalLine(reference.Mean, 1.5f, Gray, LinePattern.Dashed).LegendText = plain.Variant.Name;
         }
 
-        var defaults = points.Where(summary => summary.Variant.Point!.IsDefault).Select(summary => summary.Variant.Point!.Label).ToHashSet();
+        var defaults = points.Where(summary => summary.Variant.Point!.IsDefault).Select(summary =>
+            summary.Variant.Point!.Label).ToHashSet();
         plot.Axes.Bottom.SetTicks(ticks, [.. labels.Select(label => defaults.Contains(label) ? $"{label}\ndefault" : label)]);
         plot.Axes.SetLimitsX(first - (0.1 * span), first + (1.1 * span));
         plot.Axes.Left.MinimumSize = plot.Axes.Left.MaximumSize = 50;
@@ -99,14 +104,16 @@ internal static class Plots
     /// numbers.</summary>
     private static double[] Places(string[] labels)
     {
-        double[] values = [.. labels.Select(label => double.TryParse(label, CultureInfo.InvariantCulture, out var value) ? value : double.NaN)];
+        double[] values =
+            [.. labels.Select(label => double.TryParse(label, CultureInfo.InvariantCulture, out var value) ? value : double.NaN)];
         return !values.All(double.IsFinite) ? [.. labels.Select((_, i) => (double)i)]
             : values.Min() > 0 && values.Max() >= 8 * values.Min() ? [.. values.Select(Math.Log2)]
             : values;
     }
 
     private static bool IsComparable(Variant variant, Variant plain) =>
-        !variant.IsPlain && variant.Scenes == plain.Scenes && variant.Options with { Techniques = plain.Options.Techniques } == plain.Options;
+        !variant.IsPlain && variant.Scenes == plain.Scenes
+            && variant.Options with { Techniques = plain.Options.Techniques } == plain.Options;
 
     private static Plot Empty(Measure measure)
     {

@@ -40,7 +40,8 @@ internal static partial class Reports
 
         foreach (var summary in VariantSummary.Of(settings.Variants, records))
         {
-            table.AddRow([Spectre.Console.Markup.Escape(summary.Variant.Name), .. Measure.Main.Select(measure => $"{VariantSummary.Text(summary.Figures, measure)} [grey]{VariantSummary.Range(summary.Figures, measure)}[/]")]);
+            table.AddRow([Spectre.Console.Markup.Escape(summary.Variant.Name), .. Measure.Main.Select(measure =>
+                $"{VariantSummary.Text(summary.Figures, measure)} [grey]{VariantSummary.Range(summary.Figures, measure)}[/]")]);
         }
 
         return table;
@@ -56,14 +57,18 @@ internal static partial class Reports
         return text.ToString();
     }
 
-    private static void AppendTable(StringBuilder text, IEnumerable<VariantSummary> rows, Func<VariantSummary, IReadOnlyDictionary<string, Interval>> of)
+    private static void AppendTable(StringBuilder text, IEnumerable<VariantSummary> rows, Func<VariantSummary, IReadOnlyDictionary<string,
+        Interval>> of)
     {
         text.Append("| variant | ").AppendJoin(" | ", Measure.Main.Select(measure => measure.Key)).AppendLine(" |");
         text.Append("|---|").AppendJoin('|', Measure.Main.Select(_ => "---:")).AppendLine("|");
         foreach (var summary in rows)
         {
             text.Append($"| {Escaped(summary.Variant.Name)} | ")
-                .AppendJoin(" | ", Measure.Main.Select(measure => $"{VariantSummary.Text(of(summary), measure)} {(VariantSummary.Range(of(summary), measure) is { Length: > 0 } range ? $"({range})" : "")}".TrimEnd()))
+                .AppendJoin(" | ",
+                    Measure.Main.Select(measure =>
+                        $"{VariantSummary.Text(of(summary), measure)} "
+                            + $"{(VariantSummary.Range(of(summary), measure) is { Length: > 0 } range ? $"({range})" : "")}".TrimEnd()))
                 .AppendLine(" |");
         }
     }
@@ -77,7 +82,8 @@ internal static partial class Reports
         var csv = new StringBuilder("variant,story,seed,scenes,").AppendJoin(',', Measure.All.Select(measure => measure.Key)).AppendLine();
         foreach (var record in records)
         {
-            csv.Append(CultureInfo.InvariantCulture, $"{Quoted(record.Job.Variant)},{Quoted(record.Job.Story)},{record.Job.Seed},{record.Job.Prompts.Count},")
+            csv.Append(CultureInfo.InvariantCulture,
+                $"{Quoted(record.Job.Variant)},{Quoted(record.Job.Story)},{record.Job.Seed},{record.Job.Prompts.Count},")
                 .AppendJoin(',', Measure.All.Select(measure => measure.Of(record)?.ToString("r", CultureInfo.InvariantCulture)))
                 .AppendLine();
         }

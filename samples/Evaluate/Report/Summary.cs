@@ -22,7 +22,8 @@ internal sealed record VariantSummary(
                 Intervals(byVariant[variant.Name], (measure, record) => measure.Of(record)),
                 variant.IsPlain
                     ? new Dictionary<string, Interval>()
-                    : Intervals(byVariant[variant.Name], (measure, record) => plain.TryGetValue(Frame(record.Job), out var other) ? measure.Of(record) - measure.Of(other) : null))),
+                    : Intervals(byVariant[variant.Name], (measure, record) =>
+                        plain.TryGetValue(Frame(record.Job), out var other) ? measure.Of(record) - measure.Of(other) : null))),
         ];
     }
 
@@ -31,13 +32,17 @@ internal sealed record VariantSummary(
 
     public static string Range(IReadOnlyDictionary<string, Interval> figures, Measure measure) =>
         figures.TryGetValue(measure.Key, out var figure)
-            ? string.Create(CultureInfo.InvariantCulture, $"{figure.Low.ToString(measure.Format, CultureInfo.InvariantCulture)} … {figure.High.ToString(measure.Format, CultureInfo.InvariantCulture)}")
+            ? string.Create(CultureInfo.InvariantCulture,
+                $"{figure.Low.ToString(measure.Format, CultureInfo.InvariantCulture)} … "
+                    + $"{figure.High.ToString(measure.Format, CultureInfo.InvariantCulture)}")
             : "";
 
     /// <summary>What two stories must have in common to differ by their techniques alone.</summary>
-    private static string Frame(StoryJob job) => Json.Text(job with { Variant = "", Damage = null, Options = job.Options with { Techniques = null } });
+    private static string Frame(StoryJob job) =>
+        Json.Text(job with { Variant = "", Damage = null, Options = job.Options with { Techniques = null } });
 
-    private static Dictionary<string, Interval> Intervals(IEnumerable<StoryRecord> records, Func<Measure, StoryRecord, double?> of) => Measure.All
+    private static Dictionary<string, Interval> Intervals(IEnumerable<StoryRecord> records, Func<Measure, StoryRecord, double?> of) =>
+        Measure.All
         .Select(measure => (measure.Key, Values: records.Select(record => of(measure, record)).OfType<double>().ToArray()))
         .Where(figure => figure.Values.Length > 0)
         .ToDictionary(figure => figure.Key, figure => Bootstrap.Mean(figure.Values));

@@ -11,7 +11,8 @@ internal sealed class RunFolder(OutputFolder folder)
     private const int MostBytes = 200;
 
     /// <summary>What Windows opens as a device.</summary>
-    private static readonly string[] Devices = ["con", "prn", "aux", "nul", .. Enumerable.Range(0, 10).SelectMany(i => new[] { $"com{i}", $"lpt{i}" })];
+    private static readonly string[] Devices =
+        ["con", "prn", "aux", "nul", .. Enumerable.Range(0, 10).SelectMany(i => new[] { $"com{i}", $"lpt{i}" })];
 
     public string Root => folder.Path;
 
@@ -73,6 +74,7 @@ internal sealed class RunFolder(OutputFolder folder)
     /// <param name="name">The name.</param>
     /// <exception cref="UserErrorException">The name is too long.</exception>
     public static string Checked(string what, string name) => Encoding.UTF8.GetByteCount(Safe(name)) is var bytes && bytes > MostBytes
-        ? throw new UserErrorException($"the name of the {what} '{name[..20]}…' has {bytes} bytes; it names a folder too, and may have {MostBytes}.")
+        ? throw new UserErrorException(
+            $"the name of the {what} '{name[..20]}…' has {bytes} bytes; it names a folder too, and may have {MostBytes}.")
         : name;
 }

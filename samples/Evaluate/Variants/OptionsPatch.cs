@@ -79,7 +79,8 @@ internal static class OptionsPatch
     {
         foreach (var name in path)
         {
-            if (node is not MapNode map || map.Values.FirstOrDefault(entry => name.Equals(entry.Key.Value, StringComparison.OrdinalIgnoreCase)) is not { Key: { } key, Value: { } value })
+            if (node is not MapNode map || map.Values.FirstOrDefault(entry =>
+                name.Equals(entry.Key.Value, StringComparison.OrdinalIgnoreCase)) is not { Key: { } key, Value: { } value })
             {
                 break;
             }

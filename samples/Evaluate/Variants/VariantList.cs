@@ -17,7 +17,8 @@ internal static class VariantList
     {
         if (bases.Length > 0 && sweeps.Length == 0)
         {
-            throw new UserErrorException($"--base {bases[0]} says what a sweep varies, but there is no --sweep; --variants {bases[0]} makes that variant alone.");
+            throw new UserErrorException(
+                $"--base {bases[0]} says what a sweep varies, but there is no --sweep; --variants {bases[0]} makes that variant alone.");
         }
 
         var builtIn = BuiltInVariants.Of(options);
@@ -28,10 +29,14 @@ internal static class VariantList
 
         var named = chosen.Where(name => !IsFile(name)).SelectMany(names => names.Split(',', StringSplitOptions.TrimEntries)).Select(Find);
         var alone = chosen.Length == 0 && sweeps.Length == 0 ? builtIn : [.. named, .. files];
-        var swept = sweeps.SelectMany(sweep => (bases.Length == 0 ? [BuiltInVariants.All] : bases).SelectMany(name => Sweep.Points(sweep, Find(name))));
+        var swept = sweeps.SelectMany(sweep =>
+            (bases.Length == 0 ? [BuiltInVariants.All] : bases).SelectMany(name => Sweep.Points(sweep, Find(name))));
         Variant[] all = [builtIn[0], .. alone.Where(variant => variant.Name != BuiltInVariants.Plain), .. swept];
-        return all.GroupBy(variant => RunFolder.Safe(RunFolder.Checked("variant", variant.Name)), StringComparer.OrdinalIgnoreCase).FirstOrDefault(group => group.Count() > 1) is { } twice
-            ? throw new UserErrorException($"The variants {string.Join(" and ", twice.Select(variant => $"'{variant.Name}'"))} have one name, or names for one folder; leave one out or rename it.")
+        return all.GroupBy(variant => RunFolder.Safe(RunFolder.Checked("variant", variant.Name)),
+            StringComparer.OrdinalIgnoreCase).FirstOrDefault(group => group.Count() > 1) is { } twice
+            ? throw new UserErrorException(
+                $"The variants {string.Join(" and ", twice.Select(variant => $"'{variant.Name}'"))} have one name, or names for one "
+                    + $"folder; leave one out or rename it.")
             : all;
     }
 

@@ -1,7 +1,8 @@
 namespace StorySync.Attention;
 
 /// <summary>Represents the denoising step that an attention layer's call belongs to.</summary>
-/// <remarks>It is made per run and passed explicitly, so that several runs can use one model simultaneously. What else a run carries through
+/// <remarks>It is made per run and passed explicitly, so that several runs can use one model simultaneously. What else a run carries
+/// through
 /// a model is no processor's concern.</remarks>
 public class AttentionContext
 {
@@ -12,7 +13,8 @@ public class AttentionContext
     /// pass.</summary>
     public int Step { get; set; }
 
-    /// <summary>Gets or sets the guidance branch that the current forward pass computes by itself; null if it computes all rows of the step.
+    /// <summary>Gets or sets the guidance branch that the current forward pass computes by itself; null if it computes all rows of the
+    /// step.
     /// The pipeline sets it before each forward pass.</summary>
     public GuidanceBranch? Branch { get; set; }
 }

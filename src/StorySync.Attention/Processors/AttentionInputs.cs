@@ -12,7 +12,8 @@ namespace StorySync.Attention;
 /// cross-attention; 0 in self-attention.</param>
 public sealed record AttentionInputs(Tensor Query, Tensor Key, Tensor Value, TokenGrid Grid, int TextTokens = 0)
 {
-    /// <summary>Added to the logits after they are divided by √(head width); broadcasts to (batch, heads, query tokens, key tokens).</summary>
+    /// <summary>Added to the logits after they are divided by √(head width); broadcasts to (batch, heads, query tokens, key
+    /// tokens).</summary>
     public Tensor? Mask { get; init; }
 
     /// <summary>The rotary position embedding that queries and keys carry, or null when the model has none.</summary>

@@ -4,11 +4,13 @@ using static TorchSharp.torch;
 
 namespace StorySync.Attention;
 
-/// <summary>Provides regional feature harmonization, as patch blending: every token of a subject is blended with the tokens of the same subject
+/// <summary>Provides regional feature harmonization, as patch blending: every token of a subject is blended with the tokens of the same
+/// subject
 /// that are most like it in the other images (Gaur, Zolfaghari, Brox, arXiv 2508.03735).</summary>
 public static class Harmonization
 {
-    // Similarities are formed a block of rows at a time, at most this many at once; on a device, where many small blocks cost more, the other.
+    // Similarities are formed a block of rows at a time, at most this many in a block; on a device, where many small blocks cost more, the
+    // other.
     private const long Block = 1 << 22;
     private const long BlockOnDevice = 1 << 25;
 
@@ -45,7 +47,8 @@ public static class Harmonization
 
         using var scope = NewDisposeScope();
         var blended = hidden.contiguous().clone();
-        Blend(blended, ReferenceEquals(features, hidden) ? blended : features, subjects, new(repeats, subjects.Images), alpha, threshold, temperature);
+        Blend(blended, ReferenceEquals(features, hidden) ? blended : features, subjects, new(repeats, subjects.Images), alpha, threshold,
+            temperature);
         return blended.MoveToOuterDisposeScope();
     }
 
@@ -80,7 +83,8 @@ public static class Harmonization
             }
             else
             {
-                Gathered(subjects.Indices((nameof(HarmonizationIndices), of, rows), device => HarmonizationIndices.Of(subjects, of, rows, device)));
+                Gathered(subjects.Indices((nameof(HarmonizationIndices), of, rows), device =>
+                    HarmonizationIndices.Of(subjects, of, rows, device)));
             }
         }
 

@@ -96,7 +96,8 @@ internal sealed record SubjectPlaces(Tensor Places, int[] Counts) : IDisposable
     {
         using var scope = NewDisposeScope();
         var images = Enumerable.Range(0, subjects.Images).ToList();
-        long[] places = [.. images.SelectMany(image => subjects.Of(image, subject).Select(token => ((long)image * subjects.Length) + token))];
+        long[] places =
+            [.. images.SelectMany(image => subjects.Of(image, subject).Select(token => ((long)image * subjects.Length) + token))];
         return new(
             DeviceTransfer.Send(tensor(places), device).DetachFromDisposeScope(),
             [.. images.Select(image => subjects.Of(image, subject).Length).Where(count => count > 0)]);

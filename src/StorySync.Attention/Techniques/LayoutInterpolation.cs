@@ -3,7 +3,8 @@ using static TorchSharp.torch;
 
 namespace StorySync.Attention;
 
-/// <summary>Provides base layout interpolation: the queries of an unmodified run are mixed into a modified one, so that each picture keeps the
+/// <summary>Provides base layout interpolation: the queries of an unmodified run are mixed into a modified one, so that each picture keeps
+/// the
 /// layout that its own prompt would give it (Gaur, Zolfaghari, Brox, arXiv 2508.03735).</summary>
 public static class LayoutInterpolation
 {

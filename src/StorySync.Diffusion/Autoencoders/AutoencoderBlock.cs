@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Autoencoders;
 
-/// <summary>One level of an encoder or decoder: residual blocks, each with attention behind it where the level has any, then the way
+/// <summary>One level of an encoder or decoder: residual blocks, each followed by attention where the level has any, then the way
 /// to the next level (diffusers' <c>DownEncoderBlock2D</c>, <c>AttnDownEncoderBlock2D</c>, <c>UpDecoderBlock2D</c> and
 /// <c>AttnUpDecoderBlock2D</c>).</summary>
 internal sealed class AutoencoderBlock : nn.Module<Tensor, Tensor?, Tensor>

@@ -64,7 +64,8 @@ public sealed class AutoencoderKL : nn.Module
     /// <exception cref="ModelFileException">A file is missing or broken.</exception>
     /// <exception cref="WeightMismatchException">The weights are not those of the configuration.</exception>
     public static AutoencoderKL Load(
-        ModelFolder folder, string component = "vae", ScalarType dtype = ScalarType.Float32, Device? device = null, string? variant = null) =>
+        ModelFolder folder, string component = "vae", ScalarType dtype = ScalarType.Float32, Device? device = null,
+            string? variant = null) =>
         folder.Load(component, (AutoencoderKLConfig config) => new AutoencoderKL(config), variant, (model, weights) => WeightBinder.Bind(
             model,
             new CurrentAttentionNames(weights),

@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Autoencoders;
 
-/// <summary>Three convolutions beside a shortcut (diffusers' <c>AutoencoderTinyBlock</c>). The activations between them keep their
+/// <summary>Three convolutions and a shortcut (diffusers' <c>AutoencoderTinyBlock</c>). The activations between them keep their
 /// places in the numbering: the convolutions are <c>conv.0</c>, <c>conv.2</c> and <c>conv.4</c>.</summary>
 internal sealed class AutoencoderTinyBlock : nn.Module<Tensor, Tensor>
 {

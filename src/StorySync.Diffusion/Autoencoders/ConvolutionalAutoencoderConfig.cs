@@ -65,7 +65,8 @@ public abstract record ConvolutionalAutoencoderConfig
 
         if (BlockOutChannels.FirstOrDefault(channels => channels % NormNumGroups != 0) is var uneven and > 0)
         {
-            throw new ArgumentException($"'norm_num_groups' is {NormNumGroups}; it must divide every number of 'block_out_channels', {uneven} too.");
+            throw new ArgumentException(
+                $"'norm_num_groups' is {NormNumGroups}; it must divide every number of 'block_out_channels', {uneven} too.");
         }
     }
 }

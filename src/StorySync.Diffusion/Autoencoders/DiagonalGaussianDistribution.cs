@@ -6,7 +6,7 @@ namespace StorySync.Diffusion.Autoencoders;
 /// that name).</summary>
 public sealed class DiagonalGaussianDistribution : IDisposable
 {
-    /// <param name="moments">Means and log-variances one behind the other, (batch, 2 × channels, height, width).</param>
+    /// <param name="moments">Means, then log-variances, (batch, 2 × channels, height, width).</param>
     internal DiagonalGaussianDistribution(Tensor moments)
     {
         var halves = moments.chunk(2, dim: 1);

@@ -61,7 +61,8 @@ public sealed class VQModel : nn.Module
     /// <exception cref="ModelFileException">A file is missing or broken.</exception>
     /// <exception cref="WeightMismatchException">The weights are not those of the configuration.</exception>
     public static VQModel Load(
-        ModelFolder folder, string component = "movq", ScalarType dtype = ScalarType.Float32, Device? device = null, string? variant = null) =>
+        ModelFolder folder, string component = "movq", ScalarType dtype = ScalarType.Float32, Device? device = null,
+            string? variant = null) =>
         folder.Load(component, (VQModelConfig config) => new VQModel(config), variant, (model, weights) =>
             WeightBinder.Bind(model, new CurrentAttentionNames(weights), dtype, device));
 

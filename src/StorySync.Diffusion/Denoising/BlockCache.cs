@@ -5,15 +5,16 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Denoising;
 
-/// <summary>Keeps what the deeper blocks of a denoiser gave in one step, for steps that the first block hardly tells from it. Approximate.</summary>
+/// <summary>Keeps what the deeper blocks of a denoiser gave in one step, for steps that the first block hardly tells from it.
+/// Approximate.</summary>
 /// <remarks>
 /// Make one per run, set it as <see cref="DenoisingContext.BlockCache"/>, and dispose it when the run is over. FLUX keeps the sum of what
-/// all blocks behind the first add (diffusers' <c>FirstBlockCache</c>); UNets keep what comes up to the last block on the way up (DeepCache,
+/// all blocks after the first add (diffusers' <c>FirstBlockCache</c>); UNets keep what comes up to the last block on the way up (DeepCache,
 /// Ma et al., arXiv 2312.00858), and decide by the first block on the way down. A batch is decided on as a whole: what its rows change on
 /// average; guidance halves that are computed one after the other are both decided on by the positive one. When the rows become others,
 /// what was kept is dropped.
 /// <para>The blocks that are left out call no attention processor.</para>
-/// <para>Not for use by several threads at once; a run is one sequence of steps.</para>
+/// <para>Not thread-safe; a run is one sequence of steps.</para>
 /// </remarks>
 public sealed class BlockCache : IDisposable
 {
@@ -30,7 +31,8 @@ public sealed class BlockCache : IDisposable
         if (!(threshold > 0 && double.IsFinite(threshold)))
         {
             throw new ArgumentOutOfRangeException(
-                nameof(threshold), string.Create(CultureInfo.InvariantCulture, $"The threshold is {threshold}; it must be a number above 0."));
+                nameof(threshold),
+                    string.Create(CultureInfo.InvariantCulture, $"The threshold is {threshold}; it must be a number above 0."));
         }
 
         this.threshold = threshold;
@@ -52,7 +54,8 @@ public sealed class BlockCache : IDisposable
 
         // Guidance enlarges what tells the halves apart, which must not be that one is of an earlier step: the negative one follows.
         kept.TryGetValue(key, out var part);
-        reuses = context.Branch == GuidanceBranch.Unconditional ? reuses : part is { Rest: not null } && Change(first, part.First) <= threshold;
+        reuses = context.Branch == GuidanceBranch.Unconditional ? reuses
+            : part is { Rest: not null } && Change(first, part.First) <= threshold;
         if (reuses && part?.Rest is { } rest)
         {
             return rest;

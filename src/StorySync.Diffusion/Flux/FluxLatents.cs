@@ -21,7 +21,8 @@ public static class FluxLatents
         if (latents.shape is not [var batch, var channels, var height, var width] || height % Patch != 0 || width % Patch != 0)
         {
             throw new ArgumentException(
-                $"Latents of shape ({string.Join(", ", latents.shape)}) cannot be packed: expected (batch, channels, height, width) with even "
+                $"Latents of shape ({string.Join(", ", latents.shape)}) cannot be packed: expected (batch, channels, height, width) with "
+                    + $"even "
                 + "height and width. Choose a picture size that is a multiple of 16.",
                 nameof(latents));
         }
@@ -45,7 +46,8 @@ public static class FluxLatents
         if (tokens.shape is not [var batch, var count, var width] || count != grid.Tokens || width % (Patch * Patch) != 0)
         {
             throw new ArgumentException(
-                $"Tokens of shape ({string.Join(", ", tokens.shape)}) cannot be unpacked to a grid of {grid}: expected (batch, {grid.Tokens}, 4 · channels).",
+                $"Tokens of shape ({string.Join(", ", tokens.shape)}) cannot be unpacked to a grid of {grid}: expected (batch, "
+                    + $"{grid.Tokens}, 4 · channels).",
                 nameof(tokens));
         }
 
@@ -70,7 +72,8 @@ public static class FluxLatents
     {
         using var scope = NewDisposeScope();
         var tokens = arange(grid.Tokens, int64, device);
-        return stack([zeros_like(tokens), tokens.floor_divide(grid.Width), tokens.remainder(grid.Width)], 1).to(float32).MoveToOuterDisposeScope();
+        return stack([zeros_like(tokens), tokens.floor_divide(grid.Width), tokens.remainder(grid.Width)],
+            1).to(float32).MoveToOuterDisposeScope();
     }
 
     /// <summary>Position ids of text tokens: all zero.</summary>

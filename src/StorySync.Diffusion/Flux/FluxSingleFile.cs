@@ -12,7 +12,8 @@ internal sealed partial class FluxSingleFile : IMappedTensorSource
 {
     private const string Prefix = "model.diffusion_model.";
 
-    /// <summary>diffusers' modules, the original's, and which rows of the original's tensors they have. <c>*</c> is a block's number.</summary>
+    /// <summary>diffusers' modules, the original's, and which rows of the original's tensors they have. <c>*</c> is a block's
+    /// number.</summary>
     private static readonly (string Module, string Original, Rows Rows)[] Table =
     [
         ("time_text_embed.timestep_embedder.linear_1", "time_in.in_layer", Rows.All),
@@ -57,7 +58,8 @@ internal sealed partial class FluxSingleFile : IMappedTensorSource
         ("proj_out", "final_layer.linear", Rows.All),
     ];
 
-    private static readonly ILookup<string, (string Module, string Original, Rows Rows)> ByOriginal = Table.ToLookup(entry => entry.Original);
+    private static readonly ILookup<string,
+        (string Module, string Original, Rows Rows)> ByOriginal = Table.ToLookup(entry => entry.Original);
 
     private readonly ITensorSource file;
     private readonly Dictionary<string, (string Original, Rows Rows)> origins = new(StringComparer.Ordinal);
@@ -138,7 +140,8 @@ internal sealed partial class FluxSingleFile : IMappedTensorSource
         var (module, parameter) = (name[..Math.Max(dot, 0)], name[(dot + 1)..] == "scale" ? "weight" : name[(dot + 1)..]);
         var block = BlockNumber().Match(module).Value;
         var entries = ByOriginal[BlockNumber().Replace(module, "*")];
-        return entries.Any() ? entries.Select(e => ($"{e.Module.Replace("*", block, StringComparison.Ordinal)}.{parameter}", e.Rows)) : [(name, Rows.All)];
+        return entries.Any() ? entries.Select(e => ($"{e.Module.Replace("*", block, StringComparison.Ordinal)}.{parameter}", e.Rows))
+            : [(name, Rows.All)];
     }
 
     [GeneratedRegex(@"(?<=^(double|single)_blocks\.)\d+")]

@@ -10,7 +10,7 @@ using static TorchSharp.torch;
 namespace StorySync.Diffusion.Flux;
 
 /// <summary>The denoiser of FLUX.1, schnell and dev (diffusers' <c>FluxTransformer2DModel</c>).</summary>
-/// <remarks>Several runs may use one model at once.</remarks>
+/// <remarks>Several runs can use one model simultaneously.</remarks>
 public sealed class FluxTransformer2DModel : nn.Module<FluxInputs, DenoisingContext, Tensor>
 {
     private const double RopeTheta = 10000;
@@ -61,7 +61,8 @@ public sealed class FluxTransformer2DModel : nn.Module<FluxInputs, DenoisingCont
     /// <summary>Loads the model from a folder in diffusers' layout.</summary>
     /// <param name="folder">The model.</param>
     /// <param name="component">The component's folder in it.</param>
-    /// <param name="dtype">The type to compute in; bfloat16 is the one that the checkpoints have, and needs no memory of its own on the CPU.</param>
+    /// <param name="dtype">The type to compute in; bfloat16 is the one that the checkpoints have, and needs no memory of its own on the
+    /// CPU.</param>
     /// <param name="device">Where to compute; the CPU by default.</param>
     /// <param name="variant">The variant of the files to prefer.</param>
     /// <param name="streamBlocks">Whether to leave the weights of the blocks in the mapped file and bring a block's to the device, in the
@@ -171,7 +172,8 @@ public sealed class FluxTransformer2DModel : nn.Module<FluxInputs, DenoisingCont
         if (axes.Sum() != config.AttentionHeadDim || axes.Any(width => width % 2 != 0))
         {
             throw new ArgumentException(
-                $"axes_dims_rope is [{string.Join(", ", axes)}]; expected are even numbers that sum to attention_head_dim, {config.AttentionHeadDim}.",
+                $"axes_dims_rope is [{string.Join(", ", axes)}]; expected are even numbers that sum to attention_head_dim, "
+                    + $"{config.AttentionHeadDim}.",
                 nameof(config));
         }
     }
@@ -197,7 +199,8 @@ public sealed class FluxTransformer2DModel : nn.Module<FluxInputs, DenoisingCont
     {
         if (!tensor.shape.SequenceEqual(expected))
         {
-            throw new ArgumentException($"{name} is ({string.Join(", ", tensor.shape)}); this model and grid need ({string.Join(", ", expected)}).");
+            throw new ArgumentException(
+                $"{name} is ({string.Join(", ", tensor.shape)}); this model and grid need ({string.Join(", ", expected)}).");
         }
     }
 

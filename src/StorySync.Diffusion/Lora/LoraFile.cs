@@ -50,7 +50,8 @@ internal sealed partial class LoraFile : IDisposable
             if (!match.Success)
             {
                 throw new ModelFileException(file.Path, LoraLayout.Unsupported(name) is { } kind
-                    ? $"'{name}' belongs to {kind}, which is not supported; expected a LoRA in the layout of diffusers / PEFT or of kohya's scripts"
+                    ? $"'{name}' belongs to {kind}, which is not supported; expected a LoRA in the layout of diffusers / PEFT or of "
+                        + $"kohya's scripts"
                     : $"'{name}' is no tensor of a LoRA in a known layout; "
                         + "expected names that end in .lora_A.weight and .lora_B.weight, or .lora_down.weight, .lora_up.weight and .alpha");
             }
@@ -62,7 +63,8 @@ internal sealed partial class LoraFile : IDisposable
             parts[layer] = match.Groups["part"].Value switch
             {
                 "alpha" => known with { Alpha = Once(known.Alpha) },
-                var part when part.StartsWith("lora_A", StringComparison.Ordinal) || part.EndsWith("down.weight", StringComparison.Ordinal) =>
+                var part when part.StartsWith("lora_A", StringComparison.Ordinal)
+                    || part.EndsWith("down.weight", StringComparison.Ordinal) =>
                     known with { Down = Once(known.Down) },
                 _ => known with { Up = Once(known.Up) },
             };
@@ -117,7 +119,8 @@ internal sealed partial class LoraFile : IDisposable
 
             if (metadata.Holds(name))
             {
-                throw new ModelFileException(file.Path, $"layer '{name}' has an alpha of its own, and {LoraMetadata.Key} names one too; expected one of the two");
+                throw new ModelFileException(file.Path,
+                    $"layer '{name}' has an alpha of its own, and {LoraMetadata.Key} names one too; expected one of the two");
             }
 
             return ReadAlpha(file, name, alpha) / rank;
@@ -128,7 +131,8 @@ internal sealed partial class LoraFile : IDisposable
     {
         if (alpha.Shape.Any(size => size != 1))
         {
-            throw new ModelFileException(file.Path, $"the alpha of layer '{layer}' has the shape {ShapeText.Of(alpha.Shape)}; it must be one number");
+            throw new ModelFileException(file.Path,
+                $"the alpha of layer '{layer}' has the shape {ShapeText.Of(alpha.Shape)}; it must be one number");
         }
 
         using var tensor = file.Read(alpha.Name);
@@ -139,7 +143,8 @@ internal sealed partial class LoraFile : IDisposable
             : throw new ModelFileException(file.Path, $"the alpha of layer '{layer}' is {value}; it must be a finite number");
     }
 
-    [GeneratedRegex(@"^(?<layer>.+?)\.(?<part>lora_A\.weight|lora_B\.weight|lora_(?:down|up)\.weight|lora\.(?:down|up)\.weight|lora_linear_layer\.(?:down|up)\.weight|alpha|(?<=_lora\.)(?:down|up)\.weight)$")]
+    [GeneratedRegex(
+        @"^(?<layer>.+?)\.(?<part>lora_A\.weight|lora_B\.weight|lora_(?:down|up)\.weight|lora\.(?:down|up)\.weight|lora_linear_layer\.(?:down|up)\.weight|alpha|(?<=_lora\.)(?:down|up)\.weight)$")]
     private static partial Regex TensorName();
 
     /// <summary>Early diffusers files name an attention layer's projections after the processor that held them.</summary>

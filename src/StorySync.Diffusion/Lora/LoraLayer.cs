@@ -29,7 +29,8 @@ internal sealed record LoraLayer(SafetensorsFile File, string Name, string UpNam
             using var scope = NewDisposeScope();
             if (!File.Read(name).isfinite().all().item<bool>())
             {
-                throw new ModelFileException(File.Path, $"'{name}' holds a value that is not finite; expected numbers. Training has failed, or the file is damaged");
+                throw new ModelFileException(File.Path,
+                    $"'{name}' holds a value that is not finite; expected numbers. Training has failed, or the file is damaged");
             }
         }
 

@@ -47,7 +47,8 @@ internal sealed class LoraMetadata
         }
 
         var name = layer[ComponentOf(layer).Length..].TrimStart('.');
-        if (Match(component.Ranks, name) is { } own && own != rank || (Match(component.Ranks, name) is null && component.Rank is { } all && all != rank))
+        if (Match(component.Ranks, name) is { } own && own != rank
+            || (Match(component.Ranks, name) is null && component.Rank is { } all && all != rank))
         {
             throw new ModelFileException(path,
                 $"layer '{layer}' has rank {rank}, where {Key} says {Match(component.Ranks, name) ?? component.Rank}; expected the same");

@@ -81,6 +81,7 @@ internal static partial class LoraNames
         _ => part,
     };
 
-    [GeneratedRegex(@"^(?<half>down_blocks|mid_block|up_blocks)(?:\.(?<level>\d+))?\.(?<kind>attentions|resnets|downsamplers|upsamplers)\.(?<index>\d+)\.(?<rest>.+)$")]
+    [GeneratedRegex(
+        @"^(?<half>down_blocks|mid_block|up_blocks)(?:\.(?<level>\d+))?\.(?<kind>attentions|resnets|downsamplers|upsamplers)\.(?<index>\d+)\.(?<rest>.+)$")]
     private static partial Regex BlockName();
 }

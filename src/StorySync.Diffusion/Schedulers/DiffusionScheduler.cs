@@ -13,7 +13,9 @@ public abstract class DiffusionScheduler : Scheduler
         var signals = rescaleZeroSnr ? AlphasCumprod.RemoveAt(TrainTimesteps - 1) : AlphasCumprod;
         if (!signals.All(signal => signal is > 0 and < 1))
         {
-            throw new ArgumentException($"'beta_start' {config.BetaStart}, 'beta_end' {config.BetaEnd} and 'beta_schedule' {config.BetaSchedule} leave a noise level "
+            throw new ArgumentException(
+                $"'beta_start' {config.BetaStart}, 'beta_end' {config.BetaEnd} and 'beta_schedule' {config.BetaSchedule} leave a noise "
+                    + $"level "
                 + "with no signal or no noise; every beta must be above 0 and below 1.");
         }
 

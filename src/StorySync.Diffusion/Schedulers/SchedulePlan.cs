@@ -27,7 +27,7 @@ public sealed class SchedulePlan
     /// search.</summary>
     public ImmutableArray<float> Timesteps { get; }
 
-    /// <summary>The noise level of every model call, and the final one behind. Empty for schedulers that go by alphas.</summary>
+    /// <summary>The noise level of every model call, and the final one after them. Empty for schedulers that go by alphas.</summary>
     public ImmutableArray<float> Sigmas { get; }
 
     /// <summary>What standard normal noise is multiplied by to make the first sample.</summary>

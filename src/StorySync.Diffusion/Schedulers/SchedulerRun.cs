@@ -33,7 +33,7 @@ public abstract class SchedulerRun : IDisposable
     /// <summary>The plan that the run follows.</summary>
     public SchedulePlan Plan => start.Plan;
 
-    /// <summary>The model call to be made next; one behind the last when the run is finished.</summary>
+    /// <summary>The model call to be made next; one past the last when the run is finished.</summary>
     public int Index { get; private set; }
 
     /// <summary>Whether all steps are made.</summary>

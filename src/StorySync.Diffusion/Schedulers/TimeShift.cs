@@ -21,7 +21,8 @@ internal static class TimeShift
     {
         if (config.MaxImageSeqLen == config.BaseImageSeqLen)
         {
-            throw new ArgumentException($"'base_image_seq_len' and 'max_image_seq_len' are both {config.MaxImageSeqLen}; they must differ.");
+            throw new ArgumentException(
+                $"'base_image_seq_len' and 'max_image_seq_len' are both {config.MaxImageSeqLen}; they must differ.");
         }
     }
 

@@ -60,7 +60,7 @@ internal sealed class UniPCStep
     /// <summary>The weights of the earlier outputs' difference quotients.</summary>
     public float[] PredictorWeights() => order == 2 ? [0.5f] : Solve(order - 1);
 
-    /// <summary>As <see cref="PredictorWeights"/>, and behind them the weight of the output at the step's end.</summary>
+    /// <summary>As <see cref="PredictorWeights"/>, and after them the weight of the output at the step's end.</summary>
     public float[] CorrectorWeights() => order == 1 ? [0.5f] : Solve(order);
 
     private float[] Solve(int size)

@@ -78,7 +78,7 @@ public sealed record UNet2DConditionConfig
     [Range(1, 1 << 20)]
     public OneOrMany<int> CrossAttentionDim { get; init; } = 1280;
 
-    /// <summary>Transformer blocks behind a resnet: one number, one a level, or for each level one a resnet.</summary>
+    /// <summary>Transformer blocks after a resnet: one number, one per level, or for each level one per resnet.</summary>
     [Range(1, 4096)]
     [LayerCount("transformer_blocks")]
     public OneOrMany<OneOrMany<int>> TransformerLayersPerBlock { get; init; } = (OneOrMany<int>)1;
@@ -92,7 +92,8 @@ public sealed record UNet2DConditionConfig
     [Range(1, 4096)]
     public OneOrMany<int> AttentionHeadDim { get; init; } = 8;
 
-    /// <summary>Whether the projections around the transformer blocks are linear layers (SDXL, SD 2.1) or 1×1 convolutions (SD 1.5).</summary>
+    /// <summary>Whether the projections around the transformer blocks are linear layers (SDXL, SD 2.1) or 1×1 convolutions (SD
+    /// 1.5).</summary>
     public bool UseLinearProjection { get; init; }
 
     /// <summary><c>text_time</c> (SDXL), or null.</summary>
@@ -173,22 +174,26 @@ public sealed record UNet2DConditionConfig
         if (levels == 0 || DownBlockTypes.Count != levels || UpBlockTypes.Count != levels)
         {
             throw new ArgumentException(
-                $"block_out_channels has {levels} levels, down_block_types {DownBlockTypes.Count}, up_block_types {UpBlockTypes.Count}; they must be equal and at least 1.");
+                $"block_out_channels has {levels} levels, down_block_types {DownBlockTypes.Count}, up_block_types {UpBlockTypes.Count}; "
+                    + $"they must be equal and at least 1.");
         }
 
         if (BlockOutChannels.FirstOrDefault(channels => channels % NormNumGroups != 0) is var uneven and > 0)
         {
-            throw new ArgumentException($"'norm_num_groups' is {NormNumGroups}; it must divide every number of 'block_out_channels', {uneven} too.");
+            throw new ArgumentException(
+                $"'norm_num_groups' is {NormNumGroups}; it must divide every number of 'block_out_channels', {uneven} too.");
         }
 
         if (BlockOutChannels[0] < 4)
         {
-            throw new ArgumentException($"'block_out_channels' begins with {BlockOutChannels[0]}; timesteps are embedded in so many numbers, at least 4.");
+            throw new ArgumentException(
+                $"'block_out_channels' begins with {BlockOutChannels[0]}; timesteps are embedded in so many numbers, at least 4.");
         }
 
         if (AdditionEmbedType is not null && (AdditionTimeEmbedDim is null || ProjectionClassEmbeddingsInputDim is null))
         {
-            throw new ArgumentException("addition_embed_type \"text_time\" needs addition_time_embed_dim and projection_class_embeddings_input_dim.");
+            throw new ArgumentException(
+                "addition_embed_type \"text_time\" needs addition_time_embed_dim and projection_class_embeddings_input_dim.");
         }
     }
 }

@@ -54,7 +54,7 @@ public sealed class UNet2DConditionModel : nn.Module<UNetInputs, DenoisingContex
         var depths = config.TransformerLayersPerBlock.For(levels);
         var upDepths = config.ReverseTransformerLayersPerBlock?.For(levels) ?? [.. depths.Reverse()];
 
-        // For each resnet of a level the transformer behind it; in a level without attention there is none.
+        // For each resnet of a level the transformer after it; in a level without attention there is none.
         Transformer2DModel?[] Transformers(int level, bool present, int resnets, OneOrMany<int> depth, bool onlyCrossAttention) => present
             ? [.. depth.For(resnets).Select(blocks => new Transformer2DModel(
                 channels[level],
@@ -82,7 +82,8 @@ public sealed class UNet2DConditionModel : nn.Module<UNetInputs, DenoisingContex
             channels[level],
             resnet,
             Transformers(
-                level, config.UpBlockTypes[levels - 1 - level] == "CrossAttnUpBlock2D", layers[level] + 1, upDepths[levels - 1 - level], crossOnly[level]),
+                level, config.UpBlockTypes[levels - 1 - level] == "CrossAttnUpBlock2D", layers[level] + 1, upDepths[levels - 1 - level],
+                    crossOnly[level]),
             level > 0))]);
 
         conv_norm_out = new GroupNorm(config.NormNumGroups, channels[0], config.NormEps);
@@ -107,7 +108,8 @@ public sealed class UNet2DConditionModel : nn.Module<UNetInputs, DenoisingContex
     /// <exception cref="ModelFileException">A file is missing or broken.</exception>
     /// <exception cref="WeightMismatchException">The weights are not those of the configuration.</exception>
     public static UNet2DConditionModel Load(
-        ModelFolder folder, string component = "unet", ScalarType dtype = ScalarType.Float32, Device? device = null, string? variant = null) =>
+        ModelFolder folder, string component = "unet", ScalarType dtype = ScalarType.Float32, Device? device = null,
+            string? variant = null) =>
         folder.Load(component, (UNet2DConditionConfig config) => new UNet2DConditionModel(config), dtype, device, variant);
 
     /// <summary>Predicts the noise (or what else the model was trained to predict).</summary>
@@ -154,7 +156,8 @@ public sealed class UNet2DConditionModel : nn.Module<UNetInputs, DenoisingContex
         return count.Peak.Or(new(nameof(conv_norm_out), 3 * channels * Pixels(0)));
     }
 
-    /// <summary>Gets the elements that a block cache keeps of a row: what comes out of the first block, and what goes into the last.</summary>
+    /// <summary>Gets the elements that a block cache keeps of a row: what comes out of the first block, and what goes into the
+    /// last.</summary>
     /// <param name="height">The height of the latents.</param>
     /// <param name="width">The width of the latents.</param>
     internal long BlockCacheElements(int height, int width) => Config.BlockOutChannels is [var first, var second, ..]
@@ -174,7 +177,8 @@ public sealed class UNet2DConditionModel : nn.Module<UNetInputs, DenoisingContex
         var (text, ids) = (inputs.TextEmbeds, inputs.TimeIds);
         if (text is null || ids is null)
         {
-            throw new ArgumentException("This model has added conditions (addition_embed_type \"text_time\"): it needs TextEmbeds and TimeIds.", nameof(inputs));
+            throw new ArgumentException(
+                "This model has added conditions (addition_embed_type \"text_time\"): it needs TextEmbeds and TimeIds.", nameof(inputs));
         }
 
         var times = add_time_proj.call(ids.flatten()).reshape(batch, -1);

@@ -19,7 +19,8 @@ internal sealed class DownBlock2D : nn.Module<Tensor, BlockContext, Stack<Tensor
     /// <param name="resnet">Settings of the resnets.</param>
     /// <param name="layers">For each resnet the transformer after it, or null for none.</param>
     /// <param name="downsamplePadding">Padding of the downsampler; null for no downsampler.</param>
-    public DownBlock2D(long inChannels, long outChannels, ResnetSettings resnet, IReadOnlyList<Transformer2DModel?> layers, long? downsamplePadding)
+    public DownBlock2D(long inChannels, long outChannels, ResnetSettings resnet, IReadOnlyList<Transformer2DModel?> layers,
+        long? downsamplePadding)
         : base(nameof(DownBlock2D))
     {
         resnets = new([.. layers.Select((_, i) => new ResnetBlock2D(i == 0 ? inChannels : outChannels, outChannels, resnet))]);
@@ -110,7 +111,8 @@ internal sealed class UpBlock2D : nn.Module<Tensor, BlockContext, Stack<Tensor>,
     /// <param name="resnet">Settings of the resnets.</param>
     /// <param name="layers">For each resnet the transformer after it, or null for none.</param>
     /// <param name="upsample">Whether an upsampler follows.</param>
-    public UpBlock2D(long inChannels, long skipChannels, long outChannels, ResnetSettings resnet, IReadOnlyList<Transformer2DModel?> layers, bool upsample)
+    public UpBlock2D(long inChannels, long skipChannels, long outChannels, ResnetSettings resnet, IReadOnlyList<Transformer2DModel?> layers,
+        bool upsample)
         : base(nameof(UpBlock2D))
     {
         resnets = new([.. layers.Select((_, i) =>

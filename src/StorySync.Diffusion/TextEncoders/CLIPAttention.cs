@@ -31,7 +31,8 @@ internal sealed class CLIPAttention : ScopedModule<Tensor, Tensor>
     protected override Tensor Compute(Tensor hidden)
     {
         var attended = nn.functional.scaled_dot_product_attention(
-            q_proj.call(hidden).SplitHeads(heads), k_proj.call(hidden).SplitHeads(heads), v_proj.call(hidden).SplitHeads(heads), is_casual: causal);
+            q_proj.call(hidden).SplitHeads(heads), k_proj.call(hidden).SplitHeads(heads), v_proj.call(hidden).SplitHeads(heads),
+                is_casual: causal);
         return out_proj.call(attended.MergeHeads());
     }
 }

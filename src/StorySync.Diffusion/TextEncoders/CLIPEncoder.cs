@@ -20,7 +20,7 @@ internal sealed class CLIPEncoder : nn.Module
 
     /// <summary>Gives the result of each layer as it is ready. The caller disposes of it, once the next is there.</summary>
     /// <param name="hidden">(batch, tokens, width).</param>
-    /// <param name="cancellationToken">Looked at before each layer.</param>
+    /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each layer.</param>
     public IEnumerable<Tensor> Run(Tensor hidden, CancellationToken cancellationToken)
     {
         foreach (var layer in layers)
@@ -31,7 +31,7 @@ internal sealed class CLIPEncoder : nn.Module
     }
 }
 
-/// <summary>Self-attention and feed-forward, each behind a layer norm and beside a residual (transformers'
+/// <summary>Self-attention and feed-forward, each after a layer norm and with a residual (transformers'
 /// <c>CLIPEncoderLayer</c>).</summary>
 internal sealed class CLIPEncoderLayer : nn.Module<Tensor, Tensor>
 {

@@ -53,7 +53,8 @@ public sealed record CLIPImageProcessor
         return processor is { ImageMean.Length: 3, ImageStd.Length: 3 }
             ? processor
             : throw new ModelFileException(folder.FilePath(component, file),
-                $"'image_mean' and 'image_std' have {processor.ImageMean.Length} and {processor.ImageStd.Length} entries; an RGB image needs 3 of each");
+                $"'image_mean' and 'image_std' have {processor.ImageMean.Length} and {processor.ImageStd.Length} entries; an RGB image "
+                    + $"needs 3 of each");
     }
 
     /// <summary>Prepares one image.</summary>
@@ -66,7 +67,8 @@ public sealed record CLIPImageProcessor
         if (image.dtype != ScalarType.Byte || image.dim() != 3 || image.shape[2] != 3 || image.numel() == 0)
         {
             throw new ArgumentException(
-                $"An image must be uint8 of shape (height, width, 3); found {image.dtype} of shape ({string.Join(", ", image.shape)}).", nameof(image));
+                $"An image must be uint8 of shape (height, width, 3); found {image.dtype} of shape ({string.Join(", ", image.shape)}).",
+                    nameof(image));
         }
 
         using var scope = NewDisposeScope();
@@ -85,7 +87,8 @@ public sealed record CLIPImageProcessor
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(width);
         if (rgb.Length != (long)height * width * 3)
         {
-            throw new ArgumentException($"An image of {width} × {height} pixels has {(long)height * width * 3} bytes; found {rgb.Length}.", nameof(rgb));
+            throw new ArgumentException($"An image of {width} × {height} pixels has {(long)height * width * 3} bytes; found {rgb.Length}.",
+                nameof(rgb));
         }
 
         if (DoResize)
@@ -94,7 +97,8 @@ public sealed record CLIPImageProcessor
             if ((long)Math.Max(height, newHeight) * Math.Max(width, newWidth) * 3 > Array.MaxLength)
             {
                 throw new ArgumentException(
-                    $"An image of {width} × {height} pixels would be resized to {newWidth} × {newHeight}, which is too large. Crop it first.", nameof(rgb));
+                    $"An image of {width} × {height} pixels would be resized to {newWidth} × {newHeight}, which is too large. Crop it "
+                        + $"first.", nameof(rgb));
             }
 
             rgb = PillowResampler.Bicubic.Resize(rgb, height, width, newHeight, newWidth);

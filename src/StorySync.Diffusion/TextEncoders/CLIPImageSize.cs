@@ -38,7 +38,8 @@ internal sealed class CLIPImageSizeConverter : JsonConverter<CLIPImageSize>
     {
         var size = JsonElement.ParseValue(ref reader);
         return size.ValueKind == JsonValueKind.Object
-            ? new CLIPImageSize { ShortestEdge = Entry(size, "shortest_edge"), Height = Entry(size, "height"), Width = Entry(size, "width") }
+            ? new CLIPImageSize { ShortestEdge = Entry(size, "shortest_edge"), Height = Entry(size, "height"),
+                Width = Entry(size, "width") }
             : new CLIPImageSize { ShortestEdge = Pixels(size) };
     }
 

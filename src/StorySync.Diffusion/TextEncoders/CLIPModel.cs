@@ -52,7 +52,7 @@ public sealed class CLIPModel : nn.Module<Tensor, Tensor, CancellationToken, CLI
 
     /// <summary>The vectors of texts, (batch, projection_dim), not normalised.</summary>
     /// <param name="inputIds">Token ids, int64, (batch, tokens).</param>
-    /// <param name="cancellationToken">Looked at before each layer.</param>
+    /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each layer.</param>
     /// <exception cref="ArgumentException">The ids have another shape or type, or are not all in the vocabulary.</exception>
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
     public Tensor GetTextFeatures(Tensor inputIds, CancellationToken cancellationToken = default)
@@ -62,8 +62,9 @@ public sealed class CLIPModel : nn.Module<Tensor, Tensor, CancellationToken, CLI
     }
 
     /// <summary>The vectors of images, (batch, projection_dim), not normalised.</summary>
-    /// <param name="pixelValues">What a <see cref="CLIPImageProcessor"/> makes of images, (batch, channels, image_size, image_size).</param>
-    /// <param name="cancellationToken">Looked at before each layer.</param>
+    /// <param name="pixelValues">What a <see cref="CLIPImageProcessor"/> makes of images, (batch, channels, image_size,
+    /// image_size).</param>
+    /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each layer.</param>
     /// <exception cref="ArgumentException">The pixels have another shape.</exception>
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
     public Tensor GetImageFeatures(Tensor pixelValues, CancellationToken cancellationToken = default)
@@ -74,8 +75,9 @@ public sealed class CLIPModel : nn.Module<Tensor, Tensor, CancellationToken, CLI
 
     /// <summary>What the image tower makes of each patch: transformers' <c>vision_model(…).last_hidden_state</c> without the class
     /// token, (batch, rows, columns, hidden_size).</summary>
-    /// <param name="pixelValues">What a <see cref="CLIPImageProcessor"/> makes of images, (batch, channels, image_size, image_size).</param>
-    /// <param name="cancellationToken">Looked at before each layer.</param>
+    /// <param name="pixelValues">What a <see cref="CLIPImageProcessor"/> makes of images, (batch, channels, image_size,
+    /// image_size).</param>
+    /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each layer.</param>
     /// <exception cref="ArgumentException">The pixels have another shape.</exception>
     public Tensor GetImagePatches(Tensor pixelValues, CancellationToken cancellationToken = default)
     {
@@ -88,7 +90,7 @@ public sealed class CLIPModel : nn.Module<Tensor, Tensor, CancellationToken, CLI
     /// <summary>Compares every image with every text.</summary>
     /// <param name="input1">Token ids, int64, (texts, tokens).</param>
     /// <param name="input2">What a <see cref="CLIPImageProcessor"/> makes of images, (images, channels, image_size, image_size).</param>
-    /// <param name="input3">Looked at before each layer.</param>
+    /// <param name="input3">The token to monitor for cancellation requests; checked before each layer.</param>
     /// <exception cref="ArgumentException">An input has another shape or type, or an id is not in the vocabulary.</exception>
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
     public override CLIPOutput forward(Tensor input1, Tensor input2, CancellationToken input3 = default)

@@ -35,13 +35,14 @@ public sealed class CLIPTextModel : nn.Module<Tensor, CancellationToken, CLIPTex
     /// <exception cref="ModelFileException">A file is missing or broken.</exception>
     /// <exception cref="WeightMismatchException">The weights are not those of the configuration.</exception>
     public static CLIPTextModel Load(
-        ModelFolder folder, string component = "text_encoder", ScalarType dtype = ScalarType.Float32, Device? device = null, string? variant = null) =>
+        ModelFolder folder, string component = "text_encoder", ScalarType dtype = ScalarType.Float32, Device? device = null,
+            string? variant = null) =>
         folder.Load(component, (CLIPTextConfig config) => new CLIPTextModel(config), variant, (model, weights) =>
             CLIPCheckpoint.Bind(model, weights, dtype, device));
 
     /// <summary>Encodes texts.</summary>
     /// <param name="input1">Token ids, int64, (batch, tokens), at most <see cref="CLIPTextConfig.MaxPositionEmbeddings"/> tokens.</param>
-    /// <param name="input2">Looked at before each layer.</param>
+    /// <param name="input2">The token to monitor for cancellation requests; checked before each layer.</param>
     /// <exception cref="ArgumentException">The ids have another shape or type, or are not all in the vocabulary.</exception>
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
     public override CLIPTextOutput forward(Tensor input1, CancellationToken input2 = default) => text_model.call(input1, input2);

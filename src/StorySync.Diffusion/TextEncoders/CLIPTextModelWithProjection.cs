@@ -38,13 +38,14 @@ public sealed class CLIPTextModelWithProjection : nn.Module<Tensor, Cancellation
     /// <exception cref="ModelFileException">A file is missing or broken.</exception>
     /// <exception cref="WeightMismatchException">The weights are not those of the configuration.</exception>
     public static CLIPTextModelWithProjection Load(
-        ModelFolder folder, string component = "text_encoder_2", ScalarType dtype = ScalarType.Float32, Device? device = null, string? variant = null) =>
+        ModelFolder folder, string component = "text_encoder_2", ScalarType dtype = ScalarType.Float32, Device? device = null,
+            string? variant = null) =>
         folder.Load(component, (CLIPTextConfig config) => new CLIPTextModelWithProjection(config), variant, (model, weights) =>
             CLIPCheckpoint.Bind(model, weights, dtype, device));
 
     /// <summary>Encodes texts.</summary>
     /// <param name="input1">Token ids, int64, (batch, tokens), at most <see cref="CLIPTextConfig.MaxPositionEmbeddings"/> tokens.</param>
-    /// <param name="input2">Looked at before each layer.</param>
+    /// <param name="input2">The token to monitor for cancellation requests; checked before each layer.</param>
     /// <returns>The output, with <see cref="CLIPTextOutput.TextEmbeds"/>.</returns>
     /// <exception cref="ArgumentException">The ids have another shape or type, or are not all in the vocabulary.</exception>
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>

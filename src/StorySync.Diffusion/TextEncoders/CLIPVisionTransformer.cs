@@ -27,7 +27,7 @@ internal sealed class CLIPVisionTransformer : nn.Module<Tensor, CancellationToke
     }
 
     /// <param name="pixelValues">(batch, channels, image_size, image_size).</param>
-    /// <param name="cancellationToken">Looked at before each layer.</param>
+    /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each layer.</param>
     /// <returns>The last layer's result, (batch, 1 + patches, hidden_size), and its class token after the final norm,
     /// (batch, hidden_size).</returns>
     public override (Tensor LastHiddenState, Tensor Pooled) forward(Tensor pixelValues, CancellationToken cancellationToken)

@@ -82,7 +82,8 @@ internal sealed class PillowResampler
             var end = Math.Min((int)(center + reach + 0.5), size);
             var weights = Enumerable.Range(first, end - first).Select(i => filter((i - center + 0.5) / stretch)).ToArray();
             var sum = weights.Sum();
-            taps[place] = (first, [.. weights.Select(w => (int)Math.Round(w / sum * (1 << FractionalBits), MidpointRounding.AwayFromZero))]);
+            taps[place] =
+                (first, [.. weights.Select(w => (int)Math.Round(w / sum * (1 << FractionalBits), MidpointRounding.AwayFromZero))]);
         }
 
         return taps;

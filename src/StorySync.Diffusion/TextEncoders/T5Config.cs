@@ -52,10 +52,12 @@ public sealed record T5Config
     /// <exception cref="ArgumentException">Entries contradict each other.</exception>
     internal void Validate()
     {
-        // Half of the buckets are for each direction, and half of these for single distances; the others reach up to the largest in logarithms.
+        // Half of the buckets are for each direction, and half of these for single distances; the others reach up to the largest in
+        // logarithms.
         if (RelativeAttentionMaxDistance <= RelativeAttentionNumBuckets / 4)
         {
-            throw new ArgumentException($"'relative_attention_max_distance' is {RelativeAttentionMaxDistance}; it must be more than a quarter of "
+            throw new ArgumentException(
+                $"'relative_attention_max_distance' is {RelativeAttentionMaxDistance}; it must be more than a quarter of "
                 + $"'relative_attention_num_buckets', which is {RelativeAttentionNumBuckets}.");
         }
     }

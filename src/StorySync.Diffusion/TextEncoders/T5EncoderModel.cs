@@ -32,7 +32,7 @@ public sealed class T5EncoderModel : nn.Module<Tensor, Tensor?, CancellationToke
     /// <summary>The model's configuration.</summary>
     public T5Config Config { get; }
 
-    /// <summary>Loads the model from a folder in diffusers' layout. The decoder, if the file holds one, is passed over.</summary>
+    /// <summary>Loads the model from a folder in diffusers' layout. Decoder weights, if present, are ignored.</summary>
     /// <param name="folder">The model.</param>
     /// <param name="component">The component's folder in it: <c>text_encoder_2</c> for FLUX, <c>text_encoder</c> for Kandinsky 3.</param>
     /// <param name="dtype">The type to compute in; float32 by default.</param>
@@ -48,7 +48,7 @@ public sealed class T5EncoderModel : nn.Module<Tensor, Tensor?, CancellationToke
     /// <summary>Encodes texts.</summary>
     /// <param name="input1">Token ids, int64, (batch, tokens).</param>
     /// <param name="input2">1 for each token that counts, 0 for the others, (batch, tokens); null when all do.</param>
-    /// <param name="input3">Looked at before each block.</param>
+    /// <param name="input3">The token to monitor for cancellation requests; checked before each block.</param>
     /// <returns>The last hidden state, (batch, tokens, d_model).</returns>
     /// <exception cref="ArgumentException">The ids or the mask have another shape or type, or an id is not in the vocabulary.</exception>
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>

@@ -25,7 +25,7 @@ internal sealed class T5Stack : nn.Module<Tensor, Tensor?, CancellationToken, Te
 
     /// <param name="embedded">(batch, tokens, d_model).</param>
     /// <param name="attentionMask">(batch, tokens), 0 where nothing may look; null lets every token see every token.</param>
-    /// <param name="cancellationToken">Looked at before each block.</param>
+    /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each block.</param>
     public override Tensor forward(Tensor embedded, Tensor? attentionMask, CancellationToken cancellationToken)
     {
         using var scope = NewDisposeScope();
@@ -74,7 +74,7 @@ internal sealed class T5Block : nn.Module<Tensor, Tensor, Tensor>
     }
 }
 
-/// <summary>Attention behind a norm and beside a residual (transformers' <c>T5LayerSelfAttention</c>).</summary>
+/// <summary>Attention after a norm, with a residual (transformers' <c>T5LayerSelfAttention</c>).</summary>
 internal sealed class T5LayerSelfAttention : nn.Module<Tensor, Tensor, Tensor>
 {
     private readonly T5Attention SelfAttention;
@@ -97,7 +97,7 @@ internal sealed class T5LayerSelfAttention : nn.Module<Tensor, Tensor, Tensor>
     }
 }
 
-/// <summary>Feed-forward behind a norm and beside a residual (transformers' <c>T5LayerFF</c>).</summary>
+/// <summary>Feed-forward after a norm, with a residual (transformers' <c>T5LayerFF</c>).</summary>
 internal sealed class T5LayerFF : nn.Module<Tensor, Tensor>
 {
     private readonly nn.Module<Tensor, Tensor> DenseReluDense;

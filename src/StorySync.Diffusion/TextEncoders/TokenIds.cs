@@ -12,19 +12,22 @@ internal static class TokenIds
         if (ids.dtype != ScalarType.Int64 || ids.dim() != 2 || ids.numel() == 0)
         {
             throw new ArgumentException(
-                $"Token ids must be int64 of shape (batch, tokens), at least one each; found {ids.dtype} of shape ({string.Join(", ", ids.shape)}).");
+                $"Token ids must be int64 of shape (batch, tokens), at least one each; found {ids.dtype} of shape "
+                    + $"({string.Join(", ", ids.shape)}).");
         }
 
         if (ids.shape[1] > maximumLength)
         {
-            throw new ArgumentException($"There are {ids.shape[1]} tokens; this text encoder takes at most {maximumLength}. Truncate the prompt.");
+            throw new ArgumentException(
+                $"There are {ids.shape[1]} tokens; this text encoder takes at most {maximumLength}. Truncate the prompt.");
         }
 
         using var scope = NewDisposeScope();
         var (least, most) = (ids.min().item<long>(), ids.max().item<long>());
         if (least < 0 || most >= vocabularySize)
         {
-            throw new ArgumentException($"Token id {(least < 0 ? least : most)} is outside the text encoder's vocabulary of {vocabularySize}: "
+            throw new ArgumentException(
+                $"Token id {(least < 0 ? least : most)} is outside the text encoder's vocabulary of {vocabularySize}: "
                 + "the tokenizer is not the one that belongs to it.");
         }
     }

@@ -1,6 +1,7 @@
 namespace StorySync.Diffusion.Tokenizers;
 
-/// <summary>Byte-level byte pair encoding (Sennrich et al., arXiv 1508.07909; the bytes' letters are GPT-2's), in n log n steps for a word of
+/// <summary>Byte-level byte pair encoding (Sennrich et al., arXiv 1508.07909; the bytes' letters are GPT-2's), in n log n steps for a word
+/// of
 /// n bytes: the pair of lowest rank is merged first, and of several the leftmost, as in Hugging Face's tokenizers.</summary>
 /// <remarks><c>BpeTokenizer</c> of Microsoft.ML.Tokenizers gives the same ids, but takes n² steps: a minute for a word of a million
 /// letters.</remarks>
@@ -100,7 +101,7 @@ internal sealed class BytePairEncoder
         }
     }
 
-    /// <summary>The letter that stands for each byte: printable ones for themselves, the others moved behind Latin-1.</summary>
+    /// <summary>The letter that stands for each byte: printable ones for themselves, the others moved past Latin-1.</summary>
     private static IEnumerable<string> Letters()
     {
         var moved = 256;

@@ -70,7 +70,7 @@ internal static class ClipSplit
 
     private static bool At(string text, int start, string part) => string.CompareOrdinal(text, start, part, 0, part.Length) == 0;
 
-    /// <summary>The kind of the character at <paramref name="index"/>, which moves behind it.</summary>
+    /// <summary>The kind of the character at <paramref name="index"/>, which moves past it.</summary>
     private static Kind Next(string text, ref int index)
     {
         var rune = Rune.GetRuneAt(text, index);

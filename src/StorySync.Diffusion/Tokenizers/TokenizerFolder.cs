@@ -6,7 +6,8 @@ namespace StorySync.Diffusion.Tokenizers;
 /// <summary>Reads a tokenizer's folder as transformers writes and finds it: <c>tokenizer.json</c> goes before the older files.</summary>
 internal sealed class TokenizerFolder
 {
-    private const string ConfigFile = "tokenizer_config.json", SpecialTokensFile = "special_tokens_map.json", AddedTokensFile = "added_tokens.json";
+    private const string ConfigFile = "tokenizer_config.json", SpecialTokensFile = "special_tokens_map.json",
+        AddedTokensFile = "added_tokens.json";
     private const string TokenizerFile = "tokenizer.json";
     private const string VocabularyFile = "vocab.json", MergesFile = "merges.txt", SentencePieceFile = "spiece.model";
     private const string ClipBegin = "<|startoftext|>", ClipEnd = "<|endoftext|>";

@@ -18,7 +18,7 @@ internal sealed record TokenizerSettings
     public required int ModelMaxLength { get; init; }
 
     /// <summary>
-    /// Every special token by its text. An added token that the vocabulary lacks comes behind it. Where roles share a text, the last
+    /// Every special token by its text. An added token that the vocabulary lacks comes after it. Where roles share a text, the last
     /// one says how it is matched, as in transformers.
     /// </summary>
     /// <exception cref="InvalidDataException">The vocabulary lacks a token that has a role.</exception>

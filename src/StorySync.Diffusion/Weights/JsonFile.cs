@@ -39,7 +39,8 @@ internal static partial class JsonFile
     {
         var what = exception.Message.Split(" LineNumber: ")[0].Replace(" Change the reader options.", "", StringComparison.Ordinal)
             .Replace(" which is not supported in this mode", "", StringComparison.Ordinal);
-        return exception is JsonException { LineNumber: { } line, BytePositionInLine: { } position } ? $" in line {line + 1}, byte {position + 1}: {what}" : $": {what}";
+        return exception is JsonException { LineNumber: { } line, BytePositionInLine: { } position }
+            ? $" in line {line + 1}, byte {position + 1}: {what}" : $": {what}";
     }
 
     /// <summary>Python writes infinities and NaN as bare words, which are no JSON; as strings they can be read.</summary>

@@ -20,6 +20,6 @@ internal static class KnownModels
         var path = Path.Combine(AppContext.BaseDirectory, folder);
         return Directory.Exists(path)
             ? path
-            : throw new ModelFileException(path, $"the model '{name}' should lie here, beside the application");
+            : throw new ModelFileException(path, $"the model '{name}' should be here, next to the application");
     }
 }

@@ -3,9 +3,11 @@ using System.Text.RegularExpressions;
 
 namespace StorySync.Diffusion.Weights;
 
-/// <summary>Marks a config entry that says how many layers there are: before they are built, it is compared with the names of the tensors in
+/// <summary>Marks a config entry that says how many layers there are: before they are built, it is compared with the names of the tensors
+/// in
 /// the checkpoint.</summary>
-/// <param name="layers">A pattern for what precedes a layer's number in the names of its tensors, <c>encoder\.layers</c> for example.</param>
+/// <param name="layers">A pattern for what precedes a layer's number in the names of its tensors, <c>encoder\.layers</c> for
+/// example.</param>
 [AttributeUsage(AttributeTargets.Property)]
 internal sealed class LayerCountAttribute(string layers) : Attribute
 {
@@ -26,11 +28,13 @@ internal sealed class LayerCountAttribute(string layers) : Attribute
                 var found = attribute.Count(source);
                 if (asked > (found > 0 ? found : source.Tensors.Count))
                 {
-                    return $"'{prefix}{ComponentConfig.KeyOf(property)}' is {asked}, but {source.Path} has {(found > 0 ? $"{found} layers there" : $"{source.Tensors.Count} tensors in all")}; "
+                    return $"'{prefix}{ComponentConfig.KeyOf(property)}' is {asked}, but {source.Path} has "
+                        + $"{(found > 0 ? $"{found} layers there" : $"{source.Tensors.Count} tensors in all")}; "
                         + "the config is another model's";
                 }
             }
-            else if (property.PropertyType.Namespace == type.Namespace && property.PropertyType.IsClass && property.GetValue(config) is { } inner
+            else if (property.PropertyType.Namespace == type.Namespace && property.PropertyType.IsClass
+                && property.GetValue(config) is { } inner
                 && Problem(inner, property.PropertyType, $"{prefix}{ComponentConfig.KeyOf(property)}.", source) is { } problem)
             {
                 return problem;

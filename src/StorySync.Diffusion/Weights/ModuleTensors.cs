@@ -8,7 +8,8 @@ internal static class ModuleTensors
 {
     /// <summary>Enumerates what a state dict holds of a module: parameters and persistent buffers.</summary>
     public static IEnumerable<ModuleTensor> Of(nn.Module module) =>
-        ParametersOf(module).Concat(module.named_buffers(include_nonpersistent: false).Select(entry => new ModuleTensor(entry.name, entry.buffer, null)));
+        ParametersOf(module).Concat(
+            module.named_buffers(include_nonpersistent: false).Select(entry => new ModuleTensor(entry.name, entry.buffer, null)));
 
     /// <summary>Enumerates the parameters of a module.</summary>
     public static IEnumerable<ModuleTensor> ParametersOf(nn.Module module)
@@ -23,6 +24,7 @@ internal static class ModuleTensors
             }
         }
 
-        return module.named_parameters().Select(entry => new ModuleTensor(entry.name, entry.parameter, storages.GetValueOrDefault(entry.parameter)));
+        return module.named_parameters().Select(entry =>
+            new ModuleTensor(entry.name, entry.parameter, storages.GetValueOrDefault(entry.parameter)));
     }
 }

@@ -17,7 +17,7 @@ public static class SafetensorsWriter
     /// <param name="path">The file to write; its folder must exist.</param>
     /// <param name="tensors">The tensors by name, of any device and layout.</param>
     /// <param name="metadata">The file's <c>__metadata__</c>; left out if null.</param>
-    /// <param name="cancellationToken">Stops between two tensors; nothing is left behind.</param>
+    /// <param name="cancellationToken">The token to monitor for cancellation requests; checked between tensors. No file is left.</param>
     /// <exception cref="ArgumentException">A tensor's type has no place in the format, or a tensor is called
     /// <c>__metadata__</c>.</exception>
     public static void Write(
@@ -35,7 +35,7 @@ public static class SafetensorsWriter
     /// <param name="tensors">What is going to be written.</param>
     /// <param name="read">Makes the tensor of a name, when its turn comes; it is disposed of once written.</param>
     /// <param name="metadata">The file's <c>__metadata__</c>; left out if null.</param>
-    /// <param name="cancellationToken">Stops between two tensors; nothing is left behind.</param>
+    /// <param name="cancellationToken">The token to monitor for cancellation requests; checked between tensors. No file is left.</param>
     /// <exception cref="ArgumentException">A name occurs twice or is <c>__metadata__</c>, or a tensor is not as announced.</exception>
     public static void Write(
         string path,

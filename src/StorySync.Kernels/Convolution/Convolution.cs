@@ -62,7 +62,8 @@ internal static class Convolution
         return output.MoveToOuterDisposeScope();
     }
 
-    /// <summary>Computes a transposed convolution without overlap: every value becomes a square (torch's <c>conv_transpose2d</c> with stride and
+    /// <summary>Computes a transposed convolution without overlap: every value becomes a square (torch's <c>conv_transpose2d</c> with
+    /// stride and
     /// kernel equal).</summary>
     /// <param name="input">(batch, in, height, width).</param>
     /// <param name="weight">The weight, (in, out, kernel, kernel).</param>

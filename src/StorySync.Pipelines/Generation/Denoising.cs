@@ -43,7 +43,7 @@ internal sealed record DenoisingJob
     /// <summary>Whether the guidance halves come one after the other in steps that have an unmodified branch.</summary>
     public bool SplitsHalves { get; init; }
 
-    /// <summary>Channels that the model reads behind the latents, a row a picture (inpainting models).</summary>
+    /// <summary>Channels that the model reads after the latents, one row per image (inpainting models).</summary>
     public Tensor? ExtraChannels { get; init; }
 
     /// <summary>Keeps a part of the picture: takes the latents after a step and the number of the next model call.</summary>
@@ -59,7 +59,8 @@ internal static class Denoising
     // Rows of so many pixels together are quickly computed, and take little memory whatever the model.
     private const long FewPixels = 1 << 19;
 
-    /// <summary>Whether a step with an unmodified branch computes its guidance halves one after the other, so that the branch does not double
+    /// <summary>Whether a step with an unmodified branch computes its guidance halves one after the other, so that the branch does not
+    /// double
     /// the memory that the run takes: not where that is small, because two calls take longer than one. A cache decides by halves.</summary>
     public static bool SplitsHalves(long pictures, int height, int width, bool caches) => caches || pictures * height * width > FewPixels;
 
@@ -68,7 +69,8 @@ internal static class Denoising
     /// <param name="job">What to work on.</param>
     /// <param name="onStep">Called after every step.</param>
     /// <returns>The final latents, in the caller's dispose scope.</returns>
-    public static Tensor Run(Func<Tensor, Tensor, PromptEmbeddings, DenoisingContext, Tensor> predict, DenoisingJob job, Action<DenoisingStep, TimeSpan> onStep)
+    public static Tensor Run(Func<Tensor, Tensor, PromptEmbeddings, DenoisingContext, Tensor> predict, DenoisingJob job,
+        Action<DenoisingStep, TimeSpan> onStep)
     {
         using var scope = NewDisposeScope();
         var clock = Stopwatch.StartNew();
@@ -89,7 +91,8 @@ internal static class Denoising
                 }
                 else if (step == 0)
                 {
-                    unmodified = new Branch(job, job.BaseNoise ?? throw new InvalidOperationException("An unmodified branch needs noise of its own."));
+                    unmodified = new Branch(job, job.BaseNoise
+                        ?? throw new InvalidOperationException("An unmodified branch needs noise of its own."));
                 }
 
                 var timestep = modified.Run.Timestep;
@@ -169,7 +172,8 @@ internal static class Denoising
     private static PromptEmbeddings Rows(DenoisingJob job, long[] halves, int branches)
     {
         var pictures = job.Latents.shape[0];
-        return job.Embeddings.Select(cat([.. halves.SelectMany(half => Enumerable.Repeat(arange(half * pictures, (half + 1) * pictures, device: job.Latents.device), branches))]));
+        return job.Embeddings.Select(cat([.. halves.SelectMany(half =>
+            Enumerable.Repeat(arange(half * pictures, (half + 1) * pictures, device: job.Latents.device), branches))]));
     }
 
     /// <summary>Latents on their way through the plan.</summary>

@@ -24,5 +24,6 @@ internal static class Guidance
         return guided.MoveToOuterDisposeScope();
     }
 
-    private static Tensor Deviation(Tensor x) => x.std([.. Enumerable.Range(1, (int)x.dim() - 1).Select(d => (long)d)], unbiased: true, keepdim: true);
+    private static Tensor Deviation(Tensor x) =>
+        x.std([.. Enumerable.Range(1, (int)x.dim() - 1).Select(d => (long)d)], unbiased: true, keepdim: true);
 }

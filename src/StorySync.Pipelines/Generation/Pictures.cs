@@ -26,7 +26,8 @@ internal static class Pictures
     /// <param name="options">Tiling.</param>
     /// <param name="cancellationToken">Looked at between blocks.</param>
     /// <returns>(rows, 3, height, width), 0 … 1.</returns>
-    public static Tensor DecodePictures(this AutoencoderKL vae, Tensor latents, PipelineOptions options, CancellationToken cancellationToken)
+    public static Tensor DecodePictures(this AutoencoderKL vae, Tensor latents, PipelineOptions options,
+        CancellationToken cancellationToken)
     {
         using var scope = NewDisposeScope();
         var images = vae.Decode(vae.UnscaleLatents(latents.to(vae.Dtype())), sliced: true, options.TiledDecoding, cancellationToken);

@@ -15,7 +15,8 @@ internal static class PromptIds
     /// <returns>(rows, tokens), int64.</returns>
     public static Tensor Ids(this PromptTokenizer tokenizer, IReadOnlyList<string> prompts, int rows, Device device, int? length = null)
     {
-        var ids = Enumerable.Range(0, rows).Select(i => tokenizer.EncodePadded(prompts.Count == 1 ? prompts[0] : prompts[i], length).Ids).ToArray();
+        var ids = Enumerable.Range(0, rows).Select(i =>
+            tokenizer.EncodePadded(prompts.Count == 1 ? prompts[0] : prompts[i], length).Ids).ToArray();
         return tensor([.. ids.SelectMany(row => row)], [rows, ids[0].Length], dtype: int64, device: device);
     }
 }

@@ -4,7 +4,7 @@ using SkiaSharp;
 
 namespace StorySync.Pipelines;
 
-/// <summary>Decodes image files: the header is looked at before any pixel is decoded.</summary>
+/// <summary>Decodes image files: the header is checked before any pixel is decoded.</summary>
 internal static class ImageReader
 {
     private const int Channels = 3;
@@ -22,7 +22,8 @@ internal static class ImageReader
         {
             using var data = SKData.Create(pin.AddrOfPinnedObject(), encoded.Length);
             using var codec = SKCodec.Create(data)
-                ?? throw new InvalidDataException($"{source} is no image that can be read, or is truncated in its header: expected PNG, JPEG, WebP, GIF or BMP.");
+                ?? throw new InvalidDataException(
+                    $"{source} is no image that can be read, or is truncated in its header: expected PNG, JPEG, WebP, GIF or BMP.");
             var (width, height) = (codec.Info.Width, codec.Info.Height);
             ThrowIfTooLarge(source, width, height, maxPixels);
             var rgba = Decode(codec, source);
@@ -92,7 +93,8 @@ internal static class ImageReader
                     $"{source} is truncated: its {info.Width} × {info.Height} pixels are not all there. Get the whole file."),
                 SKCodecResult.ErrorInInput or SKCodecResult.InvalidInput => throw new InvalidDataException(
                     $"{source} is damaged: its pixels cannot be decoded. Get the file again."),
-                var result => throw new InvalidDataException($"{source} is of a kind that cannot be decoded ({result}): save it as PNG or JPEG."),
+                var result =>
+                    throw new InvalidDataException($"{source} is of a kind that cannot be decoded ({result}): save it as PNG or JPEG."),
             };
         }
         finally

@@ -28,9 +28,11 @@ internal sealed record ModelPart(string Name, nn.Module Module, GenerationStage 
     public long StreamedBytes(ScalarType dtype)
     {
         var blocks = Module.named_parameters()
-            .GroupBy(p => p.name.Split('.') is [var list, var number, ..] && list.EndsWith("transformer_blocks", StringComparison.Ordinal) ? $"{list}.{number}" : "")
+            .GroupBy(p => p.name.Split('.') is [var list, var number, ..]
+                && list.EndsWith("transformer_blocks", StringComparison.Ordinal) ? $"{list}.{number}" : "")
             .Select(group => (IsBlock: group.Key.Length > 0, Values: group.Sum(p => p.parameter.numel()))).ToList();
-        return (blocks.Where(b => !b.IsBlock).Sum(b => b.Values) + blocks.Where(b => b.IsBlock).Select(b => b.Values).DefaultIfEmpty().Max()) * dtype.ElementSize();
+        return (blocks.Where(b => !b.IsBlock).Sum(b => b.Values)
+            + blocks.Where(b => b.IsBlock).Select(b => b.Values).DefaultIfEmpty().Max()) * dtype.ElementSize();
     }
 }
 

@@ -38,7 +38,7 @@ public class OtsuTests
         Assert.Equal(1.0 / 512, Otsu.Threshold(full([9], value, ScalarType.Float64)).item<double>());
     }
 
-    /// <summary>By the definition: every split is tried, its classes summed up anew.</summary>
+    /// <summary>By the definition: every split is tried, its classes summed up again.</summary>
     private static double Naive(double[] values)
     {
         var bins = values.Select(value => Math.Min((int)(value * 256), 255)).ToArray();

@@ -69,7 +69,8 @@ public class DeviceTests
                     foreach (var kind in new[] { AttentionKind.Self, AttentionKind.Cross })
                     {
                         // float64 has no kernel of its own: it is gathered, as on a device.
-                        story.Attend(new("layer", kind, Heads, Width), Inputs(story.BatchAt(step, 4), kind, grid, CPU), new() { Step = step, Steps = 4 });
+                        story.Attend(new("layer", kind, Heads, Width), Inputs(story.BatchAt(step, 4), kind, grid, CPU),
+                            new() { Step = step, Steps = 4 });
                     }
                 }
             }
@@ -78,7 +79,8 @@ public class DeviceTests
             story.CompleteStep();
             Assert.Equal(1, DeviceTransfer.Fetched - fetched);
 
-            // For every grid the indices of sharing, what it adds to the logits, the indices of harmonization; at first the subjects' words.
+            // For every grid the indices of sharing, what it adds to the logits, the indices of harmonization; at first the subjects'
+            // words.
             Assert.InRange(DeviceTransfer.Sent - sent, 0, (step == 0 ? 1 : 0) + (2 * 3));
         }
     }
@@ -98,19 +100,23 @@ public class DeviceTests
         void Step(int step)
         {
             story.Attend(
-                new("layer", AttentionKind.Self, Heads, Width), Inputs(story.BatchAt(step, 6), AttentionKind.Self, Grid, META), new() { Step = step, Steps = 6 });
+                new("layer", AttentionKind.Self, Heads, Width), Inputs(story.BatchAt(step, 6), AttentionKind.Self, Grid, META),
+                    new() { Step = step, Steps = 6 });
             story.CompleteStep();
         }
     }
 
     /// <summary>As many tokens in every scene, so that attention needs no mask: libtorch has none on meta tensors.</summary>
-    private static Tensor[] Given() => [.. Enumerable.Range(0, Scenes).Select(scene => arange(Grid.Tokens).remainder(Scenes).eq(scene % 2).view(Grid.Height, Grid.Width))];
+    private static Tensor[] Given() =>
+        [.. Enumerable.Range(0, Scenes).Select(scene => arange(Grid.Tokens).remainder(Scenes).eq(scene % 2).view(Grid.Height, Grid.Width))];
 
     private static StoryAttention Story(bool guidance, Tensor[]? masks, int[] tokens)
     {
-        var options = new StoryAttentionOptions { Harmonization = new() { Steps = StepRange.All, Threshold = -1 }, Layout = new() { Until = 0.3 } };
+        var options =
+            new StoryAttentionOptions { Harmonization = new() { Steps = StepRange.All, Threshold = -1 }, Layout = new() { Until = 0.3 } };
         return new(
-            options, [new("fox", [.. Enumerable.Repeat<IReadOnlyList<int>>(tokens, Scenes)]) { Masks = masks?[..Scenes] }], Scenes, guidance);
+            options, [new("fox", [.. Enumerable.Repeat<IReadOnlyList<int>>(tokens, Scenes)]) { Masks = masks?[..Scenes] }], Scenes,
+                guidance);
     }
 
     private static AttentionInputs Inputs(StoryBatch batch, AttentionKind kind, TokenGrid grid, Device device)

@@ -19,7 +19,8 @@ public class StoryMemoryTests
             Harmonization = new() { Steps = StepRange.All },
             Masks = new() { Closing = 1, ReadyAfterLayers = 1 },
         };
-        using var story = new StoryAttention(options, [new("fox", [[1], [2]]), new("owl", [[3], []]) { Masks = [null, mask] }], 2, guidance: true);
+        using var story =
+            new StoryAttention(options, [new("fox", [[1], [2]]), new("owl", [[3], []]) { Masks = [null, mask] }], 2, guidance: true);
         for (var step = 0; step < 4; step++)
         {
             using (NewDisposeScope())
@@ -54,7 +55,8 @@ public class StoryMemoryTests
             using var mode = inference_mode();
             using var scope = NewDisposeScope();
             using var random = new Generator((ulong)seed);
-            using var story = new StoryAttention(new() { Sharing = new() { Dropout = 0.3 } }, [new("fox", [[1], [2]])], 2, guidance: false, seed);
+            using var story =
+                new StoryAttention(new() { Sharing = new() { Dropout = 0.3 } }, [new("fox", [[1], [2]])], 2, guidance: false, seed);
             var results = new List<float>();
             for (var step = 0; step < 4; step++)
             {

@@ -36,7 +36,8 @@ public class SubjectMapTests
                 var inputs = Inputs(kind, grid, batch, random);
                 if (padded)
                 {
-                    inputs = inputs with { Mask = where(rand([batch.Rows, 1, 1, Text], generator: random) < 0.7, tensor(0f), tensor(-10000f)) };
+                    inputs =
+                        inputs with { Mask = where(rand([batch.Rows, 1, 1, Text], generator: random) < 0.7, tensor(0f), tensor(-10000f)) };
                 }
 
                 story.Attend(Layer(kind), inputs, new() { Step = step, Steps = 4 });
@@ -140,7 +141,8 @@ public class SubjectMapTests
             foreach (var grid in new[] { Fine, Coarse })
             {
                 story.Attend(
-                    Layer(AttentionKind.Cross), Inputs(AttentionKind.Cross, grid, story.BatchAt(step, 4), random), new() { Step = step, Steps = 4 });
+                    Layer(AttentionKind.Cross), Inputs(AttentionKind.Cross, grid, story.BatchAt(step, 4), random),
+                        new() { Step = step, Steps = 4 });
             }
 
             story.CompleteStep();

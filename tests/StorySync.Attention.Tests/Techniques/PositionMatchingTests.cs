@@ -65,7 +65,8 @@ public class PositionMatchingTests
                 {
                     foreach (var q in Enumerable.Range(0, Tokens).Where(q => masks[other, q]))
                     {
-                        var at = Enumerable.Range(0, Tokens).Where(p => masks[image, p]).MaxBy(p => Cosine(Content(image, p), Content(other, q)));
+                        var at = Enumerable.Range(0, Tokens).Where(p =>
+                            masks[image, p]).MaxBy(p => Cosine(Content(image, p), Content(other, q)));
                         keys = cat([keys, At(at).Apply(Content(other, q))], 1);
                         values = cat([values, value[other].narrow(1, q, 1)], 1);
                     }

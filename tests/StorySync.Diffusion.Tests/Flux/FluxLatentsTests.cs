@@ -29,8 +29,10 @@ public sealed class FluxLatentsTests
     public void What_cannot_be_packed_or_unpacked_is_refused()
     {
         using var scope = NewDisposeScope();
-        Assert.Contains("(1, 16, 7, 8)", Assert.Throws<ArgumentException>(() => FluxLatents.Pack(zeros(1, 16, 7, 8))).Message, StringComparison.Ordinal);
-        Assert.Contains("2×3", Assert.Throws<ArgumentException>(() => FluxLatents.Unpack(zeros(1, 4, 64), new TokenGrid(2, 3))).Message, StringComparison.Ordinal);
+        Assert.Contains("(1, 16, 7, 8)", Assert.Throws<ArgumentException>(() => FluxLatents.Pack(zeros(1, 16, 7, 8))).Message,
+            StringComparison.Ordinal);
+        Assert.Contains("2×3", Assert.Throws<ArgumentException>(() => FluxLatents.Unpack(zeros(1, 4, 64), new TokenGrid(2, 3))).Message,
+            StringComparison.Ordinal);
     }
 
     private static void AssertSame(Tensor expected, Tensor actual)

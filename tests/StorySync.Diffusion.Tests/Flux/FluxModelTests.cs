@@ -29,8 +29,10 @@ public sealed class FluxModelTests
         using var folder = new TemporaryFolder();
         var path = folder.Write("config.json", """{ "_class_name": "FluxTransformer2DModel", "out_channels": null, "num_layers": null, "guidance_embeds": true, "axes_dims_rope": [32, 48, 48] }""");
         var config = ComponentConfig.Read<FluxTransformer2DConfig>(path);
-        Assert.Equal((1, 64, null, 19, 38), (config.PatchSize, config.InChannels, config.OutChannels, config.NumLayers, config.NumSingleLayers));
-        Assert.Equal((128, 24, 4096, 768, true), (config.AttentionHeadDim, config.NumAttentionHeads, config.JointAttentionDim, config.PooledProjectionDim, config.GuidanceEmbeds));
+        Assert.Equal((1, 64, null, 19, 38),
+            (config.PatchSize, config.InChannels, config.OutChannels, config.NumLayers, config.NumSingleLayers));
+        Assert.Equal((128, 24, 4096, 768, true), (config.AttentionHeadDim, config.NumAttentionHeads, config.JointAttentionDim,
+            config.PooledProjectionDim, config.GuidanceEmbeds));
         Assert.Equal([32, 48, 48], config.AxesDimsRope);
         Assert.Equal([16, 56, 56], new FluxTransformer2DConfig().AxesDimsRope);
     }
@@ -58,11 +60,13 @@ public sealed class FluxModelTests
         using var scope = NewDisposeScope();
         using var model = new FluxTransformer2DModel(Tiny);
         var grid = new TokenGrid(2, 3);
-        var fits = new FluxInputs(zeros(2, 6, 8), grid, zeros(2, 4, 6), zeros(2, 5), zeros(2), model.EmbedPositions(FluxLatents.TextIds(4), FluxLatents.ImageIds(grid)));
+        var fits = new FluxInputs(zeros(2, 6, 8), grid, zeros(2, 4, 6), zeros(2, 5), zeros(2),
+            model.EmbedPositions(FluxLatents.TextIds(4), FluxLatents.ImageIds(grid)));
         Refused(model, fits with { Grid = new TokenGrid(3, 3) }, "HiddenStates is (2, 6, 8)", "(2, 9, 8)");
         Refused(model, fits with { EncoderHiddenStates = zeros(1, 4, 6) }, "EncoderHiddenStates is (1, 4, 6)", "(2, 4, 6)");
         Refused(model, fits with { PooledProjections = zeros(2, 6) }, "PooledProjections is (2, 6)", "(2, 5)");
-        Refused(model, fits with { Rotary = model.EmbedPositions(FluxLatents.TextIds(3), FluxLatents.ImageIds(grid)) }, "Rotary is (9, 6)", "(10, 6)");
+        Refused(model, fits with { Rotary = model.EmbedPositions(FluxLatents.TextIds(3), FluxLatents.ImageIds(grid)) }, "Rotary is (9, 6)",
+            "(10, 6)");
         Refused(() => model.EmbedPositions(FluxLatents.TextIds(4), zeros(6, 2)), "imgIds is (6, 2)", "(6, 3)");
         Refused(() => model.EmbedPositions(zeros(2, 4, 3), FluxLatents.ImageIds(grid)), "txtIds is (2, 4, 3)", "(2, 3)");
         Refused(model, fits with { Guidance = ones(2) }, "guidance_embeds is false");

@@ -163,7 +163,8 @@ public class LinearKernelTests
         {
             using var whole = Load(weight, ScalarType.Float32);
             using var half = Load(weight, stored);
-            var (expected, actual) = gated ? (Fused.LinearGeglu(whole, input), Fused.LinearGeglu(half, input)) : (whole.call(input), half.call(input));
+            var (expected, actual) = gated ? (Fused.LinearGeglu(whole, input), Fused.LinearGeglu(half, input))
+                : (whole.call(input), half.call(input));
             TensorAssert.SameBits(expected.nan_to_num(7), actual.nan_to_num(7));
             Assert.Equal(ScalarType.Float32, half.weight.dtype);
             Assert.Equal(DeviceType.META, half.weight.device_type);

@@ -17,7 +17,8 @@ public class OneDnnTests
     [InlineData(2, 96, 32, 16, 3, 2, 1)]
     [InlineData(3, 5, 6, 7, 1, 1, 0)]
     [InlineData(1, 20, 40, 12, 3, 1, 1)]
-    public void Convolution_is_the_one_that_it_says_in_any_memory_order(int batch, int channels, int outChannels, int size, int kernel, int stride, int padding)
+    public void Convolution_is_the_one_that_it_says_in_any_memory_order(int batch, int channels, int outChannels, int size, int kernel,
+        int stride, int padding)
     {
         using var scope = NewDisposeScope();
         using var layer = RandomLayer.Bind(new Conv2d(channels, outChannels, kernel, stride, padding));

@@ -39,12 +39,14 @@ public class LoraFileTests
     [InlineData("""{"text_encoder.r": 4, "text_encoder.lora_alpha": 8}""", 1)]
     [InlineData("{}", 1)]
     [InlineData("", 1)]
-    public void Metadata_scales_as_PEFT_does(string metadata, double scale) => Assert.Equal(scale, Scale(file => file with { Metadata = metadata }), 6);
+    public void Metadata_scales_as_PEFT_does(string metadata, double scale) =>
+        Assert.Equal(scale, Scale(file => file with { Metadata = metadata }), 6);
 
     [Theory]
     [InlineData(8f, 2)]
     [InlineData(0f, 0)]
-    public void An_alpha_of_its_own_scales_a_layer(float alpha, double scale) => Assert.Equal(scale, Scale(file => file with { Alpha = tensor(alpha) }), 6);
+    public void An_alpha_of_its_own_scales_a_layer(float alpha, double scale) =>
+        Assert.Equal(scale, Scale(file => file with { Alpha = tensor(alpha) }), 6);
 
     [Fact]
     public void Layers_of_rank_0_are_passed_over()
@@ -265,7 +267,8 @@ public class LoraFileTests
             Add(Alpha is null ? null : Layer + ".alpha", Alpha);
             Add(More, DownValues);
             var path = folder.PathOf("lora.safetensors");
-            SafetensorsWriter.Write(path, tensors, Metadata is null ? null : new Dictionary<string, string> { ["lora_adapter_metadata"] = Metadata });
+            SafetensorsWriter.Write(path, tensors, Metadata is null ? null
+                : new Dictionary<string, string> { ["lora_adapter_metadata"] = Metadata });
             return path;
 
             void Add(string? name, Tensor? values)

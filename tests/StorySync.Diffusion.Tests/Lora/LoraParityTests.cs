@@ -18,7 +18,8 @@ public class LoraParityTests
     {
         using var mode = inference_mode();
         using var comparison = new Comparison(ReferenceData.Case(name));
-        using var unet = UNet2DConditionModel.Load(ModelFolder.Open(comparison.Case.PathOf(comparison.Case.Model.Split(' ')[0])), component: "");
+        using var unet =
+            UNet2DConditionModel.Load(ModelFolder.Open(comparison.Case.PathOf(comparison.Case.Model.Split(' ')[0])), component: "");
         using var loras = new LoraAdapters([("unet", unet, unet.Config.LayersPerBlock[0])]);
         Tensor Sample() => unet.call(
             new UNetInputs(comparison.Input("sample"), comparison.Input("timestep"), comparison.Input("encoder_hidden_states"))
@@ -38,7 +39,7 @@ public class LoraParityTests
         comparison.Check("out.sample_partial", Sample());
         comparison.AssertAll();
 
-        // Two halves of it at once are the whole.
+        // Two halves of it together are the whole.
         loras.Load(path, "other half", scales[0] - scales[1]);
         comparison.Check("out.sample_full", Sample());
         comparison.AssertAll();

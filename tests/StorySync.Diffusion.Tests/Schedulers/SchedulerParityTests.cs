@@ -37,7 +37,8 @@ public class SchedulerParityTests
 
         float[] rows = [plan.Timesteps[0], plan.Timesteps[plan.Timesteps.Length / 2], plan.Timesteps[^1]];
         comparison.Check("out.noisy_timesteps", tensor(rows));
-        comparison.Check("out.noisy", plan.AddNoise(comparison.Input("clean"), comparison.Input("clean_noise"), [.. rows.Select(plan.IndexOf)]));
+        comparison.Check("out.noisy",
+            plan.AddNoise(comparison.Input("clean"), comparison.Input("clean_noise"), [.. rows.Select(plan.IndexOf)]));
         Follow(plan, comparison);
         comparison.AssertAll();
     }

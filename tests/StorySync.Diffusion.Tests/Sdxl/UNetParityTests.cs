@@ -48,7 +48,8 @@ public class UNetParityTests
         var layer = (AttentionBlock)model.named_modules().Single(m => m.name == path).module;
         var hidden = comparison.Input("hidden_states");
 
-        var output = layer.call(hidden, comparison.OptionalInput("encoder_hidden_states"), new BlockContext(hidden, hidden, null, new DenoisingContext()));
+        var output = layer.call(hidden, comparison.OptionalInput("encoder_hidden_states"),
+            new BlockContext(hidden, hidden, null, new DenoisingContext()));
 
         comparison.Check("out.output", output);
         comparison.AssertAll();

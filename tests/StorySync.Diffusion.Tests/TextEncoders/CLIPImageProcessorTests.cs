@@ -9,7 +9,8 @@ namespace StorySync.Diffusion.Tests.TextEncoders;
 
 public class CLIPImageProcessorTests
 {
-    private static readonly CLIPImageProcessor Plain = new() { DoResize = false, DoCenterCrop = false, DoRescale = false, DoNormalize = false };
+    private static readonly CLIPImageProcessor Plain =
+        new() { DoResize = false, DoCenterCrop = false, DoRescale = false, DoNormalize = false };
 
     private static CLIPImageProcessor Parsed(string json)
     {
@@ -49,7 +50,8 @@ public class CLIPImageProcessorTests
             var pixels = bytes.AsSpan(0, height * width * 3).ToArray();
             var processor = Plain with { DoResize = true, Size = Math.Min(height, width) };
 
-            return processor.Preprocess(pixels, height, width).Equals(tensor(pixels, [1, height, width, 3]).permute(0, 3, 1, 2).to(ScalarType.Float32));
+            return processor.Preprocess(pixels, height,
+                width).Equals(tensor(pixels, [1, height, width, 3]).permute(0, 3, 1, 2).to(ScalarType.Float32));
         }, iter: 50);
 
     [Fact]

@@ -39,7 +39,8 @@ public class CLIPModelTests
         Assert.Equal([3L, 6L], output.ImageEmbeds.shape);
         Assert.True(cat([output.ImageEmbeds, output.TextEmbeds]).norm(1, keepdim: false).allclose(ones(5), rtol: 0, atol: 1e-6));
         Assert.True(output.LogitsPerImage.allclose(
-            nn.functional.cosine_similarity(model.GetImageFeatures(pixels).unsqueeze(1), model.GetTextFeatures(ids).unsqueeze(0), dim: -1) * scale,
+            nn.functional.cosine_similarity(model.GetImageFeatures(pixels).unsqueeze(1), model.GetTextFeatures(ids).unsqueeze(0),
+                dim: -1) * scale,
             rtol: 0, atol: 1e-5));
     }
 
@@ -49,7 +50,8 @@ public class CLIPModelTests
         using var scope = NewDisposeScope();
         using var model = Load();
 
-        Assert.Contains("(batch, 3, 8, 8)", Assert.Throws<ArgumentException>(() => model.GetImageFeatures(randn(1, 3, 9, 9))).Message, StringComparison.Ordinal);
+        Assert.Contains("(batch, 3, 8, 8)", Assert.Throws<ArgumentException>(() => model.GetImageFeatures(randn(1, 3, 9, 9))).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]

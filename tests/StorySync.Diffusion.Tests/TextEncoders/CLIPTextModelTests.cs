@@ -36,7 +36,8 @@ public class CLIPTextModelTests
         using var scope = NewDisposeScope();
         using var blank = new CLIPTextModelWithProjection(Parsed(Config.ToJsonString()));
         var weights = RandomModel.Weights(blank);
-        return CLIPTextModelWithProjection.Load(RandomModel.Write(folder, Config, change?.Invoke(weights) ?? weights), component: "", dtype);
+        return CLIPTextModelWithProjection.Load(RandomModel.Write(folder, Config, change?.Invoke(weights) ?? weights), component: "",
+            dtype);
     }
 
     private static Tensor Ids(params long[] ids) => tensor(ids, [1, ids.Length]);
@@ -56,9 +57,11 @@ public class CLIPTextModelTests
     public void Names_are_read_with_and_without_prefix_and_position_ids_passed_over()
     {
         using var scope = NewDisposeScope();
-        using var hub = Load(weights => new(weights) { ["text_model.embeddings.position_ids"] = arange(9, dtype: ScalarType.Int64).unsqueeze(0) });
+        using var hub =
+            Load(weights => new(weights) { ["text_model.embeddings.position_ids"] = arange(9, dtype: ScalarType.Int64).unsqueeze(0) });
         using var bare = Load(weights => weights.ToDictionary(
-            entry => entry.Key.StartsWith("text_model.", StringComparison.Ordinal) ? entry.Key["text_model.".Length..] : entry.Key, entry => entry.Value));
+            entry => entry.Key.StartsWith("text_model.", StringComparison.Ordinal) ? entry.Key["text_model.".Length..] : entry.Key, entry =>
+                entry.Value));
         var ids = Ids(1, 2, 40);
 
         Assert.True(hub.call(ids, default).TextEmbeds!.Equals(bare.call(ids, default).TextEmbeds!));
@@ -100,7 +103,8 @@ public class CLIPTextModelTests
     {
         using var scope = NewDisposeScope();
         using var half = Load(weights => weights.ToDictionary(entry => entry.Key, entry => entry.Value.to(ScalarType.Float16)), dtype);
-        using var full = Load(weights => weights.ToDictionary(entry => entry.Key, entry => entry.Value.to(ScalarType.Float16).to(dtype)), dtype);
+        using var full =
+            Load(weights => weights.ToDictionary(entry => entry.Key, entry => entry.Value.to(ScalarType.Float16).to(dtype)), dtype);
         var table = "text_model.embeddings.token_embedding.weight";
         var output = half.call(Ids(1, 2, 40), default);
 

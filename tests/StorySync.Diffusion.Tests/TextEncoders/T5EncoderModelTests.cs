@@ -115,7 +115,8 @@ public class T5EncoderModelTests
         var output = model.call(Numbers(4, 5, 1), null, default);
 
         Assert.All(model.named_parameters(), entry => Assert.Equal(
-            entry.name == "shared.weight" || entry.name.EndsWith(".wo.weight", StringComparison.Ordinal) ? ScalarType.Float32 : ScalarType.Float16,
+            entry.name == "shared.weight" || entry.name.EndsWith(".wo.weight", StringComparison.Ordinal) ? ScalarType.Float32
+                : ScalarType.Float16,
             entry.parameter.dtype));
         Assert.Equal(ScalarType.Float16, output.dtype);
         Assert.True(output.to(ScalarType.Float32).allclose(full.call(Numbers(4, 5, 1), null, default), rtol: 0.02, atol: 0.02));
@@ -123,7 +124,8 @@ public class T5EncoderModelTests
         // Sums beyond 65504, float16's largest number.
         static Dictionary<string, Tensor> Large(Dictionary<string, Tensor> weights) => weights.ToDictionary(
             entry => entry.Key,
-            entry => entry.Value * (entry.Key.Contains(".wi_", StringComparison.Ordinal) ? 100 : entry.Key.Contains(".wo.", StringComparison.Ordinal) ? 1000 : 1));
+            entry => entry.Value * (entry.Key.Contains(".wi_", StringComparison.Ordinal) ? 100
+                : entry.Key.Contains(".wo.", StringComparison.Ordinal) ? 1000 : 1));
     }
 
     [Fact]

@@ -10,7 +10,8 @@ public class TextEncoderParityTests
 {
     public static TheoryData<string> Encoders() => ReferenceData.CaseNames(c => c.Group == "text");
 
-    public static TheoryData<string> AttentionLayers() => ReferenceData.CaseNames(c => c.Group == "attention" && c.Call.StartsWith("transformers ", StringComparison.Ordinal));
+    public static TheoryData<string> AttentionLayers() =>
+        ReferenceData.CaseNames(c => c.Group == "attention" && c.Call.StartsWith("transformers ", StringComparison.Ordinal));
 
     [Theory]
     [MemberData(nameof(Encoders))]

@@ -5,7 +5,8 @@ using StorySync.TestSupport;
 
 namespace StorySync.Diffusion.Tests.Tokenizers;
 
-/// <summary>Words without an end are tokenized in time that grows as they do: with a quadratic step these tests would take an hour.</summary>
+/// <summary>Words without an end are tokenized in time that grows as they do: with a quadratic step these tests would take an
+/// hour.</summary>
 public class LongWordTests
 {
     private const int Length = 1_000_000;
@@ -52,9 +53,11 @@ public class LongWordTests
     {
         var folder = ReferenceData.PathOf("vocab/clip");
         var ours = PromptTokenizer.Load(folder);
-        var theirs = BpeTokenizer.Create(new BpeOptions(System.Text.Json.JsonSerializer.Deserialize<Dictionary<string, int>>(File.ReadAllText(Path.Combine(folder, "vocab.json")))!)
+        var theirs = BpeTokenizer.Create(new BpeOptions(System.Text.Json.JsonSerializer.Deserialize<Dictionary<string,
+            int>>(File.ReadAllText(Path.Combine(folder, "vocab.json")))!)
         {
-            Merges = File.ReadLines(Path.Combine(folder, "merges.txt")).Where(line => line.Length > 0 && !line.StartsWith("#version", StringComparison.Ordinal)),
+            Merges = File.ReadLines(Path.Combine(folder, "merges.txt")).Where(line =>
+                line.Length > 0 && !line.StartsWith("#version", StringComparison.Ordinal)),
             EndOfWordSuffix = "</w>",
             ByteLevel = true,
         });

@@ -19,7 +19,8 @@ public class PaddingTests
     {
         const int Pairs = 50_000;
         var ids = SmallTokenizers.Clip.Encode(string.Concat(Enumerable.Repeat("fo", Pairs)) + "x").Ids;
-        Assert.Equal([SmallTokenizers.Begin, .. Enumerable.Repeat(SmallTokenizers.Clip.Encode("fofox").Ids[1], Pairs - 1), 515, SmallTokenizers.End], ids);
+        Assert.Equal([SmallTokenizers.Begin, .. Enumerable.Repeat(SmallTokenizers.Clip.Encode("fofox").Ids[1], Pairs - 1), 515,
+            SmallTokenizers.End], ids);
     }
 
     [Fact]

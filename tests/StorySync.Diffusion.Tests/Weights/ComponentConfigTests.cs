@@ -124,7 +124,8 @@ public class ComponentConfigTests
         OneOrMany<int> one = 3, many = new[] { 1, 2 };
         Assert.Equal(3, one[7]);
         Assert.Equal(2, many[1]);
-        Assert.Contains("2 entries; there are 3 blocks", Assert.Throws<ArgumentException>(() => many.For(3)).Message, StringComparison.Ordinal);
+        Assert.Contains("2 entries; there are 3 blocks", Assert.Throws<ArgumentException>(() => many.For(3)).Message,
+            StringComparison.Ordinal);
         Assert.NotEqual(one, many);
         Assert.Equal(many, new[] { 1, 2 });
     }

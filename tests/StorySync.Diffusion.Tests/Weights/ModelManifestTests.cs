@@ -27,7 +27,8 @@ public class ModelManifestTests
         using var folder = new TemporaryFolder();
         manifest.Save(folder.PathOf("manifest.json"));
         using var json = JsonDocument.Parse(File.ReadAllBytes(folder.PathOf("manifest.json")));
-        Assert.Equal(["norm.bias", "norm.weight", "proj.bias", "proj.weight"], json.RootElement.EnumerateObject().Select(entry => entry.Name));
+        Assert.Equal(["norm.bias", "norm.weight", "proj.bias", "proj.weight"],
+            json.RootElement.EnumerateObject().Select(entry => entry.Name));
         Assert.Equal([1L << 20, 1 << 20], json.RootElement.GetProperty("proj.weight").EnumerateArray().Select(size => size.GetInt64()));
     }
 

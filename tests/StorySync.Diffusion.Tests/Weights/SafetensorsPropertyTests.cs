@@ -15,14 +15,16 @@ public class SafetensorsPropertyTests
         ScalarType.Float16, ScalarType.BFloat16, ScalarType.Float32, ScalarType.Float64,
     ];
 
-    private static readonly Gen<string> Text = Gen.OneOf(Gen.Char['\0', '\ud7ff'].Select(c => c.ToString()), Gen.Char[' ', '~'].Select(c => c.ToString()),
+    private static readonly Gen<string> Text =
+        Gen.OneOf(Gen.Char['\0', '\ud7ff'].Select(c => c.ToString()), Gen.Char[' ', '~'].Select(c => c.ToString()),
         Gen.OneOf("😀", "\uffee", "\"", "\\", "weight", ".", "\n", "\u007f")).Array[0, 8].Select(string.Concat);
 
     private static readonly Gen<(string Name, ScalarType Type, long[] Shape, int Seed)> Entry =
         Gen.Select(Text, Gen.OneOf(Types), Gen.Long[0, 4].Array[0, 4], Gen.Int[0, 1000]);
 
     private static readonly Gen<Dictionary<string, (ScalarType Type, long[] Shape, int Seed)>> Entries = Entry.Array[0, 12]
-        .Select(list => list.Where(e => e.Name != "__metadata__").DistinctBy(e => e.Name).ToDictionary(e => e.Name, e => (e.Type, e.Shape, e.Seed)));
+        .Select(list =>
+            list.Where(e => e.Name != "__metadata__").DistinctBy(e => e.Name).ToDictionary(e => e.Name, e => (e.Type, e.Shape, e.Seed)));
 
     private static readonly Gen<Dictionary<string, string>?> Metadata = Gen.Select(Text, Text).Array[0, 3]
         .Select(list => list.Length == 0 ? null : list.DistinctBy(e => e.Item1).ToDictionary(e => e.Item1, e => e.Item2));
@@ -91,13 +93,15 @@ public class SafetensorsPropertyTests
     public void A_mutated_header_gives_a_FormatException_or_is_right()
     {
         var header = """{"__metadata__":{"format":"pt"},"a\u00e9":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},"b":{"dtype":"I8","shape":[],"data_offsets":[24,25]}}"""u8.ToArray();
-        var tokens = Gen.OneOf("\"", "\\", "{", "}", "[", "]", ",", ":", "0", "-1", "1e99", "9223372036854775807", "null", "\\ud800", "F32", "\"b\"", " ")
+        var tokens = Gen.OneOf("\"", "\\", "{", "}", "[", "]", ",", ":", "0", "-1", "1e99", "9223372036854775807", "null", "\\ud800", "F32",
+            "\"b\"", " ")
             .Select(token => System.Text.Encoding.ASCII.GetBytes(token));
         Gen.Select(tokens, Gen.Int[0, header.Length - 1], Gen.Int[0, 5]).Array[1, 3].Sample(
             changes =>
             {
                 var bytes = changes.Aggregate(header, (json, change) =>
-                    [.. json.AsSpan(0, Math.Min(change.Item2, json.Length)), .. change.Item1, .. json.AsSpan(Math.Min(change.Item2 + change.Item3, json.Length))]);
+                    [.. json.AsSpan(0, Math.Min(change.Item2, json.Length)), .. change.Item1,
+                        .. json.AsSpan(Math.Min(change.Item2 + change.Item3, json.Length))]);
                 try
                 {
                     var parsed = SafetensorsHeader.Parse(bytes);

@@ -58,7 +58,8 @@ public class SafetensorsWriterTests
         using var folder = new TemporaryFolder();
         using var scope = NewDisposeScope();
         var path = folder.PathOf("x.safetensors");
-        SafetensorsWriter.Write(path, new Dictionary<string, Tensor> { ["t"] = arange(6f).view(2, 3).t(), ["expanded"] = ones(1).expand(3) });
+        SafetensorsWriter.Write(path, new Dictionary<string,
+            Tensor> { ["t"] = arange(6f).view(2, 3).t(), ["expanded"] = ones(1).expand(3) });
         using var file = SafetensorsFile.Open(path);
         Assert.Equal([0f, 3, 1, 4, 2, 5], file.Read("t").data<float>().ToArray());
         Assert.Equal([1f, 1, 1], file.Read("expanded").data<float>().ToArray());
@@ -91,10 +92,12 @@ public class SafetensorsWriterTests
         Assert.Contains("__metadata__", Message(new() { ["__metadata__"] = zeros(1) }), StringComparison.Ordinal);
         Assert.ThrowsAny<ArgumentException>(() => SafetensorsWriter.Write(path, new Dictionary<string, Tensor> { ["\ud800"] = zeros(1) }));
         TensorInfo[] twice = [new("a", SafetensorsDtype.F32, 2), new("a", SafetensorsDtype.F16, 2)];
-        Assert.Contains("'a'", Assert.Throws<ArgumentException>(() => SafetensorsWriter.Write(path, twice, _ => ones(2))).Message, StringComparison.Ordinal);
+        Assert.Contains("'a'", Assert.Throws<ArgumentException>(() => SafetensorsWriter.Write(path, twice, _ => ones(2))).Message,
+            StringComparison.Ordinal);
         Assert.Empty(Directory.GetFiles(folder.Path));
 
-        string Message(Dictionary<string, Tensor> tensors) => Assert.Throws<ArgumentException>(() => SafetensorsWriter.Write(path, tensors)).Message;
+        string Message(Dictionary<string, Tensor> tensors) =>
+            Assert.Throws<ArgumentException>(() => SafetensorsWriter.Write(path, tensors)).Message;
     }
 
     [Fact]

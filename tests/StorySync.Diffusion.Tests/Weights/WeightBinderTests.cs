@@ -95,7 +95,8 @@ public class WeightBinderTests
         var weights = Weights().ToDictionary(entry => "model." + entry.Key, entry => entry.Value);
         weights["model.position_ids"] = arange(5);
         using var source = Open(folder, weights);
-        WeightBinder.Bind(block, source, rename: name => name.EndsWith("position_ids", StringComparison.Ordinal) ? null : name["model.".Length..]);
+        WeightBinder.Bind(block, source, rename: name => name.EndsWith("position_ids", StringComparison.Ordinal) ? null
+            : name["model.".Length..]);
         Assert.Equal(15f, block.proj.weight.sum().item<float>());
     }
 
@@ -155,6 +156,7 @@ public class WeightBinderTests
         using var scope = NewDisposeScope();
         using var block = new Block();
         using var source = Open(folder, Weights().ToDictionary(entry => entry.Key, _ => zeros(7)));
-        Assert.Contains("another size", Assert.Throws<WeightMismatchException>(() => WeightBinder.Bind(block, source)).Message, StringComparison.Ordinal);
+        Assert.Contains("another size", Assert.Throws<WeightMismatchException>(() => WeightBinder.Bind(block, source)).Message,
+            StringComparison.Ordinal);
     }
 }

@@ -48,7 +48,8 @@ public class ElfVersionNeedsTests
 
     [Fact]
     public void Damage_never_throws_and_never_changes_more_than_one_byte() =>
-        Gen.Select(Gen.Int[0, 300], Gen.Select(Gen.Int[0, 299], Gen.OneOf(Gen.Byte, Gen.Const<byte>(0), Gen.Const<byte>(1), Gen.Const<byte>(0x7f), Gen.Const<byte>(0xff))).Array[0, 12])
+        Gen.Select(Gen.Int[0, 300], Gen.Select(Gen.Int[0, 299],
+            Gen.OneOf(Gen.Byte, Gen.Const<byte>(0), Gen.Const<byte>(1), Gen.Const<byte>(0x7f), Gen.Const<byte>(0xff))).Array[0, 12])
             .Sample((length, damage) =>
             {
                 var image = Image()[..length];

@@ -32,7 +32,8 @@ public class GroupNormKernelTests
     {
         using var scope = NewDisposeScope();
         var input = Random(1, 16, 200, 200) + 1000;
-        var error = (Apply(input, 4, null, null, null, silu: false) - Exact(input, 4, null, null, null, silu: false)).abs().max().item<double>();
+        var error =
+            (Apply(input, 4, null, null, null, silu: false) - Exact(input, 4, null, null, null, silu: false)).abs().max().item<double>();
 
         // Numbers near 1000 are 6·10⁻⁵ apart.
         Assert.InRange(error, 0, 1e-4);

@@ -68,7 +68,8 @@ public class VectorMathTests
         return results;
     }
 
-    private static IEnumerable<float> Numbers(float from, float to) => Enumerable.Range(0, 4001).Select(i => from + ((to - from) * i / 4000f));
+    private static IEnumerable<float> Numbers(float from, float to) =>
+        Enumerable.Range(0, 4001).Select(i => from + ((to - from) * i / 4000f));
 
     /// <summary>The normal distribution's Φ, by Simpson's rule.</summary>
     private static double Normal(double x)

@@ -9,7 +9,8 @@ public class ImageReaderTests
     // JPEG's decoders differ in the last bits of their arithmetic.
     private const int OfJpeg = 2;
 
-    public static TheoryData<string> Files() => [.. Directory.GetFiles(Golden.PathOf("images")).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal)];
+    public static TheoryData<string> Files() =>
+        [.. Directory.GetFiles(Golden.PathOf("images")).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal)];
 
     [Theory]
     [MemberData(nameof(Files))]
@@ -93,7 +94,8 @@ public class ImageReaderTests
         using var folder = new TemporaryFolder();
         var whole = File.ReadAllBytes(Golden.PathOf("images/exif1.png"));
         var path = folder.Write("half.png", whole.AsSpan(0, whole.Length * 2 / 3).ToArray());
-        Assert.Contains($"'{path}' is truncated", Assert.Throws<InvalidDataException>(() => RgbImage.Load(path)).Message, StringComparison.Ordinal);
+        Assert.Contains($"'{path}' is truncated", Assert.Throws<InvalidDataException>(() => RgbImage.Load(path)).Message,
+            StringComparison.Ordinal);
     }
 
     [Theory]
@@ -110,7 +112,8 @@ public class ImageReaderTests
 
         Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 1 << 20);
         Assert.True(
-            error.Message.Contains($"{width} × {height}", StringComparison.Ordinal) && error.Message.Contains("178,956,970", StringComparison.Ordinal)
+            error.Message.Contains($"{width} × {height}", StringComparison.Ordinal)
+                && error.Message.Contains("178,956,970", StringComparison.Ordinal)
             || error.Message.Contains("no image", StringComparison.Ordinal), error.Message);
     }
 
@@ -119,7 +122,8 @@ public class ImageReaderTests
     {
         var path = Golden.PathOf("images/exif1.png");
         Assert.Equal(14, RgbImage.Load(path, maxPixels: 140).Width);
-        Assert.Contains("14 × 10", Assert.Throws<InvalidDataException>(() => RgbImage.Load(path, maxPixels: 139)).Message, StringComparison.Ordinal);
+        Assert.Contains("14 × 10", Assert.Throws<InvalidDataException>(() => RgbImage.Load(path, maxPixels: 139)).Message,
+            StringComparison.Ordinal);
         Assert.Throws<ArgumentOutOfRangeException>(() => RgbImage.Load(path, maxPixels: 0));
     }
 
@@ -223,7 +227,8 @@ public class ImageReaderTests
         byte[] header = [.. "IHDR"u8, .. new byte[8], 8, 2, 0, 0, 0];
         BinaryPrimitives.WriteInt32BigEndian(header.AsSpan(4), width);
         BinaryPrimitives.WriteInt32BigEndian(header.AsSpan(8), height);
-        return [0x89, .. "PNG\r\n"u8, 0x1A, (byte)'\n', 0, 0, 0, 13, .. header, .. Checksum(header), .. new byte[4], .. "IDAT"u8, .. Checksum("IDAT"u8)];
+        return [0x89, .. "PNG\r\n"u8, 0x1A, (byte)'\n', 0, 0, 0, 13, .. header, .. Checksum(header), .. new byte[4], .. "IDAT"u8,
+            .. Checksum("IDAT"u8)];
 
         static byte[] Checksum(ReadOnlySpan<byte> data)
         {

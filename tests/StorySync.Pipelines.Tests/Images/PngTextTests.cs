@@ -61,7 +61,8 @@ public class PngTextTests
             Assert.Contains("truncated", Error(png[..length]), StringComparison.Ordinal);
         }
 
-        Assert.Contains("damaged", Error([.. png[..33], .. Chunk("zTXt"u8, "a\0\0no deflate"u8.ToArray()), .. png[33..]]), StringComparison.Ordinal);
+        Assert.Contains("damaged", Error([.. png[..33], .. Chunk("zTXt"u8, "a\0\0no deflate"u8.ToArray()), .. png[33..]]),
+            StringComparison.Ordinal);
         Assert.Contains("damaged", Error([.. png[..33], .. Chunk("iTXt"u8, "a"u8.ToArray()), .. png[33..]]), StringComparison.Ordinal);
 
         static string Error(byte[] file) => Assert.Throws<InvalidDataException>(() => RgbImage.ReadPngText(file)).Message;

@@ -49,5 +49,6 @@ public class RgbImageTests
 
     [Fact]
     public void Pixels_must_fit_the_size() =>
-        Assert.Contains("12 bytes", Assert.Throws<ArgumentException>(() => new RgbImage(2, 2, new byte[11])).Message, StringComparison.Ordinal);
+        Assert.Contains("12 bytes", Assert.Throws<ArgumentException>(() => new RgbImage(2, 2, new byte[11])).Message,
+            StringComparison.Ordinal);
 }
