@@ -7,21 +7,29 @@ using StorySync.Pipelines;
 
 namespace StorySync.Benchmarks;
 
-/// <summary>What the approximate options gain and cost: each setting in turn with the exact run, from the same seeds; the exact setting too,
+/// <summary>What the approximate options gain and cost: each setting in turn with the exact run, from the same seeds; the exact setting
+/// too,
 /// which tells what the clock is worth.</summary>
 internal static class Approximations
 {
     private static readonly string[] Subjects = ["rabbit", "frog", "bear", "cat", "robot", "fox"];
-    private static readonly string[] Places = ["standing in the forest", "waving at the beach", "jumping in the snow", "sitting in the city"];
+    private static readonly string[] Places =
+        ["standing in the forest", "waving at the beach", "jumping in the snow", "sitting in the city"];
 
-    private static readonly Option<string> Folder = new("--folder") { DefaultValueFactory = _ => "storybook", Description = "A model folder, or storybook." };
-    private static readonly Option<string> Clip = new("--clip") { DefaultValueFactory = _ => "storybook", Description = "The CLIP model that measures." };
-    private static readonly Option<double[]> Ends = new("--guidance-end") { DefaultValueFactory = _ => [0.8, 0.6, 0.5], Description = "Values of GuidanceEnd.", AllowMultipleArgumentsPerToken = true };
-    private static readonly Option<double[]> Thresholds = new("--threshold") { DefaultValueFactory = _ => [0.1, 0.15, 0.2, 0.3], Description = "Values of BlockCacheThreshold.", AllowMultipleArgumentsPerToken = true };
-    private static readonly Option<int> Seeds = PositiveOption.Create("--seeds", 6, "Seeds, each for four pictures of other subjects; with --story, stories of four scenes.");
+    private static readonly Option<string> Folder = new("--folder") { DefaultValueFactory = _ =>
+        "storybook", Description = "A model folder, or storybook." };
+    private static readonly Option<string> Clip = new("--clip") { DefaultValueFactory = _ =>
+        "storybook", Description = "The CLIP model that measures." };
+    private static readonly Option<double[]> Ends = new("--guidance-end") { DefaultValueFactory = _ =>
+        [0.8, 0.6, 0.5], Description = "Values of GuidanceEnd.", AllowMultipleArgumentsPerToken = true };
+    private static readonly Option<double[]> Thresholds = new("--threshold") { DefaultValueFactory = _ =>
+        [0.1, 0.15, 0.2, 0.3], Description = "Values of BlockCacheThreshold.", AllowMultipleArgumentsPerToken = true };
+    private static readonly Option<int> Seeds =
+        PositiveOption.Create("--seeds", 6, "Seeds, each for four pictures of other subjects; with --story, stories of four scenes.");
     private static readonly Option<int> Steps = PositiveOption.Create("--steps", 20, "Denoising steps.");
     private static readonly Option<double> Guidance = new("--guidance") { DefaultValueFactory = _ => 4, Description = "Guidance scale." };
-    private static readonly Option<bool> AsStory = new("--story") { Description = "Stories, with the techniques, in place of single pictures." };
+    private static readonly Option<bool> AsStory =
+        new("--story") { Description = "Stories, with the techniques, in place of single pictures." };
 
     public static Command Command()
     {
@@ -43,13 +51,17 @@ internal static class Approximations
         var exact = new Setting(1, 0);
         run(exact, 0);
 
-        Console.WriteLine("| GuidanceEnd | BlockCacheThreshold | rows of attention | time | mean difference of 255 | PSNR | CLIP-T | CLIP-I of the subject |");
+        Console.WriteLine(
+            "| GuidanceEnd | BlockCacheThreshold | rows of attention | time | mean difference of 255 | PSNR | CLIP-T | CLIP-I of the "
+                + "subject |");
         Console.WriteLine("|---|---|---|---|---|---|---|---|");
         double[] ends = parsed.GetValue(Ends)!, thresholds = parsed.GetValue(Thresholds)!;
-        Setting[] settings = [exact, .. ends.Select(end => new Setting(end, 0)), .. thresholds.Select(threshold => new Setting(1, threshold))];
+        Setting[] settings =
+            [exact, .. ends.Select(end => new Setting(end, 0)), .. thresholds.Select(threshold => new Setting(1, threshold))];
         foreach (var setting in settings)
         {
-            var pairs = Enumerable.Range(0, parsed.GetValue(Seeds)).Select(number => (Exact: run(exact, number), Own: run(setting, number))).ToList();
+            var pairs = Enumerable.Range(0, parsed.GetValue(Seeds)).Select(number =>
+                (Exact: run(exact, number), Own: run(setting, number))).ToList();
             Console.WriteLine(Row(setting, pairs));
         }
     }
@@ -100,16 +112,20 @@ internal static class Approximations
     {
         var ratios = pairs.Select(pair => pair.Own.Seconds / pair.Exact.Seconds).Order().ToList();
         var differences = pairs.SelectMany(pair => pair.Exact.Images.Zip(pair.Own.Images))
-            .SelectMany(images => images.First.Pixels.ToArray().Zip(images.Second.Pixels.ToArray(), (a, b) => (double)Math.Abs(a - b))).ToList();
+            .SelectMany(images =>
+                images.First.Pixels.ToArray().Zip(images.Second.Pixels.ToArray(), (a, b) => (double)Math.Abs(a - b))).ToList();
         var error = differences.Average(d => d * d);
         return string.Create(
             CultureInfo.InvariantCulture,
-            $"| {setting.GuidanceEnd} | {setting.Threshold} | {Share(pairs)} | {Median(ratios):f2} ({ratios[0]:f2}–{ratios[^1]:f2}) | {differences.Average():f1} "
-            + $"| {(error == 0 ? "∞" : $"{10 * Math.Log10(255 * 255 / error):f1} dB")} | {pairs.Average(pair => pair.Own.ClipT):f3} | {pairs.Average(pair => pair.Own.ClipI):f3} |");
+            $"| {setting.GuidanceEnd} | {setting.Threshold} | {Share(pairs)} | {Median(ratios):f2} ({ratios[0]:f2}–{ratios[^1]:f2}) | "
+                + $"{differences.Average():f1} "
+            + $"| {(error == 0 ? "∞" : $"{10 * Math.Log10(255 * 255 / error):f1} dB")} | {pairs.Average(pair => pair.Own.ClipT):f3} | "
+            + $"{pairs.Average(pair => pair.Own.ClipI):f3} |");
     }
 
     private static string Share(IReadOnlyList<(Outcome Exact, Outcome Own)> pairs) => pairs[0].Own.Rows is null
-        ? "" : string.Create(CultureInfo.InvariantCulture, $"{(double)pairs.Sum(pair => pair.Own.Rows)! / (double)pairs.Sum(pair => pair.Exact.Rows)!:p0}");
+        ? "" : string.Create(CultureInfo.InvariantCulture,
+            $"{(double)pairs.Sum(pair => pair.Own.Rows)! / (double)pairs.Sum(pair => pair.Exact.Rows)!:p0}");
 
     private static double Median(List<double> sorted) => (sorted[(sorted.Count - 1) / 2] + sorted[sorted.Count / 2]) / 2;
 

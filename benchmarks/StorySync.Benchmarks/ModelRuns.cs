@@ -48,7 +48,8 @@ internal static class ModelRuns
 
     internal static readonly AutoencoderKLConfig SmallVae = FullVae with { BlockOutChannels = [32, 32, 64, 64] };
 
-    private static readonly Option<string?> Folder = new("--folder") { Description = "A model folder, or storybook; by default SDXL at full size with random weights." };
+    private static readonly Option<string?> Folder =
+        new("--folder") { Description = "A model folder, or storybook; by default SDXL at full size with random weights." };
     private static readonly Option<int> Height = PositiveOption.Create("--height", 512, "Pixels.");
     private static readonly Option<int> Width = PositiveOption.Create("--width", 512, "Pixels.");
     private static readonly Option<int> Batch = PositiveOption.Create("--batch", 1, "Rows.");
@@ -60,27 +61,33 @@ internal static class ModelRuns
 
     public static Command UNet() => Command("unet", "A forward pass of a UNet.", [Folder, Height, Width, Batch, Tokens], (parsed, timing) =>
     {
-        using var model = parsed.GetValue(Folder) is { } folder ? UNet2DConditionModel.Load(ModelFolder.Open(folder)) : RandomWeights.Bind(new UNet2DConditionModel(FullUNet));
+        using var model = parsed.GetValue(Folder) is { } folder ? UNet2DConditionModel.Load(ModelFolder.Open(folder))
+            : RandomWeights.Bind(new UNet2DConditionModel(FullUNet));
         using var scope = NewDisposeScope();
         var (config, batch) = (model.Config, parsed.GetValue(Batch));
         var inputs = new UNetInputs(
-            randn(batch, config.InChannels, parsed.GetValue(Height) / 8, parsed.GetValue(Width) / 8), tensor(500f), randn(batch, parsed.GetValue(Tokens), config.CrossAttentionDim[0]))
+            randn(batch, config.InChannels, parsed.GetValue(Height) / 8, parsed.GetValue(Width) / 8), tensor(500f),
+                randn(batch, parsed.GetValue(Tokens), config.CrossAttentionDim[0]))
         {
-            TextEmbeds = config.AdditionEmbedType is null ? null : randn(batch, config.ProjectionClassEmbeddingsInputDim!.Value - (6 * config.AdditionTimeEmbedDim!.Value)),
+            TextEmbeds = config.AdditionEmbedType is null ? null
+                : randn(batch, config.ProjectionClassEmbeddingsInputDim!.Value - (6 * config.AdditionTimeEmbedDim!.Value)),
             TimeIds = randn(batch, 6),
         };
         return timing.Run(parsed, () => model.call(inputs, new DenoisingContext()).Dispose());
     });
 
-    public static Command VaeDecode() => Command("vae-decode", "Decoding by an autoencoder.", [Folder, Height, Width, Batch], (parsed, timing) =>
+    public static Command VaeDecode() =>
+        Command("vae-decode", "Decoding by an autoencoder.", [Folder, Height, Width, Batch], (parsed, timing) =>
     {
-        using var model = parsed.GetValue(Folder) is { } folder ? AutoencoderKL.Load(ModelFolder.Open(folder)) : RandomWeights.Bind(new AutoencoderKL(FullVae));
+        using var model = parsed.GetValue(Folder) is { } folder ? AutoencoderKL.Load(ModelFolder.Open(folder))
+            : RandomWeights.Bind(new AutoencoderKL(FullVae));
         using var scope = NewDisposeScope();
         var latents = randn(parsed.GetValue(Batch), model.Config.LatentChannels, parsed.GetValue(Height) / 8, parsed.GetValue(Width) / 8);
         return timing.Run(parsed, () => model.Decode(latents).Dispose());
     });
 
-    public static Command Pipeline() => Command("pipeline", "A pipeline, from prompts to pictures.", [Folder, Height, Width, Batch, Steps, Prompt], (parsed, timing) =>
+    public static Command Pipeline() =>
+        Command("pipeline", "A pipeline, from prompts to pictures.", [Folder, Height, Width, Batch, Steps, Prompt], (parsed, timing) =>
     {
         using var pipeline = DiffusionPipeline.Load(parsed.GetValue(Folder) ?? "storybook", new PipelineOptions { Device = "cpu" });
         var request = new GenerationRequest
@@ -94,26 +101,31 @@ internal static class ModelRuns
         return timing.Run(parsed, () => pipeline.Generate(request).Dispose());
     });
 
-    public static Command Kandinsky3() => Command("kandinsky3", "A forward pass of Kandinsky 3's UNet.", [Folder, Height, Width, Batch, Tokens], (parsed, timing) =>
+    public static Command Kandinsky3() =>
+        Command("kandinsky3", "A forward pass of Kandinsky 3's UNet.", [Folder, Height, Width, Batch, Tokens], (parsed, timing) =>
     {
-        using var model = parsed.GetValue(Folder) is { } folder ? Kandinsky3UNet.Load(ModelFolder.Open(folder)) : RandomWeights.Bind(new Kandinsky3UNet(new Kandinsky3UNetConfig()));
+        using var model = parsed.GetValue(Folder) is { } folder ? Kandinsky3UNet.Load(ModelFolder.Open(folder))
+            : RandomWeights.Bind(new Kandinsky3UNet(new Kandinsky3UNetConfig()));
         using var scope = NewDisposeScope();
         var batch = parsed.GetValue(Batch);
         var inputs = new Kandinsky3Inputs(
-            randn(batch, model.Config.InChannels, parsed.GetValue(Height) / 8, parsed.GetValue(Width) / 8), tensor(500f), randn(batch, parsed.GetValue(Tokens), model.Config.EncoderHidDim))
+            randn(batch, model.Config.InChannels, parsed.GetValue(Height) / 8, parsed.GetValue(Width) / 8), tensor(500f),
+                randn(batch, parsed.GetValue(Tokens), model.Config.EncoderHidDim))
         {
             EncoderAttentionMask = ones(batch, parsed.GetValue(Tokens)),
         };
         return timing.Run(parsed, () => model.call(inputs, new DenoisingContext()).Dispose());
     });
 
-    public static Command Story() => Command("story", "A story's pictures, with the techniques or without.", [Folder, Height, Width, Batch, Steps, Plain], (parsed, timing) =>
+    public static Command Story() => Command("story", "A story's pictures, with the techniques or without.",
+        [Folder, Height, Width, Batch, Steps, Plain], (parsed, timing) =>
     {
         using var pipeline = DiffusionPipeline.Load(parsed.GetValue(Folder) ?? "storybook", new PipelineOptions { Device = "cpu" });
         var story = new Story
         {
             Subjects = ["a rabbit"],
-            Scenes = [.. Enumerable.Range(0, parsed.GetValue(Batch)).Select(i => new Scene($"a rabbit standing {Settings[i % Settings.Length]}"))],
+            Scenes = [.. Enumerable.Range(0, parsed.GetValue(Batch)).Select(i =>
+                new Scene($"a rabbit standing {Settings[i % Settings.Length]}"))],
         };
         var options = new StoryOptions
         {
@@ -131,7 +143,8 @@ internal static class ModelRuns
     });
 
     public static Command Load() => Command("load", "Loading a pipeline folder.", [Folder], (parsed, timing) =>
-        timing.Run(parsed, () => DiffusionPipeline.Load(parsed.GetValue(Folder) ?? "storybook", new PipelineOptions { Device = "cpu" }).Dispose()));
+        timing.Run(parsed, () =>
+            DiffusionPipeline.Load(parsed.GetValue(Folder) ?? "storybook", new PipelineOptions { Device = "cpu" }).Dispose()));
 
     private static Command Command(string name, string description, Option[] options, Func<ParseResult, TimingOptions, JsonObject> run)
     {

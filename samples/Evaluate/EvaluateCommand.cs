@@ -12,14 +12,18 @@ namespace StorySync.Samples.Evaluate;
 internal sealed class EvaluateCommand
 {
     private readonly Option<string> model = CommandLine.Name(
-        "--model", "A model folder in diffusers' layout, organisation/name in the Hugging Face cache, or the embedded model.", "storybook", "-m");
+        "--model", "A model folder in diffusers' layout, organisation/name in the Hugging Face cache, or the embedded model.", "storybook",
+            "-m");
 
     private readonly Option<string> clip = CommandLine.Name(
-        "--clip", "The CLIP model that measures: a folder, a name in the Hugging Face cache (openai/clip-vit-large-patch14), or the embedded one.", "storybook");
+        "--clip",
+            "The CLIP model that measures: a folder, a name in the Hugging Face cache (openai/clip-vit-large-patch14), or the embedded "
+                + "one.", "storybook");
 
     private readonly Option<string> prompts = CommandLine.Name(
         "--prompts",
-        "A prompt set in YAML or JSON: a list of style, subject and settings, as ConsiStory+ has it. [default: twelve stories for the embedded model]",
+        "A prompt set in YAML or JSON: a list of style, subject and settings, as ConsiStory+ has it. [default: twelve stories for the "
+            + "embedded model]",
         null,
         "-p");
 
@@ -29,7 +33,9 @@ internal sealed class EvaluateCommand
 
     private readonly Option<string[]> variants = new("--variants", "-v")
     {
-        Description = "Built-in variants by name (plain, sharing, harmonization, layout, without-sharing, without-harmonization, without-layout, all; "
+        Description =
+            "Built-in variants by name (plain, sharing, harmonization, layout, without-sharing, without-harmonization, without-layout, "
+                + "all; "
             + "separated by commas), or a JSON file {\"name\": {options}, …}; repeat the option for several. [default: all built-in ones]",
     };
 
@@ -44,7 +50,8 @@ internal sealed class EvaluateCommand
         Description = "The variant that sweeps start from; repeat the option for several lines in a plot. [default: all]",
     };
 
-    private readonly Option<string> options = CommandLine.Name("--options", "A JSON file of story options that variants and sweeps start from.");
+    private readonly Option<string> options =
+        CommandLine.Name("--options", "A JSON file of story options that variants and sweeps start from.");
 
     private readonly Option<int?> steps = CommandLine.Whole(
         "--steps", new(1, 10_000), "Denoising steps. [default: the model's, 20 for the embedded one]");
@@ -54,14 +61,17 @@ internal sealed class EvaluateCommand
 
     private readonly Option<long?> seed = CommandLine.Seed("--seed", "The seed from which all seeds are counted. [default: 7]");
 
-    private readonly Option<int?> repeats = CommandLine.Whole("--repeats", Counts, "How often each story is made, with other seeds each time. [default: 1]");
+    private readonly Option<int?> repeats =
+        CommandLine.Whole("--repeats", Counts, "How often each story is made, with other seeds each time. [default: 1]");
 
     private readonly Option<string> device = CommandLine.Device("--device");
 
-    private readonly Option<string> dtype = CommandLine.Choice("--dtype", "Data type of the computation.", "float32", "bfloat16", "float16");
+    private readonly Option<string> dtype =
+        CommandLine.Choice("--dtype", "Data type of the computation.", "float32", "bfloat16", "float16");
 
     private readonly Option<string> output = CommandLine.Name(
-        "--output", "The folder to write to. Stories that are there already, made with the same settings, are not made again.", "evaluation-output", "-o");
+        "--output", "The folder to write to. Stories that are there already, made with the same settings, are not made again.",
+            "evaluation-output", "-o");
 
     private EvaluateCommand()
     {
@@ -72,7 +82,8 @@ internal sealed class EvaluateCommand
     public static RootCommand Create()
     {
         var self = new EvaluateCommand();
-        var command = new RootCommand("Measures how consistent, faithful and diverse stories are, with each technique on and off, and writes a report.")
+        var command = new RootCommand(
+            "Measures how consistent, faithful and diverse stories are, with each technique on and off, and writes a report.")
         {
             self.model, self.clip, self.prompts, self.stories, self.scenes, self.variants, self.sweep, self.bases, self.options,
             self.steps, self.guidance, self.seed, self.repeats, self.device, self.dtype, self.output,
@@ -87,14 +98,15 @@ internal sealed class EvaluateCommand
 
     private async Task RunAsync(ParseResult parsed, CancellationToken cancellationToken)
     {
-        // What can be wrong is looked at before a large model is loaded.
+        // What can be wrong is checked before a large model is loaded.
         var (console, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
         var set = parsed.GetValue(prompts) is { } file ? PromptSet.Load(file) : PromptSet.BuiltIn();
         _ = Settings(parsed, set, StoryAttentionOptions.Default, "").Jobs();
         var folder = OutputFolder.Open("--output", parsed.GetValue(output)!);
 
         await error.WriteLineAsync($"Loading {parsed.GetValue(model)} …");
-        using var pipeline = await DiffusionPipeline.LoadAsync(parsed.GetValue(model)!, Pipeline(parsed), cancellationToken: cancellationToken);
+        using var pipeline =
+            await DiffusionPipeline.LoadAsync(parsed.GetValue(model)!, Pipeline(parsed), cancellationToken: cancellationToken);
         using var evaluator = await Task.Run(() => ClipEvaluator.Load(parsed.GetValue(clip)!, pipeline.Device), cancellationToken);
         var settings = Settings(parsed, set, pipeline.DefaultTechniques, pipeline.Device.ToString());
         var run = new EvaluationRun(settings, folder, pipeline, new StoryEvaluator(evaluator));
@@ -117,7 +129,8 @@ internal sealed class EvaluateCommand
         catch (ArgumentException exception)
         {
             throw new UserErrorException(
-                $"--device is '{name}', which this machine does not have; a CUDA device needs a driver and a build with -p:TorchBackend=cuda-linux or cuda-windows.",
+                $"--device is '{name}', which this machine does not have; a CUDA device needs a driver and a build with "
+                    + $"-p:TorchBackend=cuda-linux or cuda-windows.",
                 exception);
         }
     }
@@ -126,7 +139,8 @@ internal sealed class EvaluateCommand
     /// <param name="set">The stories that there are.</param>
     /// <param name="techniques">Those that suit the model.</param>
     /// <param name="deviceUsed">The device that computes.</param>
-    private EvaluationSettings Settings(ParseResult parsed, IReadOnlyList<PromptStory> set, StoryAttentionOptions techniques, string deviceUsed)
+    private EvaluationSettings Settings(ParseResult parsed, IReadOnlyList<PromptStory> set, StoryAttentionOptions techniques,
+        string deviceUsed)
     {
         var start = new StoryOptions { Request = new GenerationRequest(), Techniques = techniques };
         if (parsed.GetValue(options) is { } given)

@@ -21,10 +21,12 @@ internal sealed class PlanRun(StorySettings settings, TextWriter console, TextWr
         var stages = new Table().AddColumns("stage", "weights", "activations", "together");
         foreach (var stage in plan.Stages)
         {
-            stages.AddRow(stage.Stage.ToString().ToLowerInvariant(), ProcessMemory.Size(stage.WeightBytes), ProcessMemory.Size(stage.ActivationBytes), ProcessMemory.Size(stage.Bytes));
+            stages.AddRow(stage.Stage.ToString().ToLowerInvariant(), ProcessMemory.Size(stage.WeightBytes),
+                ProcessMemory.Size(stage.ActivationBytes), ProcessMemory.Size(stage.Bytes));
         }
 
-        terminal.Write(stages.Title($"{English.Count(settings.Story.Scenes.Count, "scene")} on {plan.Device}: {ProcessMemory.Size(plan.PeakBytes)}"));
+        terminal.Write(
+            stages.Title($"{English.Count(settings.Story.Scenes.Count, "scene")} on {plan.Device}: {ProcessMemory.Size(plan.PeakBytes)}"));
         if (plan.HostBytes > 0)
         {
             terminal.WriteLine($"On the host in addition: {ProcessMemory.Size(plan.HostBytes)}");
@@ -41,7 +43,8 @@ internal sealed class PlanRun(StorySettings settings, TextWriter console, TextWr
             var advice = new Table().AddColumns("to reduce it", "saves", "leaves");
             foreach (var change in plan.Advice)
             {
-                advice.AddRow(Markup.Escape(Option(change.Change)), ProcessMemory.Size(change.SavedBytes), ProcessMemory.Size(change.PeakBytes));
+                advice.AddRow(Markup.Escape(Option(change.Change)), ProcessMemory.Size(change.SavedBytes),
+                    ProcessMemory.Size(change.PeakBytes));
             }
 
             terminal.Write(advice);

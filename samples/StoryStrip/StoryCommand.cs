@@ -9,14 +9,16 @@ namespace StorySync.Samples.StoryStrip;
 internal sealed class StoryCommand
 {
     private readonly Option<string> model = CommandLine.Name(
-        "--model", "A model folder in diffusers' layout, organisation/name in the Hugging Face cache, or the embedded model.", "storybook", "-m");
+        "--model", "A model folder in diffusers' layout, organisation/name in the Hugging Face cache, or the embedded model.", "storybook",
+            "-m");
 
     private readonly Option<string> storyFile = CommandLine.Name(
         "--story", "A story in a YAML or JSON file, in the format of Stories/story.schema.json. Other options override what it says.");
 
     private readonly Option<string[]> scenes = new("--scene", "-s")
     {
-        Description = "A scene's prompt; repeat the option for each scene.", Arity = ArgumentArity.OneOrMore, AllowMultipleArgumentsPerToken = false,
+        Description = "A scene's prompt; repeat the option for each scene.", Arity = ArgumentArity.OneOrMore,
+            AllowMultipleArgumentsPerToken = false,
     };
 
     private readonly Option<string[]> subjects = new("--subject")
@@ -38,10 +40,12 @@ internal sealed class StoryCommand
         "--guidance", NumberRange.Any, "Classifier-free guidance scale. [default: the model's, 4 for the embedded one]");
 
     private readonly Option<double?> guidanceEnd = CommandLine.Number(
-        "--guidance-end", Ranges.GuidanceEnd, "Fraction of the steps that use guidance; the others take half the time. Approximate below 1. [default: 1]");
+        "--guidance-end", Ranges.GuidanceEnd,
+            "Fraction of the steps that use guidance; the others take half the time. Approximate below 1. [default: 1]");
 
     private readonly Option<double?> blockCache = CommandLine.Number(
-        "--block-cache", NumberRange.NotNegative, "Block cache threshold: relative change below which a step reuses the deeper blocks. Approximate above 0. [default: 0]");
+        "--block-cache", NumberRange.NotNegative,
+            "Block cache threshold: relative change below which a step reuses the deeper blocks. Approximate above 0. [default: 0]");
 
     private readonly Option<int?> width = CommandLine.Whole("--width", Ranges.Side, "Width in pixels. [default: the model's]");
 
@@ -64,7 +68,8 @@ internal sealed class StoryCommand
         "--harmonization-threshold", Ranges.Threshold, "Cosine similarity above which features blend, -1 to 1. [default: the model's]");
 
     private readonly Option<double?> layout = CommandLine.Number(
-        "--layout", NumberRange.Fraction, "Strength of layout interpolation at the first step, 0 to 1; 0 turns it off. [default: the model's]");
+        "--layout", NumberRange.Fraction,
+            "Strength of layout interpolation at the first step, 0 to 1; 0 turns it off. [default: the model's]");
 
     private readonly Option<double?> layoutUntil = CommandLine.Number(
         "--layout-until", NumberRange.Fraction, "Fraction of the steps that interpolate layouts, 0 to 1. [default: the model's]");
@@ -73,19 +78,24 @@ internal sealed class StoryCommand
 
     private readonly Option<bool> masks = new("--masks") { Description = "Write the subjects' masks too." };
 
-    private readonly Option<bool> plan = new("--plan") { Description = "Estimate the memory that the story requires, and do nothing else." };
+    private readonly Option<bool> plan =
+        new("--plan") { Description = "Estimate the memory that the story requires, and do nothing else." };
 
     private readonly Option<string> device = CommandLine.Device("--device");
 
-    private readonly Option<string> dtype = CommandLine.Choice("--dtype", "Data type of the computation.", "float32", "bfloat16", "float16");
+    private readonly Option<string> dtype =
+        CommandLine.Choice("--dtype", "Data type of the computation.", "float32", "bfloat16", "float16");
 
     private readonly Option<string> variant = CommandLine.Name("--variant", "Preferred variant of the weight files, such as fp16.");
 
-    private readonly Option<bool> tiledDecoding = new("--tiled-decoding") { Description = "Decode each scene in tiles: less memory, slightly different pixels." };
+    private readonly Option<bool> tiledDecoding =
+        new("--tiled-decoding") { Description = "Decode each scene in tiles: less memory, slightly different pixels." };
 
-    private readonly Option<bool> streamBlocks = new("--stream-blocks") { Description = "Keep one block of FLUX on the device at a time: less memory, slower." };
+    private readonly Option<bool> streamBlocks =
+        new("--stream-blocks") { Description = "Keep one block of FLUX on the device at a time: less memory, slower." };
 
-    private readonly Option<bool> offload = new("--offload") { Description = "Keep a component on the device only while it is used: less device memory, slower." };
+    private readonly Option<bool> offload =
+        new("--offload") { Description = "Keep a component on the device only while it is used: less device memory, slower." };
 
     private readonly Option<string> output = CommandLine.Name("--output", "The folder to write to.", "story-output", "-o");
 
@@ -96,7 +106,8 @@ internal sealed class StoryCommand
     public static RootCommand Create()
     {
         var self = new StoryCommand();
-        var command = new RootCommand("Creates a story in images whose character stays the same, next to what the plain model makes of it.");
+        var command =
+            new RootCommand("Creates a story in images whose character stays the same, next to what the plain model makes of it.");
         foreach (var option in self.Options)
         {
             command.Add(option);
@@ -108,8 +119,10 @@ internal sealed class StoryCommand
 
     private IEnumerable<Option> Options =>
     [
-        model, storyFile, scenes, subjects, negative, seed, steps, guidance, guidanceEnd, blockCache, width, height, sameNoise, sharing, dropout,
-        shareAll, harmonization, threshold, layout, layoutUntil, noPlain, masks, plan, device, dtype, variant, tiledDecoding, streamBlocks, offload,
+        model, storyFile, scenes, subjects, negative, seed, steps, guidance, guidanceEnd, blockCache, width, height, sameNoise, sharing,
+            dropout,
+        shareAll, harmonization, threshold, layout, layoutUntil, noPlain, masks, plan, device, dtype, variant, tiledDecoding, streamBlocks,
+            offload,
         output,
     ];
 
@@ -170,7 +183,8 @@ internal sealed class StoryCommand
     {
         var prompts = parsed.GetValue(scenes) ?? [];
         var phrases = parsed.GetValue(subjects) ?? [];
-        var story = parsed.GetValue(storyFile) is { } path ? StoryFile.Load(path) : prompts.Length > 0 ? new StoryFile() : StoryFile.Default;
+        var story = parsed.GetValue(storyFile) is { } path ? StoryFile.Load(path) : prompts.Length > 0 ? new StoryFile()
+            : StoryFile.Default;
         if (prompts.Any(string.IsNullOrWhiteSpace) || phrases.Any(string.IsNullOrWhiteSpace))
         {
             throw new UserErrorException($"{(prompts.Any(string.IsNullOrWhiteSpace) ? "--scene" : "--subject")} must not be empty.");
@@ -178,7 +192,8 @@ internal sealed class StoryCommand
 
         return story with
         {
-            Scenes = prompts.Length > 0 ? [.. prompts.Select((prompt, i) => new StoryFileScene(prompt) { Place = $"--scene {i + 1}" })] : story.Scenes,
+            Scenes = prompts.Length > 0 ? [.. prompts.Select((prompt, i) => new StoryFileScene(prompt) { Place = $"--scene {i + 1}" })]
+                : story.Scenes,
             Subjects = phrases.Length > 0 ? phrases : story.Subjects,
         };
     }
@@ -193,7 +208,8 @@ internal sealed class StoryCommand
         catch (ArgumentException exception)
         {
             throw new UserErrorException(
-                $"--device is '{name}', which this machine does not have; a CUDA device needs a driver and a build with -p:TorchBackend=cuda-linux or cuda-windows.",
+                $"--device is '{name}', which this machine does not have; a CUDA device needs a driver and a build with "
+                    + $"-p:TorchBackend=cuda-linux or cuda-windows.",
                 exception);
         }
     }

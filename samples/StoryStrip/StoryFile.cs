@@ -78,7 +78,9 @@ internal sealed record StoryFile
     {
         if (Subjects.Count == 0)
         {
-            throw new UserErrorException("The story has no subject; --subject, or 'subjects' in the story file, gives the phrase that stands for the character in the prompts.");
+            throw new UserErrorException(
+                "The story has no subject; --subject, or 'subjects' in the story file, gives the phrase that stands for the character in "
+                    + "the prompts.");
         }
 
         Subject[] subjects = [.. Subjects];
@@ -106,7 +108,8 @@ internal sealed record StoryFile
         if (count is { } given && given != Subjects.Count)
         {
             throw new UserErrorException(
-                $"{scene.Place}: '{key}' has {English.Count(given, "entry")}, but the story has {English.Count(Subjects.Count, "subject")}; each needs one, null for none.");
+                $"{scene.Place}: '{key}' has {English.Count(given, "entry")}, but the story has "
+                    + $"{English.Count(Subjects.Count, "subject")}; each needs one, null for none.");
         }
     }
 
@@ -186,7 +189,8 @@ internal sealed record StoryFileScene(string Prompt)
     /// <summary>Where the scene stands, for messages.</summary>
     public string Place { get; init; } = "";
 
-    /// <summary>For each subject of the story the phrase that stands for it here, null where the scene lacks it; null for the story's own.</summary>
+    /// <summary>For each subject of the story the phrase that stands for it here, null where the scene lacks it; null for the story's
+    /// own.</summary>
     public IReadOnlyList<string?>? Subjects { get; init; }
 
     public long? Seed { get; init; }

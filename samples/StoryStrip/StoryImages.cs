@@ -17,7 +17,8 @@ internal sealed partial class StoryImages(StorySettings settings, DiffusionPipel
     private const int StartOfFile = 4096;
 
     private static readonly string Software =
-        $"StorySync {typeof(DiffusionPipeline).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion.Split('+')[0]}";
+        $"StorySync "
+            + $"{typeof(DiffusionPipeline).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion.Split('+')[0]}";
 
     private readonly Dictionary<string, byte[]> files = new(StringComparer.Ordinal);
 
@@ -86,7 +87,8 @@ internal sealed partial class StoryImages(StorySettings settings, DiffusionPipel
     {
         var request = options.Request!;
         var negative = request.NegativePrompts is [var avoided] ? $"\nNegative prompt: {avoided}" : "";
-        var (sharing, harmonization, layout) = (options.Techniques!.Sharing!, options.Techniques.Harmonization!, options.Techniques.Layout!);
+        var (sharing, harmonization, layout) =
+            (options.Techniques!.Sharing!, options.Techniques.Harmonization!, options.Techniques.Layout!);
         (string Key, object? Value)[] pairs =
         [
             ("Steps", request.Steps ?? pipeline.DefaultSteps),
@@ -110,11 +112,13 @@ internal sealed partial class StoryImages(StorySettings settings, DiffusionPipel
             ("Version", Software),
         ];
         return $"{scene.Scene.Prompt}{negative}\n"
-            + string.Join(", ", pairs.Where(p => p.Value is not null).Select(p => string.Create(CultureInfo.InvariantCulture, $"{p.Key}: {p.Value}")));
+            + string.Join(", ",
+                pairs.Where(p => p.Value is not null).Select(p => string.Create(CultureInfo.InvariantCulture, $"{p.Key}: {p.Value}")));
     }
 
     /// <summary>A model's folder by its name alone: the path says something of the machine that drew.</summary>
-    private static string ModelName(string model) => Directory.Exists(model) ? Path.GetFileName(Path.GetFullPath(model).TrimEnd('/', '\\')) : model;
+    private static string ModelName(string model) => Directory.Exists(model) ? Path.GetFileName(Path.GetFullPath(model).TrimEnd('/', '\\'))
+        : model;
 
     /// <summary>As a JSON text where a comma, colon or quote would be taken for the list's own.</summary>
     private static string Quoted(string text) => text.AsSpan().IndexOfAny(",:\"\n;") < 0 ? text : JsonSerializer.Serialize(text);

@@ -52,7 +52,8 @@ internal sealed partial class StoryRun(StorySettings settings, TextWriter consol
         {
             var place = settings.ScenePlaces[int.Parse(match.Groups[1].ValueSpan, System.Globalization.CultureInfo.InvariantCulture) - 1];
             var fault = match.Groups[2].Value.Replace(
-                "say so in Scene.Subjects", "give them, or give null for it in the scene's 'subjects', in a story file", StringComparison.Ordinal);
+                "say so in Scene.Subjects", "give them, or give null for it in the scene's 'subjects', in a story file",
+                    StringComparison.Ordinal);
             throw new UserErrorException($"{(place.Length > 0 ? place : $"Scene {match.Groups[1].Value}")}: {fault}", exception);
         }
     }

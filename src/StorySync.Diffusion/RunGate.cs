@@ -102,7 +102,8 @@ internal sealed class RunGate(object owner) : IDisposable
         if (entered.Value > 0)
         {
             throw new InvalidOperationException(
-                $"The {owner.GetType().Name} cannot {what} by a callback of its own run, which would wait for itself; cancel the run, and do it after.");
+                $"The {owner.GetType().Name} cannot {what} by a callback of its own run, which would wait for itself; cancel the run, and "
+                    + $"do it after.");
         }
     }
 

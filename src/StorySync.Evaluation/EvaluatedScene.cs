@@ -13,7 +13,8 @@ public sealed record EvaluatedScene(string Prompt, RgbImage Image, IReadOnlyList
     public static IReadOnlyList<EvaluatedScene> Of(StoryResult story)
     {
         ArgumentNullException.ThrowIfNull(story);
-        return [.. story.Scenes.Select(scene => new EvaluatedScene(scene.Scene.Prompt, scene.Image, [.. scene.Subjects.Select(subject => subject.Region)]))];
+        return [.. story.Scenes.Select(scene =>
+            new EvaluatedScene(scene.Scene.Prompt, scene.Image, [.. scene.Subjects.Select(subject => subject.Region)]))];
     }
 
     internal SubjectRegion? Region(int subject) => Subjects[subject] is { Area: > 0 } region ? region : null;

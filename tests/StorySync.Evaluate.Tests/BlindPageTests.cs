@@ -50,7 +50,8 @@ public sealed class BlindPageTests : IDisposable
 
     [Fact]
     public void Variants_without_a_common_story_are_refused() =>
-        Assert.Contains("no story in both", Assert.Throws<UserErrorException>(() => BlindPage.Write(output, "first-way", "third-way", 0)).Message);
+        Assert.Contains("no story in both",
+            Assert.Throws<UserErrorException>(() => BlindPage.Write(output, "first-way", "third-way", 0)).Message);
 
     [Fact]
     public void A_variant_is_not_compared_with_itself() =>
@@ -61,7 +62,8 @@ public sealed class BlindPageTests : IDisposable
     {
         var (_, key) = Write(shuffle: 1);
         BlindPage.Write(output, "first-way", "second-way", 1);
-        Assert.Contains("another page", Assert.Throws<UserErrorException>(() => BlindPage.Write(output, "first-way", "second-way", 2)).Message);
+        Assert.Contains("another page",
+            Assert.Throws<UserErrorException>(() => BlindPage.Write(output, "first-way", "second-way", 2)).Message);
         Assert.Equal(key.Page, Json.Read<BlindKey>(Path.Combine(folder.Path, BlindPage.KeyFile), "key").Page);
     }
 
@@ -83,7 +85,8 @@ public sealed class BlindPageTests : IDisposable
         };
         var record = new StoryRecord
         {
-            Job = job, Seeds = [5], Masks = [null], Measures = new StoryMeasures(), Seconds = 2, SecondsPerScene = 1, PeakMiB = 300, Folder = runs.FolderOf(job),
+            Job = job, Seeds = [5], Masks = [null], Measures = new StoryMeasures(), Seconds = 2, SecondsPerScene = 1, PeakMiB = 300,
+                Folder = runs.FolderOf(job),
         };
         Directory.CreateDirectory(record.Folder);
         new RgbImage(2, 2, new byte[12]).SavePng(record.Picture(0));

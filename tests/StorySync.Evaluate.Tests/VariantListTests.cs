@@ -39,7 +39,8 @@ public sealed class VariantListTests : IDisposable
     {
         var variants = VariantList.Make(Start, [], ["sharing.steps.to=0.5,1", "steps=3"], ["all", "sharing"]);
         Assert.Equal(
-            ["plain", "all, sharing.steps.to 0.5", "all, sharing.steps.to 1", "sharing, sharing.steps.to 0.5", "sharing, sharing.steps.to 1", "all, steps 3", "sharing, steps 3"],
+            ["plain", "all, sharing.steps.to 0.5", "all, sharing.steps.to 1", "sharing, sharing.steps.to 0.5",
+                "sharing, sharing.steps.to 1", "all, steps 3", "sharing, steps 3"],
             variants.Select(variant => variant.Name));
         Assert.Equal(0.5, variants[1].Options.Techniques!.Sharing!.Steps!.To);
         Assert.Equal(new SweepPoint("sharing.steps.to", "all", "0.5", IsDefault: false), variants[1].Point);
@@ -62,7 +63,8 @@ public sealed class VariantListTests : IDisposable
         var path = folder.Write("v.json", """{"strong": {"techniques": {"sharing": {"strength": 2}}}}""");
         var strong = VariantList.Make(Start, [path], [], [])[1];
         Assert.Equal("strong", strong.Name);
-        Assert.Equal(Start with { Techniques = Start.Techniques! with { Sharing = Start.Techniques!.Sharing! with { Strength = 2 } } }, strong.Options);
+        Assert.Equal(Start with { Techniques = Start.Techniques! with { Sharing = Start.Techniques!.Sharing! with { Strength = 2 } } },
+            strong.Options);
     }
 
     [Theory]
@@ -99,9 +101,12 @@ public sealed class VariantListTests : IDisposable
     }
 
     [Theory]
-    [InlineData("{\n  \"a\": {\"techniques\": {\"sharing\": {\n    \"strenght\": 1}}}\n}", "line 3, column 5: ", "'strenght' is not known here. Known are strength, ")]
-    [InlineData("{\n  \"a\": {\"techniques\": {\"sharing\": {\n    \"strength\": \"much\"}}}\n}", "line 3, column 5: ", "techniques.sharing.strength")]
-    [InlineData("{\n  \"a\": {\"techniques\": {\"sharing\": {\n    \"dropout\": 2}}}\n}", "line 3, column 5: ", "Dropout is 2; it must be between 0 and 0.99")]
+    [InlineData("{\n  \"a\": {\"techniques\": {\"sharing\": {\n    \"strenght\": 1}}}\n}", "line 3, column 5: ",
+        "'strenght' is not known here. Known are strength, ")]
+    [InlineData("{\n  \"a\": {\"techniques\": {\"sharing\": {\n    \"strength\": \"much\"}}}\n}", "line 3, column 5: ",
+        "techniques.sharing.strength")]
+    [InlineData("{\n  \"a\": {\"techniques\": {\"sharing\": {\n    \"dropout\": 2}}}\n}", "line 3, column 5: ",
+        "Dropout is 2; it must be between 0 and 0.99")]
     [InlineData("{ \"a\": {}, \"a\": {} }", "column 12: ", "'a' is there twice")]
     [InlineData("{ \"a\": {}", "v.json, line 1")]
     [InlineData("[]", "line 1, column 1: ", "a file of variants must be a mapping")]

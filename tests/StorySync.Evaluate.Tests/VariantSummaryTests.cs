@@ -8,7 +8,8 @@ namespace StorySync.Evaluate.Tests;
 public class VariantSummaryTests
 {
     private static readonly Variant[] Variants =
-        [.. VariantList.Make(new StoryOptions { Request = new() { Steps = 9 }, Techniques = StoryAttentionOptions.Default }, ["sharing"], ["scenes=2", "steps=3"], ["plain", "all"])];
+        [.. VariantList.Make(new StoryOptions { Request = new() { Steps = 9 }, Techniques = StoryAttentionOptions.Default }, ["sharing"],
+            ["scenes=2", "steps=3"], ["plain", "all"])];
 
     [Fact]
     public void Changes_are_of_each_story_from_its_own_plain_run()

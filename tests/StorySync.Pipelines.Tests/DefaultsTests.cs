@@ -5,7 +5,8 @@ using TorchSharp;
 
 namespace StorySync.Pipelines.Tests;
 
-/// <summary>What a request leaves open: as the model's folder says, or else as diffusers' pipelines have it (their call's signature).</summary>
+/// <summary>What a request leaves open: as the model's folder says, or else as diffusers' pipelines have it (their call's
+/// signature).</summary>
 public class DefaultsTests(StorybookModel storybook, FluxModel flux) : IClassFixture<StorybookModel>, IClassFixture<FluxModel>
 {
     private static readonly RgbImage Image = new(128, 128, new byte[128 * 128 * 3]);
@@ -18,7 +19,8 @@ public class DefaultsTests(StorybookModel storybook, FluxModel flux) : IClassFix
     {
         Assert.Equal((20, 4), (storybook.Pipeline.DefaultSteps, storybook.Pipeline.DefaultGuidanceScale));
         var progress = new List<int>();
-        using var result = storybook.Pipeline.Generate(Text with { Height = 32, Width = 32, OnStep = step => progress.Add(step.Count), LatentsOnly = true });
+        using var result = storybook.Pipeline.Generate(
+            Text with { Height = 32, Width = 32, OnStep = step => progress.Add(step.Count), LatentsOnly = true });
         Assert.Equal(Enumerable.Repeat(20, 20), progress);
     }
 
@@ -28,7 +30,8 @@ public class DefaultsTests(StorybookModel storybook, FluxModel flux) : IClassFix
         using var sdxl = StableDiffusionXLPipeline.Load(ReferenceData.PathOf("models/tiny-sdxl"), new PipelineOptions { Device = "cpu" });
 
         Assert.Equal(50, sdxl.DefaultSteps);
-        Assert.Equal((5, 5, 7.5), (sdxl.GuidanceScaleOrDefault(Text), sdxl.GuidanceScaleOrDefault(FromImage), sdxl.GuidanceScaleOrDefault(Inpainting)));
+        Assert.Equal((5, 5, 7.5),
+            (sdxl.GuidanceScaleOrDefault(Text), sdxl.GuidanceScaleOrDefault(FromImage), sdxl.GuidanceScaleOrDefault(Inpainting)));
         Assert.Equal((0.3, 0.9999), (sdxl.StrengthOf(FromImage), sdxl.StrengthOf(Inpainting)));
         Assert.Equal((3.5, 7), (flux.Dev.GuidanceScaleOrDefault(Text), flux.Dev.GuidanceScaleOrDefault(FromImage)));
         Assert.Equal(0.6, flux.Dev.StrengthOf(FromImage));
@@ -40,13 +43,15 @@ public class DefaultsTests(StorybookModel storybook, FluxModel flux) : IClassFix
         var folder = Directory.CreateTempSubdirectory("storysync-test-");
         try
         {
-            foreach (var entry in Directory.EnumerateFileSystemEntries(ModelFolder.Open("storybook").Path).Where(e => Path.GetFileName(e) != "storysync.json"))
+            foreach (var entry in Directory.EnumerateFileSystemEntries(ModelFolder.Open("storybook").Path).Where(e =>
+                Path.GetFileName(e) != "storysync.json"))
             {
                 File.CreateSymbolicLink(Path.Combine(folder.FullName, Path.GetFileName(entry)), entry);
             }
 
             File.WriteAllText(Path.Combine(folder.FullName, "storysync.json"), """{ "steps": 0 }""");
-            var error = Assert.Throws<ModelFileException>(() => DiffusionPipeline.Load(folder.FullName, new PipelineOptions { Device = "cpu" }));
+            var error =
+                Assert.Throws<ModelFileException>(() => DiffusionPipeline.Load(folder.FullName, new PipelineOptions { Device = "cpu" }));
             Assert.Contains("storysync.json", error.Message, StringComparison.Ordinal);
             Assert.Contains("'steps' is 0", error.Message, StringComparison.Ordinal);
         }
@@ -78,7 +83,8 @@ public class DefaultsTests(StorybookModel storybook, FluxModel flux) : IClassFix
         using var named = storybook.Pipeline.Generate(request with { Scheduler = "DPMSolverMultistepScheduler" });
         using var given = storybook.Pipeline.Generate(request with { Scheduler = other });
         using var plain = storybook.Pipeline.Generate(request);
-        using var pipeline = DiffusionPipeline.Load("storybook", new PipelineOptions { Device = "cpu", Scheduler = "DPMSolverMultistepScheduler" });
+        using var pipeline =
+            DiffusionPipeline.Load("storybook", new PipelineOptions { Device = "cpu", Scheduler = "DPMSolverMultistepScheduler" });
         using var loaded = pipeline.Generate(request);
 
         Assert.Same(own, storybook.Pipeline.Scheduler);
@@ -106,7 +112,8 @@ public class DefaultsTests(StorybookModel storybook, FluxModel flux) : IClassFix
     [Fact]
     public void An_unknown_scheduler_and_none_are_refused()
     {
-        Assert.Contains("must be one of DDIMScheduler", Assert.Throws<ArgumentException>(() => new SchedulerChoice("Euler")).Message, StringComparison.Ordinal);
+        Assert.Contains("must be one of DDIMScheduler", Assert.Throws<ArgumentException>(() => new SchedulerChoice("Euler")).Message,
+            StringComparison.Ordinal);
         Assert.Throws<ArgumentNullException>(() => storybook.Pipeline.Scheduler = null!);
     }
 }

@@ -107,7 +107,8 @@ public class FluxStoryTests(FluxModel model) : IClassFixture<FluxModel>
     {
         var techniques = model.Schnell.DefaultTechniques;
 
-        Assert.Equal([true, false, false, false], Enumerable.Range(0, 4).Select(step => LayoutInterpolation.Weight(step, 4, until: techniques.Layout!.Until!.Value) > 0));
+        Assert.Equal([true, false, false, false],
+            Enumerable.Range(0, 4).Select(step => LayoutInterpolation.Weight(step, 4, until: techniques.Layout!.Until!.Value) > 0));
         Assert.Equal([false, true, true, false], Enumerable.Range(0, 4).Select(step => techniques.Harmonization!.Steps!.Contains(step, 4)));
     }
 

@@ -13,11 +13,13 @@ public class GuidanceEndTests(StorybookModel sdxl, FluxModel flux, Kandinsky3Mod
     private const int Side = 128;
 
     private static readonly RgbImage Picture = new(Side, Side, [.. Enumerable.Range(0, 3 * Side * Side).Select(i => (byte)(i * 7 % 251))]);
-    private static readonly RgbImage Mask = new(Side, Side, [.. Enumerable.Range(0, 3 * Side * Side).Select(i => (byte)(i < Side * Side ? 255 : 0))]);
+    private static readonly RgbImage Mask =
+        new(Side, Side, [.. Enumerable.Range(0, 3 * Side * Side).Select(i => (byte)(i < Side * Side ? 255 : 0))]);
 
     private static readonly GenerationRequest Two = new()
     {
-        Prompts = ["a bear in the forest", "a cat in the snow"], NegativePrompts = ["a house"], Steps = 4, GuidanceScale = 3, Seed = 0, LatentsOnly = true,
+        Prompts = ["a bear in the forest", "a cat in the snow"], NegativePrompts = ["a house"], Steps = 4, GuidanceScale = 3, Seed = 0,
+            LatentsOnly = true,
     };
 
     private static readonly Story Bear = new()
@@ -137,10 +139,10 @@ public class GuidanceEndTests(StorybookModel sdxl, FluxModel flux, Kandinsky3Mod
     {
         GenerationRequest[] requests = [Two, Two with { GuidanceEnd = 0.5 }, Two with { GuidanceEnd = 0.25 }];
         var alone = requests.Select(request => sdxl.Pipeline.Generate(request)).ToList();
-        var beside = await Task.WhenAll(requests.Select(request => sdxl.Pipeline.GenerateAsync(request)));
+        var together = await Task.WhenAll(requests.Select(request => sdxl.Pipeline.GenerateAsync(request)));
 
-        Assert.All(alone.Zip(beside), pair => TensorAssert.SameBits(pair.First.Latents, pair.Second.Latents));
-        alone.Concat(beside).ToList().ForEach(result => result.Dispose());
+        Assert.All(alone.Zip(together), pair => TensorAssert.SameBits(pair.First.Latents, pair.Second.Latents));
+        alone.Concat(together).ToList().ForEach(result => result.Dispose());
     }
 
     private static IEnumerable<int> RowsOf(DiffusionPipeline pipeline, GenerationRequest request)

@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Pipelines.Tests;
 
-/// <summary>A UNet that reads mask and masked picture behind the latents (SDXL inpainting): what it is given, and from which random
+/// <summary>A UNet that reads mask and masked image after the latents (SDXL inpainting): what it is given, and from which random
 /// numbers, in the order of diffusers' <c>StableDiffusionXLInpaintPipeline</c>.</summary>
 public sealed class InpaintingModelTests : IDisposable
 {
@@ -15,7 +15,8 @@ public sealed class InpaintingModelTests : IDisposable
     private readonly TemporaryFolder folder = new();
     private readonly StableDiffusionXLPipeline pipeline;
     private readonly RgbImage picture = new(Side, Side, [.. Enumerable.Range(0, 3 * Side * Side).Select(i => (byte)(i * 7 % 251))]);
-    private readonly RgbImage mask = new(Side, Side, [.. Enumerable.Range(0, 3 * Side * Side).Select(i => (byte)(i < Side * Side ? 255 : 0))]);
+    private readonly RgbImage mask =
+        new(Side, Side, [.. Enumerable.Range(0, 3 * Side * Side).Select(i => (byte)(i < Side * Side ? 255 : 0))]);
 
     public InpaintingModelTests()
     {
@@ -93,7 +94,9 @@ public sealed class InpaintingModelTests : IDisposable
         using var weights = embedded.OpenWeights("unet");
         SafetensorsWriter.Write(
             Path.Combine(path, "diffusion_pytorch_model.safetensors"),
-            weights.Tensors.Values.Select(info => info.Name == Widened ? new TensorInfo(info.Name, info.Dtype, [info.Shape[0], 9, 3, 3]) : info),
-            name => name == Widened ? cat([weights.Read(name), weights.Read(name), weights.Read(name)[.., ..1]], dim: 1) : weights.Read(name));
+            weights.Tensors.Values.Select(info => info.Name == Widened ? new TensorInfo(info.Name, info.Dtype, [info.Shape[0], 9, 3, 3])
+                : info),
+            name => name == Widened ? cat([weights.Read(name), weights.Read(name), weights.Read(name)[.., ..1]], dim: 1)
+                : weights.Read(name));
     }
 }

@@ -21,7 +21,8 @@ public class Kandinsky3StoryTests(Kandinsky3Model model) : IClassFixture<Kandins
         ],
     };
 
-    private static readonly StoryOptions Quick = new() { Request = new() { Steps = 3, GuidanceScale = 3, Seed = 5, Height = 128, Width = 192 } };
+    private static readonly StoryOptions Quick =
+        new() { Request = new() { Steps = 3, GuidanceScale = 3, Seed = 5, Height = 128, Width = 192 } };
 
     private Kandinsky3Pipeline Pipeline => model.Pipeline;
 
@@ -57,7 +58,8 @@ public class Kandinsky3StoryTests(Kandinsky3Model model) : IClassFixture<Kandins
         TensorAssert.SameBits(first.Latents, second.Latents);
         Assert.False(plain.Latents.SameBitsAs(first.Latents));
         Assert.All(first.Scenes, scene => Assert.Equal(2, scene.Subjects.Count(subject => subject.Region is not null)));
-        Assert.All(first.Scenes, scene => Assert.Equal(Quick.Request!.Height * scene.Subjects[0].Region!.Width, Quick.Request!.Width * scene.Subjects[0].Region!.Height));
+        Assert.All(first.Scenes, scene =>
+            Assert.Equal(Quick.Request!.Height * scene.Subjects[0].Region!.Width, Quick.Request!.Width * scene.Subjects[0].Region!.Height));
     }
 
     [Fact]

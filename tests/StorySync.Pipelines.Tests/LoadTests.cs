@@ -43,7 +43,8 @@ public class LoadTests
     {
         var error = Assert.Throws<ModelFileException>(() => FluxPipeline.Load("storybook", Cpu));
 
-        Assert.Contains("'_class_name' is StableDiffusionXLPipeline, which is a model for StableDiffusionXLPipeline.Load", error.Message, StringComparison.Ordinal);
+        Assert.Contains("'_class_name' is StableDiffusionXLPipeline, which is a model for StableDiffusionXLPipeline.Load", error.Message,
+            StringComparison.Ordinal);
         Assert.Contains("FluxPipeline expects FluxPipeline", error.Message, StringComparison.Ordinal);
     }
 

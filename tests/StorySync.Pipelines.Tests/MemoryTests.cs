@@ -19,7 +19,8 @@ public class MemoryTests(StorybookModel model) : IClassFixture<StorybookModel>
     [InlineData(0.5, 1e9)]
     public void A_story_leaves_no_tensor_behind(double guidanceEnd, double blockCacheThreshold) => LiveTensors.AssertNoneLeft(() =>
         model.Pipeline.GenerateStory(
-            Frog, new StoryOptions { Request = new() { Steps = 3, GuidanceScale = 4, GuidanceEnd = guidanceEnd, BlockCacheThreshold = blockCacheThreshold } }).Dispose());
+            Frog, new StoryOptions { Request =
+                new() { Steps = 3, GuidanceScale = 4, GuidanceEnd = guidanceEnd, BlockCacheThreshold = blockCacheThreshold } }).Dispose());
 
     [Fact]
     public void A_cancelled_story_leaves_no_tensor_behind() => LiveTensors.AssertNoneLeft(() =>
@@ -27,7 +28,8 @@ public class MemoryTests(StorybookModel model) : IClassFixture<StorybookModel>
         using var source = new CancellationTokenSource();
         var progress = new CancelAfterFirstStep(source);
         Assert.Throws<OperationCanceledException>(() => model.Pipeline.GenerateStory(
-            Frog, new StoryOptions { Request = new() { Steps = 3, GuidanceScale = 4, BlockCacheThreshold = 0.5 } }, progress, source.Token));
+            Frog, new StoryOptions { Request = new() { Steps = 3, GuidanceScale = 4, BlockCacheThreshold = 0.5 } }, progress,
+                source.Token));
     });
 
     [Fact]

@@ -6,7 +6,8 @@ namespace StorySync.Pipelines.Tests;
 
 public class PipelineOptionsTests
 {
-    private static readonly GenerationRequest Request = new() { Prompts = ["a frog waving at the beach"], Steps = 2, GuidanceScale = 3, Seed = 0, LatentsOnly = true };
+    private static readonly GenerationRequest Request =
+        new() { Prompts = ["a frog waving at the beach"], Steps = 2, GuidanceScale = 3, Seed = 0, LatentsOnly = true };
 
     [Fact]
     public void Offloading_changes_no_bit_of_the_result()
@@ -39,13 +40,15 @@ public class PipelineOptionsTests
     [InlineData("tpu")]
     [InlineData("cuda:x")]
     public void An_unknown_device_is_refused(string device) =>
-        Assert.Contains(device, Assert.Throws<ArgumentException>(() => new PipelineOptions { Device = device }.ResolveDevice()).Message, StringComparison.Ordinal);
+        Assert.Contains(device, Assert.Throws<ArgumentException>(() => new PipelineOptions { Device = device }.ResolveDevice()).Message,
+            StringComparison.Ordinal);
 
     [Fact]
     public void A_device_that_is_not_there_is_refused()
     {
         Assert.SkipWhen(torch.cuda.is_available(), "This machine has a CUDA device.");
-        Assert.Contains("no CUDA device", Assert.Throws<ArgumentException>(() => new PipelineOptions { Device = "cuda" }.ResolveDevice()).Message, StringComparison.Ordinal);
+        Assert.Contains("no CUDA device", Assert.Throws<ArgumentException>(() =>
+            new PipelineOptions { Device = "cuda" }.ResolveDevice()).Message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -48,7 +48,8 @@ public class StoryPipelineTests(StorybookModel model) : IClassFixture<StorybookM
     [Fact]
     public async Task Two_stories_at_once_are_what_each_is_alone()
     {
-        var robot = new Story { Subjects = ["a robot"], Scenes = [new("a robot sitting in the city"), new("a robot waving in the desert")] };
+        var robot =
+            new Story { Subjects = ["a robot"], Scenes = [new("a robot sitting in the city"), new("a robot waving in the desert")] };
         var others = Quick.With(r => r with { Seed = 11 }) with { Techniques = new() { Sharing = new() { Dropout = 0.3 } } };
         using var bearAlone = Pipeline.GenerateStory(Bear, Quick);
         using var robotAlone = Pipeline.GenerateStory(robot, others);
@@ -99,7 +100,8 @@ public class StoryPipelineTests(StorybookModel model) : IClassFixture<StorybookM
             SameNoise = true,
             Techniques = new()
             {
-                Sharing = new() { Strength = 0.5, Dropout = 0.1, SubjectQueriesOnly = false, Steps = new(0.1, 0.9), Layers = "up_blocks.*" },
+                Sharing =
+                    new() { Strength = 0.5, Dropout = 0.1, SubjectQueriesOnly = false, Steps = new(0.1, 0.9), Layers = "up_blocks.*" },
                 Layout = new() { Until = 0.4 },
             },
         };
@@ -128,7 +130,8 @@ public class StoryPipelineTests(StorybookModel model) : IClassFixture<StorybookM
         { "GuidanceEnd is -1;", Bear, Quick.With(r => r with { GuidanceEnd = -1 }) },
         { "BlockCacheThreshold is -1;", Bear, Quick.With(r => r with { BlockCacheThreshold = -1 }) },
         { "multiples of 8", Bear, Quick.With(r => r with { Width = 100 }) },
-        { "proportions", Bear with { Scenes = [Bear.Scenes[0] with { Subjects = [new Subject("a bear").At(new RgbImage(2, 1, new byte[6]))] }] }, Quick },
+        { "proportions", Bear with { Scenes =
+            [Bear.Scenes[0] with { Subjects = [new Subject("a bear").At(new RgbImage(2, 1, new byte[6]))] }] }, Quick },
     };
 
     [Theory]
@@ -165,9 +168,11 @@ public class StoryPipelineTests(StorybookModel model) : IClassFixture<StorybookM
     [Fact]
     public void A_scene_may_lack_the_subject()
     {
-        var absent = Bear with { Scenes = [.. Bear.Scenes.Take(2), new("a cat sitting in the city") { Subjects = [new Subject("a bear").Absent()] }] };
+        var absent = Bear with { Scenes =
+            [.. Bear.Scenes.Take(2), new("a cat sitting in the city") { Subjects = [new Subject("a bear").Absent()] }] };
         using var plain = Plain(absent);
-        using var story = Pipeline.GenerateStory(absent, Quick with { Techniques = new() { Layout = StoryAttentionOptions.Disabled.Layout! } });
+        using var story =
+            Pipeline.GenerateStory(absent, Quick with { Techniques = new() { Layout = StoryAttentionOptions.Disabled.Layout! } });
 
         Assert.Null(story.Scenes[2].Subjects[0].Region);
         TensorAssert.SameBits(plain.Latents[2], story.Latents[2]);

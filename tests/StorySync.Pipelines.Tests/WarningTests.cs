@@ -22,12 +22,15 @@ public class WarningTests(StorybookModel model) : IClassFixture<StorybookModel>
     {
         { "Strength has no effect", Plain with { Strength = 0.5 } },
         { "Seed has no effect", Plain with { Seeds = [3] } },
-        { "Eta has no effect: it is for DDIMScheduler, and the scheduler is EulerDiscreteScheduler", Plain with { Eta = 1, Scheduler = "EulerDiscreteScheduler" } },
+        { "Eta has no effect: it is for DDIMScheduler, and the scheduler is EulerDiscreteScheduler",
+            Plain with { Eta = 1, Scheduler = "EulerDiscreteScheduler" } },
         { "GuidanceEnd has no effect", Plain with { GuidanceScale = 1, GuidanceEnd = 0.5 } },
         { "PreviewInterval has no effect", Plain with { PreviewInterval = 1 } },
         { "NegativePrompts has no effect", Plain with { GuidanceScale = 1, NegativePrompts = ["a dog"] } },
-        { "NegativePrompts2 has no effect", new StableDiffusionXLRequest { Prompts = ["a cat"], Steps = 1, GuidanceScale = 1, NegativePrompts2 = ["a dog"] } },
-        { "GuidanceRescale has no effect", new StableDiffusionXLRequest { Prompts = ["a cat"], Steps = 1, GuidanceScale = 1, GuidanceRescale = 0.5 } },
+        { "NegativePrompts2 has no effect",
+            new StableDiffusionXLRequest { Prompts = ["a cat"], Steps = 1, GuidanceScale = 1, NegativePrompts2 = ["a dog"] } },
+        { "GuidanceRescale has no effect",
+            new StableDiffusionXLRequest { Prompts = ["a cat"], Steps = 1, GuidanceScale = 1, GuidanceRescale = 0.5 } },
         { "NegativeTargetSize", new StableDiffusionXLRequest { Prompts = ["a cat"], Steps = 1, NegativeTargetSize = (64, 64) } },
     };
 
@@ -74,13 +77,15 @@ public class WarningTests(StorybookModel model) : IClassFixture<StorybookModel>
         Assert.Equal(
             [(GenerationWarningCode.LayerPatternWithoutMatch, true), (GenerationWarningCode.LayerPatternWithoutMatch, true)],
             story.Warnings.Where(w => w.Code != GenerationWarningCode.SubjectNotFound)
-                .Select(w => (w.Code, w.Message.Contains("\"up_block.*\"", StringComparison.Ordinal) || w.Message.Contains("\"!nowhere.*\"", StringComparison.Ordinal))));
+                .Select(w => (w.Code, w.Message.Contains("\"up_block.*\"", StringComparison.Ordinal)
+                    || w.Message.Contains("\"!nowhere.*\"", StringComparison.Ordinal))));
     }
 
     [Fact]
     public void Moving_keys_is_told_of_where_keys_have_no_positions()
     {
-        using var story = model.Pipeline.GenerateStory(Bear, Quick with { Techniques = new() { Sharing = new() { MatchPositions = true } } });
+        using var story =
+            model.Pipeline.GenerateStory(Bear, Quick with { Techniques = new() { Sharing = new() { MatchPositions = true } } });
 
         Assert.Contains(story.Warnings, w => w.Message.Contains("MatchPositions has no effect", StringComparison.Ordinal));
     }
@@ -89,7 +94,8 @@ public class WarningTests(StorybookModel model) : IClassFixture<StorybookModel>
     public void Loading_options_without_effect_are_told_of_by_pipeline_result_and_logger()
     {
         var logger = new Logger();
-        using var pipeline = StableDiffusionXLPipeline.Load("storybook", new PipelineOptions { Device = "cpu", StreamBlocks = true, Offload = true, Logger = logger });
+        using var pipeline = StableDiffusionXLPipeline.Load("storybook",
+            new PipelineOptions { Device = "cpu", StreamBlocks = true, Offload = true, Logger = logger });
         using var result = pipeline.Generate(Plain with { Strength = 0.5 });
 
         Assert.Equal(["StreamBlocks", "Offload"], pipeline.Warnings.Select(w => w.Message.Split('.', ' ')[1]));
@@ -100,7 +106,8 @@ public class WarningTests(StorybookModel model) : IClassFixture<StorybookModel>
     [Fact]
     public void A_request_for_another_model_is_refused()
     {
-        var error = Assert.Throws<ArgumentException>(() => model.Pipeline.Generate(new FluxRequest { Prompts = ["a cat"], TrueCfgScale = 4 }));
+        var error =
+            Assert.Throws<ArgumentException>(() => model.Pipeline.Generate(new FluxRequest { Prompts = ["a cat"], TrueCfgScale = 4 }));
 
         Assert.Contains("FluxRequest", error.Message, StringComparison.Ordinal);
         Assert.Contains("StableDiffusionXLRequest", error.Message, StringComparison.Ordinal);
@@ -143,7 +150,8 @@ public class WarningTests(StorybookModel model) : IClassFixture<StorybookModel>
 
         public bool IsEnabled(LogLevel logLevel) => true;
 
-        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?,
+            string> formatter) =>
             Entries.Add(formatter(state, exception));
     }
 }

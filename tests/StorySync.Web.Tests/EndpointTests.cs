@@ -51,7 +51,8 @@ public class EndpointTests(WebProgram web) : IClassFixture<WebProgram>
     public async Task A_generation_is_asked_for_and_answered_in_JSON()
     {
         var request = new GenerationRequest { Prompts = ["a cat"], Steps = 2, Seed = 3, Height = 64, Width = 64, Strength = 0.5 };
-        var result = JsonSerializer.Deserialize<GenerationResult>(await Post("/generate", JsonSerializer.Serialize(request)), JsonSerializerOptions.Web)!;
+        var result = JsonSerializer.Deserialize<GenerationResult>(await Post("/generate", JsonSerializer.Serialize(request)),
+            JsonSerializerOptions.Web)!;
         using var own = Pipeline.Generate(request);
 
         Assert.Equal(own.Images[0].Pixels.ToArray(), result.Images[0].Pixels.ToArray());
@@ -66,9 +67,11 @@ public class EndpointTests(WebProgram web) : IClassFixture<WebProgram>
     {
         var bear = new Subject("a bear");
         var call = new StoryCall(
-            new Story { Subjects = [bear], Scenes = [new("a bear standing"), new("a cat") { Subjects = [bear.Absent()] }, new("a bear") { Subjects = [bear.At(Square())] }] },
+            new Story { Subjects = [bear], Scenes =
+                [new("a bear standing"), new("a cat") { Subjects = [bear.Absent()] }, new("a bear") { Subjects = [bear.At(Square())] }] },
             new StoryOptions { Request = new() { Steps = 2, Seed = 3, Height = 64, Width = 64 } });
-        var result = JsonSerializer.Deserialize<StoryResult>(await Post("/story", JsonSerializer.Serialize(call)), JsonSerializerOptions.Web)!;
+        var result =
+            JsonSerializer.Deserialize<StoryResult>(await Post("/story", JsonSerializer.Serialize(call)), JsonSerializerOptions.Web)!;
         using var own = Pipeline.GenerateStory(call.Story, call.Options);
 
         Assert.Equal(own.Scenes.Select(s => s.Image.Pixels.ToArray()), result.Scenes.Select(s => s.Image.Pixels.ToArray()));
@@ -97,7 +100,8 @@ public class EndpointTests(WebProgram web) : IClassFixture<WebProgram>
     private static bool Contains(JsonElement all, JsonElement part) => part.ValueKind switch
     {
         JsonValueKind.Object => part.EnumerateObject().All(p => all.TryGetProperty(p.Name, out var value) && Contains(value, p.Value)),
-        JsonValueKind.Array => all.GetArrayLength() == part.GetArrayLength() && all.EnumerateArray().Zip(part.EnumerateArray()).All(p => Contains(p.First, p.Second)),
+        JsonValueKind.Array => all.GetArrayLength() == part.GetArrayLength()
+            && all.EnumerateArray().Zip(part.EnumerateArray()).All(p => Contains(p.First, p.Second)),
         _ => JsonElement.DeepEquals(all, part),
     };
 

@@ -9,7 +9,8 @@ namespace StorySync.Benchmarks.DeviceCheck;
 /// <summary>What a generation gave.</summary>
 internal sealed record Outcome(IReadOnlyList<RgbImage> Images, float[] Latents, long[] Shape, double Seconds)
 {
-    private static readonly string[] Places = ["standing in the forest", "waving at the beach", "jumping in the snow", "sitting in the city"];
+    private static readonly string[] Places =
+        ["standing in the forest", "waving at the beach", "jumping in the snow", "sitting in the city"];
 
     public static Outcome Of(Func<GenerationResult> generate)
     {
@@ -39,7 +40,8 @@ internal sealed record Outcome(IReadOnlyList<RgbImage> Images, float[] Latents, 
         };
         var watch = Stopwatch.StartNew();
         using var result = pipeline.GenerateStory(story, options);
-        return new([.. result.Scenes.Select(scene => scene.Image)], Numbers(result.Latents), result.Latents.shape, watch.Elapsed.TotalSeconds);
+        return new([.. result.Scenes.Select(scene => scene.Image)], Numbers(result.Latents), result.Latents.shape,
+            watch.Elapsed.TotalSeconds);
     }
 
     /// <summary>What two pictures of a model are asked by.</summary>
@@ -71,7 +73,8 @@ internal sealed record Outcome(IReadOnlyList<RgbImage> Images, float[] Latents, 
     /// <summary>Tells how far this is from another.</summary>
     public (int Pixels, double Mean, double Latents, bool Finite) From(Outcome other)
     {
-        var differences = Images.Zip(other.Images, (a, b) => a.Pixels.ToArray().Zip(b.Pixels.ToArray(), (x, y) => Math.Abs(x - y))).SelectMany(d => d).ToList();
+        var differences = Images.Zip(other.Images, (a, b) =>
+            a.Pixels.ToArray().Zip(b.Pixels.ToArray(), (x, y) => Math.Abs(x - y))).SelectMany(d => d).ToList();
         return (
             differences.DefaultIfEmpty(0).Max(),
             differences.DefaultIfEmpty(0).Average(),
@@ -82,7 +85,8 @@ internal sealed record Outcome(IReadOnlyList<RgbImage> Images, float[] Latents, 
     public string Against(Outcome other)
     {
         var (pixels, mean, latents, finite) = From(other);
-        return DeviceCheckRun.Invariant($"pixels {pixels}, mean {mean:F4}, latents {latents:E1}{(finite ? "" : ", NOT finite")}, {other.Seconds:F2} -> {Seconds:F2} s");
+        return DeviceCheckRun.Invariant(
+            $"pixels {pixels}, mean {mean:F4}, latents {latents:E1}{(finite ? "" : ", NOT finite")}, {other.Seconds:F2} -> {Seconds:F2} s");
     }
 
     private static (int Size, int Steps, double? Guidance) Settings(string model, bool small) => model switch

@@ -43,7 +43,8 @@ internal sealed class EvaluationRun(EvaluationSettings settings, OutputFolder ou
         var peak = memory.MiB;
 
         // Given masks say nothing of the pictures; those of the plain run, on the same noise, do.
-        SubjectRegion?[] regions = [.. result.Scenes.Select((scene, i) => job.Damage is null ? scene.Subjects[0].Region : plain!.Region(i))];
+        SubjectRegion?[] regions =
+            [.. result.Scenes.Select((scene, i) => job.Damage is null ? scene.Subjects[0].Region : plain!.Region(i))];
         EvaluatedScene[] scenes = [.. result.Scenes.Select((scene, i) => new EvaluatedScene(job.Prompts[i], scene.Image, [regions[i]]))];
         var compared = plain is null || job.Damage is not null || plain.Masks.Count < scenes.Length
             ? null
@@ -78,6 +79,7 @@ internal sealed class EvaluationRun(EvaluationSettings settings, OutputFolder ou
 
         var damaged = job.Damage.Apply(region, index, job.Prompts.Count);
         var subject = new Subject(job.Subject);
-        return new Scene(prompt) { Subjects = [damaged.Area > 0 ? subject.At(damaged.ToImage(damaged.Width, damaged.Height)) : subject.Absent()] };
+        return new Scene(
+            prompt) { Subjects = [damaged.Area > 0 ? subject.At(damaged.ToImage(damaged.Width, damaged.Height)) : subject.Absent()] };
     }
 }

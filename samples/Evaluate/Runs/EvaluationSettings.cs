@@ -33,7 +33,8 @@ internal sealed record EvaluationSettings
            select Variants.Select(variant => Job(variant, story.Item, SeedOf(story.Index, repeat))).ToArray(),
     ];
 
-    /// <summary>The seed of a story's first scene. Stories and repetitions are so far apart that no two scenes begin from one noise.</summary>
+    /// <summary>The seed of a story's first scene. Stories and repetitions are so far apart that no two scenes begin from one
+    /// noise.</summary>
     public long SeedOf(int story, int repeat) => Seed + (100L * story) + (100_000L * repeat);
 
     private StoryJob Job(Variant variant, PromptStory story, long seed)
@@ -54,6 +55,7 @@ internal sealed record EvaluationSettings
                 Damage = variant.Damage,
             }
             : throw new UserErrorException(
-                $"The story '{story.Name}' has {English.Count(story.Settings.Count, "setting")}; {English.Count(scenes, "scene")} need as many. --scenes takes fewer.");
+                $"The story '{story.Name}' has {English.Count(story.Settings.Count, "setting")}; {English.Count(scenes, "scene")} need as "
+                    + $"many. --scenes takes fewer.");
     }
 }

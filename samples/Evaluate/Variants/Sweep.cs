@@ -8,8 +8,10 @@ namespace StorySync.Samples.Evaluate;
 /// <summary>Variants that differ in one constant.</summary>
 internal static class Sweep
 {
-    /// <param name="text"><c>constant=value,value,…</c>. The constant is <c>scenes</c>, <c>damage.erode</c> (or <c>dilate</c>, <c>shift</c>,
-    /// <c>speckle</c>, <c>drop</c>, <c>swap</c>), or the path of an option: <c>sharing.strength</c>, <c>layout.until</c>, <c>steps</c>.</param>
+    /// <param name="text"><c>constant=value,value,…</c>. The constant is <c>scenes</c>, <c>damage.erode</c> (or <c>dilate</c>,
+    /// <c>shift</c>,
+    /// <c>speckle</c>, <c>drop</c>, <c>swap</c>), or the path of an option: <c>sharing.strength</c>, <c>layout.until</c>,
+    /// <c>steps</c>.</param>
     /// <param name="start">The variant to vary.</param>
     /// <exception cref="UserErrorException">The constant is unknown, or a value is invalid.</exception>
     public static IEnumerable<Variant> Points(string text, Variant start)
@@ -17,7 +19,8 @@ internal static class Sweep
         if (text.Split('=', 2, StringSplitOptions.TrimEntries) is not [{ Length: > 0 } axis, var list]
             || list.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries) is not { Length: > 0 } values)
         {
-            throw new UserErrorException($"The sweep '{text}' is not of the form constant=value,value,…, such as sharing.strength=0.5,1,2.");
+            throw new UserErrorException(
+                $"The sweep '{text}' is not of the form constant=value,value,…, such as sharing.strength=0.5,1,2.");
         }
 
         return values.Select(label =>

@@ -22,7 +22,8 @@ internal sealed class HarmonizationProcessor(StoryState story, HarmonizationOpti
         using var scope = NewDisposeScope();
         var merged = story.Writable(attended).transpose(1, 2).contiguous().flatten(2);
         Harmonization.Blend(
-            merged, merged, tokens, story.BatchOf(context).ModifiedRows, options.Alpha!.Value, options.Threshold!.Value, options.Temperature!.Value);
+            merged, merged, tokens, story.BatchOf(context).ModifiedRows, options.Alpha!.Value, options.Threshold!.Value,
+                options.Temperature!.Value);
         return merged.unflatten(2, [attended.shape[1], attended.shape[3]]).transpose(1, 2).MoveToOuterDisposeScope();
     }
 }

@@ -4,7 +4,8 @@ namespace StorySync.Attention;
 /// <inheritdoc cref="StoryAttentionOptions" path="/remarks"/>
 public sealed record MaskOptions
 {
-    /// <summary>Gets the longer side in tokens, at least 1, up to which grids count: masks come from the layers on the finest of them. If no
+    /// <summary>Gets the longer side in tokens, at least 1, up to which grids count: masks come from the layers on the finest of them. If
+    /// no
     /// layer has one so small, the smallest grid there is counts. Default 32, in which SDXL tells objects apart best.</summary>
     public int? MaxGrid { get; init => field = Require.AtLeast(value, 1); }
 

@@ -47,7 +47,8 @@ internal sealed class SharingProcessor(StoryState story, SharingOptions options,
 
         var attended = story.Writable(inner.Attend(layer, inputs, context));
         return SharedAttention.Overwrite(
-            attended, inputs.Query, inputs.Key, inputs.Value, tokens, batch.ModifiedRows, options, dropoutSeed, rotary).MoveToOuterDisposeScope();
+            attended, inputs.Query, inputs.Key, inputs.Value, tokens, batch.ModifiedRows, options, dropoutSeed,
+                rotary).MoveToOuterDisposeScope();
     }
 
     private static AttentionInputs Unmodified(StoryBatch batch, AttentionInputs inputs) => inputs with

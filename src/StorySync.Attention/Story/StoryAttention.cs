@@ -14,7 +14,7 @@ namespace StorySync.Attention;
 /// positive half of the modified branch.</para>
 /// <para>Where nothing is to be done, a call goes to the inner processor as it came: with every technique off, or with one scene, the
 /// result is the plain model's to the last bit.</para>
-/// <para>Not for use by several threads at once; a run is one sequence of steps.</para>
+/// <para>Not thread-safe; a run is one sequence of steps.</para>
 /// </remarks>
 public sealed class StoryAttention : IAttentionProcessor, IDisposable
 {

@@ -71,7 +71,8 @@ public sealed record StoryAttentionOptions
             ("Layout.Layers", Layout?.Until == 0 ? null : Layout?.Layers, image),
             ("Masks.Layers", Masks?.Layers, text),
         ];
-        return [.. options.Where(option => option.Layers is not null).SelectMany(option => Unmatched(option.Option, option.Layers!, option.Paths))];
+        return [.. options.Where(option => option.Layers is not null).SelectMany(option =>
+            Unmatched(option.Option, option.Layers!, option.Paths))];
     }
 
     private static IEnumerable<(string Option, string Pattern, bool IsAll)> Unmatched(string option, string layers, string[] paths)

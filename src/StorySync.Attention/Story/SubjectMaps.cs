@@ -22,7 +22,8 @@ internal sealed class SubjectMaps(IReadOnlyList<StorySubject> subjects, int scen
     {
         var joint = layer.Kind == AttentionKind.Joint;
         var first = joint ? inputs.TextTokens : 0;
-        if (inputs.Query.shape[2] - first != inputs.Grid.Tokens || (grid is not null && grid != inputs.Grid) || !layers.Contains(layer.Path))
+        if (inputs.Query.shape[2] - first != inputs.Grid.Tokens || (grid is not null && grid != inputs.Grid)
+            || !layers.Contains(layer.Path))
         {
             return;
         }
@@ -33,7 +34,7 @@ internal sealed class SubjectMaps(IReadOnlyList<StorySubject> subjects, int scen
         var key = batch.Conditional(inputs.Key).narrow(2, 0, text);
 
         // Values that are 1 / n at a subject's n tokens and 0 elsewhere make attention return the mean probability of those tokens:
-        // the other tokens' probabilities are summed up in passing and never stored.
+        // the other tokens' probabilities are accumulated in the same pass and never stored.
         var values = SubjectValues(text, query).expand(-1, layer.Heads, -1, -1);
         var attended = ScaledDotProduct.Attend(query, key, values, Mask(inputs, batch, first, joint));
         var map = attended.narrow(3, 0, subjects.Count).mean([1], type: ScalarType.Float32);

@@ -21,7 +21,8 @@ internal sealed class SubjectMasks : IDisposable
         (this.subjects, this.scenes, this.options) = (subjects, scenes, options);
         using var scope = NewDisposeScope();
         given = [.. subjects.Select(subject => Enumerable.Range(0, scenes)
-            .Select(scene => subject.Masks?[scene] is { } mask ? DeviceTransfer.Fetch(mask).ne(0).DetachFromDisposeScope() : null).ToArray())];
+            .Select(scene => subject.Masks?[scene] is { } mask ? DeviceTransfer.Fetch(mask).ne(0).DetachFromDisposeScope()
+                : null).ToArray())];
     }
 
     /// <summary>Whether masks have been found from the text yet.</summary>
@@ -35,7 +36,8 @@ internal sealed class SubjectMasks : IDisposable
         var masks = SubjectMask.Exclusive(maps, SubjectMask.Cut(maps));
         if (options.Repairs)
         {
-            masks = MaskRepair.ApplyToAll(masks.flatten(0, 1), options.Closing!.Value, options.Components!.Value, options.MinArea!.Value).view(masks.shape);
+            masks = MaskRepair.ApplyToAll(masks.flatten(0, 1), options.Closing!.Value, options.Components!.Value,
+                options.MinArea!.Value).view(masks.shape);
         }
 
         Clear();

@@ -81,7 +81,8 @@ public static class SharedAttention
         if (options.Dropout > 0)
         {
             using var random = new Generator((ulong)seed);
-            groups = [.. groups.Select(group => group.Foreign.Length > 0 ? group with { Foreign = Drop(group.Foreign, options.Dropout!.Value, random) } : group)];
+            groups = [.. groups.Select(group => group.Foreign.Length > 0
+                ? group with { Foreign = Drop(group.Foreign, options.Dropout!.Value, random) } : group)];
         }
 
         return SharedAttentionKernel.Apply(query, key, value, subjects.Images, groups, (float)Math.Log(options.Strength!.Value));
@@ -122,7 +123,8 @@ public static class SharedAttention
         }
         else
         {
-            Read(subjects.Indices((nameof(SharingIndices), rows, options.SubjectQueriesOnly, options.Strength, query.dtype, rotary is null), Make));
+            Read(subjects.Indices((nameof(SharingIndices), rows, options.SubjectQueriesOnly, options.Strength, query.dtype, rotary is null),
+                Make));
         }
 
         return TokensFirst(result).MoveToOuterDisposeScope();

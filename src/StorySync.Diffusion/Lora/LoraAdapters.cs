@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Lora;
 
-/// <summary>The LoRAs on a model: several at once, each with its scale, on or off (diffusers' <c>load_lora_weights</c> and
+/// <summary>The LoRAs on a model: any number together, each with its scale, on or off (diffusers' <c>load_lora_weights</c> and
 /// <c>set_adapters</c>). They are merged into the weights, so that a run with them costs no more than one without; the weights as
 /// they were are kept and come back to the bit. On a pipeline a change waits until the generations under way are over.</summary>
 public sealed class LoraAdapters : IDisposable
@@ -140,7 +140,8 @@ public sealed class LoraAdapters : IDisposable
                 ? $"they are in {layout}, which is not supported; convert the file to the layout of diffusers / PEFT"
                 : "the LoRA was made for another kind of model";
             throw new ModelFileException(
-                file.Layers[first].File.Path, $"{unexpected.Count} of its {file.Layers.Count} layers are none of this model's, '{first}' for example: {cause}");
+                file.Layers[first].File.Path,
+                    $"{unexpected.Count} of its {file.Layers.Count} layers are none of this model's, '{first}' for example: {cause}");
         }
 
         using var mode = no_grad();
@@ -189,8 +190,10 @@ public sealed class LoraAdapters : IDisposable
     private ScalarType MergedType(ScalarType stored) => ComputeType == float32 ? float32 : stored;
 
     /// <summary>The weights of all components, by component and name.</summary>
-    private Dictionary<nn.Module, Dictionary<string, ModuleTensor>> Weights() => targets.Values.Select(target => target.Component).Distinct()
-        .ToDictionary(component => component, component => ModuleTensors.ParametersOf(component).ToDictionary(tensor => tensor.Name, StringComparer.Ordinal));
+    private Dictionary<nn.Module, Dictionary<string, ModuleTensor>> Weights() =>
+        targets.Values.Select(target => target.Component).Distinct()
+        .ToDictionary(component =>
+            component, component => ModuleTensors.ParametersOf(component).ToDictionary(tensor => tensor.Name, StringComparer.Ordinal));
 
     private ModuleTensor Weight(string name, LoraLayer adapter, Dictionary<nn.Module, Dictionary<string, ModuleTensor>> weights)
     {
@@ -201,7 +204,8 @@ public sealed class LoraAdapters : IDisposable
 
     private (LoraFile File, double Scale) Find(string name) => adapters.TryGetValue(name, out var adapter)
         ? adapter
-        : throw new KeyNotFoundException($"There is no LoRA '{name}'; loaded are: {string.Join(", ", adapters.Keys.DefaultIfEmpty("none"))}.");
+        : throw new KeyNotFoundException(
+            $"There is no LoRA '{name}'; loaded are: {string.Join(", ", adapters.Keys.DefaultIfEmpty("none"))}.");
 
     private static void CheckScale(double scale)
     {

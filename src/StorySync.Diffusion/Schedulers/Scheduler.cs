@@ -16,9 +16,11 @@ public abstract class Scheduler
         [nameof(DDIMScheduler)] = Class<DDIMSchedulerConfig>(config => new DDIMScheduler(config)),
         [nameof(DDPMScheduler)] = Class<DDPMSchedulerConfig>(config => new DDPMScheduler(config)),
         [nameof(DPMSolverMultistepScheduler)] = Class<DPMSolverMultistepSchedulerConfig>(config => new DPMSolverMultistepScheduler(config)),
-        [nameof(EulerAncestralDiscreteScheduler)] = Class<EulerAncestralDiscreteSchedulerConfig>(config => new EulerAncestralDiscreteScheduler(config)),
+        [nameof(EulerAncestralDiscreteScheduler)] = Class<EulerAncestralDiscreteSchedulerConfig>(config =>
+            new EulerAncestralDiscreteScheduler(config)),
         [nameof(EulerDiscreteScheduler)] = Class<EulerDiscreteSchedulerConfig>(config => new EulerDiscreteScheduler(config)),
-        [nameof(FlowMatchEulerDiscreteScheduler)] = Class<FlowMatchEulerDiscreteSchedulerConfig>(config => new FlowMatchEulerDiscreteScheduler(config)),
+        [nameof(FlowMatchEulerDiscreteScheduler)] = Class<FlowMatchEulerDiscreteSchedulerConfig>(config =>
+            new FlowMatchEulerDiscreteScheduler(config)),
         [nameof(HeunDiscreteScheduler)] = Class<HeunDiscreteSchedulerConfig>(config => new HeunDiscreteScheduler(config)),
         [nameof(LCMScheduler)] = Class<LCMSchedulerConfig>(config => new LCMScheduler(config)),
         [nameof(PNDMScheduler)] = Class<PNDMSchedulerConfig>(config => new PNDMScheduler(config)),
@@ -58,7 +60,7 @@ public abstract class Scheduler
     public virtual int Order => 1;
 
     /// <summary>Reads a <c>scheduler_config.json</c> and makes the scheduler that its <c>_class_name</c> names. Entries that the class
-    /// does not know are passed over; those that are missing or null have diffusers' default.</summary>
+    /// does not know are ignored; those that are missing or null have diffusers' default.</summary>
     /// <param name="path">The file.</param>
     /// <param name="className">The diffusers class to make in place of the one the file names: the way to put another scheduler on a
     /// model.</param>

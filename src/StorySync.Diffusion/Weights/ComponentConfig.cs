@@ -12,7 +12,7 @@ namespace StorySync.Diffusion.Weights;
 /// A property <c>NormNumGroups</c> takes the entry <c>norm_num_groups</c>; another name is given by
 /// <see cref="System.Text.Json.Serialization.JsonPropertyNameAttribute"/>. An entry that is missing leaves the property's initial
 /// value, which is where a class's defaults stand; so does null, unless the property's type allows it, or is bool: Python takes None for
-/// false. Entries that no property asks for are passed over. Validation attributes (<see cref="RangeAttribute"/>, for example) hold for a
+/// false. Entries without a property are ignored. Validation attributes (<see cref="RangeAttribute"/>, for example) hold for a
 /// property's value or, in a list, for each of its values; <see cref="MaxLengthAttribute"/> holds for the list.
 /// </remarks>
 public static class ComponentConfig
@@ -111,7 +111,8 @@ public static class ComponentConfig
                 continue;
             }
 
-            foreach (var (item, rule) in Items(value).SelectMany(_ => rules.Where(rule => rule is not MaxLengthAttribute), (item, rule) => (item, rule)))
+            foreach (var (item, rule) in Items(value).SelectMany(_ => rules.Where(rule => rule is not MaxLengthAttribute), (item, rule) =>
+                (item, rule)))
             {
                 if (!IsValid(rule, item))
                 {

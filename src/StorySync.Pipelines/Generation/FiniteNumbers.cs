@@ -3,7 +3,8 @@ using static TorchSharp.torch;
 
 namespace StorySync.Pipelines;
 
-/// <summary>Looks whether a generation's numbers are finite: on the CPU after each step, elsewhere once at the end, so that no step waits for
+/// <summary>Looks whether a generation's numbers are finite: on the CPU after each step, elsewhere once at the end, so that no step waits
+/// for
 /// the device.</summary>
 /// <param name="device">The device on which the model runs.</param>
 /// <param name="dtype">The type that it computes in.</param>
@@ -32,7 +33,8 @@ internal sealed class FiniteNumbers(Device device, ScalarType dtype) : IDisposab
         if (!images.isfinite().all().item<bool>())
         {
             throw new NonFiniteException("The decoded images have infinite or NaN values: " + (dtype == ScalarType.Float16
-                ? "the autoencoder overflows in float16; load the model with Dtype = BFloat16 or Float32, or with an autoencoder that is made "
+                ? "the autoencoder overflows in float16; load the model with Dtype = BFloat16 or Float32, or with an autoencoder that is "
+                    + "made "
                 + "for float16."
                 : "a weight of the autoencoder is damaged, or its scaling_factor does not fit it."));
         }
@@ -68,7 +70,8 @@ internal sealed class FiniteNumbers(Device device, ScalarType dtype) : IDisposab
             throw new NonFiniteException(
                 $"After step {step.Index + 1} of {step.Count} the latents have infinite or NaN values: " + (dtype == ScalarType.Float16
                     ? "the denoiser overflows in float16; load the model with Dtype = BFloat16 or Float32."
-                    : "a weight of the denoiser or a LoRA on it is damaged, the scheduler does not fit the model, or the guidance scale is far "
+                    : "a weight of the denoiser or a LoRA on it is damaged, the scheduler does not fit the model, or the guidance scale "
+                        + "is far "
                     + "too large."));
         }
 

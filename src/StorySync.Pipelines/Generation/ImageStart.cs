@@ -22,13 +22,14 @@ internal sealed class ImageStart(
 {
     /// <param name="images">One for all pictures or one each.</param>
     /// <param name="mask">White where the pictures are painted over; null repaints all of them.</param>
-    /// <param name="strength">How much is made anew.</param>
+    /// <param name="strength">The image-to-image strength.</param>
     /// <param name="pictures">How many pictures the run makes.</param>
     /// <param name="height">Pixels.</param>
     /// <param name="width">Pixels.</param>
     public InitialLatents From(IReadOnlyList<RgbImage> images, RgbImage? mask, double strength, int pictures, int height, int width)
     {
-        var pixels = cat([.. images.Select(image => image.Resize(width, height).ToTensor())], dim: 0).to(pipeline.Options.Dtype, pipeline.Device);
+        var pixels =
+            cat([.. images.Select(image => image.Resize(width, height).ToTensor())], dim: 0).to(pipeline.Options.Dtype, pipeline.Device);
         if (images.Count < pictures)
         {
             pixels = pixels.expand(pictures, -1, -1, -1);
@@ -67,6 +68,7 @@ internal sealed class ImageStart(
     private static Tensor Binary(RgbImage mask, int width, int height, Tensor like)
     {
         using var scope = NewDisposeScope();
-        return mask.WithoutAlpha().Resize(width, height).ToMask().to(like.dtype).to(like.device).view(1, 1, height, width).MoveToOuterDisposeScope();
+        return mask.WithoutAlpha().Resize(width, height).ToMask().to(like.dtype).to(like.device).view(1, 1, height,
+            width).MoveToOuterDisposeScope();
     }
 }

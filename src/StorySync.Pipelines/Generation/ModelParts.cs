@@ -48,7 +48,8 @@ internal static class ModelParts
             ? tokenizer
             : throw new ModelFileException(
                 Path.Combine(folder.ComponentPath(component), "tokenizer_config.json"),
-                $"'model_max_length' is {tokenizer.ModelMaxLength}; it must be from 2 to 'max_position_embeddings' of {textEncoder}, which is {config.MaxPositionEmbeddings}");
+                $"'model_max_length' is {tokenizer.ModelMaxLength}; it must be from 2 to 'max_position_embeddings' of {textEncoder}, "
+                    + $"which is {config.MaxPositionEmbeddings}");
     }
 
     /// <summary>Loads the tokenizer of a T5 text encoder.</summary>
@@ -62,7 +63,8 @@ internal static class ModelParts
     {
         if (found != expected)
         {
-            throw new ModelFileException(folder.Path, $"its parts do not belong together: {name} is {found}, {other} is {expected}; they must be equal");
+            throw new ModelFileException(folder.Path,
+                $"its parts do not belong together: {name} is {found}, {other} is {expected}; they must be equal");
         }
     }
 
@@ -72,7 +74,8 @@ internal static class ModelParts
         var tokenizer = PromptTokenizer.Load(path);
         return tokenizer.VocabularySize <= vocabSize
             ? tokenizer
-            : throw new ModelFileException(path, $"it has ids up to {tokenizer.VocabularySize - 1}, but 'vocab_size' of {textEncoder} is {vocabSize}; "
+            : throw new ModelFileException(path,
+                $"it has ids up to {tokenizer.VocabularySize - 1}, but 'vocab_size' of {textEncoder} is {vocabSize}; "
                 + "added tokens need rows in the encoder's embedding");
     }
 
@@ -80,10 +83,13 @@ internal static class ModelParts
     {
         var fits = scheduler.UsesFlowSigmas == flow && scheduler.PredictionType == "flow_prediction" == flow;
         return fits ? null
-            : $"{scheduler.GetType().Name} has the prediction type {scheduler.PredictionType} and {(scheduler.UsesFlowSigmas ? "" : "no ")}sigmas of flow matching; "
+            : $"{scheduler.GetType().Name} has the prediction type {scheduler.PredictionType} and "
+                + $"{(scheduler.UsesFlowSigmas ? "" : "no ")}sigmas of flow matching; "
                 + (flow
-                    ? "this model was trained by flow matching: expected FlowMatchEulerDiscreteScheduler, or DPMSolverMultistepScheduler or UniPCMultistepScheduler "
+                    ? "this model was trained by flow matching: expected FlowMatchEulerDiscreteScheduler, or DPMSolverMultistepScheduler "
+                        + "or UniPCMultistepScheduler "
                         + "with 'use_flow_sigmas' true and 'prediction_type' flow_prediction"
-                    : "this model was not trained by flow matching: expected a scheduler with the prediction type epsilon, v_prediction or sample");
+                    : "this model was not trained by flow matching: expected a scheduler with the prediction type epsilon, v_prediction "
+                        + "or sample");
     }
 }

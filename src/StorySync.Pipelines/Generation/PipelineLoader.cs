@@ -7,7 +7,8 @@ internal static class PipelineLoader
 {
     private static readonly PipelineClass Flux = new(typeof(FluxPipeline), job => new FluxPipeline(job));
     private static readonly PipelineClass Kandinsky3 = new(typeof(Kandinsky3Pipeline), job => new Kandinsky3Pipeline(job));
-    private static readonly PipelineClass StableDiffusionXL = new(typeof(StableDiffusionXLPipeline), job => new StableDiffusionXLPipeline(job));
+    private static readonly PipelineClass StableDiffusionXL = new(typeof(StableDiffusionXLPipeline), job =>
+        new StableDiffusionXLPipeline(job));
 
     private static readonly Dictionary<string, PipelineClass> Classes = new()
     {
@@ -34,7 +35,8 @@ internal static class PipelineLoader
         if (folder.ClassName is not { } name || !Classes.TryGetValue(name, out var found))
         {
             throw new ModelFileException(
-                index, (folder.ClassName is null ? "there is no '_class_name'" : $"'_class_name' is {folder.ClassName}, which is not supported")
+                index, (folder.ClassName is null ? "there is no '_class_name'"
+                    : $"'_class_name' is {folder.ClassName}, which is not supported")
                 + $"; expected one of {string.Join(", ", Classes.Keys)}");
         }
 
@@ -42,8 +44,10 @@ internal static class PipelineLoader
         {
             throw new ModelFileException(
                 index,
-                $"'_class_name' is {name}, which is a model for {found.Type.Name}.Load, or for {nameof(DiffusionPipeline)}.Load, which takes any; "
-                + $"{typeof(TPipeline).Name} expects {string.Join(" or ", Classes.Where(c => c.Value.Type == typeof(TPipeline)).Select(c => c.Key))}");
+                $"'_class_name' is {name}, which is a model for {found.Type.Name}.Load, or for {nameof(DiffusionPipeline)}.Load, which "
+                    + $"takes any; "
+                + $"{typeof(TPipeline).Name} expects "
+                + $"{string.Join(" or ", Classes.Where(c => c.Value.Type == typeof(TPipeline)).Select(c => c.Key))}");
         }
 
         var job = new LoadJob(folder, options ?? new(), progress, cancellationToken);

@@ -17,12 +17,15 @@ internal static class RequestRules
         var own = pipeline.RequestType;
         Require(
             request.GetType() == typeof(GenerationRequest) || own.IsInstanceOfType(request),
-            $"The request is a {request.GetType().Name}, but the model is a {pipeline.GetType().Name}; give it a {nameof(GenerationRequest)}"
+            $"The request is a {request.GetType().Name}, but the model is a {pipeline.GetType().Name}; give it a "
+                + $"{nameof(GenerationRequest)}"
             + (own == typeof(GenerationRequest) ? "." : $" or a {own.Name}."));
         Require(request.Prompts is { Count: > 0 }, "Prompts is empty; give at least one.");
         Require(request.Prompts.All(p => p is not null), "Prompts holds a null; an empty prompt is the empty string.");
-        Require(request.NegativePrompts?.All(p => p is not null) != false, "NegativePrompts holds a null; an empty prompt is the empty string.");
-        Require(request.Steps is null or (>= 1 and <= GenerationRequest.MaxSteps), $"Steps is {request.Steps}; it must be from 1 to {GenerationRequest.MaxSteps}.");
+        Require(request.NegativePrompts?.All(p => p is not null) != false,
+            "NegativePrompts holds a null; an empty prompt is the empty string.");
+        Require(request.Steps is null or (>= 1 and <= GenerationRequest.MaxSteps),
+            $"Steps is {request.Steps}; it must be from 1 to {GenerationRequest.MaxSteps}.");
         Require(request.ImagesPerPrompt >= 1, $"ImagesPerPrompt is {request.ImagesPerPrompt}; it must be at least 1.");
         Require(
             request.GuidanceScale is null || double.IsFinite(request.GuidanceScale.Value),
@@ -34,7 +37,8 @@ internal static class RequestRules
         Require(request.PreviewInterval >= 0, $"PreviewInterval is {request.PreviewInterval}; it must be at least 0.");
         Require(request.Eta is >= 0 and <= 1, $"Eta is {request.Eta}; it must be from 0 to 1.");
         var count = (long)request.Prompts.Count * request.ImagesPerPrompt;
-        Require(count <= GenerationRequest.MaxImages, $"The request is for {count} images; it must be for at most {GenerationRequest.MaxImages}.");
+        Require(count <= GenerationRequest.MaxImages,
+            $"The request is for {count} images; it must be for at most {GenerationRequest.MaxImages}.");
         var images = (int)count;
         OneOrEach(request.NegativePrompts?.Count, request.Prompts.Count, "NegativePrompts", "prompts");
         Require(request.Seeds is null || request.Seeds.Count == images, $"Seeds has {request.Seeds?.Count} entries for {images} images.");
@@ -47,7 +51,8 @@ internal static class RequestRules
         Require(
             height >= multiple && width >= multiple && height % multiple == 0 && width % multiple == 0,
             request is { Images: [{ } small, ..], Height: null, Width: null } && (small.Width < multiple || small.Height < multiple)
-                ? $"The image to begin from is {small.Width}×{small.Height}; it is too small: give one of at least {multiple}×{multiple}, or Height and Width."
+                ? $"The image to begin from is {small.Width}×{small.Height}; it is too small: give one of at least {multiple}×{multiple}, "
+                    + $"or Height and Width."
                 : $"The size is {width}×{height}; width and height must be multiples of {multiple}.");
         if (request.Latents is { } latents)
         {
@@ -65,13 +70,15 @@ internal static class RequestRules
     public static void Warn(
         GenerationRequest request, DiffusionPipeline pipeline, Scheduler scheduler, bool guidance, bool hasProgress, WarningList warnings)
     {
-        warnings.AddIf(request.Strength is not null && request.Images is null, "Strength has no effect: there are no Images to begin from.");
+        warnings.AddIf(request.Strength is not null && request.Images is null,
+            "Strength has no effect: there are no Images to begin from.");
         warnings.AddIf(request.Seed is not null && request.Seeds is not null, "Seed has no effect: Seeds names the seed of each image.");
         warnings.AddIf(
             request.Eta > 0 && scheduler is not DDIMScheduler,
             $"Eta has no effect: it is for DDIMScheduler, and the scheduler is {scheduler.GetType().Name}.");
         warnings.AddIf(request.GuidanceEnd < 1 && !guidance, "GuidanceEnd has no effect: guidance is off.");
-        warnings.AddIf(request.PreviewInterval > 0 && !hasProgress, "PreviewInterval has no effect: there is no progress provider to report to.");
+        warnings.AddIf(request.PreviewInterval > 0
+            && !hasProgress, "PreviewInterval has no effect: there is no progress provider to report to.");
         pipeline.Warn(request, guidance, warnings);
         foreach (var reading in pipeline.Readings(request, guidance))
         {
@@ -82,7 +89,8 @@ internal static class RequestRules
                 {
                     warnings.Add(
                         GenerationWarningCode.PromptTruncated,
-                        $"A prompt is longer than the {encoding.Ids.Length} tokens that {reading.Encoder} reads; it did not see: \"{encoding.TruncatedText}\".");
+                        $"A prompt is longer than the {encoding.Ids.Length} tokens that {reading.Encoder} reads; it did not see: "
+                            + $"\"{encoding.TruncatedText}\".");
                 }
             }
         }
@@ -101,7 +109,8 @@ internal static class RequestRules
     }
 
     public static void OneOrEach(int? count, int expected, string name, string what) =>
-        Require(count is null || count == 1 || count == expected, $"{name} has {count} entries for {expected} {what}; give one for all or one each.");
+        Require(count is null || count == 1
+            || count == expected, $"{name} has {count} entries for {expected} {what}; give one for all or one each.");
 
     public static void Require(bool holds, string message)
     {
@@ -112,7 +121,8 @@ internal static class RequestRules
     }
 
     private static void CheckSize(int? side, string name) =>
-        Require(side is null or (>= 1 and <= GenerationRequest.MaxSide), $"{name} is {side}; it must be from 1 to {GenerationRequest.MaxSide}.");
+        Require(side is null or (>= 1 and <= GenerationRequest.MaxSide),
+            $"{name} is {side}; it must be from 1 to {GenerationRequest.MaxSide}.");
 
     private static void CheckImages(GenerationRequest request, int images)
     {
@@ -133,6 +143,7 @@ internal static class RequestRules
             $"The mask is {request.Mask?.Width}×{request.Mask?.Height}, the image {first.Width}×{first.Height}; they must be equal.");
         Require(
             request.Mask?.HasWhite() != false,
-            "The mask has no white, so nothing would be painted over; paint it white where the images are to change (a luma of one half or more).");
+            "The mask has no white, so nothing would be painted over; paint it white where the images are to change (a luma of one half "
+                + "or more).");
     }
 }

@@ -16,12 +16,14 @@ internal sealed class SeededNoise(IEnumerable<long> seeds) : IDisposable
     {
         if (like.shape[0] != generators.Length)
         {
-            throw new ArgumentException($"There are seeds for {generators.Length} images; noise was asked for {like.shape[0]}.", nameof(like));
+            throw new ArgumentException($"There are seeds for {generators.Length} images; noise was asked for {like.shape[0]}.",
+                nameof(like));
         }
 
         using var scope = NewDisposeScope();
         long[] one = [1, .. like.shape[1..]];
-        return cat([.. generators.Select(g => randn(one, dtype: float32, generator: g))], dim: 0).to(like.dtype, like.device).MoveToOuterDisposeScope();
+        return cat([.. generators.Select(g => randn(one, dtype: float32, generator: g))], dim: 0).to(like.dtype,
+            like.device).MoveToOuterDisposeScope();
     }
 
     /// <summary>The same random numbers from here on, in generators of their own.</summary>

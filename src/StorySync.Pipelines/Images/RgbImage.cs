@@ -9,7 +9,8 @@ namespace StorySync.Pipelines;
 /// <summary>An image of 8-bit RGB pixels, row by row.</summary>
 /// <remarks>
 /// Images are read as diffusers' <c>load_image</c> reads them: the EXIF orientation is applied, of an animation the first frame is taken,
-/// palettes, grayscale, 16-bit values (their upper 8 bits, rounded) and CMYK become 8-bit RGB, and color profiles are passed over. Other than there, transparent pixels
+/// palettes, grayscale, 16-bit values (their upper 8 bits, rounded) and CMYK become 8-bit RGB, and color profiles are ignored. Other than
+/// there, transparent pixels
 /// are laid over white; where the image serves as a mask, their colors count as they are stored, as in diffusers.
 /// </remarks>
 [JsonConverter(typeof(RgbImageJsonConverter))]
@@ -42,7 +43,8 @@ public sealed class RgbImage
         ArgumentOutOfRangeException.ThrowIfLessThan(height, 1);
         if (pixels.Length != (long)width * height * 3)
         {
-            throw new ArgumentException($"A {width}×{height} image has {(long)width * height * 3} bytes, not {pixels.Length}.", nameof(pixels));
+            throw new ArgumentException($"A {width}×{height} image has {(long)width * height * 3} bytes, not {pixels.Length}.",
+                nameof(pixels));
         }
 
         (Width, Height, this.pixels, this.colors) = (width, height, pixels, colors);
@@ -59,7 +61,8 @@ public sealed class RgbImage
 
     /// <summary>Reads an image file (PNG, JPEG, WebP, GIF, BMP).</summary>
     /// <param name="path">The file.</param>
-    /// <param name="maxPixels">The largest number of pixels that is decoded, at least 1. The header is checked before any memory is taken for
+    /// <param name="maxPixels">The largest number of pixels that is decoded, at least 1. The header is checked before any memory is taken
+    /// for
     /// pixels; reading takes seven to fourteen bytes a pixel.</param>
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
     /// <exception cref="InvalidDataException">The file is no image that can be read, too large, truncated or damaged.</exception>
@@ -85,7 +88,8 @@ public sealed class RgbImage
     /// <param name="encoded">A whole file: PNG, JPEG, WebP, GIF or BMP.</param>
     /// <param name="maxPixels">As in <see cref="Load(string, long)"/>.</param>
     /// <exception cref="InvalidDataException">The data is no image that can be read, too large, truncated or damaged.</exception>
-    public static RgbImage Decode(ReadOnlySpan<byte> encoded, long maxPixels = DefaultMaxPixels) => Read(encoded.ToArray(), "The data", maxPixels);
+    public static RgbImage Decode(ReadOnlySpan<byte> encoded, long maxPixels = DefaultMaxPixels) =>
+        Read(encoded.ToArray(), "The data", maxPixels);
 
     /// <summary>Reads the texts of a PNG file, such as the generation settings that <see cref="SavePng"/> embeds.</summary>
     /// <param name="path">The file.</param>
@@ -110,7 +114,8 @@ public sealed class RgbImage
     {
         ArgumentNullException.ThrowIfNull(bitmap);
         using var copy = new SKBitmap(new SKImageInfo(
-            bitmap.Width, bitmap.Height, SKColorType.Rgba8888, bitmap.AlphaType == SKAlphaType.Opaque ? SKAlphaType.Opaque : SKAlphaType.Unpremul));
+            bitmap.Width, bitmap.Height, SKColorType.Rgba8888, bitmap.AlphaType == SKAlphaType.Opaque ? SKAlphaType.Opaque
+                : SKAlphaType.Unpremul));
         using (var map = bitmap.PeekPixels())
         {
             if (map is null || !map.ReadPixels(copy.Info, copy.GetPixels(), copy.RowBytes))
@@ -145,14 +150,16 @@ public sealed class RgbImage
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(width, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(height, 1);
-        return width == Width && height == Height ? this : new RgbImage(width, height, Resized(pixels), colors is null ? null : Resized(colors));
+        return width == Width
+            && height == Height ? this : new RgbImage(width, height, Resized(pixels), colors is null ? null : Resized(colors));
 
         byte[] Resized(byte[] source) => PillowResampler.Lanczos.Resize(source, Height, Width, height, width);
     }
 
     /// <summary>Writes the image as PNG, whole or not at all.</summary>
     /// <param name="path">The file to write; its folder is made if need be.</param>
-    /// <param name="text">Texts to embed by keyword, for example generation settings under <c>parameters</c>; keywords are 1 to 79 printable
+    /// <param name="text">Texts to embed by keyword, for example generation settings under <c>parameters</c>; keywords are 1 to 79
+    /// printable
     /// Latin-1 characters, without spaces at the ends or two in a row.</param>
     public void SavePng(string path, IReadOnlyDictionary<string, string>? text = null) => WriteFile(path, EncodePng(text));
 

@@ -32,7 +32,8 @@ internal static class AvailableMemory
         return free is null ? null : Math.Min(free.Value, ContainerFree() ?? long.MaxValue) + Environment.WorkingSet;
     }
 
-    private static long? Free() => Read("/proc/meminfo")?.FirstOrDefault(line => line.StartsWith("MemAvailable:", StringComparison.Ordinal)) is { } line
+    private static long? Free() =>
+        Read("/proc/meminfo")?.FirstOrDefault(line => line.StartsWith("MemAvailable:", StringComparison.Ordinal)) is { } line
         && long.TryParse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture, out var kilobytes)
             ? kilobytes * 1024
             : null;
@@ -40,10 +41,12 @@ internal static class AvailableMemory
     /// <summary>What the container's limit leaves; pages of files that it can drop count as free.</summary>
     private static long? ContainerFree()
     {
-        long? Number(string file) => Read(file) is [var text, ..] && long.TryParse(text, CultureInfo.InvariantCulture, out var number) ? number : null;
+        long? Number(string file) => Read(file) is [var text, ..] && long.TryParse(text, CultureInfo.InvariantCulture, out var number)
+            ? number : null;
         var (limit, used, pages, name) = Number(ControlGroup + "memory.max") is { } max
             ? (max, Number(ControlGroup + "memory.current"), Read(ControlGroup + "memory.stat"), "inactive_file ")
-            : (Number(ControlGroup + "memory/memory.limit_in_bytes"), Number(ControlGroup + "memory/memory.usage_in_bytes"), Read(ControlGroup + "memory/memory.stat"), "total_inactive_file ");
+            : (Number(ControlGroup + "memory/memory.limit_in_bytes"), Number(ControlGroup + "memory/memory.usage_in_bytes"),
+                Read(ControlGroup + "memory/memory.stat"), "total_inactive_file ");
         var dropped = pages?.FirstOrDefault(line => line.StartsWith(name, StringComparison.Ordinal)) is { } line
             && long.TryParse(line[name.Length..], CultureInfo.InvariantCulture, out var bytes) ? bytes : 0;
         return limit - used + dropped;

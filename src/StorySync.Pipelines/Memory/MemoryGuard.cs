@@ -16,7 +16,8 @@ internal static class MemoryGuard
             throw new InsufficientMemoryException(
                 $"{asked.Images} image{(asked.Images == 1 ? "" : "s")} of {asked.Width}×{asked.Height} need {MemorySize.Text(needed)} on "
                 + $"{pipeline.Device}, which has {MemorySize.Text(there)} for them. "
-                + (advice.Count == 0 ? "Generate fewer or smaller images" : $"Less is needed with {string.Join("; ", advice.Select(a => $"{a.Change} ({MemorySize.Text(a.PeakBytes)})"))}")
+                + (advice.Count == 0 ? "Generate fewer or smaller images"
+                    : $"Less is needed with {string.Join("; ", advice.Select(a => $"{a.Change} ({MemorySize.Text(a.PeakBytes)})"))}")
                 + $". {nameof(PipelineOptions)}.{nameof(PipelineOptions.ChecksMemory)} = false goes on regardless.");
         }
     }

@@ -8,7 +8,7 @@ namespace StorySync.Pipelines;
 /// The weights are exact. Activations come from formulas for each model's largest moment, which tests hold against what a run takes; on
 /// the CPU they are within a quarter of it. A process needs some more of its own: .NET and libtorch take about 200 MB, and the C
 /// library keeps some of what was freed. A CUDA device keeps several hundred megabytes for its context and libraries. Pages of the
-/// weights' files that were read can be in RAM beside all that; the system drops them when it needs room.
+/// weights' files that were read can be in RAM in addition; the system drops them when it needs room.
 /// </remarks>
 public sealed record MemoryPlan
 {
@@ -21,7 +21,7 @@ public sealed record MemoryPlan
     /// <summary>What the run does, one after the other.</summary>
     public required IReadOnlyList<StageMemory> Stages { get; init; }
 
-    /// <summary>Bytes on the host beside those on the device that computes; 0 where that is the host itself.</summary>
+    /// <summary>Bytes on the host in addition to those on the device that computes; 0 where that is the host itself.</summary>
     public required long HostBytes { get; init; }
 
     /// <summary>What would make it less, with what it would then be: first what leaves the pictures as they are, last what changes them
@@ -39,7 +39,8 @@ public sealed record MemoryPlan
     public override string ToString()
     {
         var text = new StringBuilder();
-        Line($"{MemorySize.Text(PeakBytes)} at most on {Device}{(HostBytes > 0 ? $", {MemorySize.Text(HostBytes)} beside it on the host" : "")}");
+        var host = HostBytes > 0 ? $", {MemorySize.Text(HostBytes)} in addition on the host" : "";
+        Line($"{MemorySize.Text(PeakBytes)} at most on {Device}{host}");
         foreach (var part in Weights)
         {
             Line($"  {part.Part}: {MemorySize.Text(part.Bytes)}");
@@ -47,7 +48,8 @@ public sealed record MemoryPlan
 
         foreach (var stage in Stages)
         {
-            Line($"  {stage.Stage}: {MemorySize.Text(stage.Bytes)}, of which {MemorySize.Text(stage.ActivationBytes)} activations ({stage.Largest})");
+            var activations = MemorySize.Text(stage.ActivationBytes);
+            Line($"  {stage.Stage}: {MemorySize.Text(stage.Bytes)}, of which {activations} activations ({stage.Largest})");
         }
 
         foreach (var advice in Advice)
@@ -63,8 +65,8 @@ public sealed record MemoryPlan
 
 /// <summary>The weights of a part of the model.</summary>
 /// <param name="Part">The part, by its folder: <c>unet</c>, <c>vae</c>.</param>
-/// <param name="Bytes">What they take, in the type that is computed in; with <see cref="PipelineOptions.StreamBlocks"/> what is there at one
-/// time.</param>
+/// <param name="Bytes">What they take, in the type that is computed in; with <see cref="PipelineOptions.StreamBlocks"/> what is there at
+/// one time.</param>
 public sealed record WeightMemory(string Part, long Bytes);
 
 /// <summary>What a stage of the run has on the device that computes.</summary>

@@ -14,13 +14,14 @@ namespace StorySync.Pipelines;
 /// <param name="HasBase">Whether an unmodified branch runs along.</param>
 /// <param name="Shares">Whether the pictures share attention.</param>
 /// <param name="Caches">Whether the denoiser's deeper blocks are cached.</param>
-internal sealed record MemoryCase(PipelineOptions Options, int Images, int Halves, int Height, int Width, bool HasBase, bool Shares, bool Caches)
+internal sealed record MemoryCase(PipelineOptions Options, int Images, int Halves, int Height, int Width, bool HasBase, bool Shares,
+    bool Caches)
 {
-    /// <summary>What the denoiser gets at once: with an unmodified branch the guidance halves can come one after the other.</summary>
+    /// <summary>What the denoiser gets in one call: with an unmodified branch the guidance halves can come one after the other.</summary>
     public DenoiserBatch Batch => new(
         HasBase && Denoising.SplitsHalves(Images, Height, Width, Caches) ? 2L * Images : StepRows, Height, Width, HasBase, Shares);
 
-    /// <summary>The rows of a step, at once or not.</summary>
+    /// <summary>The rows of a step, in one call or more.</summary>
     public long StepRows => (long)Images * Halves * (HasBase ? 2 : 1);
 }
 
@@ -48,7 +49,8 @@ internal static class MemoryPlanner
         var options = asked.Options;
         var onHost = OnHost(options);
         var streams = options.StreamBlocks && pipeline.StreamsBlocks;
-        var weights = pipeline.WeightParts.Select(part => Weight(part, options, streams && part.Stage == GenerationStage.Denoising)).ToList();
+        var weights =
+            pipeline.WeightParts.Select(part => Weight(part, options, streams && part.Stage == GenerationStage.Denoising)).ToList();
         StageMemory Stage(GenerationStage stage, ActivationPeak moment, ScalarType dtype)
         {
             var there = pipeline.WeightParts.Zip(weights).Where(p => onHost || !options.Offload || p.First.Stage == stage);
@@ -72,7 +74,8 @@ internal static class MemoryPlanner
                 Stage(
                     GenerationStage.Decoding,
                     DecoderMoments.Largest(
-                        pipeline.DecoderConfig, asked.Images, asked.Height, asked.Width, tile, enlarges: !onHost || decoded != ScalarType.Float32),
+                        pipeline.DecoderConfig, asked.Images, asked.Height, asked.Width, tile, enlarges: !onHost
+                            || decoded != ScalarType.Float32),
                     decoded),
             ],
             HostBytes = onHost ? 0 : pipeline.WeightParts
@@ -128,13 +131,15 @@ internal static class MemoryPlanner
         var (height, width) = (Half(asked.Height), Half(asked.Width));
         if (height < asked.Height || width < asked.Width)
         {
-            yield return (string.Create(CultureInfo.InvariantCulture, $"Height = {height}, Width = {width}"), asked with { Height = height, Width = width });
+            yield return (string.Create(CultureInfo.InvariantCulture, $"Height = {height}, Width = {width}"),
+                asked with { Height = height, Width = width });
         }
 
         var fewer = Math.Max((asked.Images + 1) / 2, FewestScenes);
         if (fewer < asked.Images)
         {
-            yield return (string.Create(CultureInfo.InvariantCulture, $"{fewer} images in one batch instead of {asked.Images}"), asked with { Images = fewer });
+            yield return (string.Create(CultureInfo.InvariantCulture, $"{fewer} images in one batch instead of {asked.Images}"),
+                asked with { Images = fewer });
         }
 
         MemoryCase With(PipelineOptions changed) => asked with { Options = changed };

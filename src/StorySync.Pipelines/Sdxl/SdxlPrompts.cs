@@ -7,10 +7,12 @@ namespace StorySync.Pipelines;
 
 /// <summary>SDXL's two text encoders (diffusers' <c>StableDiffusionXLPipeline.encode_prompt</c>).</summary>
 internal sealed class SdxlPrompts(
-    PromptTokenizer tokenizer, PromptTokenizer tokenizer2, CLIPTextModel encoder, CLIPTextModelWithProjection encoder2, bool zerosForNoNegative)
+    PromptTokenizer tokenizer, PromptTokenizer tokenizer2, CLIPTextModel encoder, CLIPTextModelWithProjection encoder2,
+        bool zerosForNoNegative)
 {
     /// <summary>Encodes the prompts of a request.</summary>
-    /// <returns>Text, (rows, tokens, width), and pooled text, (rows, width); a row a picture, with guidance the negative ones first.</returns>
+    /// <returns>Text, (rows, tokens, width), and pooled text, (rows, width); a row a picture, with guidance the negative ones
+    /// first.</returns>
     public (Tensor Text, Tensor Pooled) Encode(GenerationRequest request, bool guidance, CancellationToken cancellationToken)
     {
         using var scope = NewDisposeScope();
@@ -29,12 +31,14 @@ internal sealed class SdxlPrompts(
     }
 
     private (Tensor Text, Tensor Pooled) Encode(
-        IReadOnlyList<string> prompts, IReadOnlyList<string>? prompts2, GenerationRequest request, int skip, CancellationToken cancellationToken)
+        IReadOnlyList<string> prompts, IReadOnlyList<string>? prompts2, GenerationRequest request, int skip,
+            CancellationToken cancellationToken)
     {
         var (count, device) = (request.Prompts.Count, encoder.parameters().First().device);
         var first = encoder.call(tokenizer.Ids(prompts, count, device), cancellationToken);
         var second = encoder2.call(tokenizer2.Ids(prompts2 ?? prompts, count, device), cancellationToken);
         var text = cat([first.HiddenStates[^(skip + 2)], second.HiddenStates[^(skip + 2)]], dim: -1);
-        return (text.repeat_interleave(request.ImagesPerPrompt, dim: 0), second.TextEmbeds!.repeat_interleave(request.ImagesPerPrompt, dim: 0));
+        return (text.repeat_interleave(request.ImagesPerPrompt, dim: 0),
+            second.TextEmbeds!.repeat_interleave(request.ImagesPerPrompt, dim: 0));
     }
 }

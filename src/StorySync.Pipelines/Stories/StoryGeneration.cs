@@ -18,7 +18,8 @@ internal sealed class StoryGeneration
 
     /// <exception cref="ArgumentException">The story or an option is invalid.</exception>
     public StoryGeneration(
-        DiffusionPipeline pipeline, Story story, StoryOptions options, IProgress<GenerationProgress>? progress, CancellationToken cancellationToken)
+        DiffusionPipeline pipeline, Story story, StoryOptions options, IProgress<GenerationProgress>? progress,
+            CancellationToken cancellationToken)
     {
         (this.pipeline, this.story, this.options) = (pipeline, story, options);
         StoryRules.Check(story);
@@ -55,7 +56,8 @@ internal sealed class StoryGeneration
         }).ToList();
         foreach (var (index, scene) in scenes.Index())
         {
-            foreach (var lost in scene.Subjects.Where(found => found.Region is not { Area: > 0 } && StoryRules.InScene(story, index, found.Subject) is { IsPresent: true, Mask: null }))
+            foreach (var lost in scene.Subjects.Where(found => found.Region is not { Area: > 0 }
+                && StoryRules.InScene(story, index, found.Subject) is { IsPresent: true, Mask: null }))
             {
                 generation.Warnings.Add(
                     GenerationWarningCode.SubjectNotFound,
@@ -95,7 +97,8 @@ internal sealed class StoryGeneration
             options.Techniques?.Sharing?.MatchPositions == true && !pipeline.HasRotaryPositions,
             "Techniques.Sharing.MatchPositions has no effect: this model's attention keys carry no positions.");
         generation.Warnings.AddIf(
-            options.SameNoise && story.Scenes.All(scene => scene.Seed is not null), "SameNoise has no effect: every scene has a seed of its own.");
+            options.SameNoise && story.Scenes.All(scene => scene.Seed is not null),
+                "SameNoise has no effect: every scene has a seed of its own.");
     }
 
     /// <summary>The processors that are set on the model, where one is not the model's own.</summary>
@@ -128,7 +131,8 @@ internal sealed class StoryGeneration
 
         try
         {
-            return pipeline.Tokenize(request, story.Scenes[scene].Prompt).PositionsOf(StoryRules.WithoutArticle(own.Phrase ?? own.Subject.Phrase));
+            return pipeline.Tokenize(request, story.Scenes[scene].Prompt).PositionsOf(
+                StoryRules.WithoutArticle(own.Phrase ?? own.Subject.Phrase));
         }
         catch (ArgumentException) when (own is { Mask: not null, Phrase: null })
         {
@@ -140,7 +144,8 @@ internal sealed class StoryGeneration
             // The framework puts the parameter's name after the first line of a message.
             var said = exception.Message.Replace($" (Parameter '{exception.ParamName}')", "", StringComparison.Ordinal);
             throw new ArgumentException(
-                $"Scene {scene + 1}: {said} If the scene has other words for the subject, or lacks it, say so in Scene.Subjects.", exception);
+                $"Scene {scene + 1}: {said} If the scene has other words for the subject, or lacks it, say so in Scene.Subjects.",
+                    exception);
         }
     }
 

@@ -35,7 +35,8 @@ internal static class StoryRules
     /// <exception cref="ArgumentException">The settings hold what is the story's to say.</exception>
     public static void CheckTemplate(GenerationRequest template)
     {
-        RequestRules.Require(template.Prompts is not { Count: > 0 }, "StoryOptions.Request has Prompts; a story's prompts are its scenes'.");
+        RequestRules.Require(template.Prompts is not { Count: > 0 },
+            "StoryOptions.Request has Prompts; a story's prompts are its scenes'.");
         RequestRules.Require(template.Seeds is null, "StoryOptions.Request has Seeds; give a scene its own by Scene.Seed.");
         RequestRules.Require(
             template.ImagesPerPrompt == 1, $"StoryOptions.Request has ImagesPerPrompt {template.ImagesPerPrompt}; a scene has one image.");
@@ -53,11 +54,13 @@ internal static class StoryRules
                 {
                     RequestRules.Require(
                         (long)mask.Width * height == (long)mask.Height * width,
-                        $"Scene {i + 1}: a mask is {mask.Width}×{mask.Height}, the image {width}×{height}; a mask can have any resolution but must "
+                        $"Scene {i + 1}: a mask is {mask.Width}×{mask.Height}, the image {width}×{height}; a mask can have any resolution "
+                            + $"but must "
                         + "have the image's proportions.");
                     RequestRules.Require(
                         mask.HasWhite(),
-                        $"Scene {i + 1}: the mask of \"{own.Subject}\" has no white, so the subject would be nowhere; paint it white where the subject "
+                        $"Scene {i + 1}: the mask of \"{own.Subject}\" has no white, so the subject would be nowhere; paint it white "
+                            + $"where the subject "
                         + "is (a luma of one half or more), or say by Absent() that the scene lacks it.");
                 }
             }
@@ -104,11 +107,13 @@ internal static class StoryRules
         {
             RequestRules.Require(
                 story.Subjects.Contains(own.Subject),
-                $"{name} speaks of the subject \"{own.Subject}\", which is none of the story's: {string.Join(", ", story.Subjects.Select(s => $"\"{s}\""))}.");
+                $"{name} speaks of the subject \"{own.Subject}\", which is none of the story's: "
+                    + $"{string.Join(", ", story.Subjects.Select(s => $"\"{s}\""))}.");
             RequestRules.Require(
                 scene.Subjects.Count(other => other.Subject == own.Subject) == 1, $"{name} speaks of the subject \"{own.Subject}\" twice.");
             RequestRules.Require(
-                own.Phrase is null || !string.IsNullOrWhiteSpace(own.Phrase), $"{name}: the subject \"{own.Subject}\" has an empty phrase.");
+                own.Phrase is null || !string.IsNullOrWhiteSpace(own.Phrase),
+                    $"{name}: the subject \"{own.Subject}\" has an empty phrase.");
             RequestRules.Require(
                 own.IsPresent || own is { Phrase: null, Mask: null },
                 $"{name} lacks the subject \"{own.Subject}\", so that it can have neither phrase nor mask for it.");

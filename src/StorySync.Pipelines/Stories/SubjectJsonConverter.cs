@@ -11,5 +11,6 @@ internal sealed class SubjectJsonConverter : JsonConverter<Subject>
             ? new Subject(reader.GetString()!)
             : throw new JsonException($"A subject is {reader.TokenType}; expected its phrase, a text.");
 
-    public override void Write(Utf8JsonWriter writer, Subject value, JsonSerializerOptions options) => writer.WriteStringValue(value.Phrase);
+    public override void Write(Utf8JsonWriter writer, Subject value, JsonSerializerOptions options) =>
+        writer.WriteStringValue(value.Phrase);
 }

@@ -20,7 +20,8 @@ public sealed class SubjectRegion
         ArgumentNullException.ThrowIfNull(cells);
         if (cells.Length != width * height)
         {
-            throw new ArgumentException($"A region of {width}×{height} cells has {width * height} values, not {cells.Length}.", nameof(cells));
+            throw new ArgumentException($"A region of {width}×{height} cells has {width * height} values, not {cells.Length}.",
+                nameof(cells));
         }
 
         (Width, Height, this.cells) = (width, height, cells);

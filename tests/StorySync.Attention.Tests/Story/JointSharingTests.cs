@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Attention.Tests.Story;
 
-/// <summary>The reference's cases of sharing, as a joint layer (FLUX) brings them: behind text tokens, through the processor of a
+/// <summary>The reference's cases of sharing, as a joint layer (FLUX) brings them: after text tokens, through the processor of a
 /// run.</summary>
 public class JointSharingTests
 {
@@ -65,7 +65,8 @@ public class JointSharingTests
         return [.. Enumerable.Range(1, c.Has("labels") ? (int)labels.max().item<long>() : 1).Select(subject =>
             new StorySubject($"subject {subject}", [.. Enumerable.Repeat<IReadOnlyList<int>>([], images)])
             {
-                Masks = [.. Enumerable.Range(0, images).Select(image => present?[image] == false ? null : labels[image].eq(subject).unsqueeze(0))],
+                Masks = [.. Enumerable.Range(0, images).Select(image =>
+                    present?[image] == false ? null : labels[image].eq(subject).unsqueeze(0))],
             })];
     }
 }

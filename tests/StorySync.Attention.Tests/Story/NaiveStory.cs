@@ -5,7 +5,8 @@ namespace StorySync.Attention.Tests.Story;
 
 /// <summary>The composed method as it is written down, dense: attention over all tokens of all scenes under an N·L × N·L bias, and
 /// harmonization token by token. float64.</summary>
-internal sealed record NaiveStory(StoryAttentionOptions Options, Tensor Labels, int TextTokens, double LayoutWeight, bool Share, bool Harmonize)
+internal sealed record NaiveStory(StoryAttentionOptions Options, Tensor Labels, int TextTokens, double LayoutWeight, bool Share,
+    bool Harmonize)
 {
     private SharingOptions Sharing => Options.Over(StoryAttentionOptions.Default).Sharing!;
 
@@ -75,7 +76,8 @@ internal sealed record NaiveStory(StoryAttentionOptions Options, Tensor Labels, 
                         .Where(t => other != scene && LabelOf(other, t) == LabelOf(scene, token))
                         .Select(t => (Similarity: Cosine(tokens[other, t], tokens[scene, token]), Token: tokens[other, t]))
                         .ToList();
-                    if (candidates.Count > 0 && candidates.MaxBy(candidate => candidate.Similarity) is { } best && best.Similarity > options.Threshold)
+                    if (candidates.Count > 0 && candidates.MaxBy(candidate => candidate.Similarity) is { } best
+                        && best.Similarity > options.Threshold)
                     {
                         matches.Add(best);
                     }

@@ -37,10 +37,12 @@ public class OptionsTests
     {
         var options = new StoryAttentionOptions
         {
-            Sharing = new() { Strength = 0.8, SubjectQueriesOnly = false, Dropout = 0.25, Steps = new(0.1, 0.9), Layers = "up_blocks.*, !mid*" },
+            Sharing =
+                new() { Strength = 0.8, SubjectQueriesOnly = false, Dropout = 0.25, Steps = new(0.1, 0.9), Layers = "up_blocks.*, !mid*" },
             Harmonization = new() { Alpha = 0.3, Threshold = 0.7, Temperature = 0.2, Steps = new(0, 0.5), Layers = "mid*" },
             Layout = new() { Start = 0.7, End = 0.1, Until = 0.4, Layers = "down*" },
-            Masks = new() { MaxGrid = 16, Decay = 0.5, ReadyAfterLayers = 3, Closing = 1, Components = 2, MinArea = 0.01, Layers = "*attn2" },
+            Masks =
+                new() { MaxGrid = 16, Decay = 0.5, ReadyAfterLayers = 3, Closing = 1, Components = 2, MinArea = 0.01, Layers = "*attn2" },
         };
         Assert.Equal(options, JsonSerializer.Deserialize<StoryAttentionOptions>(JsonSerializer.Serialize(options)));
         Assert.Equal(new StoryAttentionOptions(), JsonSerializer.Deserialize<StoryAttentionOptions>("{}"));

@@ -12,7 +12,8 @@ public class StoryAttentionTests
     private const int Width = 4;
     private static readonly TokenGrid Grid = new(3, 4);
 
-    private static readonly Gen<(int Text, bool Guidance, int Step, ulong Seed, double Density, StoryAttentionOptions Options)> Runs = Gen.Select(
+    private static readonly Gen<(int Text, bool Guidance, int Step, ulong Seed, double Density, StoryAttentionOptions Options)> Runs =
+        Gen.Select(
         Gen.Bool,
         Gen.Bool,
         Gen.Int[0, 9],
@@ -50,7 +51,8 @@ public class StoryAttentionTests
             for (var half = 0L; half < (run.Guidance ? 2 : 1); half++)
             {
                 var expected = naive.Attend(
-                    Half(query, half), Half(batch.Modified(inputs.Key), half), Half(batch.Modified(inputs.Value), half), Half(baseQuery, half));
+                    Half(query, half), Half(batch.Modified(inputs.Key), half), Half(batch.Modified(inputs.Value), half),
+                        Half(baseQuery, half));
                 AssertClose(expected, Half(batch.Modified(attended), half));
             }
 
@@ -134,7 +136,8 @@ public class StoryAttentionTests
         var spy = new Spy();
         using var mask = ones([Grid.Height, Grid.Width], ScalarType.Bool);
         using var story = new StoryAttention(
-            new() { Harmonization = new() { Steps = StepRange.All } }, [new("fox", [[]]) { Masks = [mask] }], scenes: 1, guidance: true, inner: spy);
+            new() { Harmonization = new() { Steps = StepRange.All } }, [new("fox", [[]]) { Masks = [mask] }], scenes: 1, guidance: true,
+                inner: spy);
         var batch = story.BatchAt(0, 4);
         Assert.Equal(2, batch.Rows);
         var inputs = Inputs(batch, 0, new Generator(1));
@@ -208,7 +211,8 @@ public class StoryAttentionTests
     {
         int[][] none = [[], [], []];
         return new(
-            options, [.. masks.Select((mask, subject) => new StorySubject($"subject {subject}", none) { Masks = mask.unbind() })], Scenes, guidance);
+            options, [.. masks.Select((mask, subject) => new StorySubject($"subject {subject}", none) { Masks = mask.unbind() })], Scenes,
+                guidance);
     }
 
     private static Tensor Masks(double density, Generator random) =>

@@ -43,10 +43,12 @@ public class MaskTests
         var black = Paint(_ => new SKColor(100, 100, 100));
         using var pipeline = Load();
         var request = new GenerationRequest { Prompts = ["a fox"], Images = [Picture], Mask = black, Steps = 1 };
-        Assert.Contains("has no white", Assert.Throws<ArgumentException>(() => pipeline.Generate(request)).Message, StringComparison.Ordinal);
+        Assert.Contains("has no white", Assert.Throws<ArgumentException>(() => pipeline.Generate(request)).Message,
+            StringComparison.Ordinal);
 
         var story = new Story { Subjects = ["fox"], Scenes = [new Scene("a fox") { Subjects = [new Subject("fox").At(black)] }] };
-        var error = Assert.Throws<ArgumentException>(() => pipeline.GenerateStory(story, new StoryOptions { Request = new() { Height = Size, Width = Size, Steps = 1 } }));
+        var error = Assert.Throws<ArgumentException>(() =>
+            pipeline.GenerateStory(story, new StoryOptions { Request = new() { Height = Size, Width = Size, Steps = 1 } }));
         Assert.Contains("Scene 1: the mask of \"fox\" has no white", error.Message, StringComparison.Ordinal);
     }
 
@@ -55,7 +57,8 @@ public class MaskTests
     {
         using var pipeline = Load();
         var request = new GenerationRequest { Prompts = ["a fox"], Images = [new RgbImage(1, 1, [1, 2, 3])], Steps = 2, Strength = 0.6 };
-        Assert.Contains("1×1; it is too small", Assert.Throws<ArgumentException>(() => pipeline.Generate(request)).Message, StringComparison.Ordinal);
+        Assert.Contains("1×1; it is too small", Assert.Throws<ArgumentException>(() => pipeline.Generate(request)).Message,
+            StringComparison.Ordinal);
     }
 
     private static double Area(RgbImage mask)
@@ -74,7 +77,8 @@ public class MaskTests
         return result.Images[0].Pixels.ToArray();
     }
 
-    private static DiffusionPipeline Load() => DiffusionPipeline.Load(ReferenceData.PathOf("models/tiny-sdxl"), new PipelineOptions { Device = "cpu" });
+    private static DiffusionPipeline Load() =>
+        DiffusionPipeline.Load(ReferenceData.PathOf("models/tiny-sdxl"), new PipelineOptions { Device = "cpu" });
 
     private static RgbImage Paint(Func<int, SKColor> color)
     {
