@@ -9,6 +9,8 @@ namespace StorySync.Attention.Tests;
 /// <summary>A float64 case of the method's reference, its numbers in the dtype that is to be tested.</summary>
 internal sealed class MethodCase : IDisposable
 {
+    private const string FileName = "method.json";
+
     private readonly SafetensorsFile file;
     private readonly JsonElement entry;
     private readonly ScalarType dtype;
@@ -22,14 +24,16 @@ internal sealed class MethodCase : IDisposable
     public IEnumerable<string> Outputs => entry.GetProperty("outputs").EnumerateArray().Select(output => output.GetString()!);
 
     /// <summary>The names of the cases whose operator is wanted, as rows of a theory (see <see cref="ReferenceData.Rows"/>).</summary>
-    public static IEnumerable<string> Names(Func<string, bool> wanted) => ReferenceData.Rows(ReferenceData.Root is null
-        ? []
-        : Entries().Where(e => wanted(e.GetProperty("op").GetString()!)).Select(e => e.GetProperty("name").GetString()!)).Select(row => row.Data);
+    public static IEnumerable<string> Names(Func<string, bool> wanted) => ReferenceData.Rows(
+        from file in ReferenceData.FileNames("method")
+        where file.Data == FileName
+        from entry in Entries()
+        where wanted(entry.GetProperty("op").GetString()!)
+        select entry.GetProperty("name").GetString()!).Select(row => row.Data);
 
     /// <summary>Opens a case; skips the running test when there is no reference data.</summary>
     public static MethodCase Open(string name, ScalarType dtype = ScalarType.Float64)
     {
-        ReferenceData.RequireRoot();
         var entry = Entries().Single(e => e.GetProperty("name").GetString() == name);
         return new MethodCase(SafetensorsFile.Open(ReferenceData.PathOf("method/method.safetensors")), entry, dtype);
     }
@@ -61,11 +65,7 @@ internal sealed class MethodCase : IDisposable
 
     private JsonElement Params => entry.GetProperty("params");
 
-    private static JsonElement[] Entries()
-    {
-        using var document = JsonDocument.Parse(File.ReadAllText(ReferenceData.PathOf("method/method.json")));
-        return [.. document.RootElement.Clone().EnumerateArray()];
-    }
+    private static JsonElement[] Entries() => [.. ReferenceData.Json("method/" + FileName).EnumerateArray()];
 
     private string NameOf(string tensor) => $"{Name}/{tensor}";
 }

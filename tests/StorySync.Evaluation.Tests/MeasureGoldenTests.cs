@@ -7,8 +7,6 @@ namespace StorySync.Evaluation.Tests;
 /// <summary>Against the same formulas computed by transformers, PyTorch, NumPy and Pillow; see Golden/README.md.</summary>
 public sealed class MeasureGoldenTests : IDisposable
 {
-    private const double Tolerance = 2e-5;
-
     private static readonly string Model = Path.Combine(AppContext.BaseDirectory, "models", "storybook");
 
     private readonly JsonElement golden =
@@ -85,6 +83,8 @@ public sealed class MeasureGoldenTests : IDisposable
     public void Dispose() => clip.Dispose();
 
     private static double[] Numbers(JsonElement array) => [.. array.EnumerateArray().Select(number => number.GetDouble())];
+
+    private double Tolerance => Number("tolerance");
 
     private double Number(string name) => golden.GetProperty(name).GetDouble();
 

@@ -3,8 +3,7 @@ using StorySync.TestSupport;
 
 namespace StorySync.Pipelines.Tests;
 
-/// <summary>The reference's FLUX models, tiny and of random weights, loaded once for all tests of a class; a test that asks for one is
-/// skipped when there is no reference data.</summary>
+/// <summary>The reference's FLUX models, tiny and of random weights, loaded once for all tests of a class.</summary>
 public sealed class FluxModel : IDisposable
 {
     private FluxPipeline? schnell;

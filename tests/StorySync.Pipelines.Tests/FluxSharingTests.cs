@@ -10,7 +10,10 @@ public class FluxSharingTests(FluxModel model) : IClassFixture<FluxModel>
 {
     private const int Scenes = 3;
 
-    /// <summary>The subject that each of the 4×4 image tokens belongs to: a fox (1), a bear (2) or none (0).</summary>
+    /// <summary>The image tokens on each side.</summary>
+    private const int Side = 4;
+
+    /// <summary>The subject that each image token belongs to: a fox (1), a bear (2) or none (0).</summary>
     private static readonly int[] Labels = [0, 1, 1, 0, 0, 1, 1, 0, 2, 2, 0, 0, 2, 2, 0, 0];
 
     [Theory]
@@ -74,8 +77,8 @@ public class FluxSharingTests(FluxModel model) : IClassFixture<FluxModel>
         model.Schnell.Generate(new FluxRequest
         {
             Prompts = ["a fox and a bear in the forest", "a fox and a bear at the beach", "a fox and a bear in the snow"],
-            Height = 64,
-            Width = 64,
+            Height = Side * model.Schnell.SizeMultiple,
+            Width = Side * model.Schnell.SizeMultiple,
             Steps = 1,
             MaxSequenceLength = 24,
             LatentsOnly = true,
@@ -93,7 +96,7 @@ public class FluxSharingTests(FluxModel model) : IClassFixture<FluxModel>
 
         static StorySubject Subject(string name, int label) => new(name, [.. Enumerable.Repeat<IReadOnlyList<int>>([], Scenes)])
         {
-            Masks = [.. Enumerable.Repeat(tensor(Labels).view(4, 4).eq(label), Scenes)],
+            Masks = [.. Enumerable.Repeat(tensor(Labels).view(Side, Side).eq(label), Scenes)],
         };
     }
 }

@@ -1,9 +1,13 @@
+using System.Collections.Concurrent;
+using System.Reflection;
 using System.Text.Json;
+using Xunit.v3;
 
 namespace StorySync.TestSupport;
 
-/// <summary>The reference data: what diffusers and transformers computed. Its folder comes from the environment variable
-/// <c>STORYSYNC_REFERENCE</c>; by default it is <c>../shared/reference</c> beside the repository.</summary>
+/// <summary>The reference data: what diffusers and transformers computed. A small set is in the repository, in <c>tests/Reference</c>. A larger
+/// one of the same format is used as well where there is one: in the folder that the environment variable <c>STORYSYNC_REFERENCE</c>
+/// names, by default <c>../shared/reference</c> beside the repository.</summary>
 public static class ReferenceData
 {
     public const string Variable = "STORYSYNC_REFERENCE";
@@ -11,23 +15,35 @@ public static class ReferenceData
     /// <summary>What <see cref="Rows"/> holds when there is nothing.</summary>
     private const string Nothing = "(none)";
 
-    private static readonly Lazy<IReadOnlyList<ReferenceCase>> LoadedCases = new(LoadCases);
+    private static readonly ConcurrentDictionary<string, int> SkippedFor = new();
+    private static readonly Lazy<IReadOnlyList<ReferenceCase>> LoadedCases = new(() => [.. Roots.SelectMany(LoadCases)]);
 
-    /// <summary>The folder, or null when there is none.</summary>
+    /// <summary>The repository's own root, found from the folder of the running tests.</summary>
+    public static string RepositoryRoot { get; } = FindRepository();
+
+    /// <summary>The folder of the larger set, or null when there is none.</summary>
     public static string? Root { get; } = FindRoot();
 
-    /// <summary>Every case of <c>index.json</c>; empty when there is no reference folder.</summary>
+    /// <summary>The folder of the repository's own set.</summary>
+    public static string OwnRoot { get; } = Path.Combine(RepositoryRoot, "tests", "Reference");
+
+    /// <summary>Every case of both sets.</summary>
     public static IReadOnlyList<ReferenceCase> Cases => LoadedCases.Value;
 
-    /// <summary>Skips the running test, with a message, when there is no reference folder.</summary>
-    public static string RequireRoot()
-    {
-        Assert.SkipWhen(Root is null, $"No reference data: set {Variable} to its folder, or put it at ../shared/reference beside the repository.");
-        return Root!;
-    }
+    /// <summary>The folders in which a file is looked for, the larger set first.</summary>
+    private static IEnumerable<string> Roots => Root is null ? [OwnRoot] : [Root, OwnRoot];
 
     /// <summary>The names of the cases that are wanted, as rows of a theory (see <see cref="Rows"/>).</summary>
     public static TheoryData<string> CaseNames(Func<ReferenceCase, bool> wanted) => Rows(Cases.Where(wanted).Select(c => c.Name));
+
+    /// <summary>The names of a folder's JSON files that are wanted, as rows of a theory (see <see cref="Rows"/>).</summary>
+    /// <param name="folder">The folder in the reference, such as <c>manifests</c>.</param>
+    /// <param name="wanted">Whether a file's content is wanted; null takes all.</param>
+    public static TheoryData<string> FileNames(string folder, Func<JsonElement, bool>? wanted = null)
+    {
+        var files = Root is not null && Directory.Exists(Path.Combine(Root, folder)) ? Directory.GetFiles(Path.Combine(Root, folder), "*.json") : [];
+        return Rows(files.Where(file => wanted is null || wanted(Parse(file))).Select(file => Path.GetFileName(file)).Order(StringComparer.Ordinal));
+    }
 
     /// <summary>Names of cases or files of the reference as rows of a theory. When there are none there is one row on which
     /// <see cref="Case"/> and <see cref="PathOf"/> skip the test, because the runner counts a theory without data as failed.</summary>
@@ -36,21 +52,56 @@ public static class ReferenceData
     /// <summary>The path of a file or folder of the reference; skips the running test when there is none.</summary>
     public static string PathOf(string relative)
     {
-        RequireRoot();
-        Assert.SkipWhen(relative.EndsWith(Nothing, StringComparison.Ordinal), "The reference data has none of these files.");
-        return Path.Combine(Root!, relative.Replace('/', Path.DirectorySeparatorChar));
+        var path = Roots.Select(root => Path.Combine(root, relative.Replace('/', Path.DirectorySeparatorChar))).FirstOrDefault(Path.Exists);
+        SkipWithout(path is not null, relative.Split('/')[0]);
+        return path!;
     }
+
+    /// <summary>A JSON file of the reference; skips the running test when there is none.</summary>
+    public static JsonElement Json(string relative) => Parse(PathOf(relative));
 
     /// <summary>A case by its name; skips the running test when there is none.</summary>
     public static ReferenceCase Case(string name)
     {
-        RequireRoot();
-        Assert.SkipWhen(name == Nothing, "The reference data has none of these cases.");
+        SkipWithout(name != Nothing, "cases");
         return Cases.Single(c => c.Name == name);
     }
 
-    /// <summary>The repository's own root, found from the folder of the running tests.</summary>
-    public static string RepositoryRoot { get; } = FindRepository();
+    /// <summary>Fails when a case or a file of the reference is no row of any theory of an assembly: then nothing tests it.</summary>
+    /// <param name="tests">The assembly.</param>
+    /// <param name="wanted">The names of what the assembly has to test.</param>
+    public static void AssertAllAreTested(Assembly tests, IEnumerable<string> wanted)
+    {
+        var rows = from method in tests.GetTypes().SelectMany(type => type.GetMethods())
+                   where method.GetCustomAttribute<TheoryAttribute>() is not null
+                   from source in method.GetCustomAttributes<MemberDataAttribute>()
+                   from row in Data(source.MemberType ?? method.DeclaringType!, source.MemberName)
+                   from value in row.GetData()
+                   select value as string;
+        Assert.Empty(wanted.Except(rows.OfType<string>()));
+    }
+
+    /// <summary>A line that tells how many tests were skipped for want of reference data, and of which; null when none was.</summary>
+    public static string? SkippedSummary() => SkippedFor.IsEmpty
+        ? null
+        : $"skipped: {SkippedFor.Values.Sum()} tests, which need {string.Join(", ", SkippedFor.Keys.Order(StringComparer.Ordinal))} of the larger "
+            + $"reference data (set {Variable} to its folder)";
+
+    private static IEnumerable<ITheoryDataRow> Data(Type type, string member)
+    {
+        const BindingFlags Any = BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Static;
+        var data = type.GetProperty(member, Any)?.GetValue(null) ?? type.GetMethod(member, Any)?.Invoke(null, null);
+        return (data as IEnumerable<ITheoryDataRow>) ?? [];
+    }
+
+    private static void SkipWithout(bool found, string what)
+    {
+        if (!found)
+        {
+            SkippedFor.AddOrUpdate(what, 1, (_, count) => count + 1);
+            Assert.Skip($"The reference data has no such {what}: set {Variable} to the folder of the larger set, or put that at ../shared/reference.");
+        }
+    }
 
     private static string? FindRoot()
     {
@@ -62,8 +113,8 @@ public static class ReferenceData
                 : throw new DirectoryNotFoundException($"{Variable} is '{named}', but there is no index.json in that folder.");
         }
 
-        var beside = Path.GetFullPath(Path.Combine(FindRepository(), "..", "shared", "reference"));
-        return File.Exists(Path.Combine(beside, "index.json")) ? beside : null;
+        var sibling = Path.GetFullPath(Path.Combine(FindRepository(), "..", "shared", "reference"));
+        return File.Exists(Path.Combine(sibling, "index.json")) ? sibling : null;
     }
 
     private static string FindRepository()
@@ -79,16 +130,13 @@ public static class ReferenceData
         throw new DirectoryNotFoundException($"No StorySync.sln above {AppContext.BaseDirectory}.");
     }
 
-    private static IReadOnlyList<ReferenceCase> LoadCases()
-    {
-        if (Root is null)
-        {
-            return [];
-        }
+    private static IEnumerable<ReferenceCase> LoadCases(string root) =>
+        Parse(Path.Combine(root, "index.json")).GetProperty("cases").EnumerateArray().Select(entry => new ReferenceCase(root, entry));
 
+    private static JsonElement Parse(string path)
+    {
         // Python writes infinities as JSON does not know them; as strings they reach the tests that need them.
-        var text = File.ReadAllText(Path.Combine(Root, "index.json")).Replace(": -Infinity", ": \"-Infinity\"", StringComparison.Ordinal);
-        using var index = JsonDocument.Parse(text);
-        return [.. index.RootElement.GetProperty("cases").EnumerateArray().Select(c => new ReferenceCase(Root, c.Clone()))];
+        using var document = JsonDocument.Parse(File.ReadAllText(path).Replace(": -Infinity", ": \"-Infinity\"", StringComparison.Ordinal));
+        return document.RootElement.Clone();
     }
 }

@@ -18,8 +18,9 @@ internal static class FluxModels
     {
         get
         {
-            ReferenceData.RequireRoot();
-            return ReferenceData.Cases.Where(c => c.Group == Group).DistinctBy(c => c.Model);
+            var found = ReferenceData.Cases.Where(c => c.Group == Group).DistinctBy(c => c.ModelPath).ToList();
+            Assert.NotEmpty(found);
+            return found;
         }
     }
 

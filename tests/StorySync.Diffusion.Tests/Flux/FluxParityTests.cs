@@ -18,9 +18,8 @@ public sealed class FluxParityTests
     public static TheoryData<string> Attentions =>
         ReferenceData.CaseNames(c => c.Group == "attention" && c.Call.Contains("FluxAttention", StringComparison.Ordinal));
 
-    public static TheoryData<string> Manifests => ReferenceData.Root is null
-        ? []
-        : [.. Directory.EnumerateFiles(ReferenceData.PathOf("manifests"), "*.json").Where(IsFluxTransformer)];
+    public static TheoryData<string> Manifests =>
+        ReferenceData.FileNames("manifests", manifest => manifest.GetProperty("class").GetString() == "diffusers.FluxTransformer2DModel");
 
     [Theory]
     [MemberData(nameof(Transformers))]
@@ -70,16 +69,16 @@ public sealed class FluxParityTests
 
     [Theory]
     [MemberData(nameof(Manifests))]
-    public void A_full_size_model_has_the_names_and_shapes_of_its_checkpoint(string path)
+    public void A_full_size_model_has_the_names_and_shapes_of_its_checkpoint(string file)
     {
-        using var manifest = JsonDocument.Parse(File.ReadAllBytes(path));
+        var manifest = ReferenceData.Json("manifests/" + file);
         using var folder = new TemporaryFolder();
         var config = ComponentConfig.Read<FluxTransformer2DConfig>(
-            folder.Write("config.json", manifest.RootElement.GetProperty("config").GetRawText()));
+            folder.Write("config.json", manifest.GetProperty("config").GetRawText()));
         using var model = new FluxTransformer2DModel(config);
         var found = ModelManifest.Of(model);
         Assert.Equal(Shapes(manifest), found.Shapes.OrderBy(s => s.Key, StringComparer.Ordinal).Select(s => $"{s.Key} {string.Join("×", s.Value)}"));
-        Assert.Equal(manifest.RootElement.GetProperty("parameters").GetInt64(), found.ElementCount);
+        Assert.Equal(manifest.GetProperty("parameters").GetInt64(), found.ElementCount);
 
         // The same from the checkpoint as black-forest-labs publish it.
         using var single = new FluxSingleFile(new ShapesOnly(OriginalNames.Of(config)));
@@ -90,15 +89,9 @@ public sealed class FluxParityTests
             single.ReadConfig() with { AxesDimsRope = [] });
     }
 
-    private static IEnumerable<string> Shapes(JsonDocument manifest) => manifest.RootElement.GetProperty("shapes").EnumerateObject()
+    private static IEnumerable<string> Shapes(JsonElement manifest) => manifest.GetProperty("shapes").EnumerateObject()
         .OrderBy(s => s.Name, StringComparer.Ordinal)
         .Select(s => $"{s.Name} {string.Join("×", s.Value.EnumerateArray())}");
-
-    private static bool IsFluxTransformer(string path)
-    {
-        using var manifest = JsonDocument.Parse(File.ReadAllBytes(path));
-        return manifest.RootElement.GetProperty("class").GetString() == "diffusers.FluxTransformer2DModel";
-    }
 
     /// <summary>A checkpoint of which only the header is there.</summary>
     private sealed class ShapesOnly(IEnumerable<(string Name, long[] Shape)> shapes) : ITensorSource

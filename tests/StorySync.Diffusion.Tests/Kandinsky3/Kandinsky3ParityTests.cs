@@ -1,4 +1,3 @@
-using System.Text.Json;
 using StorySync.Attention;
 using StorySync.Diffusion.Denoising;
 using StorySync.Diffusion.Kandinsky3;
@@ -16,6 +15,9 @@ public sealed class Kandinsky3ParityTests
 
     public static TheoryData<string> Attentions =>
         ReferenceData.CaseNames(c => c.Name.StartsWith("attention-kandinsky3-", StringComparison.Ordinal));
+
+    public static TheoryData<string> Manifests =>
+        ReferenceData.FileNames("manifests", manifest => manifest.GetProperty("class").GetString() == "diffusers.Kandinsky3UNet");
 
     [Theory]
     [MemberData(nameof(Forwards))]
@@ -53,24 +55,23 @@ public sealed class Kandinsky3ParityTests
         comparison.AssertAll();
     }
 
-    [Fact]
-    public void The_full_size_model_has_the_names_and_shapes_of_its_checkpoint()
+    [Theory]
+    [MemberData(nameof(Manifests))]
+    public void The_full_size_model_has_the_names_and_shapes_of_its_checkpoint(string file)
     {
-        var path = ReferenceData.PathOf("manifests/kandinsky3-unet.json");
-        Assert.SkipUnless(File.Exists(path), "This reference has no manifests.");
-        using var manifest = JsonDocument.Parse(File.ReadAllBytes(path));
-        var expected = manifest.RootElement.GetProperty("shapes").EnumerateObject()
+        var manifest = ReferenceData.Json("manifests/" + file);
+        var expected = manifest.GetProperty("shapes").EnumerateObject()
             .Select(s => $"{s.Name} {string.Join("×", s.Value.EnumerateArray())}").Order(StringComparer.Ordinal);
 
         // Its config is diffusers' class with its defaults, so an empty one gives the same.
         using var folder = new TemporaryFolder();
-        string[] configs = [manifest.RootElement.GetProperty("config").GetRawText(), "{}", """{ "groups": null }"""];
+        string[] configs = [manifest.GetProperty("config").GetRawText(), "{}", """{ "groups": null }"""];
         foreach (var config in configs)
         {
             using var model = new Kandinsky3UNet(ComponentConfig.Read<Kandinsky3UNetConfig>(folder.Write("config.json", config)));
             var found = ModelManifest.Of(model);
             Assert.Equal(expected, found.Shapes.Select(s => $"{s.Key} {string.Join("×", s.Value)}").Order(StringComparer.Ordinal));
-            Assert.Equal(manifest.RootElement.GetProperty("parameters").GetInt64(), found.ElementCount);
+            Assert.Equal(manifest.GetProperty("parameters").GetInt64(), found.ElementCount);
         }
     }
 }

@@ -1,4 +1,3 @@
-using System.Text.Json;
 using StorySync.Attention;
 using StorySync.Diffusion.Denoising;
 using StorySync.Diffusion.Layers;
@@ -23,32 +22,23 @@ public class UNetModelTests
         AttentionHeadDim = 2,
     };
 
-    public static TheoryData<string> Manifests() => ReferenceData.Rows(
-        ReferenceData.Root is null ? [] : Directory.GetFiles(Path.Combine(ReferenceData.Root, "manifests"), "*-unet.json")
-            .Select(path => Path.GetFileName(path)).Where(name => !name.StartsWith("kandinsky", StringComparison.Ordinal)));
+    public static TheoryData<string> Manifests() =>
+        ReferenceData.FileNames("manifests", manifest => manifest.GetProperty("class").GetString() == "diffusers.UNet2DConditionModel");
 
     [Theory]
     [MemberData(nameof(Manifests))]
     public void Full_size_model_has_the_names_and_shapes_of_the_checkpoint(string manifest)
     {
-        using var expected = JsonDocument.Parse(File.ReadAllBytes(ReferenceData.PathOf("manifests/" + manifest)));
-        var config = Path.GetTempFileName();
-        try
-        {
-            File.WriteAllText(config, expected.RootElement.GetProperty("config").GetRawText());
-            using var model = new UNet2DConditionModel(ComponentConfig.Read<UNet2DConditionConfig>(config));
-            var shapes = model.named_parameters().ToDictionary(p => p.name, p => string.Join(",", p.parameter.shape));
+        var expected = ReferenceData.Json("manifests/" + manifest);
+        using var folder = new TemporaryFolder();
+        var config = folder.Write("config.json", expected.GetProperty("config").GetRawText());
+        using var model = new UNet2DConditionModel(ComponentConfig.Read<UNet2DConditionConfig>(config));
 
-            Assert.Equal(
-                expected.RootElement.GetProperty("shapes").EnumerateObject()
-                    .ToDictionary(t => t.Name, t => string.Join(",", t.Value.EnumerateArray().Select(d => d.GetInt64()))),
-                shapes);
-            Assert.Equal(expected.RootElement.GetProperty("parameters").GetInt64(), model.parameters().Sum(p => p.numel()));
-        }
-        finally
-        {
-            File.Delete(config);
-        }
+        Assert.Equal(
+            expected.GetProperty("shapes").EnumerateObject()
+                .ToDictionary(t => t.Name, t => string.Join(",", t.Value.EnumerateArray().Select(d => d.GetInt64()))),
+            model.named_parameters().ToDictionary(p => p.name, p => string.Join(",", p.parameter.shape)));
+        Assert.Equal(expected.GetProperty("parameters").GetInt64(), model.parameters().Sum(p => p.numel()));
     }
 
     [Fact]
@@ -110,17 +100,10 @@ public class UNetModelTests
     [InlineData("""{ "act_fn": 3 }""", "act_fn")]
     public void A_config_that_cannot_be_built_is_refused_by_its_entry(string json, string entry)
     {
-        var path = Path.GetTempFileName();
-        try
-        {
-            File.WriteAllText(path, json);
-            var error = Assert.Throws<ModelFileException>(() => ComponentConfig.Read<UNet2DConditionConfig>(path));
-            Assert.Contains(entry, error.Message, StringComparison.Ordinal);
-        }
-        finally
-        {
-            File.Delete(path);
-        }
+        using var folder = new TemporaryFolder();
+        var path = folder.Write("config.json", json);
+        var error = Assert.Throws<ModelFileException>(() => ComponentConfig.Read<UNet2DConditionConfig>(path));
+        Assert.Contains(entry, error.Message, StringComparison.Ordinal);
     }
 
     private static UNet2DConditionModel Random(UNet2DConditionConfig config)

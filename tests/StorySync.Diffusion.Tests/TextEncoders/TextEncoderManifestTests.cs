@@ -1,4 +1,3 @@
-using System.Text.Json;
 using StorySync.Diffusion.TextEncoders;
 using StorySync.Diffusion.Tests.Weights;
 using StorySync.Diffusion.Weights;
@@ -9,41 +8,28 @@ namespace StorySync.Diffusion.Tests.TextEncoders;
 
 public class TextEncoderManifestTests
 {
-    public static TheoryData<string> Manifests() => [.. ReferenceFiles("manifests", "*.json")
-        .Where(path => Read(path, root => root.GetProperty("class").GetString()!.StartsWith("transformers.", StringComparison.Ordinal)))
-        .Select(path => Path.GetFileNameWithoutExtension(path))];
+    public static TheoryData<string> Manifests() => ReferenceData.FileNames(
+        "manifests", manifest => manifest.GetProperty("class").GetString()!.StartsWith("transformers.", StringComparison.Ordinal));
 
     [Theory]
     [MemberData(nameof(Manifests))]
-    public void Full_size_model_has_the_tensors_of_its_checkpoint(string name) =>
-        Read(ReferenceData.PathOf($"manifests/{name}.json"), manifest =>
-        {
-            using var folder = new TemporaryFolder();
-            var config = folder.Write("config.json", manifest.GetProperty("config").GetRawText());
-            using nn.Module model = manifest.GetProperty("class").GetString() switch
-            {
-                "transformers.CLIPTextModel" => new CLIPTextModel(ComponentConfig.Read<CLIPTextConfig>(config)),
-                "transformers.CLIPTextModelWithProjection" => new CLIPTextModelWithProjection(ComponentConfig.Read<CLIPTextConfig>(config)),
-                "transformers.CLIPModel" => new CLIPModel(ComponentConfig.Read<CLIPConfig>(config)),
-                "transformers.T5EncoderModel" => new T5EncoderModel(ComponentConfig.Read<T5Config>(config)),
-                var kind => throw new NotSupportedException($"{name} is of a class these tests do not know: {kind}."),
-            };
-
-            var expected = manifest.GetProperty("shapes").EnumerateObject()
-                .ToDictionary(shape => shape.Name, shape => shape.Value.EnumerateArray().Select(size => size.GetInt64()).ToArray());
-            Assert.Equal(expected, ModuleTensors.Of(model).ToDictionary(entry => entry.Name, entry => entry.Tensor.shape));
-            Assert.Equal(manifest.GetProperty("parameters").GetInt64(), model.parameters().Sum(parameter => parameter.numel()));
-            return true;
-        });
-
-    private static IEnumerable<string> ReferenceFiles(string folder, string pattern) =>
-        ReferenceData.Root is { } root && Directory.Exists(Path.Combine(root, folder))
-            ? Directory.EnumerateFiles(Path.Combine(root, folder), pattern)
-            : [];
-
-    private static T Read<T>(string path, Func<JsonElement, T> read)
+    public void Full_size_model_has_the_tensors_of_its_checkpoint(string file)
     {
-        using var document = JsonDocument.Parse(File.ReadAllBytes(path));
-        return read(document.RootElement);
+        var manifest = ReferenceData.Json("manifests/" + file);
+        using var folder = new TemporaryFolder();
+        var config = folder.Write("config.json", manifest.GetProperty("config").GetRawText());
+        using nn.Module model = manifest.GetProperty("class").GetString() switch
+        {
+            "transformers.CLIPTextModel" => new CLIPTextModel(ComponentConfig.Read<CLIPTextConfig>(config)),
+            "transformers.CLIPTextModelWithProjection" => new CLIPTextModelWithProjection(ComponentConfig.Read<CLIPTextConfig>(config)),
+            "transformers.CLIPModel" => new CLIPModel(ComponentConfig.Read<CLIPConfig>(config)),
+            "transformers.T5EncoderModel" => new T5EncoderModel(ComponentConfig.Read<T5Config>(config)),
+            var kind => throw new NotSupportedException($"{file} is of a class these tests do not know: {kind}."),
+        };
+
+        var expected = manifest.GetProperty("shapes").EnumerateObject()
+            .ToDictionary(shape => shape.Name, shape => shape.Value.EnumerateArray().Select(size => size.GetInt64()).ToArray());
+        Assert.Equal(expected, ModuleTensors.Of(model).ToDictionary(entry => entry.Name, entry => entry.Tensor.shape));
+        Assert.Equal(manifest.GetProperty("parameters").GetInt64(), model.parameters().Sum(parameter => parameter.numel()));
     }
 }

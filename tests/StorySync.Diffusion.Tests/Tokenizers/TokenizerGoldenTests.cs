@@ -8,18 +8,13 @@ namespace StorySync.Diffusion.Tests.Tokenizers;
 /// <summary>Every string of every file in the reference's <c>tokenizers</c> folder, to the id.</summary>
 public class TokenizerGoldenTests(ITestOutputHelper output)
 {
-    private const string NoReference = "(no reference)";
-
-    public static TheoryData<string> Files => ReferenceData.Root is { } root
-        ? [.. Directory.EnumerateFiles(Path.Combine(root, "tokenizers")).Select(f => Path.GetFileName(f)).Order(StringComparer.Ordinal)]
-        : [NoReference];
+    public static TheoryData<string> Files => ReferenceData.FileNames("tokenizers");
 
     [Theory]
     [MemberData(nameof(Files))]
     public void Ids_are_those_of_transformers(string file)
     {
-        using var golden = JsonDocument.Parse(File.ReadAllBytes(ReferenceData.PathOf($"tokenizers/{file}")));
-        var head = golden.RootElement;
+        var head = ReferenceData.Json($"tokenizers/{file}");
         using var folder = new TemporaryFolder();
         var tokenizer = PromptTokenizer.Load(FolderOf(head, folder));
 
@@ -39,9 +34,9 @@ public class TokenizerGoldenTests(ITestOutputHelper output)
     [Fact]
     public void A_tokenizer_json_gives_the_ids_of_its_sentencepiece_model()
     {
-        using var golden = JsonDocument.Parse(File.ReadAllBytes(ReferenceData.PathOf("tokenizers/real-t5.json")));
+        var golden = ReferenceData.Json("tokenizers/real-t5.json");
         var tokenizer = PromptTokenizer.Load(ReferenceData.PathOf("vocab/t5"));
-        Assert.Empty(golden.RootElement.GetProperty("cases").EnumerateArray().SelectMany(c => Differences(tokenizer, c, 128)));
+        Assert.Empty(golden.GetProperty("cases").EnumerateArray().SelectMany(c => Differences(tokenizer, c, 128)));
     }
 
     private static IEnumerable<string> Differences(PromptTokenizer tokenizer, JsonElement golden, int length)

@@ -1,5 +1,5 @@
-using System.Text.Json;
 using StorySync.Diffusion.Weights;
+using StorySync.TestSupport;
 
 namespace StorySync.Diffusion.Tests.Weights;
 
@@ -22,8 +22,8 @@ public class CheckpointKindTests
     [InlineData("flan-ul2-encoder", "a T5 model's")]
     public void Published_models_are_recognised_by_their_tensors(string manifest, string kind)
     {
-        using var json = JsonDocument.Parse(File.ReadAllBytes(Reference.Path("manifests", manifest + ".json")));
-        var tensors = json.RootElement.GetProperty("shapes").EnumerateObject().ToDictionary(
+        var json = ReferenceData.Json($"manifests/{manifest}.json");
+        var tensors = json.GetProperty("shapes").EnumerateObject().ToDictionary(
             entry => entry.Name,
             entry => new TensorInfo(entry.Name, SafetensorsDtype.F32, [.. entry.Value.EnumerateArray().Select(size => size.GetInt64())]));
         Assert.Equal(kind, CheckpointKind.Guess(tensors));

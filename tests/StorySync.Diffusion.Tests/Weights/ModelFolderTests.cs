@@ -27,7 +27,7 @@ public class ModelFolderTests
     [Fact]
     public void The_index_names_the_components()
     {
-        var model = ModelFolder.Open(Reference.Path("models", "tiny-sdxl"));
+        var model = ModelFolder.Open(ReferenceData.PathOf("models/tiny-sdxl"));
         Assert.Equal("StableDiffusionXLPipeline", model.ClassName);
         Assert.Equal(new ModelComponent("transformers", "CLIPTextModelWithProjection"), model.Components["text_encoder_2"]);
         Assert.True(model.Has("unet"));

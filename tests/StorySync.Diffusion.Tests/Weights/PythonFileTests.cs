@@ -12,7 +12,7 @@ public class PythonFileTests
     [InlineData("tiny-clip", "")]
     public void Files_of_the_Python_writer_are_read_and_written_again_byte_by_byte(string model, string component)
     {
-        var folder = ModelFolder.Open(Reference.Path("models", model));
+        var folder = ModelFolder.Open(ReferenceData.PathOf("models/" + model));
         using var scope = torch.NewDisposeScope();
         using var weights = (SafetensorsFile)folder.OpenWeights(component);
         using var temporary = new TemporaryFolder();

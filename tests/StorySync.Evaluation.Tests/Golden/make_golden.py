@@ -16,6 +16,9 @@ import torch
 from PIL import Image
 from transformers import CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Reference"))
+import precision  # noqa: E402
+
 root = Path(sys.argv[1])
 model = CLIPModel.from_pretrained(root / "clip", dtype=torch.float32).eval()
 tokenizer = CLIPTokenizer.from_pretrained(root / "tokenizer_2")
@@ -58,13 +61,17 @@ def without_background(image, mask):
     return gray
 
 
+def pixel_values(pictures):
+    return processor(images=pictures, return_tensors="pt")["pixel_values"].to(torch.get_default_dtype())
+
+
 def features(pictures):
-    values = processor(images=pictures, return_tensors="pt")["pixel_values"]
+    values = pixel_values(pictures)
     return torch.nn.functional.normalize(model.visual_projection(model.vision_model(values).pooler_output), dim=-1)
 
 
 def patches(pictures):
-    values = processor(images=pictures, return_tensors="pt")["pixel_values"]
+    values = pixel_values(pictures)
     return torch.nn.functional.normalize(model.vision_model(values).last_hidden_state[:, 1:], dim=-1)
 
 
@@ -91,19 +98,15 @@ def iou(a, b):
     return (a & b).sum() / (a | b).sum()
 
 
-with torch.no_grad():
+@torch.no_grad()
+def measures():
     side = size // model.config.vision_config.patch_size
     covered = [torch.nn.functional.adaptive_avg_pool2d(torch.tensor(m)[None].double(), side).flatten() for m in masks]
     inside = [p[c >= 0.5] for p, c in zip(patches(images), covered)]
     clip_t = torch.nn.functional.cosine_similarity(features(images), texts(prompts))
     crops = [image.crop(box(mask, image)) for image, mask in zip(images, masks)]
     subjects = [without_background(image, mask).crop(box(mask, image)) for image, mask in zip(images, masks)]
-    colors = [np.asarray(image, dtype=np.float64)[pixels(mask, image)].mean(0) for image, mask in zip(images, masks)]
-    golden = {
-        "weights_sha256": hashlib.sha256((root / "clip" / "model.safetensors").read_bytes()).hexdigest(),
-        "pictures": [entry["png"] for entry in index],
-        "prompts": prompts,
-        "masks": [["".join("#" if cell else "." for cell in row) for row in mask] for mask in masks],
+    return {
         "cosines": [float(c) for c in clip_t],
         "clip_t": float((2.5 * clip_t.clamp(min=0)).mean()),
         "clip_t_cosine": float(clip_t.mean()),
@@ -111,11 +114,28 @@ with torch.no_grad():
         "clip_i_crop": pairwise(features(crops), cosine),
         "clip_i": pairwise(features(subjects), cosine),
         "patches": pairwise(inside, matched),
-        "colors": [[float(v) for v in color] for color in colors],
-        "color": pairwise(colors, lambda a, b: np.linalg.norm(a - b)),
-        "ious": [float(iou(a, b)) for a, b in itertools.combinations(masks, 2)],
-        "layout": pairwise(masks, lambda a, b: 1 - iou(a, b)),
-        "area": float(np.mean([mask.mean() for mask in masks])),
     }
+
+
+plain = measures()
+with precision.float64(model):
+    wide = measures()
+with precision.other_kernels():
+    other = measures()
+colors = [np.asarray(image, dtype=np.float64)[pixels(mask, image)].mean(0) for image, mask in zip(images, masks)]
+golden = {
+    "weights_sha256": hashlib.sha256((root / "clip" / "model.safetensors").read_bytes()).hexdigest(),
+    "pictures": [entry["png"] for entry in index],
+    "prompts": prompts,
+    "masks": [["".join("#" if cell else "." for cell in row) for row in mask] for mask in masks],
+    **plain,
+    "colors": [[float(v) for v in color] for color in colors],
+    "color": pairwise(colors, lambda a, b: np.linalg.norm(a - b)),
+    "ious": [float(iou(a, b)) for a, b in itertools.combinations(masks, 2)],
+    "layout": pairwise(masks, lambda a, b: 1 - iou(a, b)),
+    "area": float(np.mean([mask.mean() for mask in masks])),
+    # Of the measures that CLIP takes, means of cosines all of them; the others are sums of whole numbers.
+    "tolerance": max(precision.tolerance(*[torch.tensor(run[key], dtype=torch.float64) for run in (plain, wide, other)]) for key in plain),
+}
 
 (Path(__file__).parent / "measures.json").write_text(json.dumps(golden, indent=1) + "\n")
