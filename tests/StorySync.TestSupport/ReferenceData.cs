@@ -33,6 +33,13 @@ public static class ReferenceData
     /// <summary>The folders in which a file is looked for, the larger set first.</summary>
     private static IEnumerable<string> Roots => Root is null ? [OwnRoot] : [Root, OwnRoot];
 
+    /// <summary>The folder of the larger set; skips the running test when there is none.</summary>
+    public static string RequireRoot()
+    {
+        SkipWithout(Root is not null, "files");
+        return Root!;
+    }
+
     /// <summary>The names of the cases that are wanted, as rows of a theory (see <see cref="Rows"/>).</summary>
     public static TheoryData<string> CaseNames(Func<ReferenceCase, bool> wanted) => Rows(Cases.Where(wanted).Select(c => c.Name));
 

@@ -12,6 +12,7 @@ namespace StorySync.Diffusion.Tests.Weights;
 [Collection(typeof(AloneCollection))]
 public sealed class MappedPagesTests : IDisposable
 {
+    private const string FileName = "w.safetensors";
     private const int Width = 4096;
     private const double Weights = (double)Width * Width;
     private readonly TemporaryFolder folder = new();
@@ -124,32 +125,13 @@ public sealed class MappedPagesTests : IDisposable
     }
 
     /// <summary>How many bytes of each weight are in memory as pages of the file.</summary>
-    private void AssertOfFile(double bytesAWeight)
-    {
-        Assert.SkipUnless(OperatingSystem.IsLinux(), "What is in memory of a mapping is read from /proc, which Linux alone has.");
-        var (kilobytes, isOfFile) = (0L, false);
-        foreach (var line in File.ReadLines("/proc/self/smaps"))
-        {
-            if (line.EndsWith("kB", StringComparison.Ordinal))
-            {
-                kilobytes += isOfFile && line.StartsWith("Rss:", StringComparison.Ordinal) ? Number(line) : 0;
-            }
-            else if (!line.StartsWith("VmFlags", StringComparison.Ordinal))
-            {
-                isOfFile = line.EndsWith(Path.Combine(folder.Path, "w.safetensors"), StringComparison.Ordinal);
-            }
-        }
-
-        Assert.InRange(kilobytes * 1024 / Weights, bytesAWeight - 0.05, bytesAWeight + 0.05);
-
-        static long Number(string line) =>
-            long.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture);
-    }
+    private void AssertOfFile(double bytesAWeight) =>
+        Assert.InRange(ResidentMemory.OfFile(folder.PathOf(FileName)) / Weights, bytesAWeight - 0.05, bytesAWeight + 0.05);
 
     private SafetensorsFile Write(ScalarType type)
     {
         using var scope = NewDisposeScope();
-        var path = folder.PathOf("w.safetensors");
+        var path = folder.PathOf(FileName);
         SafetensorsWriter.Write(path, new Dictionary<string, Tensor> { ["weight"] = arange(Width, dtype: type).expand(Width, Width).contiguous() });
         return SafetensorsFile.Open(path);
     }
