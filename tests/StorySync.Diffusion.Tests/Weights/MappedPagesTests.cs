@@ -1,4 +1,3 @@
-using System.Globalization;
 using StorySync.Diffusion.Layers;
 using StorySync.Diffusion.Weights;
 using StorySync.Kernels;
