@@ -67,6 +67,19 @@ public class FluxStoryTests(FluxModel model) : IClassFixture<FluxModel>
     }
 
     [Fact]
+    public void A_story_that_sets_one_option_keeps_the_models_others()
+    {
+        var own = model.Schnell.DefaultTechniques;
+        var merged = new StoryAttentionOptions { Sharing = new() { Strength = 0.5 } }.Over(own);
+
+        Assert.Equal(own with { Sharing = own.Sharing! with { Strength = 0.5 } }, merged);
+        Assert.NotEqual("*", merged.Sharing!.Layers);
+        using var one = model.Schnell.GenerateStory(Fox, Quick with { Techniques = new() { Sharing = new() { Strength = 1 } } });
+        using var none = model.Schnell.GenerateStory(Fox, Quick);
+        TensorAssert.SameBits(one.Latents, none.Latents);
+    }
+
+    [Fact]
     public void Sharing_keeps_to_the_blocks_that_go_by_content()
     {
         var techniques = FluxTechniques.For(new FluxTransformer2DConfig(), fewSteps: true);

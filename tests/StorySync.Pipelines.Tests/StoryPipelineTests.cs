@@ -37,6 +37,23 @@ public class StoryPipelineTests(StorybookModel model) : IClassFixture<StorybookM
     }
 
     [Fact]
+    public void A_story_from_images_has_settings_of_the_model_alone_and_the_same_latents_as_the_plain_pipeline_with_every_technique_off()
+    {
+        var image = new RgbImage(128, 128, [.. Enumerable.Range(0, 128 * 128 * 3).Select(i => (byte)(i % 251))]);
+        var request = new StableDiffusionXLRequest
+        {
+            Images = [image], Strength = 0.5, Steps = 4, GuidanceScale = 4, GuidanceRescale = 0.3, NegativePrompts = ["a hat"], Seed = 5,
+        };
+        using var plain = Pipeline.Generate(request with { Prompts = [.. Bear.Scenes.Select(scene => scene.Prompt)], LatentsOnly = true });
+        using var off = Pipeline.GenerateStory(Bear, new StoryOptions { Request = request, Techniques = StoryAttentionOptions.Disabled });
+        using var on = Pipeline.GenerateStory(Bear, new StoryOptions { Request = request });
+
+        TensorAssert.SameBits(plain.Latents, off.Latents);
+        Assert.False(plain.Latents.SameBitsAs(on.Latents));
+        Assert.Empty(on.Warnings);
+    }
+
+    [Fact]
     public void Same_seed_makes_the_same_story()
     {
         using var first = Pipeline.GenerateStory(Bear, Quick);

@@ -14,9 +14,11 @@ internal static class MemoryGuard
         {
             var advice = MemoryPlanner.Plan(pipeline, asked).Advice;
             throw new InsufficientMemoryException(
-                $"{asked.Images} image{(asked.Images == 1 ? "" : "s")} of {asked.Width}×{asked.Height} need {MemorySize.Text(needed)} on "
+                $"{(asked.Images == 1 ? "1 image" : $"{asked.Images} images")} of {asked.Width}×{asked.Height} {(asked.Images == 1 ? "needs" : "need")} "
+                + $"{MemorySize.Text(needed)} on "
                 + $"{pipeline.Device}, which has {MemorySize.Text(there)} for them. "
-                + (advice.Count == 0 ? "Generate fewer or smaller images"
+                + (advice.Count == 0
+                    ? "Generate fewer or smaller images"
                     : $"Less is needed with {string.Join("; ", advice.Select(a => $"{a.Change} ({MemorySize.Text(a.PeakBytes)})"))}")
                 + $". {nameof(PipelineOptions)}.{nameof(PipelineOptions.ChecksMemory)} = false goes on regardless.");
         }
