@@ -30,15 +30,18 @@ public sealed record CLIPImageProcessor
     public bool DoRescale { get; init; } = true;
 
     /// <summary>What brings 0 … 255 to 0 … 1.</summary>
+    [Range(1e-9, 1e3)]
     public double RescaleFactor { get; init; } = 1 / 255.0;
 
     /// <summary>Whether to subtract <see cref="ImageMean"/> and divide by <see cref="ImageStd"/>.</summary>
     public bool DoNormalize { get; init; } = true;
 
     /// <summary>The mean of each of the three channels.</summary>
+    [Range(-1e6, 1e6)]
     public float[] ImageMean { get; init; } = [0.48145466f, 0.4578275f, 0.40821073f];
 
     /// <summary>The standard deviation of each of the three channels.</summary>
+    [Range(1e-6, 1e6)]
     public float[] ImageStd { get; init; } = [0.26862954f, 0.26130258f, 0.27577711f];
 
     /// <summary>Reads <c>preprocessor_config.json</c>.</summary>
@@ -50,6 +53,14 @@ public sealed record CLIPImageProcessor
         ArgumentNullException.ThrowIfNull(folder);
         const string file = "preprocessor_config.json";
         var processor = folder.Config<CLIPImageProcessor>(component, file);
+        foreach (var (key, size) in (ReadOnlySpan<(string, CLIPImageSize)>)[("size", processor.Size), ("crop_size", processor.CropSize)])
+        {
+            if (!size.IsComplete)
+            {
+                throw new ModelFileException(folder.FilePath(component, file), $"'{key}' is no size; it needs shortest_edge, or height and width");
+            }
+        }
+
         return processor is { ImageMean.Length: 3, ImageStd.Length: 3 }
             ? processor
             : throw new ModelFileException(folder.FilePath(component, file),

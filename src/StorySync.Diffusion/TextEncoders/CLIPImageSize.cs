@@ -17,6 +17,9 @@ public sealed record CLIPImageSize
     /// <summary>Width, in pixels.</summary>
     public int? Width { get; init; }
 
+    /// <summary>Whether it is a size.</summary>
+    internal bool IsComplete => ShortestEdge is not null || (Height is not null && Width is not null);
+
     /// <summary>A shortest edge.</summary>
     public static implicit operator CLIPImageSize(int shortestEdge) => new() { ShortestEdge = shortestEdge };
 

@@ -29,8 +29,8 @@ internal sealed class FluxPrompts(PromptTokenizer tokenizer, PromptTokenizer tok
         (Tensor, Tensor) Encode(IReadOnlyList<string> prompts, IReadOnlyList<string>? prompts2)
         {
             var (count, device) = (request.Prompts.Count, encoder.parameters().First().device);
-            var clip = encoder.call(tokenizer.Ids(prompts, count, device), cancellationToken);
-            var t5 = encoder2.call(tokenizer2.Ids(prompts2 ?? prompts, count, device, length), null, cancellationToken);
+            var clip = encoder.call(tokenizer.Ids(prompts, count, device, cancellationToken: cancellationToken), cancellationToken);
+            var t5 = encoder2.call(tokenizer2.Ids(prompts2 ?? prompts, count, device, length, cancellationToken), null, cancellationToken);
             return (t5.repeat_interleave(request.ImagesPerPrompt, dim: 0),
                 clip.PoolerOutput.repeat_interleave(request.ImagesPerPrompt, dim: 0));
         }

@@ -12,11 +12,18 @@ internal static class PromptIds
     /// <param name="rows">The number of rows.</param>
     /// <param name="device">Where the encoder is.</param>
     /// <param name="length">Tokens in a row; null for the tokenizer's own number.</param>
+    /// <param name="cancellationToken">The token to monitor for cancellation requests.</param>
     /// <returns>(rows, tokens), int64.</returns>
-    public static Tensor Ids(this PromptTokenizer tokenizer, IReadOnlyList<string> prompts, int rows, Device device, int? length = null)
+    public static Tensor Ids(
+        this PromptTokenizer tokenizer,
+        IReadOnlyList<string> prompts,
+        int rows,
+        Device device,
+        int? length = null,
+        CancellationToken cancellationToken = default)
     {
-        var ids = Enumerable.Range(0, rows).Select(i =>
-            tokenizer.EncodePadded(prompts.Count == 1 ? prompts[0] : prompts[i], length).Ids).ToArray();
+        var ids = Enumerable.Range(0, rows)
+            .Select(i => tokenizer.EncodePadded(prompts.Count == 1 ? prompts[0] : prompts[i], length, cancellationToken).Ids).ToArray();
         return tensor([.. ids.SelectMany(row => row)], [rows, ids[0].Length], dtype: int64, device: device);
     }
 }

@@ -12,7 +12,8 @@ internal sealed class Kandinsky3Prompts(PromptTokenizer tokenizer, T5EncoderMode
     /// <summary>Tokens of a prompt.</summary>
     public const int MaxLength = 128;
 
-    public TokenEncoding Tokenize(string prompt) => tokenizer.EncodePadded(prompt, MaxLength);
+    public TokenEncoding Tokenize(string prompt, CancellationToken cancellationToken = default) =>
+        tokenizer.EncodePadded(prompt, MaxLength, cancellationToken);
 
     /// <summary>Encodes the prompts of a request, cut to one token more than the longest one has; the negative ones to the same length.
     /// Without negative prompts their half is zero and so is its mask.</summary>
@@ -20,7 +21,7 @@ internal sealed class Kandinsky3Prompts(PromptTokenizer tokenizer, T5EncoderMode
     public Kandinsky3Embeddings Encode(GenerationRequest request, bool guidance, CancellationToken cancellationToken)
     {
         using var scope = NewDisposeScope();
-        var prompts = request.Prompts.Select(Tokenize).ToList();
+        var prompts = request.Prompts.Select(prompt => Tokenize(prompt, cancellationToken)).ToList();
         var length = Math.Min(prompts.Max(prompt => prompt.AttentionMask.Sum()) + 1, MaxLength);
         var (text, mask) = Encode(prompts, length, request.ImagesPerPrompt, cancellationToken);
         if (guidance)
@@ -28,7 +29,7 @@ internal sealed class Kandinsky3Prompts(PromptTokenizer tokenizer, T5EncoderMode
             var negatives = request.NegativePrompts is [var one] ? Enumerable.Repeat(one, prompts.Count) : request.NegativePrompts;
             var (negative, negativeMask) = negatives is null
                 ? (zeros_like(text), zeros_like(mask))
-                : Encode([.. negatives.Select(Tokenize)], length, request.ImagesPerPrompt, cancellationToken);
+                : Encode([.. negatives.Select(prompt => Tokenize(prompt, cancellationToken))], length, request.ImagesPerPrompt, cancellationToken);
             text = cat([negative, text], dim: 0);
             mask = cat([negativeMask, mask], dim: 0);
         }

@@ -35,8 +35,8 @@ internal sealed class SdxlPrompts(
             CancellationToken cancellationToken)
     {
         var (count, device) = (request.Prompts.Count, encoder.parameters().First().device);
-        var first = encoder.call(tokenizer.Ids(prompts, count, device), cancellationToken);
-        var second = encoder2.call(tokenizer2.Ids(prompts2 ?? prompts, count, device), cancellationToken);
+        var first = encoder.call(tokenizer.Ids(prompts, count, device, cancellationToken: cancellationToken), cancellationToken);
+        var second = encoder2.call(tokenizer2.Ids(prompts2 ?? prompts, count, device, cancellationToken: cancellationToken), cancellationToken);
         var text = cat([first.HiddenStates[^(skip + 2)], second.HiddenStates[^(skip + 2)]], dim: -1);
         return (text.repeat_interleave(request.ImagesPerPrompt, dim: 0),
             second.TextEmbeds!.repeat_interleave(request.ImagesPerPrompt, dim: 0));

@@ -203,6 +203,43 @@ public class LoraFileTests
         }
     }
 
+    [Fact]
+    public void Mutated_files_load_or_are_refused_by_one_kind_of_exception()
+    {
+        using var scope = NewDisposeScope();
+        using var module = Module();
+        using var folder = new TemporaryFolder();
+        var whole = File.ReadAllBytes(new Content { Alpha = tensor(4f) }.Write(folder));
+        var withMetadata = File.ReadAllBytes(new Content { Metadata = """{"unet.r": 4, "unet.lora_alpha": 8, "unet.alpha_pattern": {"to_q": 16}}""" }.Write(folder));
+        var random = new Random(9);
+        var loaded = 0;
+        for (var i = 0; i < 2000; i++)
+        {
+            byte[] bytes = [.. i % 2 == 0 ? whole : withMetadata];
+            for (var changes = random.Next(1, 4); changes > 0; changes--)
+            {
+                // Most of it is the header, where the faults are.
+                var reach = random.Next(4) == 0 ? bytes.Length : Math.Min(bytes.Length, 400);
+                bytes[random.Next(reach)] = (byte)random.Next(256);
+            }
+
+            var path = folder.Write("mutated.safetensors", bytes);
+            using var loras = new LoraAdapters([("unet", module, null)]);
+            try
+            {
+                loras.Load(path);
+                loras.Remove("mutated");
+                loaded++;
+            }
+            catch (ModelFileException error)
+            {
+                Assert.Equal(path, error.Path);
+            }
+        }
+
+        Assert.InRange(loaded, 1, 1999);
+    }
+
     /// <summary>The factor by which a file's product of matrices was added to the weight.</summary>
     private static double Scale(Func<Content, Content> change)
     {
