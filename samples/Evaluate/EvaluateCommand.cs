@@ -54,7 +54,7 @@ internal sealed class EvaluateCommand
         CommandLine.Name("--options", "A JSON file of story options that variants and sweeps start from.");
 
     private readonly Option<int?> steps = CommandLine.Whole(
-        "--steps", new(1, 10_000), "Denoising steps. [default: the model's, 20 for the embedded one]");
+        "--steps", new(1, GenerationRequest.MaxSteps), "Denoising steps. [default: the model's, 20 for the embedded one]");
 
     private readonly Option<double?> guidance = CommandLine.Number(
         "--guidance", NumberRange.Any, "Classifier-free guidance scale. [default: the model's, 4 for the embedded one]");

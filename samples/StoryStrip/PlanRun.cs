@@ -43,23 +43,11 @@ internal sealed class PlanRun(StorySettings settings, TextWriter console, TextWr
             var advice = new Table().AddColumns("to reduce it", "saves", "leaves");
             foreach (var change in plan.Advice)
             {
-                advice.AddRow(Markup.Escape(Option(change.Change)), ProcessMemory.Size(change.SavedBytes),
+                advice.AddRow(Markup.Escape(OptionNames.In(change.Change)), ProcessMemory.Size(change.SavedBytes),
                     ProcessMemory.Size(change.PeakBytes));
             }
 
             terminal.Write(advice);
         }
     }
-
-    /// <summary>What the library calls by its members, by this program's options.</summary>
-    private static string Option(string change) => change
-        .Replace("PipelineOptions.Offload = true", "--offload", StringComparison.Ordinal)
-        .Replace("PipelineOptions.StreamBlocks = true", "--stream-blocks", StringComparison.Ordinal)
-        .Replace("PipelineOptions.TiledDecoding = true", "--tiled-decoding", StringComparison.Ordinal)
-        .Replace("PipelineOptions.Dtype = BFloat16", "--dtype bfloat16", StringComparison.Ordinal)
-        .Replace("StoryOptions.Techniques.Layout.Until = 0", "--layout-until 0", StringComparison.Ordinal)
-        .Replace("BlockCacheThreshold = 0", "no --block-cache", StringComparison.Ordinal)
-        .Replace("Height = ", "--height ", StringComparison.Ordinal)
-        .Replace(", Width = ", " --width ", StringComparison.Ordinal)
-        .Replace("images in one batch", "scenes", StringComparison.Ordinal);
 }

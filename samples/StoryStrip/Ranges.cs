@@ -1,11 +1,13 @@
+using StorySync.Pipelines;
+
 namespace StorySync.Samples.StoryStrip;
 
 /// <summary>What numbers may be, on the command line and in a story file.</summary>
 internal static class Ranges
 {
-    public static NumberRange Steps { get; } = new(1, 10_000);
+    public static NumberRange Steps { get; } = new(1, GenerationRequest.MaxSteps);
 
-    public static NumberRange Side { get; } = new(8, 131_072);
+    public static NumberRange Side { get; } = new(8, GenerationRequest.MaxSide);
 
     public static NumberRange GuidanceEnd { get; } = new(0, 1, IsOpen: true);
 

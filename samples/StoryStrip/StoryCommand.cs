@@ -97,6 +97,9 @@ internal sealed class StoryCommand
     private readonly Option<bool> offload =
         new("--offload") { Description = "Keep a component on the device only while it is used: less device memory, slower." };
 
+    private readonly Option<bool> noMemoryCheck =
+        new("--no-memory-check") { Description = "Begin even if the story does not fit into memory." };
+
     private readonly Option<string> output = CommandLine.Name("--output", "The folder to write to.", "story-output", "-o");
 
     private StoryCommand()
@@ -119,11 +122,9 @@ internal sealed class StoryCommand
 
     private IEnumerable<Option> Options =>
     [
-        model, storyFile, scenes, subjects, negative, seed, steps, guidance, guidanceEnd, blockCache, width, height, sameNoise, sharing,
-            dropout,
-        shareAll, harmonization, threshold, layout, layoutUntil, noPlain, masks, plan, device, dtype, variant, tiledDecoding, streamBlocks,
-            offload,
-        output,
+        model, storyFile, scenes, subjects, negative, seed, steps, guidance, guidanceEnd, blockCache, width, height, sameNoise,
+        sharing, dropout, shareAll, harmonization, threshold, layout, layoutUntil,
+        noPlain, masks, plan, device, dtype, variant, tiledDecoding, streamBlocks, offload, noMemoryCheck, output,
     ];
 
     private Task<int> RunAsync(ParseResult parsed, CancellationToken cancellationToken)
@@ -153,6 +154,7 @@ internal sealed class StoryCommand
                 TiledDecoding = parsed.GetValue(tiledDecoding),
                 StreamBlocks = parsed.GetValue(streamBlocks),
                 Offload = parsed.GetValue(offload),
+                ChecksMemory = !parsed.GetValue(noMemoryCheck),
             },
             Story = story.ToStory(),
             ScenePlaces = [.. story.Scenes.Select(scene => scene.Place)],

@@ -14,8 +14,6 @@ internal sealed partial class StoryImages(StorySettings settings, DiffusionPipel
 {
     public const string Strip = "strip.png";
 
-    private const int StartOfFile = 4096;
-
     private static readonly string Software =
         $"StorySync "
             + $"{typeof(DiffusionPipeline).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion.Split('+')[0]}";
@@ -65,10 +63,16 @@ internal sealed partial class StoryImages(StorySettings settings, DiffusionPipel
 
     private static bool IsOurs(string path)
     {
-        using var file = File.OpenRead(path);
-        var start = new byte[StartOfFile];
-        var read = file.ReadAtLeast(start, start.Length, throwOnEndOfStream: false);
-        return start.AsSpan(0, read).IndexOf("Software\0\0\0\0\0StorySync "u8) >= 0;
+        try
+        {
+            return RgbImage.ReadPngText(path).TryGetValue("Software", out var software)
+                && software.StartsWith("StorySync ", StringComparison.Ordinal);
+        }
+        catch (InvalidDataException)
+        {
+            // Something else by that name.
+            return false;
+        }
     }
 
     private void Add(string name, RgbImage image, string? parameters = null)

@@ -14,9 +14,10 @@ internal sealed partial class StoryRun(StorySettings settings, TextWriter consol
         var options = settings.Options with { Techniques = settings.Options.Techniques!.Over(pipeline.DefaultTechniques) };
         var off = options with { Techniques = StoryAttentionOptions.Disabled.Over(options.Techniques) };
 
-        if (ProcessMemory.Misfit(pipeline.PlanMemory(settings.Story, options)) is { } misfit)
+        if (settings.Pipeline.ChecksMemory && ProcessMemory.Misfit(pipeline.PlanMemory(settings.Story, options)) is { } misfit)
         {
-            throw new UserErrorException($"The story does not fit into memory: {misfit}. --plan says what would reduce it.");
+            throw new UserErrorException(
+                $"The story does not fit into memory: {misfit}. --plan says what would reduce it, --no-memory-check goes on regardless.");
         }
 
         StoryResult? plain = null, story = null;
@@ -46,7 +47,7 @@ internal sealed partial class StoryRun(StorySettings settings, TextWriter consol
         }
         catch (Exception exception) when (exception is InsufficientMemoryException or NonFiniteException)
         {
-            throw new UserErrorException(exception.Message, exception);
+            throw new UserErrorException(OptionNames.In(exception.Message), exception);
         }
         catch (ArgumentException exception) when (OfScene().Match(exception.Message) is { Success: true } match)
         {
@@ -72,7 +73,7 @@ internal sealed partial class StoryRun(StorySettings settings, TextWriter consol
         files.WriteTo(folder);
         foreach (var warning in story.Warnings)
         {
-            error.WriteLine($"Warning: {warning.Message}");
+            error.WriteLine($"Warning: {OptionNames.In(warning.Message)}");
         }
 
         console.WriteLine($"Wrote {English.Count(story.Scenes.Count, "scene")} to {folder.Path}");

@@ -1,0 +1,18 @@
+namespace StorySync.Samples.StoryStrip;
+
+/// <summary>Turns what the library calls by its members into this program's options.</summary>
+internal static class OptionNames
+{
+    /// <summary>Returns a message of the library's in the user's words.</summary>
+    public static string In(string message) => message
+        .Replace("PipelineOptions.Offload = true", "--offload", StringComparison.Ordinal)
+        .Replace("PipelineOptions.StreamBlocks = true", "--stream-blocks", StringComparison.Ordinal)
+        .Replace("PipelineOptions.TiledDecoding = true", "--tiled-decoding", StringComparison.Ordinal)
+        .Replace("PipelineOptions.Dtype = BFloat16", "--dtype bfloat16", StringComparison.Ordinal)
+        .Replace("PipelineOptions.ChecksMemory = false", "--no-memory-check", StringComparison.Ordinal)
+        .Replace("StoryOptions.Techniques.Layout.Until = 0", "--layout-until 0", StringComparison.Ordinal)
+        .Replace("BlockCacheThreshold = 0", "no --block-cache", StringComparison.Ordinal)
+        .Replace("Height = ", "--height ", StringComparison.Ordinal)
+        .Replace(", Width = ", " --width ", StringComparison.Ordinal)
+        .Replace("images in one batch", "scenes", StringComparison.Ordinal);
+}

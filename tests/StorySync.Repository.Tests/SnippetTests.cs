@@ -1,0 +1,70 @@
+using System.Text.RegularExpressions;
+using Microsoft.CodeAnalysis;
+using Microsoft.CodeAnalysis.CSharp;
+
+namespace StorySync.Repository.Tests;
+
+/// <summary>The C# in the documents compiles against the libraries as they are.</summary>
+public partial class SnippetTests
+{
+    /// <summary>What a project has without saying so.</summary>
+    private const string ImplicitUsings =
+        "using System; using System.Collections.Generic; using System.IO; using System.Linq; using System.Threading; using "
+            + "System.Threading.Tasks; "
+        + "using StorySync.Attention; using StorySync.Diffusion; using StorySync.Evaluation; using StorySync.Pipelines;";
+
+    /// <summary>What a document speaks of as given, by its path.</summary>
+    private static readonly Dictionary<string, string> Given = new()
+    {
+        ["docs/evaluation.md"] = "StoryResult result",
+        ["src/StorySync.Attention/README.md"] =
+            "int steps, Func<StoryBatch, StoryAttention, AttentionContext, TorchSharp.torch.Tensor> Denoise",
+        ["src/StorySync.Pipelines/README.md"] = "DiffusionPipeline pipeline, Story story, long availableBytes",
+    };
+
+    private static readonly MetadataReference[] References =
+    [
+        .. ((string)AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES")!).Split(Path.PathSeparator).Select(path =>
+            MetadataReference.CreateFromFile(path)),
+    ];
+
+    public static TheoryData<string, int> Snippets() =>
+    [
+        .. Repository.Files("*.md").SelectMany(path => Enumerable.Range(0, Fences().Count(File.ReadAllText(path)))
+            .Select(i => new TheoryDataRow<string, int>(Repository.Relative(path), i))),
+    ];
+
+    [Theory]
+    [MemberData(nameof(Snippets))]
+    public void A_snippet_compiles(string document, int index)
+    {
+        var snippet = Fences().Matches(File.ReadAllText(Repository.PathOf(document)))[index].Groups[1].Value;
+        Assert.Empty(Errors(snippet, Given.GetValueOrDefault(document, "")));
+    }
+
+    [Fact]
+    public void There_are_snippets_and_a_broken_one_is_found()
+    {
+        Assert.Contains(Snippets(), row => row.Data.Item1 == "README.md");
+        Assert.NotEmpty(Errors("var plan = pipeline.PlanMemories(story);", "DiffusionPipeline pipeline, Story story"));
+    }
+
+    private static IEnumerable<string> Errors(string snippet, string given)
+    {
+        var usings = string.Concat(UsingLines().Matches(snippet).Select(match => match.Value));
+        var rest = UsingLines().Replace(snippet, "");
+        var code = rest.Contains("public sealed class", StringComparison.Ordinal) ? rest
+            : $"class Snippet {{ async Task Run({given}) {{ {rest} }} }}";
+        var tree = CSharpSyntaxTree.ParseText($"{ImplicitUsings}\n{usings}\n{code}");
+        var compilation =
+            CSharpCompilation.Create("snippet", [tree], References, new CSharpCompilationOptions(OutputKind.DynamicallyLinkedLibrary));
+        return compilation.GetDiagnostics().Where(diagnostic => diagnostic.Severity == DiagnosticSeverity.Error).Select(diagnostic =>
+            diagnostic.ToString());
+    }
+
+    [GeneratedRegex("```csharp\n(.*?)```", RegexOptions.Singleline)]
+    private static partial Regex Fences();
+
+    [GeneratedRegex(@"^using (?:static )?[\w.]+;\n", RegexOptions.Multiline)]
+    private static partial Regex UsingLines();
+}
