@@ -15,7 +15,8 @@ internal sealed class MethodCase : IDisposable
     private readonly JsonElement entry;
     private readonly ScalarType dtype;
 
-    private MethodCase(SafetensorsFile file, JsonElement entry, ScalarType dtype) => (this.file, this.entry, this.dtype) = (file, entry, dtype);
+    private MethodCase(SafetensorsFile file, JsonElement entry, ScalarType dtype) =>
+        (this.file, this.entry, this.dtype) = (file, entry, dtype);
 
     public string Name => entry.GetProperty("name").GetString()!;
 

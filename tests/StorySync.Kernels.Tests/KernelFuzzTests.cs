@@ -190,7 +190,8 @@ public class KernelFuzzTests
         var expected = nn.functional.conv_transpose2d(input.to(float64), values.to(float64), bias.to(float64), stride);
         Close(expected, Convolution.RunTransposed(input, weight.Storage, bias, stride, new OneDnnTransposedFilter(stride, [0, 0])));
         Assert.Throws<ArgumentException>(
-            () => Convolution.RunTransposed(draw.Normal(1, channels + 1, 5, 5), weight.Storage, bias, stride, new OneDnnTransposedFilter(stride, [0, 0])));
+            () => Convolution.RunTransposed(draw.Normal(1, channels + 1, 5, 5), weight.Storage, bias, stride,
+                new OneDnnTransposedFilter(stride, [0, 0])));
     });
 
     private static Tensor Attend(Tensor query, Tensor key, Tensor value, Tensor? mask)

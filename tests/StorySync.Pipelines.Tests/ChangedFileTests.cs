@@ -9,7 +9,8 @@ public class ChangedFileTests
 
     private static readonly GenerationRequest Request = new() { Prompts = ["a red fox"], Height = 64, Width = 64, Steps = 2, Seed = 1 };
 
-    public static MatrixTheoryData<string, string> Changes() => new(["shortened", "overwritten", "emptied", "lengthened"], ["before the first run", "before the second run"]);
+    public static MatrixTheoryData<string, string> Changes() =>
+        new(["shortened", "overwritten", "emptied", "lengthened"], ["before the first run", "before the second run"]);
 
     [Theory]
     [MemberData(nameof(Changes))]
@@ -65,12 +66,14 @@ public class ChangedFileTests
         using (var up = TorchSharp.torch.ones(40, 2))
         {
             const string layer = "unet.down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q";
-            SafetensorsWriter.Write(lora, new Dictionary<string, TorchSharp.torch.Tensor> { [layer + ".lora_A.weight"] = down, [layer + ".lora_B.weight"] = up });
+            SafetensorsWriter.Write(lora, new Dictionary<string,
+                TorchSharp.torch.Tensor> { [layer + ".lora_A.weight"] = down, [layer + ".lora_B.weight"] = up });
         }
 
         pipeline.Loras.Load(lora, "lora");
         Change(lora, "shortened");
-        Assert.StartsWith(lora, Assert.Throws<ModelFileException>(() => pipeline.Loras.SetScale("lora", 0.5)).Message, StringComparison.Ordinal);
+        Assert.StartsWith(lora, Assert.Throws<ModelFileException>(() => pipeline.Loras.SetScale("lora", 0.5)).Message,
+            StringComparison.Ordinal);
     }
 
     private static void Change(string path, string change)

@@ -63,7 +63,8 @@ public class FluxPipelineTests(FluxModel model) : IClassFixture<FluxModel>
     {
         var steps = new List<int>();
         var picture = new RgbImage(64, 64, new byte[64 * 64 * 3]);
-        using var result = model.Schnell.Generate(Fox with { Images = [picture], Steps = 7, Strength = 0.6, OnStep = step => steps.Add(step.Count) });
+        using var result =
+            model.Schnell.Generate(Fox with { Images = [picture], Steps = 7, Strength = 0.6, OnStep = step => steps.Add(step.Count) });
 
         Assert.Equal([5, 5, 5, 5, 5], steps);
     }
@@ -95,7 +96,8 @@ public class FluxPipelineTests(FluxModel model) : IClassFixture<FluxModel>
         var file = Path.GetTempFileName();
         try
         {
-            SafetensorsWriter.Write(file, new Dictionary<string, Tensor> { [layer + ".lora_A.weight"] = down, [layer + ".lora_B.weight"] = up });
+            SafetensorsWriter.Write(file, new Dictionary<string,
+                Tensor> { [layer + ".lora_A.weight"] = down, [layer + ".lora_B.weight"] = up });
             pipeline.Loras.Load(file, "style", scale: 0.5);
 
             Assert.True(weight.allclose(before + (0.5 * up.matmul(down)), 1e-5, 1e-5));
@@ -128,7 +130,8 @@ public class FluxPipelineTests(FluxModel model) : IClassFixture<FluxModel>
     {
         var multiple = 2 << (model.Schnell.Vae.Config.BlockOutChannels.Count - 1);
 
-        var error = Assert.Throws<ArgumentException>(() => model.Schnell.Generate(Fox with { Height = 4 * multiple, Width = (4 * multiple) + (multiple / 2) }));
+        var error = Assert.Throws<ArgumentException>(() =>
+            model.Schnell.Generate(Fox with { Height = 4 * multiple, Width = (4 * multiple) + (multiple / 2) }));
         Assert.Contains($"multiples of {multiple}", error.Message, StringComparison.Ordinal);
         using var result = model.Schnell.Generate(Fox with { Height = 4 * multiple, Width = 3 * multiple });
         Assert.Equal(4 * 3, result.Latents.shape[1]);

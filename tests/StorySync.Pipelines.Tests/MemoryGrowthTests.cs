@@ -13,7 +13,8 @@ public class MemoryGrowthTests
     [Fact]
     public void Fifty_stories_take_no_more_memory_than_ten()
     {
-        using var pipeline = StableDiffusionXLPipeline.Load(ReferenceData.PathOf("models/tiny-sdxl"), new PipelineOptions { Device = "cpu" });
+        using var pipeline =
+            StableDiffusionXLPipeline.Load(ReferenceData.PathOf("models/tiny-sdxl"), new PipelineOptions { Device = "cpu" });
         Make(pipeline, WarmUp);
         var (bytes, tensors) = (ResidentMemory.Allocated(), torch.Tensor.TotalCount);
 

@@ -7,7 +7,7 @@ namespace StorySync.Pipelines.Tests;
 [Collection(typeof(AloneCollection))]
 public class MemoryPlanTests
 {
-    // Of what a run takes, and what compiled code and small tensors take beside it.
+    // Of what a run takes, and what compiled code and small tensors take in addition.
     private const double Accuracy = 0.25;
     private const double Besides = 8e6;
 
@@ -35,7 +35,8 @@ public class MemoryPlanTests
     public void A_plan_holds_against_what_a_story_takes(string model, int scenes, int size, bool techniques, bool caches)
     {
         using var pipeline = Load(model);
-        var options = Options(size).With(r => r with { BlockCacheThreshold = caches ? NeverSkips : 0 }) with { Techniques = techniques ? null : StoryAttentionOptions.Disabled };
+        var options = Options(size).With(r => r with { BlockCacheThreshold = caches ? NeverSkips : 0 }) with { Techniques = techniques
+            ? null : StoryAttentionOptions.Disabled };
         var plan = pipeline.PlanMemory(Frogs(scenes), options);
 
         // What is made once, such as compiled code, is not the story's.
@@ -61,7 +62,8 @@ public class MemoryPlanTests
         var plan = pipeline.PlanMemory(request);
         Assert.Equal(["text_encoder", "text_encoder_2", "unet", "vae"], plan.Weights.Select(w => w.Part));
         var unet = ((StableDiffusionXLPipeline)pipeline).UNet;
-        Assert.Equal(unet.named_parameters().Sum(p => p.parameter.numel() * (StaysHalf(p.name, p.parameter.shape) ? 2 : 4)), plan.Weights[2].Bytes);
+        Assert.Equal(unet.named_parameters().Sum(p => p.parameter.numel() * (StaysHalf(p.name, p.parameter.shape) ? 2 : 4)),
+            plan.Weights[2].Bytes);
         Assert.Equal(plan.Weights.Sum(w => w.Bytes), plan.Stages[1].WeightBytes);
 
         var half = pipeline.PlanMemory(request, new PipelineOptions { Device = "cpu", Dtype = torch.bfloat16 });
@@ -106,11 +108,13 @@ public class MemoryPlanTests
         var (rows, values) = pipeline switch
         {
             Kandinsky3Pipeline kandinsky3 => (4, 2 * kandinsky3.UNet.Config.BlockOutChannels[0] * 16 * 16),
-            FluxPipeline flux => (2, 2 * flux.Transformer.Config.NumAttentionHeads * flux.Transformer.Config.AttentionHeadDim * (256 / flux.SizeMultiple) * (256 / flux.SizeMultiple)),
+            FluxPipeline flux => (2, 2 * flux.Transformer.Config.NumAttentionHeads * flux.Transformer.Config.AttentionHeadDim * (
+                256 / flux.SizeMultiple) * (256 / flux.SizeMultiple)),
             _ => (4, (96 * 16 * 16) + (160 * 32 * 32)),
         };
 
-        var taken = pipeline.PlanMemory(request with { BlockCacheThreshold = 0.1 }).Stages[1].ActivationBytes - pipeline.PlanMemory(request).Stages[1].ActivationBytes;
+        var taken = pipeline.PlanMemory(request with { BlockCacheThreshold = 0.1 }).Stages[
+            1].ActivationBytes - pipeline.PlanMemory(request).Stages[1].ActivationBytes;
         Assert.Equal(rows * values * sizeof(float), taken);
     }
 
@@ -119,7 +123,8 @@ public class MemoryPlanTests
     {
         using var pipeline = Load("storybook");
         var plan = pipeline.PlanMemory(Frogs(4), Options(512));
-        Assert.Equal(pipeline.PlanMemory(Frogs(4), Options(512) with { Techniques = StoryAttentionOptions.Disabled }).PeakBytes, plan.PeakBytes);
+        Assert.Equal(pipeline.PlanMemory(Frogs(4), Options(512) with { Techniques = StoryAttentionOptions.Disabled }).PeakBytes,
+            plan.PeakBytes);
         Assert.DoesNotContain(plan.Advice, a => a.Change.Contains("Layout.Until", StringComparison.Ordinal));
     }
 
@@ -149,7 +154,8 @@ public class MemoryPlanTests
     private static DiffusionPipeline Load(string model) => DiffusionPipeline.Load(
         model == "storybook" ? model : ReferenceData.PathOf("models/" + model), new PipelineOptions { Device = "cpu" });
 
-    private static StoryOptions Options(int size) => new() { Request = new() { Steps = 2, GuidanceScale = 4, Height = size, Width = size } };
+    private static StoryOptions Options(int size) =>
+        new() { Request = new() { Steps = 2, GuidanceScale = 4, Height = size, Width = size } };
 
     private static Story Frogs(int scenes) => new()
     {

@@ -13,7 +13,8 @@ public class ModelFuzzTests
 
     private static readonly string?[] Values =
     [
-        "null", "true", "false", "0", "-1", "1", "2", "3", "5", "7", "64", "4096", "2147483647", "-2147483648", "1e308", "1e400", "-1e-308", "0.5", "-0.5",
+        "null", "true", "false", "0", "-1", "1", "2", "3", "5", "7", "64", "4096", "2147483647", "-2147483648", "1e308", "1e400", "-1e-308",
+            "0.5", "-0.5",
         "\"\"", "\"x\"", "\"silu\"", "[]", "[1]", "[null]", "[[2, 1], 3]", "[1e9, 2]", "{}", "{\"content\": 3}", null,
     ];
 
@@ -27,7 +28,8 @@ public class ModelFuzzTests
         for (var i = 0; i < Count; i++)
         {
             using var copy = new ModelCopy(Models[i % Models.Length]);
-            var files = Directory.GetFiles(copy.Path, "*.json", SearchOption.AllDirectories).Where(file => new FileInfo(file).Length < 20_000).Order().ToList();
+            var files = Directory.GetFiles(copy.Path, "*.json", SearchOption.AllDirectories).Where(file =>
+                new FileInfo(file).Length < 20_000).Order().ToList();
             var file = Path.GetRelativePath(copy.Path, files[random.Next(files.Count)]);
             var root = JsonNode.Parse(File.ReadAllText(copy.PathOf(file)))!.AsObject();
             var key = root.Select(entry => entry.Key).Order().ElementAt(random.Next(root.Count));
@@ -39,7 +41,8 @@ public class ModelFuzzTests
             else
             {
                 copy.Set(file, key, "placeholder-of-the-value");
-                copy.Write(file, File.ReadAllText(copy.PathOf(file)).Replace("\"placeholder-of-the-value\"", value, StringComparison.Ordinal));
+                copy.Write(file,
+                    File.ReadAllText(copy.PathOf(file)).Replace("\"placeholder-of-the-value\"", value, StringComparison.Ordinal));
             }
 
             drawn += Draws(copy, $"{i}: {Models[i % Models.Length]}/{file}: {key} = {value ?? "(absent)"}") ? 1 : 0;
@@ -55,7 +58,8 @@ public class ModelFuzzTests
         for (var i = 0; i < Count; i++)
         {
             using var copy = new ModelCopy(Models[i % Models.Length]);
-            var files = Directory.GetFiles(copy.Path, "*", SearchOption.AllDirectories).Where(file => !file.EndsWith(".safetensors", StringComparison.Ordinal)).Order().ToList();
+            var files = Directory.GetFiles(copy.Path, "*", SearchOption.AllDirectories).Where(file =>
+                !file.EndsWith(".safetensors", StringComparison.Ordinal)).Order().ToList();
             var file = Path.GetRelativePath(copy.Path, files[random.Next(files.Count)]);
             if (random.Next(4) == 0)
             {
@@ -125,7 +129,8 @@ public class ModelFuzzTests
             using var pipeline = DiffusionPipeline.Load(copy.Path, new PipelineOptions { Device = "cpu" });
             if (draws)
             {
-                pipeline.Generate(new GenerationRequest { Prompts = ["a red fox!"], Height = 64, Width = 64, Steps = 2, Seed = 1 }).Dispose();
+                pipeline.Generate(
+                    new GenerationRequest { Prompts = ["a red fox!"], Height = 64, Width = 64, Steps = 2, Seed = 1 }).Dispose();
             }
 
             return true;

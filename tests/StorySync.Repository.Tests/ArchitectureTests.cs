@@ -54,7 +54,7 @@ public class ArchitectureTests
         Repository.Files("*.cs", Repository.PathOf("src/StorySync.Diffusion/Weights")),
         path => Assert.DoesNotContain("StorySync.Diffusion.Layers", File.ReadAllText(path), StringComparison.Ordinal));
 
-    /// <summary>What belongs to an object is a field of it: a table of objects beside it is found by nobody who reads the object.</summary>
+    /// <summary>What belongs to an object is a field of it: a table of objects elsewhere is found by nobody who reads the object.</summary>
     [Fact]
     public void No_library_keeps_a_table_of_objects() => Assert.All(
         Repository.Files("*.cs", Repository.PathOf("src")),

@@ -6,7 +6,24 @@ namespace StorySync.Repository.Tests;
 public partial class TextTests
 {
     private static readonly HashSet<string> Written =
-        [".cs", ".csproj", ".props", ".targets", ".sln", ".json", ".md", ".sh", ".yml", ".yaml", ".config", ".fs", ".txt", ".editorconfig", ""];
+    [
+        ".cs", ".csproj", ".props", ".targets", ".sln", ".json", ".md", ".sh", ".yml", ".yaml", ".config", ".fs", ".txt", ".editorconfig", "",
+    ];
+
+    private static readonly HashSet<string> Prose = [".cs", ".md", ".sh", ".props", ".targets", ".csproj", ".yaml"];
+
+    /// <summary>Files whose words and lines are still to be gone through.</summary>
+    private static readonly HashSet<string> Pending =
+    [
+        "benchmarks/StorySync.Benchmarks/DeviceCheck/SpeedPart.cs",
+        "src/StorySync.Diffusion/Kandinsky3/Kandinsky3Blocks.cs",
+        "src/StorySync.Diffusion/Kandinsky3/Kandinsky3UNet.cs",
+        "src/StorySync.Pipelines/Kandinsky3/Kandinsky3Pipeline.cs",
+        "tests/StorySync.Diffusion.Tests/Weights/ModelFolderTests.cs",
+        "tests/StorySync.Pipelines.Tests/BlockCacheTests.cs",
+    ];
+
+    private const int MaxLineLength = 140;
 
     [Fact]
     public void No_file_names_a_folder_of_someones_machine_or_a_package_registry()
@@ -47,7 +64,62 @@ public partial class TextTests
                 $"{Repository.Relative(link.path)} links to {link.target}"));
     }
 
-    [GeneratedRegex(@"(?<![\w.~-])/(?:work|home|root|Users|mnt)/\w|\b[A-Z]:\\+Users\b|\b(?:api\.nuget\.org|pkgs\.dev\.azure\.com|nuget\.pkg\.github\.com|[\w.-]+/artifactory|registry\.npmjs\.org)\b")]
+    /// <summary>Words that are read otherwise than they were meant, for which .NET's documentation has others: "after" or "following",
+    /// "next to" or "in addition", "again", "in the same way", "simultaneously" or "immediately", "is invalid", "could not be found",
+    /// "is available".</summary>
+    [Fact]
+    public void No_text_has_words_that_readers_take_for_others() => Assert.Empty(
+        Repository.Files()
+            .Where(path => Prose.Contains(Path.GetExtension(path)) && IsChecked(path) && Path.GetFileName(path) != "TextTests.cs")
+            .SelectMany(path => Misread().Matches(File.ReadAllText(path)).Select(match => $"{Repository.Relative(path)}: {match.Value}")));
+
+    [Theory]
+    [InlineData("The request is no" + " good.")]
+    [InlineData("It is made a" + "new.")]
+    [InlineData("the layer be" + "hind it")]
+    [InlineData("Be" + "side the file")]
+    public void Such_words_would_be_found(string text) => Assert.Matches(Misread(), text);
+
+    [Fact]
+    public void No_line_of_code_is_longer_than_the_editor_config_allows()
+    {
+        var code = Repository.Files("*.cs").Where(IsChecked)
+            .SelectMany(path => LongLines(path).Select(line => $"{Repository.Relative(path)}:{line}"));
+        Assert.Contains($"max_line_length = {MaxLineLength}", File.ReadAllText(Repository.PathOf(".editorconfig")));
+        Assert.Empty(code);
+    }
+
+    private static bool IsChecked(string path) => !Pending.Contains(Repository.Relative(path));
+
+    /// <summary>Numbers of the lines that are too long; a line that is one literal, or in a raw one, cannot be broken.</summary>
+    private static IEnumerable<int> LongLines(string path)
+    {
+        var isRaw = false;
+        foreach (var (i, line) in File.ReadLines(path).Index())
+        {
+            var quotes = RawQuotes().Count(line);
+            if (line.Length > MaxLineLength && !isRaw && quotes == 0 && !Literal().IsMatch(line))
+            {
+                yield return i + 1;
+            }
+
+            isRaw ^= quotes % 2 == 1;
+        }
+    }
+
+    [GeneratedRegex("\"\"\"+")]
+    private static partial Regex RawQuotes();
+
+    [GeneratedRegex(@"^\s*(?:\+ )?[$@]*"".*""[)\],;]*$")]
+    private static partial Regex Literal();
+
+    [GeneratedRegex(
+        @"\b(?:anew|likewise|beside|behind|at once|no good|nowhere to be found|in passing|to be had|told after|hears of)\b",
+            RegexOptions.IgnoreCase)]
+    private static partial Regex Misread();
+
+    [GeneratedRegex(
+        @"(?<![\w.~-])/(?:work|home|root|Users|mnt)/\w|\b[A-Z]:\\+Users\b|\b(?:api\.nuget\.org|pkgs\.dev\.azure\.com|nuget\.pkg\.github\.com|[\w.-]+/artifactory|registry\.npmjs\.org)\b")]
     private static partial Regex MachineBound();
 
     [GeneratedRegex(@"\]\((?!\w+:|#)([^)#\s]+)")]

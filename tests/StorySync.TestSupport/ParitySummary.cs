@@ -1,7 +1,7 @@
 namespace StorySync.TestSupport;
 
 /// <summary>Tells, when a test assembly is through, how many cases of the reference ran and how near they came to their tolerance, and what
-/// was skipped: on the console, and in <c>parity.txt</c> beside the tests. Use it as an assembly fixture.</summary>
+/// was skipped: on the console, and in <c>parity.txt</c> next to the tests. Use it as an assembly fixture.</summary>
 public sealed class ParitySummary : IDisposable
 {
     public void Dispose()

@@ -5,9 +5,10 @@ using Xunit.v3;
 
 namespace StorySync.TestSupport;
 
-/// <summary>The reference data: what diffusers and transformers computed. A small set is in the repository, in <c>tests/Reference</c>. A larger
+/// <summary>The reference data: what diffusers and transformers computed. A small set is in the repository, in <c>tests/Reference</c>. A
+/// larger
 /// one of the same format is used as well where there is one: in the folder that the environment variable <c>STORYSYNC_REFERENCE</c>
-/// names, by default <c>../shared/reference</c> beside the repository.</summary>
+/// names, by default <c>../shared/reference</c> neighbour the repository.</summary>
 public static class ReferenceData
 {
     public const string Variable = "STORYSYNC_REFERENCE";
@@ -48,8 +49,10 @@ public static class ReferenceData
     /// <param name="wanted">Whether a file's content is wanted; null takes all.</param>
     public static TheoryData<string> FileNames(string folder, Func<JsonElement, bool>? wanted = null)
     {
-        var files = Root is not null && Directory.Exists(Path.Combine(Root, folder)) ? Directory.GetFiles(Path.Combine(Root, folder), "*.json") : [];
-        return Rows(files.Where(file => wanted is null || wanted(Parse(file))).Select(file => Path.GetFileName(file)).Order(StringComparer.Ordinal));
+        var files = Root is not null && Directory.Exists(Path.Combine(Root, folder))
+            ? Directory.GetFiles(Path.Combine(Root, folder), "*.json") : [];
+        return Rows(files.Where(file => wanted is null || wanted(Parse(file))).Select(file =>
+            Path.GetFileName(file)).Order(StringComparer.Ordinal));
     }
 
     /// <summary>Names of cases or files of the reference as rows of a theory. When there are none there is one row on which
@@ -91,7 +94,8 @@ public static class ReferenceData
     /// <summary>A line that tells how many tests were skipped for want of reference data, and of which; null when none was.</summary>
     public static string? SkippedSummary() => SkippedFor.IsEmpty
         ? null
-        : $"skipped: {SkippedFor.Values.Sum()} tests, which need {string.Join(", ", SkippedFor.Keys.Order(StringComparer.Ordinal))} of the larger "
+        : $"skipped: {SkippedFor.Values.Sum()} tests, which need {string.Join(", ", SkippedFor.Keys.Order(StringComparer.Ordinal))} of "
+            + $"the larger "
             + $"reference data (set {Variable} to its folder)";
 
     private static IEnumerable<ITheoryDataRow> Data(Type type, string member)
@@ -106,7 +110,9 @@ public static class ReferenceData
         if (!found)
         {
             SkippedFor.AddOrUpdate(what, 1, (_, count) => count + 1);
-            Assert.Skip($"The reference data has no such {what}: set {Variable} to the folder of the larger set, or put that at ../shared/reference.");
+            Assert.Skip(
+                $"The reference data has no such {what}: set {Variable} to the folder of the larger set, or put that at "
+                    + $"../shared/reference.");
         }
     }
 

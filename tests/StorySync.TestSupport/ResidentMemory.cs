@@ -94,7 +94,8 @@ public static class ResidentMemory
 
     private static bool RunInOwnProcess(string method, out string output)
     {
-        var start = new ProcessStartInfo(Environment.ProcessPath!, ["-method", method, "-explicit", "only"]) { RedirectStandardOutput = true };
+        var start =
+            new ProcessStartInfo(Environment.ProcessPath!, ["-method", method, "-explicit", "only"]) { RedirectStandardOutput = true };
         start.Environment["MALLOC_MMAP_THRESHOLD_"] = "65536";
         start.Environment["MALLOC_TRIM_THRESHOLD_"] = "65536";
         using var process = Process.Start(start)!;
@@ -133,5 +134,6 @@ public static class ResidentMemory
     /// <summary>glibc's <c>struct mallinfo2</c>.</summary>
     [StructLayout(LayoutKind.Sequential)]
     private readonly record struct MallocCounts(
-        nuint Arena, nuint FreeBlocks, nuint FastBlocks, nuint MappedBlocks, nuint Mapped, nuint Most, nuint FastFree, nuint InUse, nuint Free, nuint Top);
+        nuint Arena, nuint FreeBlocks, nuint FastBlocks, nuint MappedBlocks, nuint Mapped, nuint Most, nuint FastFree, nuint InUse,
+            nuint Free, nuint Top);
 }

@@ -78,9 +78,11 @@ internal sealed class SettingsReader
     /// <summary>The texts of the tokens that have a role or are listed as special.</summary>
     private HashSet<string> SpecialContents() =>
         [.. Roles.Select(Setting).OfType<JsonElement>().Select(value => Token(value).Content),
-        .. Listed(config.Member("additional_special_tokens")).Concat(Listed(Setting("extra_special_tokens"))).Select(token => token.Content)];
+        .. Listed(config.Member("additional_special_tokens")).Concat(Listed(Setting("extra_special_tokens"))).Select(token =>
+            token.Content)];
 
-    private static int Id(int id) => id >= 0 ? id : throw new InvalidDataException($"an added token has the id {id}; it must be at least 0");
+    private static int Id(int id) =>
+        id >= 0 ? id : throw new InvalidDataException($"an added token has the id {id}; it must be at least 0");
 
     private SpecialToken Role(string name, string byDefault)
     {
@@ -89,7 +91,8 @@ internal sealed class SettingsReader
         return row < 0 ? token : table[row].Token;
     }
 
-    private IEnumerable<SpecialToken> Extras() => Listed(Setting("additional_special_tokens")).Concat(Listed(Setting("extra_special_tokens")));
+    private IEnumerable<SpecialToken> Extras() =>
+        Listed(Setting("additional_special_tokens")).Concat(Listed(Setting("extra_special_tokens")));
 
     private static IEnumerable<SpecialToken> Listed(JsonElement? list) =>
         list is { ValueKind: JsonValueKind.Array } ? list.Value.EnumerateArray().Select(entry => Token(entry)) : [];

@@ -55,5 +55,6 @@ internal sealed class MappedFile : IDisposable
     public void Dispose() => handle.Dispose();
 
     private ModelFileException Changed() => new(Path, "the file was changed while its weights were in use, so they are lost; "
-        + "load the model again. To change such files, write new ones and move them over the old; or load with PipelineOptions.MapWeights false");
+        + "load the model again. To change such files, write new ones and move them over the old; or load with PipelineOptions.MapWeights "
+        + "false");
 }

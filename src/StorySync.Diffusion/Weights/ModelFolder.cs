@@ -36,7 +36,7 @@ public sealed class ModelFolder
     /// <summary>Opens a model. Nothing is downloaded.</summary>
     /// <param name="model">A folder; a name known to this library (<c>storybook</c>); or <c>organisation/name</c> or
     /// <c>organisation/name@revision</c>, looked up in the Hugging Face cache.</param>
-    /// <exception cref="ModelFileException">It is nowhere to be found, or its <c>model_index.json</c> cannot be read.</exception>
+    /// <exception cref="ModelFileException">It could not be found, or its <c>model_index.json</c> cannot be read.</exception>
     public static ModelFolder Open(string model)
     {
         ArgumentException.ThrowIfNullOrEmpty(model);
@@ -84,7 +84,8 @@ public sealed class ModelFolder
     {
         var revisions = System.IO.Path.Combine(Path, "snapshots");
         return Directory.Exists(revisions)
-            ? new ModelFileException(path, "there is no such file: this is a model's folder in the Hugging Face cache; open the model by its name, "
+            ? new ModelFileException(path,
+                "there is no such file: this is a model's folder in the Hugging Face cache; open the model by its name, "
                 + $"or one of the folders in {revisions}")
             : ModelFileException.NotFound(path);
     }
@@ -121,7 +122,7 @@ public sealed class ModelFolder
     }
 
     /// <summary>Checks the files against the SHA-256 that is the name of a large file's blob in the Hugging Face cache.</summary>
-    /// <param name="progress">Hears of each file as it is done.</param>
+    /// <param name="progress">Receives the result for each file as its check completes.</param>
     /// <param name="cancellationToken">Stops the work.</param>
     /// <returns>All files of the folder. In a folder that is not of the cache, none can be checked.</returns>
     public async Task<IReadOnlyList<FileCheck>> VerifyAsync(
@@ -151,10 +152,12 @@ public sealed class ModelFolder
 
     private static ModelFileException NoWeights(string folder, string? variant)
     {
-        string[] files = [.. Directory.EnumerateFiles(folder).Select(file => System.IO.Path.GetFileName(file)).Order(StringComparer.Ordinal)];
+        string[] files =
+            [.. Directory.EnumerateFiles(folder).Select(file => System.IO.Path.GetFileName(file)).Order(StringComparer.Ordinal)];
         if (Variants(folder).ToList() is { Count: > 0 } others)
         {
-            return new(folder, $"it has no weights of the variant '{variant}' and no plain ones; it has the variants {string.Join(", ", others)}");
+            return new(folder,
+                $"it has no weights of the variant '{variant}' and no plain ones; it has the variants {string.Join(", ", others)}");
         }
 
         if (Array.Find(files, file => file.Contains("-of-", StringComparison.Ordinal) && IsOf(file, ".safetensors")) is { } shard)
@@ -168,8 +171,10 @@ public sealed class ModelFolder
             return ForeignFile.Pickle(System.IO.Path.Combine(folder, pickle));
         }
 
-        var found = files.Where(file => IsOf(file, ".safetensors") || IsOf(file, ".gguf") || IsOf(file, ".msgpack") || IsOf(file, ".onnx")).ToList();
-        return new(folder, $"it holds no weights that can be read; expected {string.Join(" or ", Stems.Select(stem => stem + ".safetensors"))}, "
+        var found = files.Where(file => IsOf(file, ".safetensors") || IsOf(file, ".gguf") || IsOf(file, ".msgpack")
+            || IsOf(file, ".onnx")).ToList();
+        return new(folder,
+            $"it holds no weights that can be read; expected {string.Join(" or ", Stems.Select(stem => stem + ".safetensors"))}, "
             + $"or their .index.json; it has {string.Join(", ", found.DefaultIfEmpty("no file of weights"))}");
 
         static bool IsOf(string file, string extension) => file.EndsWith(extension, StringComparison.OrdinalIgnoreCase);
@@ -203,7 +208,8 @@ public sealed class ModelFolder
 
             var className = !root.TryGetProperty("_class_name", out var name) ? null
                 : name.ValueKind == JsonValueKind.Array
-                    ? throw new ModelFileException(path, $"'_class_name' is the list {name.GetRawText()}: the pipeline brings Python code of its own, which is not "
+                    ? throw new ModelFileException(path,
+                        $"'_class_name' is the list {name.GetRawText()}: the pipeline brings Python code of its own, which is not "
                         + "supported; expected the name of a class of diffusers")
                 : name.ValueKind == JsonValueKind.String ? name.GetString()
                 : throw new ModelFileException(path, $"'_class_name' is {name.GetRawText()}; it must be the name of a class of diffusers");

@@ -65,6 +65,7 @@ internal static class ModelLoading
     private static string FirstLine(Exception exception)
     {
         var line = exception.Message.Split('\n')[0].TrimEnd('\r', '.');
-        return exception is ArgumentException { ParamName: { } name } ? line.Replace($" (Parameter '{name}')", "", StringComparison.Ordinal) : line;
+        return exception is ArgumentException { ParamName: { } name } ? line.Replace($" (Parameter '{name}')", "", StringComparison.Ordinal)
+            : line;
     }
 }

@@ -56,7 +56,8 @@ public sealed class SafetensorsFile : IMappedTensorSource
             var file = new MappedFile(path);
             try
             {
-                using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);
+                using var stream =
+                    new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);
                 var (header, dataOffset) = ReadHeader(stream, path);
                 return new SafetensorsFile(path, header, dataOffset, file, maps);
             }
@@ -119,7 +120,8 @@ public sealed class SafetensorsFile : IMappedTensorSource
 
     void IMappedTensorSource.Hold(string name) => file.IsInUse = true;
 
-    bool IMappedTensorSource.IsView(string name) => maps && entries.TryGetValue(name, out var entry) && entry.Info.ByteCount > 0 && IsAligned(entry);
+    bool IMappedTensorSource.IsView(string name) => maps && entries.TryGetValue(name, out var entry) && entry.Info.ByteCount > 0
+        && IsAligned(entry);
 
     /// <summary>Lets go of the mapping; tensors that were read keep it alive for as long as they live.</summary>
     public void Dispose()

@@ -21,7 +21,7 @@ public sealed class ShardedSafetensors : IMappedTensorSource
     public IReadOnlyDictionary<string, TensorInfo> Tensors { get; private set; } = new Dictionary<string, TensorInfo>();
 
     /// <summary>Opens the index and every file it names.</summary>
-    /// <param name="path">The index; its files lie beside it.</param>
+    /// <param name="path">The index; its files are in the same folder.</param>
     /// <exception cref="ModelFileException">The index or a file is missing or damaged, they contradict each other, or the index
     /// names a file outside its folder.</exception>
     public static ShardedSafetensors Open(string path) => Open(path, maps: true);
@@ -72,7 +72,7 @@ public sealed class ShardedSafetensors : IMappedTensorSource
             }
         }
 
-        // What a file holds beyond the index is not hidden: whoever binds it hears of it.
+        // What a file holds beyond the index is not hidden: binding it reports it.
         foreach (var shard in shards)
         {
             foreach (var name in shard.Tensors.Keys)
@@ -86,7 +86,7 @@ public sealed class ShardedSafetensors : IMappedTensorSource
 
     private string CheckName(string file) => file.Length > 0 && file.IndexOfAny(['/', '\\', ':', '\0']) < 0 && file is not ("." or "..")
         ? file
-        : throw new ModelFileException(Path, $"it names the file '{file}'; only files beside the index are opened");
+        : throw new ModelFileException(Path, $"it names the file '{file}'; only files next to the index are opened");
 
     private static Dictionary<string, string> ReadWeightMap(string path) => JsonFile.Read(path, root =>
     {

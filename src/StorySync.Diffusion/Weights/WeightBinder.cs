@@ -61,7 +61,8 @@ public static class WeightBinder
 
     private static void ThrowUnlessFits(ITensorSource source, Dictionary<string, ModuleTensor> targets, Dictionary<string, string> origins)
     {
-        var missing = targets.Where(target => !origins.ContainsKey(target.Key)).Select(target => (target.Key, target.Value.Tensor.shape)).ToList();
+        var missing = targets.Where(target => !origins.ContainsKey(target.Key)).Select(target =>
+            (target.Key, target.Value.Tensor.shape)).ToList();
         var unexpected = new List<TensorInfo>();
         var misshaped = new List<(TensorInfo Stored, long[] Wanted)>();
         foreach (var (name, origin) in origins)

@@ -32,18 +32,23 @@ public sealed class FluxPipeline : DiffusionPipeline
         Tokenizer2 = ModelParts.LoadT5Tokenizer(folder, "tokenizer_2", "text_encoder_2");
         TextEncoder = job.Load("text_encoder", part => CLIPTextModel.Load(folder, part, dtype, home, variant));
         TextEncoder2 = job.Load("text_encoder_2", part => T5EncoderModel.Load(folder, part, dtype, home, variant));
-        Transformer = job.Load("transformer", part => FluxTransformer2DModel.Load(denoiser, part, dtype, options.StreamBlocks ? Device : home, variant, options.StreamBlocks));
+        Transformer = job.Load("transformer", part =>
+            FluxTransformer2DModel.Load(denoiser, part, dtype, options.StreamBlocks ? Device : home, variant, options.StreamBlocks));
         Vae = job.Load("vae", part => AutoencoderKL.Load(folder, part, dtype, home, variant));
         ModelParts.RequireEqual(
-            folder, "'joint_attention_dim' of transformer", Transformer.Config.JointAttentionDim, "'d_model' of text_encoder_2", TextEncoder2.Config.DModel);
+            folder, "'joint_attention_dim' of transformer", Transformer.Config.JointAttentionDim, "'d_model' of text_encoder_2",
+                TextEncoder2.Config.DModel);
         ModelParts.RequireEqual(
-            folder, "'pooled_projection_dim' of transformer", Transformer.Config.PooledProjectionDim, "'hidden_size' of text_encoder", TextEncoder.Config.HiddenSize);
+            folder, "'pooled_projection_dim' of transformer", Transformer.Config.PooledProjectionDim, "'hidden_size' of text_encoder",
+                TextEncoder.Config.HiddenSize);
         ModelParts.RequireEqual(
-            folder, "'in_channels' of transformer", Transformer.Config.InChannels, "four times 'latent_channels' of vae", 4L * Vae.Config.LatentChannels);
+            folder, "'in_channels' of transformer", Transformer.Config.InChannels, "four times 'latent_channels' of vae",
+                4L * Vae.Config.LatentChannels);
         prompts = new FluxPrompts(Tokenizer, Tokenizer2, TextEncoder, TextEncoder2);
         Loras = new LoraAdapters([("transformer", Transformer, null), ("text_encoder", TextEncoder, null)]) { ComputeType = dtype };
         Parts = [Loras, TextEncoder, TextEncoder2, Transformer, Vae];
-        residency = new Residency(options.Offload, Device, [TextEncoder, TextEncoder2, Vae, .. options.StreamBlocks ? [] : (nn.Module[])[Transformer]]);
+        residency = new Residency(options.Offload, Device,
+            [TextEncoder, TextEncoder2, Vae, .. options.StreamBlocks ? [] : (nn.Module[])[Transformer]]);
     }
 
     /// <summary>Gets CLIP's tokenizer.</summary>
@@ -88,13 +93,15 @@ public sealed class FluxPipeline : DiffusionPipeline
     /// <inheritdoc cref="DiffusionPipeline.Load"/>
     /// <exception cref="WeightMismatchException">Weights are not those of their configuration.</exception>
     public static new FluxPipeline Load(
-        string model, PipelineOptions? options = null, IProgress<LoadProgress>? progress = null, CancellationToken cancellationToken = default) =>
+        string model, PipelineOptions? options = null, IProgress<LoadProgress>? progress = null,
+            CancellationToken cancellationToken = default) =>
         PipelineLoader.Load<FluxPipeline>(model, options, progress, cancellationToken);
 
     /// <summary>Loads the model on a thread of the pool.</summary>
     /// <inheritdoc cref="Load"/>
     public static new Task<FluxPipeline> LoadAsync(
-        string model, PipelineOptions? options = null, IProgress<LoadProgress>? progress = null, CancellationToken cancellationToken = default) =>
+        string model, PipelineOptions? options = null, IProgress<LoadProgress>? progress = null,
+            CancellationToken cancellationToken = default) =>
         Task.Run(() => Load(model, options, progress, cancellationToken), cancellationToken);
 
     /// <summary>28 as in diffusers; 4 for a model without guidance embedding (schnell), which was distilled to few steps.</summary>
@@ -134,7 +141,8 @@ public sealed class FluxPipeline : DiffusionPipeline
         warnings.AddIf(
             own.TrueCfgScale > 1 && request.NegativePrompts is null,
             "TrueCfgScale has no effect: there are no NegativePrompts to guide away from.");
-        warnings.AddIf(own.NegativePrompts2 is not null && !guidance, "NegativePrompts2 has no effect: it takes NegativePrompts and a TrueCfgScale above 1.");
+        warnings.AddIf(own.NegativePrompts2 is not null
+            && !guidance, "NegativePrompts2 has no effect: it takes NegativePrompts and a TrueCfgScale above 1.");
     }
 
     internal override IEnumerable<PromptReading> Readings(GenerationRequest request, bool guidance)
@@ -148,9 +156,11 @@ public sealed class FluxPipeline : DiffusionPipeline
             [.. own.Prompts2 ?? request.Prompts, .. guidance ? own.NegativePrompts2 ?? request.NegativePrompts ?? [] : []]);
     }
 
-    internal override TokenEncoding Tokenize(GenerationRequest request, string prompt) => Tokenizer2.EncodePadded(prompt, SequenceLength(request));
+    internal override TokenEncoding Tokenize(GenerationRequest request, string prompt) =>
+        Tokenizer2.EncodePadded(prompt, SequenceLength(request));
 
-    internal override long[] LatentShape(int images, int height, int width) => [images, Grid(height, width).Tokens, Transformer.Config.InChannels];
+    internal override long[] LatentShape(int images, int height, int width) =>
+        [images, Grid(height, width).Tokens, Transformer.Config.InChannels];
 
     /// <summary>Noise is drawn in the autoencoder's layout, so that a seed stands for the picture that diffusers makes of it.</summary>
     internal override Tensor DrawNoise(NoiseSource noise, int images, int height, int width)
@@ -167,7 +177,8 @@ public sealed class FluxPipeline : DiffusionPipeline
     internal override SchedulePlan Plan(Scheduler scheduler, int steps, int height, int width) => scheduler.CreatePlan(new ScheduleOptions
     {
         Steps = scheduler is FlowMatchEulerDiscreteScheduler ? null : steps,
-        Sigmas = scheduler is FlowMatchEulerDiscreteScheduler ? [.. Enumerable.Range(0, steps).Select(i => (double)(steps - i) / steps)] : null,
+        Sigmas = scheduler is FlowMatchEulerDiscreteScheduler ? [.. Enumerable.Range(0, steps).Select(i => (double)(steps - i) / steps)]
+            : null,
         Mu = scheduler.MuOf(Grid(height, width).Tokens),
     });
 
@@ -178,7 +189,8 @@ public sealed class FluxPipeline : DiffusionPipeline
     internal override double GuidanceScaleOf(GenerationRequest request) =>
         request.NegativePrompts is null ? 1 : request.Own<FluxRequest>().TrueCfgScale;
 
-    internal override PromptEmbeddings Encode(GenerationRequest request, int height, int width, bool guidance, CancellationToken cancellationToken)
+    internal override PromptEmbeddings Encode(GenerationRequest request, int height, int width, bool guidance,
+        CancellationToken cancellationToken)
     {
         using var held = residency.Hold(TextEncoder);
         using var held2 = residency.Hold(TextEncoder2);
@@ -198,7 +210,8 @@ public sealed class FluxPipeline : DiffusionPipeline
     internal override Tensor Predict(Tensor sample, Tensor timestep, PromptEmbeddings embeddings, DenoisingContext context) =>
         Transformer.call(((FluxEmbeddings)embeddings).Inputs(sample, timestep), context);
 
-    internal override Tensor Guide(Tensor prediction, GenerationRequest request, double scale) => Guidance.ClassifierFree(prediction, scale);
+    internal override Tensor Guide(Tensor prediction, GenerationRequest request, double scale) =>
+        Guidance.ClassifierFree(prediction, scale);
 
     internal override Tensor EncodeImages(Tensor images, NoiseSource noise, CancellationToken cancellationToken)
     {
@@ -230,7 +243,8 @@ public sealed class FluxPipeline : DiffusionPipeline
 
     internal override bool StreamsBlocks => true;
 
-    internal override ActivationPeak TextMoment(long rows) => TextMoments.Largest("text_encoder_2", TextEncoder2.Config, rows, DefaultSequenceLength);
+    internal override ActivationPeak TextMoment(long rows) =>
+        TextMoments.Largest("text_encoder_2", TextEncoder2.Config, rows, DefaultSequenceLength);
 
     internal override ActivationPeak DenoiserMoment(DenoiserBatch batch) =>
         Transformer.PeakElements(batch.Rows, DefaultSequenceLength + Grid(batch.Height, batch.Width).Tokens, batch.Shares, batch.HasBase);

@@ -13,8 +13,10 @@ using static TorchSharp.torch;
 namespace StorySync.Pipelines;
 
 /// <summary>Represents a text-to-image model with all its parts: prompts in, images out. Each architecture is one subclass.</summary>
-/// <remarks>Any number of generations can use a pipeline at the same time, on any threads: what belongs to one is kept by itself. Changes of
-/// <see cref="Loras"/> wait until the generations under way are over. <see cref="Dispose"/> cancels them and waits for them; afterwards every
+/// <remarks>Any number of generations can use a pipeline at the same time, on any threads: what belongs to one is kept by itself. Changes
+/// of
+/// <see cref="Loras"/> wait until the generations under way are over. <see cref="Dispose"/> cancels them and waits for them; afterwards
+/// every
 /// member throws <see cref="ObjectDisposedException"/>.</remarks>
 public abstract class DiffusionPipeline : IDisposable
 {
@@ -97,7 +99,8 @@ public abstract class DiffusionPipeline : IDisposable
     /// <summary>Gets the number that height and width must be multiples of.</summary>
     public abstract int SizeMultiple { get; }
 
-    /// <summary>Gets the techniques of a story that does not say otherwise, with every member set: their strengths, layers and steps as they
+    /// <summary>Gets the techniques of a story that does not say otherwise, with every member set: their strengths, layers and steps as
+    /// they
     /// suit the model.</summary>
     public virtual StoryAttentionOptions DefaultTechniques => StoryAttentionOptions.Default;
 
@@ -114,20 +117,23 @@ public abstract class DiffusionPipeline : IDisposable
     /// <exception cref="ModelFileException">The model could not be found, is corrupt, or has an unsupported architecture.</exception>
     /// <exception cref="OperationCanceledException">The loading was cancelled; what was loaded is released.</exception>
     public static DiffusionPipeline Load(
-        string model, PipelineOptions? options = null, IProgress<LoadProgress>? progress = null, CancellationToken cancellationToken = default) =>
+        string model, PipelineOptions? options = null, IProgress<LoadProgress>? progress = null,
+            CancellationToken cancellationToken = default) =>
         PipelineLoader.Load<DiffusionPipeline>(model, options, progress, cancellationToken);
 
     /// <summary>Loads a model of any architecture that this library knows, on a thread of the pool.</summary>
     /// <inheritdoc cref="Load"/>
     public static Task<DiffusionPipeline> LoadAsync(
-        string model, PipelineOptions? options = null, IProgress<LoadProgress>? progress = null, CancellationToken cancellationToken = default) =>
+        string model, PipelineOptions? options = null, IProgress<LoadProgress>? progress = null,
+            CancellationToken cancellationToken = default) =>
         Task.Run(() => Load(model, options, progress, cancellationToken), cancellationToken);
 
     /// <summary>Generates images: from noise, from other images (image to image), or in a part of them (inpainting).</summary>
     /// <param name="request">What to generate.</param>
     /// <param name="progress">The provider that receives progress updates after each denoising step.</param>
     /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each layer.</param>
-    /// <exception cref="ArgumentException"><paramref name="request"/> is invalid, or one for another model. No work is performed.</exception>
+    /// <exception cref="ArgumentException"><paramref name="request"/> is invalid, or one for another model. No work is
+    /// performed.</exception>
     /// <exception cref="InsufficientMemoryException">The memory there is does not suffice, by <see cref="PlanMemory(GenerationRequest,
     /// PipelineOptions)"/>. No work is performed. See <see cref="PipelineOptions.ChecksMemory"/>.</exception>
     /// <exception cref="NonFiniteException">A number became infinite or NaN on the way.</exception>
@@ -159,7 +165,8 @@ public abstract class DiffusionPipeline : IDisposable
     /// performed.</exception>
     /// <inheritdoc cref="Generate" path="/exception[not(contains(@cref, 'ArgumentException'))]"/>
     public StoryResult GenerateStory(
-        Story story, StoryOptions? options = null, IProgress<GenerationProgress>? progress = null, CancellationToken cancellationToken = default)
+        Story story, StoryOptions? options = null, IProgress<GenerationProgress>? progress = null,
+            CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(story);
         return Run(token => new StoryGeneration(this, story, options ?? new(), progress, token).Run(), cancellationToken);
@@ -168,7 +175,8 @@ public abstract class DiffusionPipeline : IDisposable
     /// <summary>Generates a story's images on a thread of the pool.</summary>
     /// <inheritdoc cref="GenerateStory"/>
     public Task<StoryResult> GenerateStoryAsync(
-        Story story, StoryOptions? options = null, IProgress<GenerationProgress>? progress = null, CancellationToken cancellationToken = default) =>
+        Story story, StoryOptions? options = null, IProgress<GenerationProgress>? progress = null,
+            CancellationToken cancellationToken = default) =>
         Task.Run(() => GenerateStory(story, options, progress, cancellationToken), cancellationToken);
 
     /// <summary>Estimates the memory required by a generation and suggests options that reduce it. Nothing is computed, and no weight is
@@ -307,7 +315,8 @@ public abstract class DiffusionPipeline : IDisposable
     internal virtual double GuidanceScaleOf(GenerationRequest request) => GuidanceScaleOrDefault(request);
 
     /// <summary>Encodes the prompts of a generation: one row per image; with guidance the negative ones first.</summary>
-    internal abstract PromptEmbeddings Encode(GenerationRequest request, int height, int width, bool guidance, CancellationToken cancellationToken);
+    internal abstract PromptEmbeddings Encode(GenerationRequest request, int height, int width, bool guidance,
+        CancellationToken cancellationToken);
 
     /// <summary>Loads the denoiser onto the device. Dispose the result to release it.</summary>
     internal abstract IDisposable? HoldDenoiser();
@@ -354,10 +363,13 @@ public abstract class DiffusionPipeline : IDisposable
     private IReadOnlyList<GenerationWarning> LoadWarnings()
     {
         var warnings = new WarningList(Options.Logger);
-        warnings.AddIf(Options.StreamBlocks && !StreamsBlocks, "PipelineOptions.StreamBlocks has no effect: only FLUX's blocks are streamed.");
-        warnings.AddIf(Options.TiledDecoding && !DecodesTiles, "PipelineOptions.TiledDecoding has no effect: this model's autoencoder decodes whole images.");
+        warnings.AddIf(Options.StreamBlocks
+            && !StreamsBlocks, "PipelineOptions.StreamBlocks has no effect: only FLUX's blocks are streamed.");
+        warnings.AddIf(Options.TiledDecoding
+            && !DecodesTiles, "PipelineOptions.TiledDecoding has no effect: this model's autoencoder decodes whole images.");
         warnings.AddIf(
-            Options.Offload && Device.type == DeviceType.CPU, "PipelineOptions.Offload has no effect: the model runs on the CPU, where its parts stay.");
+            Options.Offload && Device.type == DeviceType.CPU,
+                "PipelineOptions.Offload has no effect: the model runs on the CPU, where its parts stay.");
         return warnings.List;
     }
 

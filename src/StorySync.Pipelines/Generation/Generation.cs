@@ -137,7 +137,8 @@ internal sealed class Generation
             Images = pictures,
             Latents = latents.DetachFromDisposeScope(),
             Seeds = seeds,
-            Timings = new GenerationTimings { Encoding = encoded - begun, Denoising = denoised - encoded, Decoding = clock.Elapsed - denoised },
+            Timings =
+                new GenerationTimings { Encoding = encoded - begun, Denoising = denoised - encoded, Decoding = clock.Elapsed - denoised },
             Warnings = [.. pipeline.Warnings, .. Warnings.List],
         };
     }

@@ -22,17 +22,21 @@ public sealed record PipelineOptions
     /// false.</summary>
     public bool TiledDecoding { get; init; }
 
-    /// <summary>Gets a value indicating whether FLUX's blocks stay in their mapped file and each is brought to the device only while it runs:
+    /// <summary>Gets a value indicating whether FLUX's blocks stay in their mapped file and each is brought to the device only while it
+    /// runs:
     /// slower, but needs room for one block instead of the model. Default false.</summary>
     public bool StreamBlocks { get; init; }
 
-    /// <summary>Gets a value indicating whether a part of the model is on the device only while it works (model CPU offload): text encoders,
+    /// <summary>Gets a value indicating whether a part of the model is on the device only while it works (model CPU offload): text
+    /// encoders,
     /// denoiser and autoencoder one after the other. Less memory on the device, some time for moving. Default false.</summary>
     public bool Offload { get; init; }
 
-    /// <summary>Gets a value indicating whether weights are used where they are in their files, mapped into memory (default), which takes no
+    /// <summary>Gets a value indicating whether weights are used where they are in their files, mapped into memory (default), which takes
+    /// no
     /// memory of their own where the type is the file's. Such a file must not be written to while the model lives: a run then ends in a
-    /// <see cref="StorySync.Diffusion.Weights.ModelFileException"/>, or, if it happens in the midst of one, the operating system may end the
+    /// <see cref="StorySync.Diffusion.Weights.ModelFileException"/>, or, if it happens in the midst of one, the operating system may end
+    /// the
     /// process. Choose false to read weights into memory instead, where files may change or lie on a network drive.</summary>
     public bool MapWeights { get; init; } = true;
 
@@ -73,7 +77,8 @@ public sealed record PipelineOptions
         return cuda.is_available() && Math.Max(index, 0) < cuda.device_count()
             ? torch.device(DeviceType.CUDA, Math.Max(index, 0))
             : throw new ArgumentException(
-                $"Device is '{Device}', but TorchSharp sees {(cuda.is_available() ? $"{cuda.device_count()} CUDA devices" : "no CUDA device")}. "
+                $"Device is '{Device}', but TorchSharp sees "
+                    + $"{(cuda.is_available() ? $"{cuda.device_count()} CUDA devices" : "no CUDA device")}. "
                 + "A CUDA backend (TorchSharp-cuda-linux or TorchSharp-cuda-windows) and a driver are needed.");
     }
 }

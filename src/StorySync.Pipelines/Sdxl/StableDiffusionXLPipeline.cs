@@ -29,7 +29,8 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
         if (index.RequiresAestheticsScore)
         {
             throw new ModelFileException(
-                folder.FilePath("", "model_index.json"), "'requires_aesthetics_score' is true: it is SDXL's refiner, which is not supported; load the base model");
+                folder.FilePath("", "model_index.json"),
+                    "'requires_aesthetics_score' is true: it is SDXL's refiner, which is not supported; load the base model");
         }
 
         Tokenizer = ModelParts.LoadClipTokenizer(folder, "tokenizer", "text_encoder");
@@ -44,7 +45,8 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
         residency = new Residency(options.Offload, Device, TextEncoder, TextEncoder2, UNet, Vae);
         prompts = new SdxlPrompts(Tokenizer, Tokenizer2, TextEncoder, TextEncoder2, index.ForceZerosForEmptyPrompt);
         int? resnets = UNet.Config.LayersPerBlock.IsList ? null : UNet.Config.LayersPerBlock[0];
-        Loras = new LoraAdapters([("unet", UNet, resnets), ("text_encoder", TextEncoder, null), ("text_encoder_2", TextEncoder2, null)]) { ComputeType = dtype };
+        Loras = new LoraAdapters(
+            [("unet", UNet, resnets), ("text_encoder", TextEncoder, null), ("text_encoder_2", TextEncoder2, null)]) { ComputeType = dtype };
         Parts = [Loras, TextEncoder, TextEncoder2, UNet, Vae];
     }
 
@@ -88,13 +90,15 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
     /// <inheritdoc cref="DiffusionPipeline.Load"/>
     /// <exception cref="WeightMismatchException">Weights are not those of their configuration.</exception>
     public static new StableDiffusionXLPipeline Load(
-        string model, PipelineOptions? options = null, IProgress<LoadProgress>? progress = null, CancellationToken cancellationToken = default) =>
+        string model, PipelineOptions? options = null, IProgress<LoadProgress>? progress = null,
+            CancellationToken cancellationToken = default) =>
         PipelineLoader.Load<StableDiffusionXLPipeline>(model, options, progress, cancellationToken);
 
     /// <summary>Loads the model on a thread of the pool.</summary>
     /// <inheritdoc cref="Load"/>
     public static new Task<StableDiffusionXLPipeline> LoadAsync(
-        string model, PipelineOptions? options = null, IProgress<LoadProgress>? progress = null, CancellationToken cancellationToken = default) =>
+        string model, PipelineOptions? options = null, IProgress<LoadProgress>? progress = null,
+            CancellationToken cancellationToken = default) =>
         Task.Run(() => Load(model, options, progress, cancellationToken), cancellationToken);
 
     internal override void Check(GenerationRequest request)
@@ -107,7 +111,8 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
             ExtraChannels == 0 || request.Mask is not null,
             $"This model paints over a part of a picture (in_channels is {UNet.Config.InChannels}): give Images and a Mask.");
         RequestRules.Require(own.GuidanceRescale is >= 0 and <= 1, $"GuidanceRescale is {own.GuidanceRescale}; it must be from 0 to 1.");
-        RequestRules.Require(own.ClipSkip is null || (own.ClipSkip >= 0 && own.ClipSkip < layers), $"ClipSkip is {own.ClipSkip}; it must be from 0 to {layers - 1}.");
+        RequestRules.Require(own.ClipSkip is null || (own.ClipSkip >= 0 && own.ClipSkip < layers),
+            $"ClipSkip is {own.ClipSkip}; it must be from 0 to {layers - 1}.");
     }
 
     private void CheckParts(ModelFolder folder)
@@ -121,10 +126,12 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
         if (UNet.Config is { AdditionTimeEmbedDim: { } timeWidth, ProjectionClassEmbeddingsInputDim: { } inputWidth })
         {
             ModelParts.RequireEqual(folder, "'projection_class_embeddings_input_dim' of unet", inputWidth,
-                "six times its 'addition_time_embed_dim' plus 'projection_dim' of text_encoder_2", (6L * timeWidth) + TextEncoder2.Config.ProjectionDim);
+                "six times its 'addition_time_embed_dim' plus 'projection_dim' of text_encoder_2",
+                    (6L * timeWidth) + TextEncoder2.Config.ProjectionDim);
         }
 
-        ModelParts.RequireEqual(folder, "'out_channels' of unet", UNet.Config.OutChannels, "'latent_channels' of vae", Vae.Config.LatentChannels);
+        ModelParts.RequireEqual(folder, "'out_channels' of unet", UNet.Config.OutChannels, "'latent_channels' of vae",
+            Vae.Config.LatentChannels);
         if (ExtraChannels != 0)
         {
             ModelParts.RequireEqual(folder, "'in_channels' of unet", UNet.Config.InChannels,
@@ -141,8 +148,10 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
         warnings.AddIf(own.GuidanceRescale > 0 && !guidance, "GuidanceRescale" + Off);
         var sized = own.NegativeOriginalSize is not null && own.NegativeTargetSize is not null;
         warnings.AddIf(
-            !(sized && guidance) && (own.NegativeOriginalSize is not null || own.NegativeTargetSize is not null || own.NegativeCropsCoordsTopLeft != default),
-            "NegativeOriginalSize, NegativeTargetSize and NegativeCropsCoordsTopLeft have an effect only where both sizes are given and guidance is on.");
+            !(sized && guidance) && (own.NegativeOriginalSize is not null || own.NegativeTargetSize is not null
+                || own.NegativeCropsCoordsTopLeft != default),
+            "NegativeOriginalSize, NegativeTargetSize and NegativeCropsCoordsTopLeft have an effect only where both sizes are given and "
+                + "guidance is on.");
     }
 
     internal override IEnumerable<PromptReading> Readings(GenerationRequest request, bool guidance)
@@ -161,7 +170,8 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
     internal override long[] LatentShape(int images, int height, int width) =>
         [images, Vae.Config.LatentChannels, height / Vae.SpatialFactor, width / Vae.SpatialFactor];
 
-    internal override PromptEmbeddings Encode(GenerationRequest request, int height, int width, bool guidance, CancellationToken cancellationToken)
+    internal override PromptEmbeddings Encode(GenerationRequest request, int height, int width, bool guidance,
+        CancellationToken cancellationToken)
     {
         using var held = residency.Hold(TextEncoder);
         using var held2 = residency.Hold(TextEncoder2);
@@ -203,7 +213,8 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
 
     internal override int? TileSize => Vae.TileSize;
 
-    internal override ActivationPeak TextMoment(long rows) => TextMoments.Largest("text_encoder", TextEncoder.Config, rows, Tokenizer.ModelMaxLength)
+    internal override ActivationPeak TextMoment(long rows) =>
+        TextMoments.Largest("text_encoder", TextEncoder.Config, rows, Tokenizer.ModelMaxLength)
         .Or(TextMoments.Largest("text_encoder_2", TextEncoder2.Config, rows, Tokenizer2.ModelMaxLength));
 
     internal override ActivationPeak DenoiserMoment(DenoiserBatch batch) =>

@@ -61,7 +61,8 @@ public sealed class FluxParityTests
         }
         else
         {
-            comparison.Check("out.output", ((FluxSingleAttention)layer).call(hidden, new FluxBlockContext(rotary, grid, 0, new DenoisingContext())));
+            comparison.Check("out.output",
+                ((FluxSingleAttention)layer).call(hidden, new FluxBlockContext(rotary, grid, 0, new DenoisingContext())));
         }
 
         comparison.AssertAll();
@@ -77,13 +78,15 @@ public sealed class FluxParityTests
             folder.Write("config.json", manifest.GetProperty("config").GetRawText()));
         using var model = new FluxTransformer2DModel(config);
         var found = ModelManifest.Of(model);
-        Assert.Equal(Shapes(manifest), found.Shapes.OrderBy(s => s.Key, StringComparer.Ordinal).Select(s => $"{s.Key} {string.Join("×", s.Value)}"));
+        Assert.Equal(Shapes(manifest),
+            found.Shapes.OrderBy(s => s.Key, StringComparer.Ordinal).Select(s => $"{s.Key} {string.Join("×", s.Value)}"));
         Assert.Equal(manifest.GetProperty("parameters").GetInt64(), found.ElementCount);
 
         // The same from the checkpoint as black-forest-labs publish it.
         using var single = new FluxSingleFile(new ShapesOnly(OriginalNames.Of(config)));
         Assert.Equal(
-            Shapes(manifest), single.Tensors.OrderBy(s => s.Key, StringComparer.Ordinal).Select(s => $"{s.Key} {string.Join("×", s.Value.Shape)}"));
+            Shapes(manifest),
+                single.Tensors.OrderBy(s => s.Key, StringComparer.Ordinal).Select(s => $"{s.Key} {string.Join("×", s.Value.Shape)}"));
         Assert.Equal(
             config with { OutChannels = config.OutChannels ?? config.InChannels, AxesDimsRope = [] },
             single.ReadConfig() with { AxesDimsRope = [] });

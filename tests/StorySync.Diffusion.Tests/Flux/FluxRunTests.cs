@@ -30,7 +30,8 @@ public sealed class FluxRunTests
     [InlineData(true)]
     public void Runs_at_once_on_one_model_give_what_each_gives_alone(bool streamed)
     {
-        foreach (var cases in FluxModels.OneCaseOfEachModel.Select(c => ReferenceData.Cases.Where(o => o.Group == c.Group && o.ModelPath == c.ModelPath).ToList()))
+        foreach (var cases in FluxModels.OneCaseOfEachModel.Select(c =>
+            ReferenceData.Cases.Where(o => o.Group == c.Group && o.ModelPath == c.ModelPath).ToList()))
         {
             using var scope = NewDisposeScope();
             using var model = FluxModels.Load(cases[0].ModelPath, bfloat16, streamed);

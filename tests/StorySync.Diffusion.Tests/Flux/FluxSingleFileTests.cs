@@ -99,7 +99,7 @@ public sealed class FluxSingleFileTests
         Assert.Equal(6f, key[0, 0].item<float>());
         Assert.Equal(18f, mlp[0, 0].item<float>());
 
-        // Both lie in one stretch of memory, mlp two parts of three rows behind key.
+        // Both lie in one stretch of memory, mlp two parts of three rows after key.
         Assert.Equal(key.storage_offset() + (2 * 3 * 2), mlp.storage_offset());
     }
 

@@ -54,9 +54,12 @@ public class UNetModelTests
 
         Assert.Equal(model.AttentionProcessors.Layers, recorder.Calls.Select(c => c.Layer));
         Assert.All(recorder.Calls, c => Assert.Equal((2, 8, new TokenGrid(3, 4), 4), (c.Layer.Heads, c.Layer.HeadWidth, c.Grid, c.Step)));
-        Assert.Equal([0, 5], recorder.Calls.Where(c => c.Layer.Path.StartsWith("mid_block.", StringComparison.Ordinal)).Select(c => c.TextTokens));
-        Assert.Contains(recorder.Calls, c => c.Layer.Path == "down_blocks.1.attentions.0.transformer_blocks.0.attn1" && c.Layer.Kind == AttentionKind.Self);
-        Assert.Contains(recorder.Calls, c => c.Layer.Path == "up_blocks.0.attentions.1.transformer_blocks.0.attn2" && c.Layer.Kind == AttentionKind.Cross);
+        Assert.Equal([0, 5],
+            recorder.Calls.Where(c => c.Layer.Path.StartsWith("mid_block.", StringComparison.Ordinal)).Select(c => c.TextTokens));
+        Assert.Contains(recorder.Calls, c => c.Layer.Path == "down_blocks.1.attentions.0.transformer_blocks.0.attn1"
+            && c.Layer.Kind == AttentionKind.Self);
+        Assert.Contains(recorder.Calls, c => c.Layer.Path == "up_blocks.0.attentions.1.transformer_blocks.0.attn2"
+            && c.Layer.Kind == AttentionKind.Cross);
     }
 
     [Fact]
@@ -77,7 +80,8 @@ public class UNetModelTests
         Run(model, new DenoisingContext { Processor = whole });
         Assert.Single(one.Calls);
         Assert.Equal(model.AttentionProcessors.Layers.Count(), whole.Calls.Count);
-        Assert.Contains("'nowhere'", Assert.Throws<KeyNotFoundException>(() => model.AttentionProcessors["nowhere"] = one).Message, StringComparison.Ordinal);
+        Assert.Contains("'nowhere'", Assert.Throws<KeyNotFoundException>(() => model.AttentionProcessors["nowhere"] = one).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -89,7 +93,8 @@ public class UNetModelTests
         using var source = new CancellationTokenSource();
         using var recorder = new RecordingProcessor(source.Cancel);
 
-        Assert.Throws<OperationCanceledException>(() => Run(model, new DenoisingContext { Processor = recorder, CancellationToken = source.Token }));
+        Assert.Throws<OperationCanceledException>(() =>
+            Run(model, new DenoisingContext { Processor = recorder, CancellationToken = source.Token }));
         Assert.InRange(recorder.Calls.Count, 1, 2);
     }
 

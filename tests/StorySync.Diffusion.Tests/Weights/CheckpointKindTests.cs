@@ -36,7 +36,8 @@ public class CheckpointKindTests
     [InlineData("double_blocks.0.img_attn.proj.weight", "a FLUX transformer's in the original layout")]
     [InlineData("controlnet_cond_embedding.conv_in.weight", "a ControlNet's")]
     public void Files_of_other_layouts_are_recognised(string name, string kind) => Assert.StartsWith(
-        kind, CheckpointKind.Guess(new Dictionary<string, TensorInfo> { [name] = new(name, SafetensorsDtype.F32, 1) }), StringComparison.Ordinal);
+        kind, CheckpointKind.Guess(new Dictionary<string, TensorInfo> { [name] = new(name, SafetensorsDtype.F32, 1) }),
+            StringComparison.Ordinal);
 
     [Fact]
     public void Nothing_is_guessed_of_what_is_unknown() => Assert.Null(CheckpointKind.Guess(new Dictionary<string, TensorInfo>()));

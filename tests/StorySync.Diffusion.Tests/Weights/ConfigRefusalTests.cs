@@ -40,7 +40,8 @@ public class ConfigRefusalTests
     private static void Refused(string model, string component, Action<JsonObject> change, string expected)
     {
         using var folder = new TemporaryFolder();
-        var (source, target) = (ReferenceData.PathOf($"models/{model}"), Directory.CreateDirectory(Path.Combine(folder.Path, component)).FullName);
+        var (source, target) =
+            (ReferenceData.PathOf($"models/{model}"), Directory.CreateDirectory(Path.Combine(folder.Path, component)).FullName);
         File.Copy(Path.Combine(source, "model_index.json"), Path.Combine(folder.Path, "model_index.json"));
         File.Copy(Path.Combine(source, component, Weights), Path.Combine(target, Weights));
         var config = Config(model, component);

@@ -131,7 +131,8 @@ public sealed class MappedPagesTests : IDisposable
     {
         using var scope = NewDisposeScope();
         var path = folder.PathOf(FileName);
-        SafetensorsWriter.Write(path, new Dictionary<string, Tensor> { ["weight"] = arange(Width, dtype: type).expand(Width, Width).contiguous() });
+        SafetensorsWriter.Write(path, new Dictionary<string,
+            Tensor> { ["weight"] = arange(Width, dtype: type).expand(Width, Width).contiguous() });
         return SafetensorsFile.Open(path);
     }
 }

@@ -100,11 +100,11 @@ public class ModelFolderTests
     }
 
     [Theory]
-    [InlineData("""{"weight_map": {"x": "../other.safetensors"} }""", "beside the index")]
-    [InlineData("""{"weight_map": {"x": "/etc/other.safetensors"} }""", "beside the index")]
-    [InlineData("""{"weight_map": {"x": "..\\other.safetensors"} }""", "beside the index")]
-    [InlineData("""{"weight_map": {"x": ".."} }""", "beside the index")]
-    [InlineData("""{"weight_map": {"x": ""} }""", "beside the index")]
+    [InlineData("""{"weight_map": {"x": "../other.safetensors"} }""", "next to the index")]
+    [InlineData("""{"weight_map": {"x": "/etc/other.safetensors"} }""", "next to the index")]
+    [InlineData("""{"weight_map": {"x": "..\\other.safetensors"} }""", "next to the index")]
+    [InlineData("""{"weight_map": {"x": ".."} }""", "next to the index")]
+    [InlineData("""{"weight_map": {"x": ""} }""", "next to the index")]
     [InlineData("""{"weight_map": {"x": 1} }""", "must be a file name")]
     [InlineData("""{"weight_map": {"q": "a.safetensors"} }""", "'q' is in a.safetensors, which does not hold it")]
     [InlineData("""{"weight_map": {"x": "b.safetensors"} }""", "b.safetensors: there is no such file")]

@@ -20,7 +20,8 @@ public class SafetensorsFileTests
     [InlineData("F16", ScalarType.Float16, new byte[] { 0, 0x3c, 0, 0xc4 }, new double[] { 1, -4 })]
     [InlineData("BF16", ScalarType.BFloat16, new byte[] { 0x80, 0x3f, 0x80, 0xc0 }, new double[] { 1, -4 })]
     [InlineData("F32", ScalarType.Float32, new byte[] { 0, 0, 0x80, 0x3f, 0, 0, 0x80, 0xc0 }, new double[] { 1, -4 })]
-    [InlineData("F64", ScalarType.Float64, new byte[] { 0, 0, 0, 0, 0, 0, 0xf0, 0x3f, 0, 0, 0, 0, 0, 0, 0x10, 0xc0 }, new double[] { 1, -4 })]
+    [InlineData("F64", ScalarType.Float64, new byte[] { 0, 0, 0, 0, 0, 0, 0xf0, 0x3f, 0, 0, 0, 0, 0, 0, 0x10, 0xc0 },
+        new double[] { 1, -4 })]
     public void Each_type_is_read(string dtype, ScalarType type, byte[] data, double[] expected)
     {
         using var folder = new TemporaryFolder();
