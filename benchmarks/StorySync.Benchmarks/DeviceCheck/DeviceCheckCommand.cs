@@ -32,7 +32,7 @@ internal static class DeviceCheckCommand
         device.AcceptOnlyFromAmong("cuda", "cpu");
         var small = new Option<bool>("--small") { Description = "Few steps and small models." };
         var minutes = new Option<double>("--minutes") { DefaultValueFactory = _ => 9, Description = "When to stop, whatever is left." };
-        var only = new Option<string?>("--only") { Description = "Only rows whose name contains this." };
+        var only = new Option<string?>("--only") { Description = "Only rows whose names contain one of these, separated by commas." };
         var models = new Option<DirectoryInfo?>("--models") { Description =
             "A folder of tiny models of all architectures; without it the embedded model is checked alone." };
         var report = new Option<FileInfo?>("--report") { Description = "The file to write; benchmarks/results/DATE-DEVICE.md by default." };

@@ -66,7 +66,7 @@ internal sealed class DeviceCheckRun : IDisposable
     /// <summary>Runs a row; what it throws becomes its result.</summary>
     public void Row(string name, Func<string> work)
     {
-        if (Only is not null && !name.Contains(Only, StringComparison.Ordinal))
+        if (Only is not null && !Only.Split(',').Any(part => name.Contains(part, StringComparison.Ordinal)))
         {
             return;
         }

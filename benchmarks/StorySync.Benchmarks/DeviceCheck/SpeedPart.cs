@@ -45,7 +45,10 @@ internal static class SpeedPart
             Row($"pipe4-{name}", () => Pipeline(run, dtype));
         }
 
-        Diffusers(run, ours);
+        if (ours.Count > 0)
+        {
+            Diffusers(run, ours);
+        }
 
         void Row(string name, Func<(double Median, string Text)> work) => run.Row(name, () =>
         {
