@@ -29,3 +29,5 @@ typedef int (*launchex)(const void *, const void *, void **);
 int cudaLaunchKernelExC(const void *config, const void *k, void **args) { REAL(launchex, cudaLaunchKernelExC); counts[4]++; return f(config, k, args); }
 typedef int (*alloc)(void **, size_t);
 int cudaMalloc(void **p, size_t n) { REAL(alloc, cudaMalloc); counts[5]++; return f(p, n); }
+/* What compiled launches call from CUDA 13 on. */
+int __cudaLaunchKernel(const void *k, dim3_ g, dim3_ b, void **args, size_t shared, void *stream) { REAL(launch, __cudaLaunchKernel); counts[4]++; return f(k, g, b, args, shared, stream); }

@@ -164,7 +164,7 @@ internal sealed class DeviceCheckRun : IDisposable
         [
             $"# {card}, {DateTime.UtcNow.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture)}",
             "",
-            $"`device-check --device {Name}{(Small ? " --small" : "")}`, libtorch {torch.__version__}, {Failures} failures.",
+            $"`device-check --device {Name}{(Small ? " --small" : "")}`, TorchSharp for libtorch {torch.__version__}, {Failures} failures.",
             "",
             "| part | row | result |",
             "|---|---|---|",

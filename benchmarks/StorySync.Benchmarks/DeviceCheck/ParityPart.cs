@@ -11,6 +11,9 @@ internal static class ParityPart
     // What rounding in another order changes: pixels on an edge by a few steps of 255.
     private const int MostOfRounding = 4;
 
+    // A story's masks are cut at a threshold: one token more or less makes more of the same rounding.
+    private const int MostInStory = 32;
+
     private static readonly string[] Models = ["storybook", "tiny-sdxl", "tiny-flux", "tiny-kandinsky3"];
 
     public static void Run(DeviceCheckRun run)
@@ -46,7 +49,7 @@ internal static class ParityPart
         var outcome = Make(run, pipeline, model, kind, expected);
         var (pixels, _, _, finite) = outcome.From(expected[kind]);
         var text = $"{kind}: {outcome.Against(expected[kind])}";
-        return finite && (dtype != ScalarType.Float32 || pixels <= MostOfRounding) ? text : throw new InvalidOperationException(text);
+        return finite && (dtype != ScalarType.Float32 || pixels <= (kind == "story" ? MostInStory : MostOfRounding)) ? text : throw new InvalidOperationException(text);
     }
 
     private static Outcome Make(DeviceCheckRun run, DiffusionPipeline pipeline, string model, string kind, Dictionary<string,

@@ -95,9 +95,9 @@ internal static class SpeedPart
         using var pipeline = run.Load("storybook");
         return string.Join("; ", (run.Small ? (int[])[2] : [4, 8]).Select(scenes =>
         {
-            var plain = Time(run, 2, 3, () => Outcome.OfPictures(pipeline, Options(null), scenes));
-            var told = Time(run, 2, 3, () => Make(null));
-            var shared = Time(run, 2, 3, () => Make(new() { Layout = new() { Until = 0 } }));
+            var plain = Time(run, 5, 5, () => Outcome.OfPictures(pipeline, Options(null), scenes));
+            var told = Time(run, 5, 5, () => Make(null));
+            var shared = Time(run, 5, 5, () => Make(new() { Layout = new() { Until = 0 } }));
             return DeviceCheckRun.Invariant(
                 $"{scenes} scenes {told.Median:F3} s, plain {plain.Median:F3} s: {told.Median / plain.Median:F2} times, without base layout {shared.Median / plain.Median:F2}");
 
