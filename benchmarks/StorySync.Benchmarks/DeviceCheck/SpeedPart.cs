@@ -70,7 +70,10 @@ internal static class SpeedPart
 
         using var python = Process.Start(new ProcessStartInfo(
             Environment.GetEnvironmentVariable("PYTHON") ?? "python3",
-            [script, "--device", run.Name, .. run.Small ? ["--small"] : (string[])[], "--only", run.Only ?? "", "--folder", ModelFolder.Open("storybook").Path])
+            [
+                script, "--device", run.Name, .. run.Small ? ["--small"] : (string[])[], "--only", run.Only ?? "",
+                "--folder", ModelFolder.Open("storybook").Path,
+            ])
         {
             RedirectStandardOutput = true,
         })!;
@@ -98,8 +101,7 @@ internal static class SpeedPart
             var plain = Time(run, 5, 5, () => Outcome.OfPictures(pipeline, Options(null), scenes));
             var told = Time(run, 5, 5, () => Make(null));
             var shared = Time(run, 5, 5, () => Make(new() { Layout = new() { Until = 0 } }));
-            return DeviceCheckRun.Invariant(
-                $"{scenes} scenes {told.Median:F3} s, plain {plain.Median:F3} s: {told.Median / plain.Median:F2} times, without base layout {shared.Median / plain.Median:F2}");
+            return Ratios(scenes, plain.Median, told.Median, shared.Median);
 
             void Make(StoryAttentionOptions? techniques) => Outcome.OfStory(pipeline, Options(techniques), scenes);
 
@@ -118,13 +120,15 @@ internal static class SpeedPart
             var plain = Time(run, 1, 1, () => Denoise(StoryAttentionOptions.Disabled));
             var told = Time(run, 1, 1, () => Denoise(new()));
             var shared = Time(run, 0, 1, () => Denoise(new() { Layout = new() { Until = 0 } }));
-            return DeviceCheckRun.Invariant(
-                $"{scenes} scenes {told.Median / steps:F4} s a step, plain {plain.Median / steps:F4} s: {told.Median / plain.Median:F2} times, without base layout {shared.Median / plain.Median:F2}; card {DeviceCheckRun.CardMiB()} MiB");
+            return $"{Ratios(scenes, plain.Median, told.Median, shared.Median)}, {steps} steps, card {DeviceCheckRun.CardMiB()} MiB";
 
             void Denoise(StoryAttentionOptions techniques)
             {
                 using var story = new StoryAttention(
-                    techniques, [new("subject", [.. Enumerable.Repeat<IReadOnlyList<int>>([], scenes)]) { Masks = [.. Masks(scenes)] }], scenes, guidance: true);
+                    techniques,
+                    [new("subject", [.. Enumerable.Repeat<IReadOnlyList<int>>([], scenes)]) { Masks = [.. Masks(scenes)] }],
+                    scenes,
+                    guidance: true);
                 var context = new DenoisingContext { Steps = steps, Processor = story };
                 for (var step = 0; step < steps; step++)
                 {
@@ -194,7 +198,10 @@ internal static class SpeedPart
     private static (double Median, string Text) Flux(DeviceCheckRun run)
     {
         var config = run.Small
-            ? new FluxTransformer2DConfig { NumLayers = 1, NumSingleLayers = 1, NumAttentionHeads = 2, JointAttentionDim = 64, PooledProjectionDim = 32 }
+            ? new FluxTransformer2DConfig
+            {
+                NumLayers = 1, NumSingleLayers = 1, NumAttentionHeads = 2, JointAttentionDim = 64, PooledProjectionDim = 32,
+            }
             : new FluxTransformer2DConfig();
         var dtype = run.OnCuda ? ScalarType.BFloat16 : ScalarType.Float32;
         using var model = RandomWeights.Bind(new FluxTransformer2DModel(config), dtype, run.Device);
@@ -214,10 +221,17 @@ internal static class SpeedPart
         using var pipeline = run.Load("storybook", dtype);
         var request = new GenerationRequest
         {
-            Prompts = [.. Enumerable.Repeat("a cat standing in the forest", 4)], Steps = run.Small ? 2 : 20, Height = 128, Width = 128, GuidanceScale = 5,
+            Prompts = [.. Enumerable.Repeat("a cat standing in the forest", 4)],
+            Steps = run.Small ? 2 : 20,
+            Height = 128,
+            Width = 128,
+            GuidanceScale = 5,
         };
         return Time(run, 1, 3, () => pipeline.Generate(request).Dispose());
     }
+
+    private static string Ratios(int scenes, double plain, double story, double withoutBase) => DeviceCheckRun.Invariant(
+        $"{scenes} scenes {story:F3} s, plain {plain:F3} s: {story / plain:F2} times, without base layout {withoutBase / plain:F2}");
 
     private static (double Median, string Text) Time(DeviceCheckRun run, int warmup, int times, Action work)
     {
@@ -237,6 +251,7 @@ internal static class SpeedPart
 
         seconds.Sort();
         var median = seconds[seconds.Count / 2];
-        return (median, DeviceCheckRun.Invariant($"{median:F5} s ({seconds[0]:F5} to {seconds[^1]:F5}, {seconds.Count} times), card {DeviceCheckRun.CardMiB()} MiB"));
+        var text = DeviceCheckRun.Invariant($"{median:F5} s ({seconds[0]:F5} to {seconds[^1]:F5}, {seconds.Count} times)");
+        return (median, $"{text}, card {DeviceCheckRun.CardMiB()} MiB");
     }
 }

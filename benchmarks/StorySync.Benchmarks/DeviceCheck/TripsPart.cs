@@ -37,7 +37,8 @@ internal static class TripsPart
                     var few = Count(Fewer);
                     double[] each = [.. Count(More).Zip(few, (many, fewer) => (many - fewer) / (double)(More - Fewer))];
                     return DeviceCheckRun.Invariant(
-                        $"{each[0]} to the host, {each[1]} to the device, {each[2]} on it, {each[3] + each[6] + each[7]} synchronizations, {each[4]} launches, {each[5]} allocations");
+                        $"{each[0]} to the host, {each[1]} to the device, {each[2]} on it, {each[3] + each[6] + each[7]} synchronizations, ")
+                        + DeviceCheckRun.Invariant($"{each[4]} launches, {each[5]} allocations");
 
                     long[] Count(int steps)
                     {
