@@ -24,8 +24,9 @@ public class SharedAttentionTests
     public void Dropout_follows_its_seed_and_not_the_threads()
     {
         using var scope = NewDisposeScope();
+        using var random = new Generator(1);
         var (query, key, value) = (Tokens(), Tokens(), Tokens());
-        using var subjects = SubjectTokens.FromMasks(rand(3, 60) < 0.5);
+        using var subjects = SubjectTokens.FromMasks(rand([3, 60], generator: random) < 0.5);
         var threads = get_num_threads();
         try
         {
@@ -43,7 +44,7 @@ public class SharedAttentionTests
 
         Tensor Attend(long seed) => SharedAttention.Apply(query, key, value, subjects, dropout: 0.5, seed: seed);
 
-        static Tensor Tokens() => randn([3, 2, 60, 8], ScalarType.Float64);
+        Tensor Tokens() => randn([3, 2, 60, 8], ScalarType.Float64, generator: random);
     }
 
     [Theory]

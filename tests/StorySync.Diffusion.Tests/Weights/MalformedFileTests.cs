@@ -41,10 +41,10 @@ public class MalformedFileTests
         Add("hole", """{"x":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"y":{"dtype":"U8","shape":[2],"data_offsets":[2,4]}}""", "no holes");
         Add("overlap", """{"x":{"dtype":"U8","shape":[3],"data_offsets":[0,3]},"y":{"dtype":"U8","shape":[2],"data_offsets":[2,4]}}""", "overlap");
         Add("same place twice", """{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"y":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}""", "overlap");
-        Add("duplicate tensor", """{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}""", "x");
-        Add("duplicate tensor, escaped", """{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"\u0078":{"dtype":"F32","shape":[0],"data_offsets":[4,4]}}""", "x");
-        Add("duplicate key in an entry", """{"x":{"dtype":"F32","dtype":"F32","shape":[1],"data_offsets":[0,4]}}""", "dtype");
-        Add("duplicate metadata", """{"__metadata__":{"a":"1","a":"2"},"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}""", "a");
+        Add("duplicate tensor", """{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}""", "'x'");
+        Add("duplicate tensor, escaped", """{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"\u0078":{"dtype":"F32","shape":[0],"data_offsets":[4,4]}}""", "'x'");
+        Add("duplicate key in an entry", """{"x":{"dtype":"F32","dtype":"F32","shape":[1],"data_offsets":[0,4]}}""", "'dtype'");
+        Add("duplicate metadata", """{"__metadata__":{"a":"1","a":"2"},"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}""", "'a'");
         Add("metadata no object", """{"__metadata__":"a"}""", "__metadata__ is \"a\"");
         Add("metadata no strings", """{"__metadata__":{"a":1}}""", "'a' of __metadata__ is 1");
         Add("half a surrogate pair", """{"\ud800":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}""", "text");
@@ -88,14 +88,16 @@ public class MalformedFileTests
     [Theory]
     [MemberData(nameof(Headers))]
     [MemberData(nameof(Foreign))]
-    public void A_wrong_file_is_explained(string name, byte[] content, string message)
+    public void A_wrong_file_is_explained(string kind, byte[] content, string message)
     {
-        Assert.NotEmpty(name);
         using var folder = new TemporaryFolder();
         var path = folder.Write("model.safetensors", content);
         var exception = Assert.Throws<ModelFileException>(() => SafetensorsFile.Open(path));
         Assert.StartsWith(path, exception.Message, StringComparison.Ordinal);
-        Assert.Contains(message, exception.Message, StringComparison.Ordinal);
+
+        // The path is of random letters.
+        var text = exception.Message[path.Length..];
+        Assert.True(text.Contains(message, StringComparison.Ordinal), $"{kind}: {text}");
     }
 
     [Fact]
