@@ -22,7 +22,7 @@ public sealed class AttentionProcessors
         }
     }
 
-    /// <summary>The layers, in the order of the modules.</summary>
+    /// <summary>Gets the layers, in the order of the modules.</summary>
     public IEnumerable<AttentionLayer> Layers => layers.Values.Select(l => l.Layer);
 
     /// <summary>The processor of one layer.</summary>

@@ -10,7 +10,7 @@ public sealed class StoryEvaluator(ClipEvaluator clip)
     /// <param name="scenes">Its scenes, at least one, all with equally many subjects.</param>
     /// <param name="compared">The same scenes of another run, whose regions <see cref="StoryMeasures.LayoutKept"/> compares with; null for
     /// none.</param>
-    /// <param name="cancellationToken">Stops the work.</param>
+    /// <param name="cancellationToken">The token to monitor for cancellation requests.</param>
     /// <exception cref="ArgumentException">There are no scenes, or they do not fit together.</exception>
     public StoryMeasures Measure(
         IReadOnlyList<EvaluatedScene> scenes, IReadOnlyList<EvaluatedScene>? compared = null, CancellationToken cancellationToken = default)

@@ -18,10 +18,10 @@ public sealed record StoryMeasures
     /// (<see cref="SubjectPictures.OnNoise"/>).</summary>
     public double? ClipINoise { get; init; }
 
-    /// <summary>The mean of the scenes' <see cref="Evaluation.ClipT.Score"/>.</summary>
+    /// <summary>Gets the mean of the scenes' <see cref="Evaluation.ClipT.Score"/>.</summary>
     public double ClipT { get; init; }
 
-    /// <summary>The mean of the scenes' <see cref="Evaluation.ClipT.Cosine"/>.</summary>
+    /// <summary>Gets the mean of the scenes' <see cref="Evaluation.ClipT.Cosine"/>.</summary>
     public double ClipTCosine { get; init; }
 
     /// <summary><see cref="SubjectColor.Distance"/>.</summary>
@@ -36,6 +36,6 @@ public sealed record StoryMeasures
     /// <summary><see cref="Evaluation.Layout.Kept"/> against another run's regions; null if none was given.</summary>
     public double? LayoutKept { get; init; }
 
-    /// <summary>The mean share of the picture that a subject takes, 0 … 1.</summary>
+    /// <summary>Gets the mean share of the picture that a subject takes, 0 … 1.</summary>
     public double? Area { get; init; }
 }

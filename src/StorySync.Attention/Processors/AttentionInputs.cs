@@ -16,6 +16,6 @@ public sealed record AttentionInputs(Tensor Query, Tensor Key, Tensor Value, Tok
     /// tokens).</summary>
     public Tensor? Mask { get; init; }
 
-    /// <summary>The rotary position embedding that queries and keys carry, or null when the model has none.</summary>
+    /// <summary>Gets the rotary position embedding that queries and keys carry, or null when the model has none.</summary>
     public RotaryEmbedding? Rotary { get; init; }
 }

@@ -10,7 +10,7 @@ public sealed class PlainAttention : IAttentionProcessor
     {
     }
 
-    /// <summary>The only instance; it holds no state.</summary>
+    /// <summary>Gets the only instance; it holds no state.</summary>
     public static PlainAttention Instance { get; } = new();
 
     /// <inheritdoc/>

@@ -5,7 +5,7 @@ namespace StorySync.Attention;
 /// <param name="Width">Tokens in a row.</param>
 public readonly record struct TokenGrid(int Height, int Width)
 {
-    /// <summary>The number of image tokens, <c>Height × Width</c>.</summary>
+    /// <summary>Gets the number of image tokens, <c>Height × Width</c>.</summary>
     public int Tokens => Height * Width;
 
     /// <inheritdoc/>

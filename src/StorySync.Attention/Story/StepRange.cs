@@ -13,13 +13,13 @@ public sealed record StepRange
         To = Require.InRange(to, from, 1, nameof(to));
     }
 
-    /// <summary>The whole run.</summary>
+    /// <summary>Gets the whole run.</summary>
     public static StepRange All { get; } = new(0, 1);
 
-    /// <summary>Where the range begins, 0 … 1.</summary>
+    /// <summary>Gets where the range begins, 0 … 1.</summary>
     public double From { get; }
 
-    /// <summary>Where the range ends, <see cref="From"/> … 1; the step there is outside.</summary>
+    /// <summary>Gets where the range ends, <see cref="From"/> … 1; the step there is outside.</summary>
     public double To { get; }
 
     /// <summary>Whether a step is in the range: <c>From · steps ≤ step &lt; To · steps</c>.</summary>

@@ -25,7 +25,7 @@ public sealed class StoryAttention : IAttentionProcessor, IDisposable
     private readonly HarmonizationProcessor techniques;
     private int step;
 
-    /// <summary>Makes the processor of a run.</summary>
+    /// <summary>Initializes a new instance of the <see cref="StoryAttention"/> class for one run.</summary>
     /// <param name="options">What is done.</param>
     /// <param name="subjects">The story's subjects.</param>
     /// <param name="scenes">The number of scenes, at least 1.</param>

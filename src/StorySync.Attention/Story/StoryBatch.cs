@@ -10,7 +10,7 @@ namespace StorySync.Attention;
 /// <param name="HasBase">Whether the unmodified branch runs along.</param>
 public sealed record StoryBatch(int Scenes, bool Guidance, bool HasBase)
 {
-    /// <summary>The number of rows.</summary>
+    /// <summary>Gets the number of rows.</summary>
     public int Rows => Halves * Branches * Scenes;
 
     private int Halves => Guidance ? 2 : 1;

@@ -15,7 +15,7 @@ internal sealed class SubjectMaps(IReadOnlyList<StorySubject> subjects, int scen
     private Tensor? subjectValues;
     private Tensor? average;
 
-    /// <summary>The layers that have been collected from in this step.</summary>
+    /// <summary>Gets the layers that have been collected from in this step.</summary>
     public int Collected => thisStep.Count == 0 ? 0 : thisStep[Finest()].Count;
 
     public void Collect(AttentionLayer layer, AttentionInputs inputs, StoryBatch batch)

@@ -25,7 +25,7 @@ internal sealed class SubjectMasks : IDisposable
                 : null).ToArray())];
     }
 
-    /// <summary>Whether masks have been found from the text yet.</summary>
+    /// <summary>Gets a value indicating whether masks have been found from the text yet.</summary>
     public bool Found => found is not null;
 
     /// <summary>Makes new masks from the averaged maps, (scenes, subjects, height, width).</summary>

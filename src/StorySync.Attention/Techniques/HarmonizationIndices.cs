@@ -29,7 +29,7 @@ internal sealed class HarmonizationIndices : IDisposable
     /// <summary>Gets where each token itself is among those that are gathered, (repeats, tokens, images).</summary>
     public Tensor Selves { get; }
 
-    /// <summary>Makes the indices of one subject.</summary>
+    /// <summary>Creates the indices of one subject.</summary>
     /// <param name="subjects">Where the subjects' tokens are.</param>
     /// <param name="subject">The subject; at least two images have it.</param>
     /// <param name="rows">Where the images are among the rows.</param>

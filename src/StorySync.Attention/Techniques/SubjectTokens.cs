@@ -58,7 +58,7 @@ public sealed class SubjectTokens : IDisposable
     /// <summary>Gets the length of the sequence: text tokens and image tokens.</summary>
     public int Length { get; }
 
-    /// <summary>Makes the tokens of one subject.</summary>
+    /// <summary>Creates the tokens of one subject.</summary>
     /// <param name="masks">A mask per image over its tokens, bool, (images, tokens).</param>
     /// <param name="present">False takes an image out: it neither reads nor is read. Null: all take part.</param>
     /// <param name="textTokens">How many text tokens lead the sequences that the image tokens are part of.</param>
@@ -73,7 +73,7 @@ public sealed class SubjectTokens : IDisposable
         return new SubjectTokens(OnHost(masks.to_type(ScalarType.Int64)), 1, ofImage, textTokens, masks.device);
     }
 
-    /// <summary>Makes the tokens of several subjects.</summary>
+    /// <summary>Creates the tokens of several subjects.</summary>
     /// <param name="labels">For every token of every image 0 for background or s for subject s, (images, tokens).</param>
     /// <param name="subjects">The number of subjects.</param>
     /// <param name="present">Whether an image (first argument, from 0) takes part in sharing a subject (second, from 0); null: all

@@ -33,10 +33,10 @@ public sealed class AutoencoderKL : nn.Module
         RegisterComponents();
     }
 
-    /// <summary>The config it was built from.</summary>
+    /// <summary>Gets the config it was built from.</summary>
     public AutoencoderKLConfig Config { get; }
 
-    /// <summary>How many times higher and wider an image is than its latents.</summary>
+    /// <summary>Gets how many times higher and wider an image is than its latents.</summary>
     public int SpatialFactor => Config.SpatialFactor;
 
     /// <summary>Height and width of a tile of the image, in pixels, where a picture is worked on in tiles; by default

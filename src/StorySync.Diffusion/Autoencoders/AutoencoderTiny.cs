@@ -27,7 +27,7 @@ public sealed class AutoencoderTiny : nn.Module
         RegisterComponents();
     }
 
-    /// <summary>The config it was built from.</summary>
+    /// <summary>Gets the config it was built from.</summary>
     public AutoencoderTinyConfig Config { get; }
 
     /// <summary>Loads the autoencoder from a folder in diffusers' layout.</summary>

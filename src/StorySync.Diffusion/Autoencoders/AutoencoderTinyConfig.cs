@@ -34,14 +34,14 @@ public sealed record AutoencoderTinyConfig
     [LayerCount(@"decoder\.layers")]
     public IReadOnlyList<int> NumDecoderBlocks { get; init; } = [3, 3, 3, 1];
 
-    /// <summary>The activation's name.</summary>
+    /// <summary>Gets the activation's name.</summary>
     public string ActFn { get; init; } = "relu";
 
-    /// <summary>How the decoder enlarges.</summary>
+    /// <summary>Gets how the decoder enlarges.</summary>
     [AllowedValues("nearest")]
     public string UpsampleFn { get; init; } = "nearest";
 
-    /// <summary>How many times higher and wider each level of the decoder is than the one before.</summary>
+    /// <summary>Gets how many times higher and wider each level of the decoder is than the one before.</summary>
     [Range(1, 16)]
     public int UpsamplingScalingFactor { get; init; } = 2;
 
@@ -49,11 +49,11 @@ public sealed record AutoencoderTinyConfig
     [Range(1, 1 << 20)]
     public int LatentChannels { get; init; } = 4;
 
-    /// <summary>What the latents are multiplied by for the denoiser.</summary>
+    /// <summary>Gets what the latents are multiplied by for the denoiser.</summary>
     [Range(1e-6, 1e6)]
     public double ScalingFactor { get; init; } = 1;
 
-    /// <summary>What is taken off the latents before they are scaled.</summary>
+    /// <summary>Gets what is taken off the latents before they are scaled.</summary>
     [Range(-1e6, 1e6)]
     public double ShiftFactor { get; init; }
 

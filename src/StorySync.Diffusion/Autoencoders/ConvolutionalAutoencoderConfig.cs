@@ -23,7 +23,7 @@ public abstract record ConvolutionalAutoencoderConfig
     [AllowedValues("UpDecoderBlock2D", "AttnUpDecoderBlock2D")]
     public IReadOnlyList<string> UpBlockTypes { get; init; } = ["UpDecoderBlock2D"];
 
-    /// <summary>The channels of each level, from the finest. Each level halves height and width, but for the last.</summary>
+    /// <summary>Gets the channels of each level, from the finest. Each level halves height and width, but for the last.</summary>
     [Range(1, 1 << 20)]
     [MaxLength(16)]
     public IReadOnlyList<int> BlockOutChannels { get; init; } = [64];
@@ -33,17 +33,17 @@ public abstract record ConvolutionalAutoencoderConfig
     [LayerCount(@"down_blocks\.\d+\.resnets")]
     public int LayersPerBlock { get; init; } = 1;
 
-    /// <summary>The activation's name.</summary>
+    /// <summary>Gets the activation's name.</summary>
     public string ActFn { get; init; } = "silu";
 
     /// <summary>Groups of the norms.</summary>
     [Range(1, 4096)]
     public int NormNumGroups { get; init; } = 32;
 
-    /// <summary>Whether the middle of encoder and decoder has attention.</summary>
+    /// <summary>Gets a value indicating whether the middle of encoder and decoder has attention.</summary>
     public bool MidBlockAddAttention { get; init; } = true;
 
-    /// <summary>What the latents are multiplied by for the denoiser.</summary>
+    /// <summary>Gets what the latents are multiplied by for the denoiser.</summary>
     [Range(1e-6, 1e6)]
     public double ScalingFactor { get; init; } = 0.18215;
 

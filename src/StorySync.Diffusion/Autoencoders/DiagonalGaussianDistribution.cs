@@ -15,10 +15,10 @@ public sealed class DiagonalGaussianDistribution : IDisposable
         LogVar = raw.clamp(-30.0, 20.0);
     }
 
-    /// <summary>The means, (batch, channels, height, width).</summary>
+    /// <summary>Gets the means, (batch, channels, height, width).</summary>
     public Tensor Mean { get; }
 
-    /// <summary>The logarithms of the variances, clamped to [-30, 20]; same shape.</summary>
+    /// <summary>Gets the logarithms of the variances, clamped to [-30, 20]; same shape.</summary>
     public Tensor LogVar { get; }
 
     /// <summary>The likeliest latents: the means. A new tensor.</summary>
@@ -40,7 +40,7 @@ public sealed class DiagonalGaussianDistribution : IDisposable
         return Mean + deviation;
     }
 
-    /// <summary>Frees the tensors.</summary>
+    /// <summary>Releases the tensors.</summary>
     public void Dispose()
     {
         Mean.Dispose();

@@ -6,7 +6,7 @@ namespace StorySync.Diffusion.Autoencoders;
 /// <summary>The shape that images and latents have: (batch, channels, height, width).</summary>
 internal static class PictureShape
 {
-    /// <exception cref="ArgumentException">The tensor is of another shape.</exception>
+    /// <exception cref="ArgumentException">The tensor does not have the expected shape.</exception>
     public static void Check(Tensor tensor, long channels, [CallerArgumentExpression(nameof(tensor))] string? name = null)
     {
         ArgumentNullException.ThrowIfNull(tensor, name);

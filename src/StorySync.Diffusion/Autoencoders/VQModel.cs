@@ -43,10 +43,10 @@ public sealed class VQModel : nn.Module
         RegisterComponents();
     }
 
-    /// <summary>The config it was built from.</summary>
+    /// <summary>Gets the config it was built from.</summary>
     public VQModelConfig Config { get; }
 
-    /// <summary>How many times higher and wider an image is than its latents.</summary>
+    /// <summary>Gets how many times higher and wider an image is than its latents.</summary>
     public int SpatialFactor => Config.SpatialFactor;
 
     /// <summary>Channels of the latents that <see cref="Encode"/> gives and <see cref="Decode"/> takes.</summary>

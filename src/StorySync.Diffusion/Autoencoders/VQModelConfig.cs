@@ -9,7 +9,7 @@ public sealed record VQModelConfig : ConvolutionalAutoencoderConfig
     [Range(1, 1 << 20)]
     public override int LatentChannels { get; init; } = 3;
 
-    /// <summary>The number of vectors in the codebook.</summary>
+    /// <summary>Gets the number of vectors in the codebook.</summary>
     [Range(1, 1 << 20)]
     public int NumVqEmbeddings { get; init; } = 256;
 

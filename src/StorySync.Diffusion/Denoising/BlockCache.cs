@@ -40,7 +40,7 @@ public sealed class BlockCache : IDisposable
 
     /// <summary>For a model, when it has passed its first block: what to take for the rest.</summary>
     /// <param name="first">The first block's part, (rows, …).</param>
-    /// <param name="context">The run.</param>
+    /// <param name="context">The denoising context of the current generation.</param>
     /// <returns>What was kept, which stays the cache's; null if the rest is to be computed and handed to <see cref="Keep"/>.</returns>
     internal Tensor? Reuse(Tensor first, DenoisingContext context)
     {
@@ -69,7 +69,7 @@ public sealed class BlockCache : IDisposable
 
     /// <summary>For a model, when it has computed what <see cref="Reuse"/> did not have.</summary>
     /// <param name="rest">The rest's part, (rows, …); it stays the caller's.</param>
-    /// <param name="context">The run.</param>
+    /// <param name="context">The denoising context of the current generation.</param>
     internal void Keep(Tensor rest, DenoisingContext context)
     {
         ArgumentNullException.ThrowIfNull(rest);

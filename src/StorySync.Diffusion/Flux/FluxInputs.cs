@@ -19,7 +19,7 @@ public sealed record FluxInputs(
     Tensor Timestep,
     RotaryEmbedding Rotary)
 {
-    /// <summary>The guidance scale, one for all rows, (), or one a row, (batch); needed by models with guidance embedding (dev), null
+    /// <summary>Gets the guidance scale, one for all rows, (), or one a row, (batch); needed by models with guidance embedding (dev), null
     /// for the others.</summary>
     public Tensor? Guidance { get; init; }
 }

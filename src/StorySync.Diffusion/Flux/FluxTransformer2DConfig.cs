@@ -6,7 +6,7 @@ namespace StorySync.Diffusion.Flux;
 /// <summary>The <c>config.json</c> of a <see cref="FluxTransformer2DModel"/>; names and defaults are diffusers'.</summary>
 public sealed record FluxTransformer2DConfig
 {
-    /// <summary>A predicted token has this many pixels squared for each out channel.</summary>
+    /// <summary>Gets a predicted token has this many pixels squared for each out channel.</summary>
     [Range(1, 64)]
     public int PatchSize { get; init; } = 1;
 
@@ -18,12 +18,12 @@ public sealed record FluxTransformer2DConfig
     [Range(1, 1 << 20)]
     public int? OutChannels { get; init; }
 
-    /// <summary>The number of double blocks.</summary>
+    /// <summary>Gets the number of double blocks.</summary>
     [Range(0, 4096)]
     [LayerCount("transformer_blocks")]
     public int NumLayers { get; init; } = 19;
 
-    /// <summary>The number of single blocks.</summary>
+    /// <summary>Gets the number of single blocks.</summary>
     [Range(0, 4096)]
     [LayerCount("single_transformer_blocks")]
     public int NumSingleLayers { get; init; } = 38;
@@ -32,7 +32,7 @@ public sealed record FluxTransformer2DConfig
     [Range(1, 8192)]
     public int AttentionHeadDim { get; init; } = 128;
 
-    /// <summary>The number of heads.</summary>
+    /// <summary>Gets the number of heads.</summary>
     [Range(1, 4096)]
     public int NumAttentionHeads { get; init; } = 24;
 
@@ -44,7 +44,7 @@ public sealed record FluxTransformer2DConfig
     [Range(1, 1 << 20)]
     public int PooledProjectionDim { get; init; } = 768;
 
-    /// <summary>Whether the guidance scale is embedded (dev) or there is none (schnell).</summary>
+    /// <summary>Gets a value indicating whether the guidance scale is embedded (dev) or there is none (schnell).</summary>
     public bool GuidanceEmbeds { get; init; }
 
     /// <summary>Each position axis' share of the head, all even; they sum to <see cref="AttentionHeadDim"/>.</summary>

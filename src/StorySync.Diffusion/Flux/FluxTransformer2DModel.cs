@@ -50,10 +50,11 @@ public sealed class FluxTransformer2DModel : nn.Module<FluxInputs, DenoisingCont
         AttentionProcessors = new AttentionProcessors(this);
     }
 
-    /// <summary>The model's configuration.</summary>
+    /// <summary>Gets the model's configuration.</summary>
     public FluxTransformer2DConfig Config { get; }
 
-    /// <summary>The attention processors, by layer: <c>transformer_blocks.N.attn</c>, <c>single_transformer_blocks.N.attn</c>.</summary>
+    /// <summary>Gets the attention processors, by layer: <c>transformer_blocks.N.attn</c>,
+    /// <c>single_transformer_blocks.N.attn</c>.</summary>
     public AttentionProcessors AttentionProcessors { get; }
 
     private long Width => (long)Config.NumAttentionHeads * Config.AttentionHeadDim;

@@ -18,7 +18,7 @@ public sealed record Kandinsky3UNetConfig
     [Range(1, 4096)]
     public int Groups { get; init; } = 32;
 
-    /// <summary>The width of a head.</summary>
+    /// <summary>Gets the width of a head.</summary>
     [Range(1, 1 << 20)]
     public int AttentionHeadDim { get; init; } = 64;
 

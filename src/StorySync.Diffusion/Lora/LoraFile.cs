@@ -15,7 +15,7 @@ internal sealed partial class LoraFile : IDisposable
         Layers = ReadLayers(file);
     }
 
-    /// <summary>What the file holds, by the name that it has for a layer, component included: <c>unet.down_blocks.1.….to_q</c>,
+    /// <summary>Gets what the file holds, by the name that it has for a layer, component included: <c>unet.down_blocks.1.….to_q</c>,
     /// <c>lora_unet_down_blocks_1_…_to_q</c>. Layers of rank 0, which add nothing, are left out.</summary>
     public IReadOnlyDictionary<string, LoraLayer> Layers { get; }
 

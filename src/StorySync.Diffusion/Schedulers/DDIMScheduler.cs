@@ -9,7 +9,7 @@ public sealed class DDIMScheduler : DiffusionScheduler
 {
     private readonly DDIMSchedulerConfig config;
 
-    /// <summary>Initializes a new instance of the scheduler.</summary>
+    /// <summary>Initializes a new instance of the <see cref="DDIMScheduler"/> class.</summary>
     /// <exception cref="ArgumentException">The config has a value that is not supported.</exception>
     public DDIMScheduler(DDIMSchedulerConfig config)
         : base(config, config.RescaleBetasZeroSnr) => this.config = config;

@@ -8,31 +8,32 @@ public sealed record DDIMSchedulerConfig : DiffusionSchedulerConfig
     /// <summary>Sets the defaults in which this scheduler differs from the others.</summary>
     public DDIMSchedulerConfig() => TimestepSpacing = "leading";
 
-    /// <summary>What the model predicts.</summary>
+    /// <summary>Gets what the model predicts.</summary>
     [AllowedValues("epsilon", "sample", "v_prediction")]
     public string PredictionType { get; init; } = "epsilon";
 
-    /// <summary>Whether predicted clean samples are clamped to ±<see cref="ClipSampleRange"/>.</summary>
+    /// <summary>Gets a value indicating whether predicted clean samples are clamped to ±<see cref="ClipSampleRange"/>.</summary>
     public bool ClipSample { get; init; } = true;
 
-    /// <summary>The range that <see cref="ClipSample"/> clamps to.</summary>
+    /// <summary>Gets the range that <see cref="ClipSample"/> clamps to.</summary>
     [Range(1e-6, 1e6)]
     public double ClipSampleRange { get; init; } = 1;
 
-    /// <summary>Whether the last step ends at the clean sample, or at the lowest noise level of training.</summary>
+    /// <summary>Gets a value indicating whether the last step ends at the clean sample, or at the lowest noise level of training.</summary>
     public bool SetAlphaToOne { get; init; } = true;
 
     /// <summary>Dynamic thresholding (arXiv 2205.11487) in place of <see cref="ClipSample"/>.</summary>
     public bool Thresholding { get; init; }
 
-    /// <summary>The quantile of dynamic thresholding.</summary>
+    /// <summary>Gets the quantile of dynamic thresholding.</summary>
     [Range(0.0, 1.0)]
     public double DynamicThresholdingRatio { get; init; } = 0.995;
 
-    /// <summary>The largest threshold of dynamic thresholding.</summary>
+    /// <summary>Gets the largest threshold of dynamic thresholding.</summary>
     [Range(1e-6, 1e6)]
     public double SampleMaxValue { get; init; } = 1;
 
-    /// <summary>Whether the betas are rescaled so that the last noise level has no signal (arXiv 2305.08891).</summary>
+    /// <summary>Gets a value indicating whether the betas are rescaled so that the last noise level has no signal (arXiv
+    /// 2305.08891).</summary>
     public bool RescaleBetasZeroSnr { get; init; }
 }

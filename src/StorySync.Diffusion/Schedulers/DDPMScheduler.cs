@@ -10,7 +10,7 @@ public sealed class DDPMScheduler : DiffusionScheduler
 {
     private readonly DDPMSchedulerConfig config;
 
-    /// <summary>Initializes a new instance of the scheduler.</summary>
+    /// <summary>Initializes a new instance of the <see cref="DDPMScheduler"/> class.</summary>
     /// <exception cref="ArgumentException">The config has a value that is not supported.</exception>
     public DDPMScheduler(DDPMSchedulerConfig config)
         : base(config, config.RescaleBetasZeroSnr) => this.config = config;

@@ -8,33 +8,35 @@ public sealed record DDPMSchedulerConfig : DiffusionSchedulerConfig
     /// <summary>Sets the defaults in which this scheduler differs from the others.</summary>
     public DDPMSchedulerConfig() => TimestepSpacing = "leading";
 
-    /// <summary>What the model predicts.</summary>
+    /// <summary>Gets what the model predicts.</summary>
     [AllowedValues("epsilon", "sample", "v_prediction")]
     public string PredictionType { get; init; } = "epsilon";
 
-    /// <summary>The variance of the injected noise. The <c>learned</c> ones take a second half of the model's channels for it.</summary>
+    /// <summary>Gets the variance of the injected noise. The <c>learned</c> ones take a second half of the model's channels for
+    /// it.</summary>
     [AllowedValues("fixed_small", "fixed_small_log", "fixed_large", "learned", "learned_range")]
     public string VarianceType { get; init; } = "fixed_small";
 
-    /// <summary>Whether predicted clean samples are clamped to ±<see cref="ClipSampleRange"/>.</summary>
+    /// <summary>Gets a value indicating whether predicted clean samples are clamped to ±<see cref="ClipSampleRange"/>.</summary>
     public bool ClipSample { get; init; } = true;
 
-    /// <summary>The range that <see cref="ClipSample"/> clamps to.</summary>
+    /// <summary>Gets the range that <see cref="ClipSample"/> clamps to.</summary>
     [Range(1e-6, 1e6)]
     public double ClipSampleRange { get; init; } = 1;
 
     /// <summary>Dynamic thresholding (arXiv 2205.11487) in place of <see cref="ClipSample"/>.</summary>
     public bool Thresholding { get; init; }
 
-    /// <summary>The quantile of dynamic thresholding.</summary>
+    /// <summary>Gets the quantile of dynamic thresholding.</summary>
     [Range(0.0, 1.0)]
     public double DynamicThresholdingRatio { get; init; } = 0.995;
 
-    /// <summary>The largest threshold of dynamic thresholding.</summary>
+    /// <summary>Gets the largest threshold of dynamic thresholding.</summary>
     [Range(1e-6, 1e6)]
     public double SampleMaxValue { get; init; } = 1;
 
-    /// <summary>Whether the betas are rescaled so that the last noise level has no signal (arXiv 2305.08891).</summary>
+    /// <summary>Gets a value indicating whether the betas are rescaled so that the last noise level has no signal (arXiv
+    /// 2305.08891).</summary>
     public bool RescaleBetasZeroSnr { get; init; }
 
     internal bool LearnsVariance => VarianceType is "learned" or "learned_range";

@@ -10,7 +10,7 @@ public sealed class DPMSolverMultistepScheduler : DiffusionScheduler
 {
     private readonly DPMSolverMultistepSchedulerConfig config;
 
-    /// <summary>Initializes a new instance of the scheduler.</summary>
+    /// <summary>Initializes a new instance of the <see cref="DPMSolverMultistepScheduler"/> class.</summary>
     /// <exception cref="ArgumentException">The config contradicts itself or has a value that is not supported.</exception>
     public DPMSolverMultistepScheduler(DPMSolverMultistepSchedulerConfig config)
         : base(config, config.RescaleBetasZeroSnr, finiteSigmas: true)

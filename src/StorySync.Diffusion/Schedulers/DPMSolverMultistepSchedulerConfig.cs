@@ -6,22 +6,22 @@ namespace StorySync.Diffusion.Schedulers;
 /// <summary>The config of <see cref="DPMSolverMultistepScheduler"/>.</summary>
 public sealed record DPMSolverMultistepSchedulerConfig : MultistepSchedulerConfig
 {
-    /// <summary>The order of the solver; 2 for guided sampling.</summary>
+    /// <summary>Gets the order of the solver; 2 for guided sampling.</summary>
     [Range(1, 3)]
     public int SolverOrder { get; init; } = 2;
 
-    /// <summary>The ODE or SDE that is solved, in terms of noise or (<c>++</c>) of the clean sample.</summary>
+    /// <summary>Gets the ODE or SDE that is solved, in terms of noise or (<c>++</c>) of the clean sample.</summary>
     [AllowedValues("dpmsolver", "dpmsolver++", "sde-dpmsolver", "sde-dpmsolver++", "deis")]
     public string AlgorithmType { get; init; } = "dpmsolver++";
 
-    /// <summary>The second-order solver. Those of other schedulers stand for <c>midpoint</c>.</summary>
+    /// <summary>Gets the second-order solver. Those of other schedulers stand for <c>midpoint</c>.</summary>
     [AllowedValues("midpoint", "heun", "logrho", "bh1", "bh2")]
     public string SolverType { get; init; } = "midpoint";
 
-    /// <summary>Whether the last steps are of lower order when there are fewer than 15.</summary>
+    /// <summary>Gets a value indicating whether the last steps are of lower order when there are fewer than 15.</summary>
     public bool LowerOrderFinal { get; init; } = true;
 
-    /// <summary>Whether the last step is Euler's in any case.</summary>
+    /// <summary>Gets a value indicating whether the last step is Euler's in any case.</summary>
     public bool EulerAtFinal { get; init; }
 
     /// <summary>Sigmas evenly spaced in their logarithm, between those of training (arXiv 2211.01095).</summary>
@@ -31,11 +31,11 @@ public sealed record DPMSolverMultistepSchedulerConfig : MultistepSchedulerConfi
     [JsonNumberHandling(JsonNumberHandling.AllowNamedFloatingPointLiterals)]
     public double LambdaMinClipped { get; init; } = double.NegativeInfinity;
 
-    /// <summary>What the model says of its variance. The solver has no use for a learned one, which is not supported.</summary>
+    /// <summary>Gets what the model says of its variance. The solver has no use for a learned one, which is not supported.</summary>
     [DeniedValues("learned", "learned_range")]
     public string? VarianceType { get; init; }
 
-    /// <summary>How mu shifts.</summary>
+    /// <summary>Gets how mu shifts.</summary>
     [AllowedValues("exponential")]
     public string TimeShiftType { get; init; } = "exponential";
 

@@ -11,7 +11,7 @@ public sealed class EulerAncestralDiscreteScheduler : DiffusionScheduler
 {
     private readonly EulerAncestralDiscreteSchedulerConfig config;
 
-    /// <summary>Initializes a new instance of the scheduler.</summary>
+    /// <summary>Initializes a new instance of the <see cref="EulerAncestralDiscreteScheduler"/> class.</summary>
     /// <exception cref="ArgumentException">The config has a value that is not supported.</exception>
     public EulerAncestralDiscreteScheduler(EulerAncestralDiscreteSchedulerConfig config)
         : base(config, config.RescaleBetasZeroSnr, finiteSigmas: true) => this.config = config;

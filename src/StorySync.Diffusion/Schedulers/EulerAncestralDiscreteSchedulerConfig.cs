@@ -5,10 +5,11 @@ namespace StorySync.Diffusion.Schedulers;
 /// <summary>The config of <see cref="EulerAncestralDiscreteScheduler"/>.</summary>
 public sealed record EulerAncestralDiscreteSchedulerConfig : DiffusionSchedulerConfig
 {
-    /// <summary>What the model predicts.</summary>
+    /// <summary>Gets what the model predicts.</summary>
     [AllowedValues("epsilon", "v_prediction")]
     public string PredictionType { get; init; } = "epsilon";
 
-    /// <summary>Whether the betas are rescaled so that the last noise level has no signal (arXiv 2305.08891).</summary>
+    /// <summary>Gets a value indicating whether the betas are rescaled so that the last noise level has no signal (arXiv
+    /// 2305.08891).</summary>
     public bool RescaleBetasZeroSnr { get; init; }
 }

@@ -10,7 +10,7 @@ public sealed class EulerDiscreteScheduler : DiffusionScheduler
 {
     private readonly EulerDiscreteSchedulerConfig config;
 
-    /// <summary>Initializes a new instance of the scheduler.</summary>
+    /// <summary>Initializes a new instance of the <see cref="EulerDiscreteScheduler"/> class.</summary>
     /// <exception cref="ArgumentException">The config contradicts itself or has a value that is not supported.</exception>
     public EulerDiscreteScheduler(EulerDiscreteSchedulerConfig config)
         : base(config, config.RescaleBetasZeroSnr, finiteSigmas: true)

@@ -6,11 +6,12 @@ namespace StorySync.Diffusion.Schedulers;
 /// <summary>The config of <see cref="EulerDiscreteScheduler"/>.</summary>
 public sealed record EulerDiscreteSchedulerConfig : DiffusionSchedulerConfig, ISigmaSpacing
 {
-    /// <summary>What the model predicts.</summary>
+    /// <summary>Gets what the model predicts.</summary>
     [AllowedValues("epsilon", "v_prediction", "sample", "original_sample")]
     public string PredictionType { get; init; } = "epsilon";
 
-    /// <summary>Whether sigmas between training timesteps are interpolated, or spread evenly in their logarithm.</summary>
+    /// <summary>Gets a value indicating whether sigmas between training timesteps are interpolated, or spread evenly in their
+    /// logarithm.</summary>
     [AllowedValues("linear", "log_linear")]
     public string InterpolationType { get; init; } = "linear";
 
@@ -23,11 +24,11 @@ public sealed record EulerDiscreteSchedulerConfig : DiffusionSchedulerConfig, IS
     /// <summary>Sigmas spaced by a beta distribution.</summary>
     public bool UseBetaSigmas { get; init; }
 
-    /// <summary>The lowest sigma of the three spacings above; by default the lowest of the chosen timesteps.</summary>
+    /// <summary>Gets the lowest sigma of the three spacings above; by default the lowest of the chosen timesteps.</summary>
     [Range(1e-9, 1e9)]
     public double? SigmaMin { get; init; }
 
-    /// <summary>The highest sigma of the three spacings above; by default the highest of the chosen timesteps.</summary>
+    /// <summary>Gets the highest sigma of the three spacings above; by default the highest of the chosen timesteps.</summary>
     [Range(1e-9, 1e9)]
     public double? SigmaMax { get; init; }
 
@@ -35,10 +36,11 @@ public sealed record EulerDiscreteSchedulerConfig : DiffusionSchedulerConfig, IS
     [AllowedValues("discrete", "continuous")]
     public string TimestepType { get; init; } = "discrete";
 
-    /// <summary>Whether the betas are rescaled so that the last noise level has no signal (arXiv 2305.08891).</summary>
+    /// <summary>Gets a value indicating whether the betas are rescaled so that the last noise level has no signal (arXiv
+    /// 2305.08891).</summary>
     public bool RescaleBetasZeroSnr { get; init; }
 
-    /// <summary>The sigma that the last step ends at.</summary>
+    /// <summary>Gets the sigma that the last step ends at.</summary>
     [AllowedValues("zero", "sigma_min")]
     public string FinalSigmasType { get; init; } = "zero";
 

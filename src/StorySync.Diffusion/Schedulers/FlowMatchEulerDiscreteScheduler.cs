@@ -11,7 +11,7 @@ public sealed class FlowMatchEulerDiscreteScheduler : Scheduler
 {
     private readonly FlowMatchEulerDiscreteSchedulerConfig config;
 
-    /// <summary>Initializes a new instance of the scheduler.</summary>
+    /// <summary>Initializes a new instance of the <see cref="FlowMatchEulerDiscreteScheduler"/> class.</summary>
     /// <exception cref="ArgumentException">The config contradicts itself or has a value that is not supported.</exception>
     public FlowMatchEulerDiscreteScheduler(FlowMatchEulerDiscreteSchedulerConfig config)
         : base(config)

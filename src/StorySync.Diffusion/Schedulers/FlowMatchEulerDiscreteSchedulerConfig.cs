@@ -6,11 +6,11 @@ namespace StorySync.Diffusion.Schedulers;
 /// <summary>The config of <see cref="FlowMatchEulerDiscreteScheduler"/>.</summary>
 public sealed record FlowMatchEulerDiscreteSchedulerConfig : SchedulerConfig, ISigmaSpacing, IDynamicShift
 {
-    /// <summary>The time shift; without meaning when <see cref="UseDynamicShifting"/> is set.</summary>
+    /// <summary>Gets the time shift; ignored when <see cref="UseDynamicShifting"/> is set.</summary>
     [Range(1e-6, 1e6)]
     public double Shift { get; init; } = 1;
 
-    /// <summary>Whether the time shift comes from the plan's mu, which depends on the size of the image.</summary>
+    /// <summary>Gets a value indicating whether the time shift comes from the plan's mu, which depends on the size of the image.</summary>
     public bool UseDynamicShifting { get; init; }
 
     /// <summary>Mu at <see cref="BaseImageSeqLen"/> image tokens.</summary>
@@ -21,18 +21,18 @@ public sealed record FlowMatchEulerDiscreteSchedulerConfig : SchedulerConfig, IS
     [Range(-100.0, 100.0)]
     public double MaxShift { get; init; } = 1.15;
 
-    /// <summary>The smaller of the two image sizes between which mu is interpolated, in tokens.</summary>
+    /// <summary>Gets the smaller of the two image sizes between which mu is interpolated, in tokens.</summary>
     [Range(1, 1 << 24)]
     public int BaseImageSeqLen { get; init; } = 256;
 
-    /// <summary>The larger of the two image sizes between which mu is interpolated, in tokens.</summary>
+    /// <summary>Gets the larger of the two image sizes between which mu is interpolated, in tokens.</summary>
     [Range(1, 1 << 24)]
     public int MaxImageSeqLen { get; init; } = 4096;
 
-    /// <summary>Whether sigmas count from clean to noisy.</summary>
+    /// <summary>Gets a value indicating whether sigmas count from clean to noisy.</summary>
     public bool InvertSigmas { get; init; }
 
-    /// <summary>What the lowest sigma is stretched to.</summary>
+    /// <summary>Gets what the lowest sigma is stretched to.</summary>
     [Range(0.0, 0.999)]
     public double? ShiftTerminal { get; init; }
 
@@ -45,10 +45,10 @@ public sealed record FlowMatchEulerDiscreteSchedulerConfig : SchedulerConfig, IS
     /// <summary>Sigmas spaced by a beta distribution.</summary>
     public bool UseBetaSigmas { get; init; }
 
-    /// <summary>How mu shifts.</summary>
+    /// <summary>Gets how mu shifts.</summary>
     [AllowedValues("exponential", "linear")]
     public string TimeShiftType { get; init; } = "exponential";
 
-    /// <summary>Whether each step goes to the predicted clean sample and adds fresh noise.</summary>
+    /// <summary>Gets a value indicating whether each step goes to the predicted clean sample and adds fresh noise.</summary>
     public bool StochasticSampling { get; init; }
 }

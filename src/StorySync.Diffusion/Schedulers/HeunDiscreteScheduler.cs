@@ -10,7 +10,7 @@ public sealed class HeunDiscreteScheduler : DiffusionScheduler
 {
     private readonly HeunDiscreteSchedulerConfig config;
 
-    /// <summary>Initializes a new instance of the scheduler.</summary>
+    /// <summary>Initializes a new instance of the <see cref="HeunDiscreteScheduler"/> class.</summary>
     /// <exception cref="ArgumentException">The config contradicts itself or has a value that is not supported.</exception>
     public HeunDiscreteScheduler(HeunDiscreteSchedulerConfig config)
         : base(config)

@@ -9,7 +9,7 @@ public sealed record HeunDiscreteSchedulerConfig : DiffusionSchedulerConfig, ISi
     /// <summary>Sets the defaults in which this scheduler differs from the others.</summary>
     public HeunDiscreteSchedulerConfig() => (BetaStart, BetaEnd) = (0.00085, 0.012);
 
-    /// <summary>What the model predicts.</summary>
+    /// <summary>Gets what the model predicts.</summary>
     [AllowedValues("epsilon", "v_prediction", "sample")]
     public string PredictionType { get; init; } = "epsilon";
 
@@ -22,10 +22,10 @@ public sealed record HeunDiscreteSchedulerConfig : DiffusionSchedulerConfig, ISi
     /// <summary>Sigmas spaced by a beta distribution.</summary>
     public bool UseBetaSigmas { get; init; }
 
-    /// <summary>Whether predicted clean samples are clamped to ±<see cref="ClipSampleRange"/>.</summary>
+    /// <summary>Gets a value indicating whether predicted clean samples are clamped to ±<see cref="ClipSampleRange"/>.</summary>
     public bool ClipSample { get; init; }
 
-    /// <summary>The range that <see cref="ClipSample"/> clamps to.</summary>
+    /// <summary>Gets the range that <see cref="ClipSample"/> clamps to.</summary>
     [Range(1e-6, 1e6)]
     public double ClipSampleRange { get; init; } = 1;
 }

@@ -10,7 +10,7 @@ public sealed class LCMScheduler : DiffusionScheduler
 {
     private readonly LCMSchedulerConfig config;
 
-    /// <summary>Initializes a new instance of the scheduler.</summary>
+    /// <summary>Initializes a new instance of the <see cref="LCMScheduler"/> class.</summary>
     /// <exception cref="ArgumentException">The config contradicts itself or has a value that is not supported.</exception>
     public LCMScheduler(LCMSchedulerConfig config)
         : base(config, config.RescaleBetasZeroSnr)

@@ -6,18 +6,18 @@ namespace StorySync.Diffusion.Schedulers;
 /// <summary>What the configs of the multistep solvers share.</summary>
 public abstract record MultistepSchedulerConfig : DiffusionSchedulerConfig, ISigmaSpacing, IDynamicShift
 {
-    /// <summary>What the model predicts.</summary>
+    /// <summary>Gets what the model predicts.</summary>
     [AllowedValues("epsilon", "sample", "v_prediction", "flow_prediction")]
     public string PredictionType { get; init; } = "epsilon";
 
     /// <summary>Dynamic thresholding (arXiv 2205.11487).</summary>
     public bool Thresholding { get; init; }
 
-    /// <summary>The quantile of dynamic thresholding.</summary>
+    /// <summary>Gets the quantile of dynamic thresholding.</summary>
     [Range(0.0, 1.0)]
     public double DynamicThresholdingRatio { get; init; } = 0.995;
 
-    /// <summary>The largest threshold of dynamic thresholding.</summary>
+    /// <summary>Gets the largest threshold of dynamic thresholding.</summary>
     [Range(1e-6, 1e6)]
     public double SampleMaxValue { get; init; } = 1;
 
@@ -30,21 +30,22 @@ public abstract record MultistepSchedulerConfig : DiffusionSchedulerConfig, ISig
     /// <summary>Sigmas spaced by a beta distribution.</summary>
     public bool UseBetaSigmas { get; init; }
 
-    /// <summary>The sigmas of flow matching.</summary>
+    /// <summary>Gets the sigmas of flow matching.</summary>
     public bool UseFlowSigmas { get; init; }
 
-    /// <summary>The time shift of flow matching.</summary>
+    /// <summary>Gets the time shift of flow matching.</summary>
     [Range(1e-6, 1e6)]
     public double FlowShift { get; init; } = 1;
 
-    /// <summary>The sigma that the last step ends at.</summary>
+    /// <summary>Gets the sigma that the last step ends at.</summary>
     [AllowedValues("zero", "sigma_min")]
     public string FinalSigmasType { get; init; } = "zero";
 
-    /// <summary>Whether the betas are rescaled so that the last noise level has no signal (arXiv 2305.08891).</summary>
+    /// <summary>Gets a value indicating whether the betas are rescaled so that the last noise level has no signal (arXiv
+    /// 2305.08891).</summary>
     public bool RescaleBetasZeroSnr { get; init; }
 
-    /// <summary>Whether the plan's mu takes the place of <see cref="FlowShift"/>.</summary>
+    /// <summary>Gets a value indicating whether the plan's mu takes the place of <see cref="FlowShift"/>.</summary>
     public bool UseDynamicShifting { get; init; }
 
     /// <summary>Mu at <see cref="BaseImageSeqLen"/> image tokens.</summary>
@@ -55,11 +56,11 @@ public abstract record MultistepSchedulerConfig : DiffusionSchedulerConfig, ISig
     [Range(-100.0, 100.0)]
     public double MaxShift { get; init; } = 1.15;
 
-    /// <summary>The smaller of the two image sizes between which mu is interpolated, in tokens.</summary>
+    /// <summary>Gets the smaller of the two image sizes between which mu is interpolated, in tokens.</summary>
     [Range(1, 1 << 24)]
     public int BaseImageSeqLen { get; init; } = 256;
 
-    /// <summary>The larger of the two image sizes between which mu is interpolated, in tokens.</summary>
+    /// <summary>Gets the larger of the two image sizes between which mu is interpolated, in tokens.</summary>
     [Range(1, 1 << 24)]
     public int MaxImageSeqLen { get; init; } = 4096;
 }

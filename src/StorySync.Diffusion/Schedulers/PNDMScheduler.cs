@@ -12,7 +12,7 @@ public sealed class PNDMScheduler : DiffusionScheduler
     private const int RungeKuttaCalls = 12;
     private readonly PNDMSchedulerConfig config;
 
-    /// <summary>Initializes a new instance of the scheduler.</summary>
+    /// <summary>Initializes a new instance of the <see cref="PNDMScheduler"/> class.</summary>
     /// <exception cref="ArgumentException">The config has a value that is not supported.</exception>
     public PNDMScheduler(PNDMSchedulerConfig config)
         : base(config) => this.config = config;

@@ -8,13 +8,13 @@ public sealed record PNDMSchedulerConfig : DiffusionSchedulerConfig
     /// <summary>Sets the defaults in which this scheduler differs from the others.</summary>
     public PNDMSchedulerConfig() => TimestepSpacing = "leading";
 
-    /// <summary>What the model predicts.</summary>
+    /// <summary>Gets what the model predicts.</summary>
     [AllowedValues("epsilon", "v_prediction")]
     public string PredictionType { get; init; } = "epsilon";
 
-    /// <summary>Whether the multistep method starts by itself, without Runge-Kutta steps.</summary>
+    /// <summary>Gets a value indicating whether the multistep method starts by itself, without Runge-Kutta steps.</summary>
     public bool SkipPrkSteps { get; init; }
 
-    /// <summary>Whether the last step ends at the clean sample, or at the lowest noise level of training.</summary>
+    /// <summary>Gets a value indicating whether the last step ends at the clean sample, or at the lowest noise level of training.</summary>
     public bool SetAlphaToOne { get; init; }
 }

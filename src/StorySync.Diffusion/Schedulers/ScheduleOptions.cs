@@ -4,7 +4,7 @@ namespace StorySync.Diffusion.Schedulers;
 /// own.</summary>
 public sealed record ScheduleOptions
 {
-    /// <summary>The number of denoising steps, at least 1. May be left out when <see cref="Timesteps"/> or <see cref="Sigmas"/>
+    /// <summary>Gets the number of denoising steps, at least 1. May be left out when <see cref="Timesteps"/> or <see cref="Sigmas"/>
     /// give it.</summary>
     public int? Steps { get; init; }
 
@@ -15,7 +15,7 @@ public sealed record ScheduleOptions
     /// matching does not.</summary>
     public IReadOnlyList<double>? Sigmas { get; init; }
 
-    /// <summary>The amount of dynamic shifting, for configs with <c>use_dynamic_shifting</c>. See
+    /// <summary>Gets the amount of dynamic shifting, for configs with <c>use_dynamic_shifting</c>. See
     /// <see cref="FlowMatchEulerDiscreteScheduler.CalculateShift"/>.</summary>
     public double? Mu { get; init; }
 }

@@ -20,17 +20,17 @@ public sealed class SchedulePlan
         Sigmas = [.. sigmas];
     }
 
-    /// <summary>The number of steps that was asked for.</summary>
+    /// <summary>Gets the number of steps that was asked for.</summary>
     public int Steps { get; }
 
-    /// <summary>The timestep of every model call, in order. May be fractional, and may repeat (Heun, PNDM): count calls, do not
+    /// <summary>Gets the timestep of every model call, in order. May be fractional, and may repeat (Heun, PNDM): count calls, do not
     /// search.</summary>
     public ImmutableArray<float> Timesteps { get; }
 
-    /// <summary>The noise level of every model call, and the final one after them. Empty for schedulers that go by alphas.</summary>
+    /// <summary>Gets the noise level of every model call, and the final one after them. Empty for schedulers that go by alphas.</summary>
     public ImmutableArray<float> Sigmas { get; }
 
-    /// <summary>What standard normal noise is multiplied by to make the first sample.</summary>
+    /// <summary>Gets what standard normal noise is multiplied by to make the first sample.</summary>
     public float InitNoiseSigma { get; internal init; } = 1;
 
     /// <summary>Model calls per step.</summary>
@@ -42,7 +42,7 @@ public sealed class SchedulePlan
     /// <summary>Begins a generation.</summary>
     /// <param name="noise">Gives the noise that steps inject; may be null for a scheduler that injects none.</param>
     /// <param name="beginIndex">The first model call to make, see <see cref="BeginIndex"/>; 0 … <see cref="Timesteps"/> − 1.</param>
-    /// <param name="eta">How much noise <see cref="DDIMScheduler"/> injects, 0 … 1; without meaning for others.</param>
+    /// <param name="eta">How much noise <see cref="DDIMScheduler"/> injects, 0 … 1; ignored by other schedulers.</param>
     public SchedulerRun Start(NoiseSource? noise = null, int beginIndex = 0, double eta = 0)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(beginIndex);

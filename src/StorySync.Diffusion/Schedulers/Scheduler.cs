@@ -56,7 +56,7 @@ public abstract class Scheduler
     /// <summary>Gets a value indicating whether the noise levels are those of flow matching, a straight line from data to noise.</summary>
     public virtual bool UsesFlowSigmas => false;
 
-    /// <summary>How often the model is called per step: 2 for Heun, else 1.</summary>
+    /// <summary>Gets how often the model is called per step: 2 for Heun, else 1.</summary>
     public virtual int Order => 1;
 
     /// <summary>Reads a <c>scheduler_config.json</c> and makes the scheduler that its <c>_class_name</c> names. Entries that the class

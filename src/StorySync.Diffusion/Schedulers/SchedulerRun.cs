@@ -30,16 +30,16 @@ public abstract class SchedulerRun : IDisposable
         Index = start.BeginIndex;
     }
 
-    /// <summary>The plan that the run follows.</summary>
+    /// <summary>Gets the plan that the run follows.</summary>
     public SchedulePlan Plan => start.Plan;
 
-    /// <summary>The model call to be made next; one past the last when the run is finished.</summary>
+    /// <summary>Gets the model call to be made next; one past the last when the run is finished.</summary>
     public int Index { get; private set; }
 
-    /// <summary>Whether all steps are made.</summary>
+    /// <summary>Gets a value indicating whether all steps are made.</summary>
     public bool IsFinished => Index == Plan.Timesteps.Length;
 
-    /// <summary>The timestep of the model call to be made next.</summary>
+    /// <summary>Gets the timestep of the model call to be made next.</summary>
     public float Timestep => Plan.Timesteps[Index];
 
     /// <summary>Model calls made by this run so far.</summary>

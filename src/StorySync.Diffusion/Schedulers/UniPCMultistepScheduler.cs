@@ -10,7 +10,7 @@ public sealed class UniPCMultistepScheduler : DiffusionScheduler
 {
     private readonly UniPCMultistepSchedulerConfig config;
 
-    /// <summary>Initializes a new instance of the scheduler.</summary>
+    /// <summary>Initializes a new instance of the <see cref="UniPCMultistepScheduler"/> class.</summary>
     /// <exception cref="ArgumentException">The config contradicts itself or has a value that is not supported.</exception>
     public UniPCMultistepScheduler(UniPCMultistepSchedulerConfig config)
         : base(config, config.RescaleBetasZeroSnr, finiteSigmas: true)

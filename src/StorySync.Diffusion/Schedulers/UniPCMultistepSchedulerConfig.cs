@@ -5,32 +5,32 @@ namespace StorySync.Diffusion.Schedulers;
 /// <summary>The config of <see cref="UniPCMultistepScheduler"/>.</summary>
 public sealed record UniPCMultistepSchedulerConfig : MultistepSchedulerConfig
 {
-    /// <summary>The order of the predictor; the corrector's is one higher. 2 for guided sampling.</summary>
+    /// <summary>Gets the order of the predictor; the corrector's is one higher. 2 for guided sampling.</summary>
     [Range(1, 8)]
     public int SolverOrder { get; init; } = 2;
 
-    /// <summary>Whether the solver works on the predicted clean sample, or on the predicted noise.</summary>
+    /// <summary>Gets a value indicating whether the solver works on the predicted clean sample, or on the predicted noise.</summary>
     public bool PredictX0 { get; init; } = true;
 
-    /// <summary>The function B(h) of the paper. The solver types of other schedulers stand for <c>bh2</c>.</summary>
+    /// <summary>Gets the function B(h) of the paper. The solver types of other schedulers stand for <c>bh2</c>.</summary>
     [AllowedValues("bh1", "bh2", "midpoint", "heun", "logrho")]
     public string SolverType { get; init; } = "bh2";
 
-    /// <summary>Whether the last steps are of lower order.</summary>
+    /// <summary>Gets a value indicating whether the last steps are of lower order.</summary>
     public bool LowerOrderFinal { get; init; } = true;
 
-    /// <summary>The steps, counted from 0, whose result is not corrected.</summary>
+    /// <summary>Gets the steps, counted from 0, whose result is not corrected.</summary>
     public IReadOnlyList<int> DisableCorrector { get; init; } = [];
 
-    /// <summary>How mu shifts.</summary>
+    /// <summary>Gets how mu shifts.</summary>
     [AllowedValues("exponential", "linear")]
     public string TimeShiftType { get; init; } = "exponential";
 
-    /// <summary>The lowest sigma of Karras, exponential and beta spacing; by default that of training.</summary>
+    /// <summary>Gets the lowest sigma of Karras, exponential and beta spacing; by default that of training.</summary>
     [Range(1e-9, 1e9)]
     public double? SigmaMin { get; init; }
 
-    /// <summary>The highest sigma of Karras, exponential and beta spacing; by default that of training.</summary>
+    /// <summary>Gets the highest sigma of Karras, exponential and beta spacing; by default that of training.</summary>
     [Range(1e-9, 1e9)]
     public double? SigmaMax { get; init; }
 

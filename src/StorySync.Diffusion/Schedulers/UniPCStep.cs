@@ -45,16 +45,16 @@ internal sealed class UniPCStep
         }
     }
 
-    /// <summary>The lengths in λ back to the earlier model outputs, in units of this step's; then 1 for its end.</summary>
+    /// <summary>Gets the lengths in λ back to the earlier model outputs, in units of this step's; then 1 for its end.</summary>
     public float[] Ratios { get; }
 
-    /// <summary>The factor of the sample.</summary>
+    /// <summary>Gets the factor of the sample.</summary>
     public float Sample { get; }
 
-    /// <summary>The factor of the newest model output.</summary>
+    /// <summary>Gets the factor of the newest model output.</summary>
     public float Output { get; }
 
-    /// <summary>The factor of the weighted difference quotients.</summary>
+    /// <summary>Gets the factor of the weighted difference quotients.</summary>
     public float Difference { get; }
 
     /// <summary>The weights of the earlier outputs' difference quotients.</summary>

@@ -18,10 +18,10 @@ public sealed record UNet2DConditionConfig
     [Range(1, 1 << 20)]
     public int OutChannels { get; init; } = 4;
 
-    /// <summary>Whether the input is mapped from [0, 1] to [−1, 1].</summary>
+    /// <summary>Gets a value indicating whether the input is mapped from [0, 1] to [−1, 1].</summary>
     public bool CenterInputSample { get; init; }
 
-    /// <summary>Whether cosines come before sines in the timestep embedding.</summary>
+    /// <summary>Gets a value indicating whether cosines come before sines in the timestep embedding.</summary>
     public bool FlipSinToCos { get; init; } = true;
 
     /// <summary>Shift of the timestep embedding's frequencies.</summary>
@@ -42,7 +42,8 @@ public sealed record UNet2DConditionConfig
     public IReadOnlyList<string> UpBlockTypes { get; init; } =
         ["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"];
 
-    /// <summary>Whether the first attention of a transformer block reads the text too; one value or one a level.</summary>
+    /// <summary>Gets a value indicating whether the first attention of a transformer block reads the text too; one value or one per
+    /// level.</summary>
     public OneOrMany<bool> OnlyCrossAttention { get; init; } = false;
 
     /// <summary>Channels of each level.</summary>
@@ -59,11 +60,11 @@ public sealed record UNet2DConditionConfig
     [Range(0, 1)]
     public int DownsamplePadding { get; init; } = 1;
 
-    /// <summary>The middle's resnets divide by it.</summary>
+    /// <summary>Gets the middle's resnets divide by it.</summary>
     [Range(1e-6, 1e6)]
     public double MidBlockScaleFactor { get; init; } = 1;
 
-    /// <summary>The activation.</summary>
+    /// <summary>Gets the activation.</summary>
     public string ActFn { get; init; } = "silu";
 
     /// <summary>Groups of every group norm.</summary>
@@ -83,16 +84,17 @@ public sealed record UNet2DConditionConfig
     [LayerCount("transformer_blocks")]
     public OneOrMany<OneOrMany<int>> TransformerLayersPerBlock { get; init; } = (OneOrMany<int>)1;
 
-    /// <summary>The same for the way up, deepest level first; null mirrors the way down.</summary>
+    /// <summary>Gets the same for the way up, deepest level first; null mirrors the way down.</summary>
     [Range(1, 4096)]
     [LayerCount("transformer_blocks")]
     public OneOrMany<OneOrMany<int>>? ReverseTransformerLayersPerBlock { get; init; }
 
-    /// <summary>The NUMBER of heads, one value or one a level; diffusers keeps the misleading name for old files' sake.</summary>
+    /// <summary>Gets the NUMBER of heads, one value or one per level; diffusers keeps the misleading name for old files' sake.</summary>
     [Range(1, 4096)]
     public OneOrMany<int> AttentionHeadDim { get; init; } = 8;
 
-    /// <summary>Whether the projections around the transformer blocks are linear layers (SDXL, SD 2.1) or 1×1 convolutions (SD
+    /// <summary>Gets a value indicating whether the projections around the transformer blocks are linear layers (SDXL, SD 2.1) or 1×1
+    /// convolutions (SD
     /// 1.5).</summary>
     public bool UseLinearProjection { get; init; }
 
@@ -120,39 +122,39 @@ public sealed record UNet2DConditionConfig
     [Range(1, 31)]
     public int ConvOutKernel { get; init; } = 3;
 
-    /// <summary>Not supported unless null.</summary>
+    /// <summary>Must be null; other values are not supported.</summary>
     [Unsupported]
     public string? ClassEmbedType { get; init; }
 
-    /// <summary>Not supported unless null.</summary>
+    /// <summary>Must be null; other values are not supported.</summary>
     [Unsupported]
     public int? NumClassEmbeds { get; init; }
 
-    /// <summary>Not supported unless null.</summary>
+    /// <summary>Must be null; other values are not supported.</summary>
     [Unsupported]
     public string? EncoderHidDimType { get; init; }
 
-    /// <summary>Not supported unless null.</summary>
+    /// <summary>Must be null; other values are not supported.</summary>
     [Unsupported]
     public int? EncoderHidDim { get; init; }
 
-    /// <summary>Not supported unless null.</summary>
+    /// <summary>Must be null; other values are not supported.</summary>
     [Unsupported]
     public int? TimeCondProjDim { get; init; }
 
-    /// <summary>Not supported unless null.</summary>
+    /// <summary>Must be null; other values are not supported.</summary>
     [Unsupported]
     public int? TimeEmbeddingDim { get; init; }
 
-    /// <summary>Not supported unless null.</summary>
+    /// <summary>Must be null; other values are not supported.</summary>
     [Unsupported]
     public string? TimeEmbeddingActFn { get; init; }
 
-    /// <summary>Not supported unless null.</summary>
+    /// <summary>Must be null; other values are not supported.</summary>
     [Unsupported]
     public string? TimestepPostAct { get; init; }
 
-    /// <summary>Not supported unless null.</summary>
+    /// <summary>Must be null; other values are not supported.</summary>
     [Unsupported]
     public string? CrossAttentionNorm { get; init; }
 

@@ -93,10 +93,10 @@ public sealed class UNet2DConditionModel : nn.Module<UNetInputs, DenoisingContex
         AttentionProcessors = new AttentionProcessors(this);
     }
 
-    /// <summary>The model's configuration.</summary>
+    /// <summary>Gets the model's configuration.</summary>
     public UNet2DConditionConfig Config { get; }
 
-    /// <summary>The attention processors, by layer.</summary>
+    /// <summary>Gets the attention processors, by layer.</summary>
     public AttentionProcessors AttentionProcessors { get; }
 
     /// <summary>Loads the model from a folder in diffusers' layout.</summary>
@@ -238,7 +238,7 @@ public sealed class UNet2DConditionModel : nn.Module<UNetInputs, DenoisingContex
 /// <param name="EncoderHiddenStates">The encoded prompts, (batch, tokens, cross_attention_dim).</param>
 public sealed record UNetInputs(Tensor Sample, Tensor Timestep, Tensor EncoderHiddenStates)
 {
-    /// <summary>The pooled prompts, (batch, width); needed by models with added conditions (SDXL).</summary>
+    /// <summary>Gets the pooled prompts, (batch, width); needed by models with added conditions (SDXL).</summary>
     public Tensor? TextEmbeds { get; init; }
 
     /// <summary>Original height and width, crop top and left, target height and width, (batch, 6); needed by models with added

@@ -30,7 +30,7 @@ public abstract record CLIPTowerConfig
     [LayerCount(@"encoder\.layers")]
     public int NumHiddenLayers { get; init; } = 12;
 
-    /// <summary>The activation of the feed-forward layers.</summary>
+    /// <summary>Gets the activation of the feed-forward layers.</summary>
     public string HiddenAct { get; init; } = "quick_gelu";
 
     /// <summary>Epsilon of every layer norm.</summary>
@@ -60,7 +60,7 @@ public sealed record CLIPTextConfig : CLIPTowerConfig
     [Range(1, 1 << 24)]
     public int VocabSize { get; init; } = 49408;
 
-    /// <summary>The most tokens a text can have.</summary>
+    /// <summary>Gets the most tokens a text can have.</summary>
     [Range(1, 1 << 20)]
     public int MaxPositionEmbeddings { get; init; } = 77;
 
@@ -68,7 +68,7 @@ public sealed record CLIPTextConfig : CLIPTowerConfig
     [Range(1, 1 << 20)]
     public int ProjectionDim { get; init; } = 512;
 
-    /// <summary>The end-of-text token, whose first place gives the pooled output. 2, which many configs hold by mistake, stands for
+    /// <summary>Gets the end-of-text token, whose first place gives the pooled output. 2, which many configs hold by mistake, stands for
     /// the largest id of the text.</summary>
     public long EosTokenId { get; init; } = 49407;
 }
@@ -100,10 +100,10 @@ public sealed record CLIPVisionConfig : CLIPTowerConfig
 /// <c>CLIPConfig</c>.</summary>
 public sealed record CLIPConfig
 {
-    /// <summary>The text tower's config.</summary>
+    /// <summary>Gets the text tower's config.</summary>
     public CLIPTextConfig TextConfig { get; init; } = new();
 
-    /// <summary>The image tower's config.</summary>
+    /// <summary>Gets the image tower's config.</summary>
     public CLIPVisionConfig VisionConfig { get; init; } = new();
 
     /// <summary>Width in which texts and images are compared (the towers' own entries of that name do not count).</summary>

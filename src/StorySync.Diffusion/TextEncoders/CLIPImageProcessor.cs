@@ -10,37 +10,37 @@ namespace StorySync.Diffusion.TextEncoders;
 /// (<c>CLIPImageProcessorPil</c>) gives the same numbers.</summary>
 public sealed record CLIPImageProcessor
 {
-    /// <summary>Whether to resize.</summary>
+    /// <summary>Gets a value indicating whether to resize.</summary>
     public bool DoResize { get; init; } = true;
 
-    /// <summary>The size to resize to.</summary>
+    /// <summary>Gets the size to resize to.</summary>
     public CLIPImageSize Size { get; init; } = 224;
 
-    /// <summary>The filter, by Pillow's number. Only 3, bicubic, is known.</summary>
+    /// <summary>Gets the filter, by Pillow's number. Only 3, bicubic, is known.</summary>
     [AllowedValues(3)]
     public int Resample { get; init; } = 3;
 
-    /// <summary>Whether to crop.</summary>
+    /// <summary>Gets a value indicating whether to crop.</summary>
     public bool DoCenterCrop { get; init; } = true;
 
-    /// <summary>The size to crop to; where the image is smaller, black is added.</summary>
+    /// <summary>Gets the size to crop to; where the image is smaller, black is added.</summary>
     public CLIPImageSize CropSize { get; init; } = 224;
 
-    /// <summary>Whether to multiply by <see cref="RescaleFactor"/>.</summary>
+    /// <summary>Gets a value indicating whether to multiply by <see cref="RescaleFactor"/>.</summary>
     public bool DoRescale { get; init; } = true;
 
-    /// <summary>What brings 0 … 255 to 0 … 1.</summary>
+    /// <summary>Gets what brings 0 … 255 to 0 … 1.</summary>
     [Range(1e-9, 1e3)]
     public double RescaleFactor { get; init; } = 1 / 255.0;
 
-    /// <summary>Whether to subtract <see cref="ImageMean"/> and divide by <see cref="ImageStd"/>.</summary>
+    /// <summary>Gets a value indicating whether to subtract <see cref="ImageMean"/> and divide by <see cref="ImageStd"/>.</summary>
     public bool DoNormalize { get; init; } = true;
 
-    /// <summary>The mean of each of the three channels.</summary>
+    /// <summary>Gets the mean of each of the three channels.</summary>
     [Range(-1e6, 1e6)]
     public float[] ImageMean { get; init; } = [0.48145466f, 0.4578275f, 0.40821073f];
 
-    /// <summary>The standard deviation of each of the three channels.</summary>
+    /// <summary>Gets the standard deviation of each of the three channels.</summary>
     [Range(1e-6, 1e6)]
     public float[] ImageStd { get; init; } = [0.26862954f, 0.26130258f, 0.27577711f];
 
@@ -57,7 +57,8 @@ public sealed record CLIPImageProcessor
         {
             if (!size.IsComplete)
             {
-                throw new ModelFileException(folder.FilePath(component, file), $"'{key}' is no size; it needs shortest_edge, or height and width");
+                throw new ModelFileException(folder.FilePath(component, file),
+                    $"'{key}' is no size; it needs shortest_edge, or height and width");
             }
         }
 
@@ -71,7 +72,7 @@ public sealed record CLIPImageProcessor
     /// <summary>Prepares one image.</summary>
     /// <param name="image">8-bit RGB, uint8, (height, width, 3).</param>
     /// <returns>float32, (1, 3, height, width) of <see cref="CropSize"/>.</returns>
-    /// <exception cref="ArgumentException">The image has another shape or type.</exception>
+    /// <exception cref="ArgumentException">The image does not have the expected shape or type.</exception>
     public Tensor Preprocess(Tensor image)
     {
         ArgumentNullException.ThrowIfNull(image);

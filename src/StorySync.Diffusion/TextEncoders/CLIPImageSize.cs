@@ -8,7 +8,7 @@ namespace StorySync.Diffusion.TextEncoders;
 [JsonConverter(typeof(CLIPImageSizeConverter))]
 public sealed record CLIPImageSize
 {
-    /// <summary>The shorter of height and width, in pixels; null where both are given.</summary>
+    /// <summary>Gets the shorter of height and width, in pixels; null where both are given.</summary>
     public int? ShortestEdge { get; init; }
 
     /// <summary>Height, in pixels.</summary>

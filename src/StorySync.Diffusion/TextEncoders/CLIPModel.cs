@@ -34,7 +34,7 @@ public sealed class CLIPModel : nn.Module<Tensor, Tensor, CancellationToken, CLI
         RegisterComponents();
     }
 
-    /// <summary>The model's configuration.</summary>
+    /// <summary>Gets the model's configuration.</summary>
     public CLIPConfig Config { get; }
 
     /// <summary>Loads the model from a folder.</summary>
@@ -53,7 +53,7 @@ public sealed class CLIPModel : nn.Module<Tensor, Tensor, CancellationToken, CLI
     /// <summary>The vectors of texts, (batch, projection_dim), not normalised.</summary>
     /// <param name="inputIds">Token ids, int64, (batch, tokens).</param>
     /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each layer.</param>
-    /// <exception cref="ArgumentException">The ids have another shape or type, or are not all in the vocabulary.</exception>
+    /// <exception cref="ArgumentException">The ids do not have the expected shape or type, or are not all in the vocabulary.</exception>
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
     public Tensor GetTextFeatures(Tensor inputIds, CancellationToken cancellationToken = default)
     {
@@ -65,7 +65,7 @@ public sealed class CLIPModel : nn.Module<Tensor, Tensor, CancellationToken, CLI
     /// <param name="pixelValues">What a <see cref="CLIPImageProcessor"/> makes of images, (batch, channels, image_size,
     /// image_size).</param>
     /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each layer.</param>
-    /// <exception cref="ArgumentException">The pixels have another shape.</exception>
+    /// <exception cref="ArgumentException">The pixels do not have the expected shape.</exception>
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
     public Tensor GetImageFeatures(Tensor pixelValues, CancellationToken cancellationToken = default)
     {
@@ -78,7 +78,7 @@ public sealed class CLIPModel : nn.Module<Tensor, Tensor, CancellationToken, CLI
     /// <param name="pixelValues">What a <see cref="CLIPImageProcessor"/> makes of images, (batch, channels, image_size,
     /// image_size).</param>
     /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each layer.</param>
-    /// <exception cref="ArgumentException">The pixels have another shape.</exception>
+    /// <exception cref="ArgumentException">The pixels do not have the expected shape.</exception>
     public Tensor GetImagePatches(Tensor pixelValues, CancellationToken cancellationToken = default)
     {
         using var scope = NewDisposeScope();
@@ -91,7 +91,8 @@ public sealed class CLIPModel : nn.Module<Tensor, Tensor, CancellationToken, CLI
     /// <param name="input1">Token ids, int64, (texts, tokens).</param>
     /// <param name="input2">What a <see cref="CLIPImageProcessor"/> makes of images, (images, channels, image_size, image_size).</param>
     /// <param name="input3">The token to monitor for cancellation requests; checked before each layer.</param>
-    /// <exception cref="ArgumentException">An input has another shape or type, or an id is not in the vocabulary.</exception>
+    /// <exception cref="ArgumentException">An input does not have the expected shape or type, or an id is not in the
+    /// vocabulary.</exception>
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
     public override CLIPOutput forward(Tensor input1, Tensor input2, CancellationToken input3 = default)
     {

@@ -26,7 +26,7 @@ public sealed class CLIPTextModelWithProjection : nn.Module<Tensor, Cancellation
         RegisterComponents();
     }
 
-    /// <summary>The model's configuration.</summary>
+    /// <summary>Gets the model's configuration.</summary>
     public CLIPTextConfig Config { get; }
 
     /// <summary>Loads the model from a folder in diffusers' layout.</summary>
@@ -47,7 +47,7 @@ public sealed class CLIPTextModelWithProjection : nn.Module<Tensor, Cancellation
     /// <param name="input1">Token ids, int64, (batch, tokens), at most <see cref="CLIPTextConfig.MaxPositionEmbeddings"/> tokens.</param>
     /// <param name="input2">The token to monitor for cancellation requests; checked before each layer.</param>
     /// <returns>The output, with <see cref="CLIPTextOutput.TextEmbeds"/>.</returns>
-    /// <exception cref="ArgumentException">The ids have another shape or type, or are not all in the vocabulary.</exception>
+    /// <exception cref="ArgumentException">The ids do not have the expected shape or type, or are not all in the vocabulary.</exception>
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
     public override CLIPTextOutput forward(Tensor input1, CancellationToken input2 = default)
     {

@@ -44,7 +44,7 @@ public sealed record T5Config
     [Range(double.Epsilon, 1.0)]
     public double LayerNormEpsilon { get; init; } = 1e-6;
 
-    /// <summary>The activation of the feed-forward layers, alone (<c>relu</c>) or <c>gated-</c> before its name. <c>gated-gelu</c>
+    /// <summary>Gets the activation of the feed-forward layers, alone (<c>relu</c>) or <c>gated-</c> before its name. <c>gated-gelu</c>
     /// has always meant the tanh approximation.</summary>
     [RegularExpression("(gated-)?[^-]+", ErrorMessage = "it must be an activation, or gated- and an activation")]
     public string FeedForwardProj { get; init; } = "relu";

@@ -29,7 +29,7 @@ public sealed class T5EncoderModel : nn.Module<Tensor, Tensor?, CancellationToke
         RegisterComponents();
     }
 
-    /// <summary>The model's configuration.</summary>
+    /// <summary>Gets the model's configuration.</summary>
     public T5Config Config { get; }
 
     /// <summary>Loads the model from a folder in diffusers' layout. Decoder weights, if present, are ignored.</summary>
@@ -50,7 +50,8 @@ public sealed class T5EncoderModel : nn.Module<Tensor, Tensor?, CancellationToke
     /// <param name="input2">1 for each token that counts, 0 for the others, (batch, tokens); null when all do.</param>
     /// <param name="input3">The token to monitor for cancellation requests; checked before each block.</param>
     /// <returns>The last hidden state, (batch, tokens, d_model).</returns>
-    /// <exception cref="ArgumentException">The ids or the mask have another shape or type, or an id is not in the vocabulary.</exception>
+    /// <exception cref="ArgumentException">The ids or the mask do not have the expected shape or type, or an id is not in the
+    /// vocabulary.</exception>
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
     public override Tensor forward(Tensor input1, Tensor? input2 = null, CancellationToken input3 = default)
     {

@@ -20,7 +20,7 @@ internal sealed class T5Stack : nn.Module<Tensor, Tensor?, CancellationToken, Te
         RegisterComponents();
     }
 
-    /// <summary>The type in which the blocks compute.</summary>
+    /// <summary>Gets the type in which the blocks compute.</summary>
     public ScalarType Dtype => final_layer_norm.weight.dtype;
 
     /// <param name="embedded">(batch, tokens, d_model).</param>

@@ -35,20 +35,20 @@ public sealed class PromptTokenizer
         ModelMaxLength = maxLength;
     }
 
-    /// <summary>The longest sequence that the text encoder takes (<c>model_max_length</c>); <see cref="int.MaxValue"/> where the
+    /// <summary>Gets the longest sequence that the text encoder takes (<c>model_max_length</c>); <see cref="int.MaxValue"/> where the
     /// folder names none.</summary>
     public int ModelMaxLength { get; }
 
-    /// <summary>The number of ids, special tokens included. A text encoder's embedding table may be larger.</summary>
+    /// <summary>Gets the number of ids, special tokens included. A text encoder's embedding table may be larger.</summary>
     public int VocabularySize { get; }
 
-    /// <summary>The id that every sequence begins with, null where the kind has none (T5).</summary>
+    /// <summary>Gets the id that every sequence begins with, null where the kind has none (T5).</summary>
     public int? BosTokenId { get; }
 
-    /// <summary>The id that ends every sequence.</summary>
+    /// <summary>Gets the id that ends every sequence.</summary>
     public int EosTokenId { get; }
 
-    /// <summary>The id that fills a sequence up.</summary>
+    /// <summary>Gets the id that fills a sequence up.</summary>
     public int PadTokenId { get; }
 
     private int Prefix => BosTokenId is null ? 0 : 1;

@@ -9,13 +9,13 @@ internal sealed class SentencePieceModel
 
     private int modelType = UnigramModelType;
 
-    /// <summary>The pieces in the order of their ids, with their log probabilities.</summary>
+    /// <summary>Gets the pieces in the order of their ids, with their log probabilities.</summary>
     public List<(string Piece, double Score)> Pieces { get; } = [];
 
     /// <summary>Pieces that are cut out of the text before the model sees it: control and user-defined symbols.</summary>
     public List<string> SpecialPieces { get; } = [];
 
-    /// <summary>The normalization map, empty where the model does not normalize.</summary>
+    /// <summary>Gets the normalization map, empty where the model does not normalize.</summary>
     public byte[] PrecompiledCharsMap { get; private set; } = [];
 
     /// <exception cref="InvalidDataException">The bytes are no unigram SentencePiece model.</exception>

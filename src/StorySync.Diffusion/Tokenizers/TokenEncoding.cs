@@ -22,19 +22,19 @@ public sealed class TokenEncoding
         AttentionMask = [.. attentionMask];
     }
 
-    /// <summary>The ids, with begin and end tokens and padding.</summary>
+    /// <summary>Gets the ids, with begin and end tokens and padding.</summary>
     public ImmutableArray<long> Ids { get; }
 
     /// <summary>1 for a token of the prompt (begin and end tokens among them), 0 for padding; as long as <see cref="Ids"/>.</summary>
     public ImmutableArray<long> AttentionMask { get; }
 
-    /// <summary>The prompt as the model sees it: normalized, in lower case for CLIP.</summary>
+    /// <summary>Gets the prompt as the model sees it: normalized, in lower case for CLIP.</summary>
     public string Text { get; }
 
-    /// <summary>Whether the end of the prompt did not fit.</summary>
+    /// <summary>Gets a value indicating whether the end of the prompt did not fit.</summary>
     public bool IsTruncated => kept < tokens.Count;
 
-    /// <summary>The end of <see cref="Text"/> that did not fit, empty if all did.</summary>
+    /// <summary>Gets the end of <see cref="Text"/> that did not fit, empty if all did.</summary>
     public string TruncatedText => IsTruncated ? Text[tokens[kept].Start..].Trim() : "";
 
     /// <summary>

@@ -3,7 +3,7 @@ namespace StorySync.Diffusion.Tokenizers;
 /// <summary>The settings of a tokenizer's folder, with the defaults of its class filled in.</summary>
 internal sealed record TokenizerSettings
 {
-    /// <summary>The token that begins a sequence, null for none.</summary>
+    /// <summary>Gets the token that begins a sequence, null for none.</summary>
     public required SpecialToken? BosToken { get; init; }
 
     public required SpecialToken EosToken { get; init; }

@@ -6,7 +6,7 @@ namespace StorySync.Diffusion.Weights;
 /// (https://huggingface.co/docs/huggingface_hub/guides/manage-cache). It is read, never written.</summary>
 internal sealed partial class HubCache(string root)
 {
-    /// <summary>The cache of this user: <c>HF_HUB_CACHE</c>, else <c>HF_HOME/hub</c>, else <c>huggingface/hub</c> in the user's
+    /// <summary>Gets the cache of this user: <c>HF_HUB_CACHE</c>, else <c>HF_HOME/hub</c>, else <c>huggingface/hub</c> in the user's
     /// cache folder.</summary>
     public static HubCache Default => new(Root(Environment.GetEnvironmentVariable));
 

@@ -3,7 +3,7 @@ namespace StorySync.Diffusion.Weights;
 /// <summary>A file of a model is missing, damaged, or not what it has to be. The message names it and says what to do.</summary>
 public class ModelFileException : IOException
 {
-    /// <summary>Makes the exception.</summary>
+    /// <summary>Initializes a new instance of the <see cref="ModelFileException"/> class.</summary>
     /// <param name="path">The file or folder at fault.</param>
     /// <param name="problem">What was found, what was expected and what to do, as the rest of a sentence that starts with the path.</param>
     /// <param name="innerException">What made it known.</param>
@@ -13,7 +13,7 @@ public class ModelFileException : IOException
         Path = path;
     }
 
-    /// <summary>The file or folder at fault.</summary>
+    /// <summary>Gets the file or folder at fault.</summary>
     public string Path { get; }
 
     /// <summary>For a file that is not there; in the Hugging Face cache a name can be there that links to nothing.</summary>

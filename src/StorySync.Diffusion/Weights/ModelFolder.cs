@@ -17,14 +17,14 @@ public sealed class ModelFolder
         (ClassName, Components) = File.Exists(index) ? ReadIndex(index) : (null, new Dictionary<string, ModelComponent>());
     }
 
-    /// <summary>The folder.</summary>
+    /// <summary>Gets the folder.</summary>
     public string Path { get; }
 
-    /// <summary>The pipeline's class in diffusers (<c>StableDiffusionXLPipeline</c>, for example); null if there is no
+    /// <summary>Gets the pipeline's class in diffusers (<c>StableDiffusionXLPipeline</c>, for example); null if there is no
     /// <c>model_index.json</c>.</summary>
     public string? ClassName { get; }
 
-    /// <summary>The components that <c>model_index.json</c> names, without those that are left out there.</summary>
+    /// <summary>Gets the components that <c>model_index.json</c> names, without those that are left out there.</summary>
     public IReadOnlyDictionary<string, ModelComponent> Components { get; }
 
     /// <summary>Gets or sets a value indicating whether weights are mapped into memory, or read.</summary>
@@ -123,7 +123,7 @@ public sealed class ModelFolder
 
     /// <summary>Checks the files against the SHA-256 that is the name of a large file's blob in the Hugging Face cache.</summary>
     /// <param name="progress">Receives the result for each file as its check completes.</param>
-    /// <param name="cancellationToken">Stops the work.</param>
+    /// <param name="cancellationToken">The token to monitor for cancellation requests.</param>
     /// <returns>All files of the folder. In a folder that is not of the cache, none can be checked.</returns>
     public async Task<IReadOnlyList<FileCheck>> VerifyAsync(
         IProgress<FileCheck>? progress = null, CancellationToken cancellationToken = default)

@@ -8,7 +8,7 @@ namespace StorySync.Diffusion.Weights;
 /// <param name="Shapes">Shapes by name, in the order of the module.</param>
 public sealed record ModelManifest(IReadOnlyDictionary<string, IReadOnlyList<long>> Shapes)
 {
-    /// <summary>The number of values in all tensors.</summary>
+    /// <summary>Gets the number of values in all tensors.</summary>
     public long ElementCount => Shapes.Values.Sum(shape => shape.Aggregate(1L, (product, size) => product * size));
 
     /// <summary>What a module holds: its parameters and its persistent buffers.</summary>

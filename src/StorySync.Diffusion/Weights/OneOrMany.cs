@@ -18,12 +18,12 @@ public readonly struct OneOrMany<T> : IEquatable<OneOrMany<T>>, IOneOrMany
         this.isList = isList;
     }
 
-    /// <summary>The values as they stand: one, or those of the list.</summary>
+    /// <summary>Gets the values as they stand: one, or those of the list.</summary>
     public IReadOnlyList<T> Values => values ?? [];
 
     IEnumerable IOneOrMany.Items => Values;
 
-    /// <summary>Whether there is a list, so that each block has a value of its own.</summary>
+    /// <summary>Gets a value indicating whether there is a list, so that each block has a value of its own.</summary>
     public bool IsList => isList;
 
     /// <summary>The value of a block.</summary>

@@ -36,7 +36,7 @@ public sealed class SafetensorsFile : IMappedTensorSource
     /// <inheritdoc/>
     public IReadOnlyDictionary<string, TensorInfo> Tensors { get; }
 
-    /// <summary>The file's <c>__metadata__</c>; empty if it has none.</summary>
+    /// <summary>Gets the file's <c>__metadata__</c>; empty if it has none.</summary>
     public IReadOnlyDictionary<string, string> Metadata { get; }
 
     /// <summary>Opens a file, checks its header and maps it. No tensor is read.</summary>

@@ -17,7 +17,7 @@ internal sealed record SafetensorsHeader(
 
     private static readonly JsonDocumentOptions Strict = new() { AllowDuplicateProperties = false };
 
-    /// <summary>The length of the data section that the header describes.</summary>
+    /// <summary>Gets the length of the data section that the header describes.</summary>
     public long DataLength => Tensors.Count == 0 ? 0 : Begins[^1] + Tensors[^1].ByteCount;
 
     /// <exception cref="FormatException">The header breaks a rule of the format.</exception>

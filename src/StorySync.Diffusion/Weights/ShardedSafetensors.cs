@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Weights;
 
-/// <summary>A checkpoint in several files, told of by a <c>….safetensors.index.json</c>.</summary>
+/// <summary>A checkpoint in several files, described by a <c>….safetensors.index.json</c>.</summary>
 public sealed class ShardedSafetensors : IMappedTensorSource
 {
     private readonly List<SafetensorsFile> shards = [];

@@ -17,7 +17,7 @@ public static class WeightBinder
     /// <param name="rename">Maps a name in the checkpoint to the module's name for it, or to null if the tensor is not wanted. Where
     /// several names lead to one parameter (tied weights), the parameter's own name is taken first, else the first in order.</param>
     /// <param name="cancellationToken">Stops between two tensors; the module is then of no use.</param>
-    /// <exception cref="WeightMismatchException">Tensors are missing, unexpected or of another shape.</exception>
+    /// <exception cref="WeightMismatchException">Tensors are missing, unexpected or do not have the expected shape.</exception>
     public static void Bind(
         nn.Module module,
         ITensorSource source,
@@ -37,7 +37,7 @@ public static class WeightBinder
     /// <param name="device">Where the tensors are to be; null is the CPU.</param>
     /// <param name="rename">As there.</param>
     /// <param name="cancellationToken">Stops between two tensors; the module is then of no use.</param>
-    /// <exception cref="WeightMismatchException">Tensors are missing, unexpected or of another shape.</exception>
+    /// <exception cref="WeightMismatchException">Tensors are missing, unexpected or do not have the expected shape.</exception>
     public static void Bind(
         nn.Module module,
         ITensorSource source,

@@ -25,13 +25,13 @@ public sealed class WeightMismatchException : ModelFileException
         (Missing, Unexpected, Misshaped) = (missing, unexpected, misshaped);
     }
 
-    /// <summary>What the module has and the checkpoint lacks, each with the shape that is wanted.</summary>
+    /// <summary>Gets what the module has and the checkpoint lacks, each with the shape that is wanted.</summary>
     public IReadOnlyList<string> Missing { get; }
 
-    /// <summary>What the checkpoint holds and the module has no place for.</summary>
+    /// <summary>Gets what the checkpoint holds and the module has no place for.</summary>
     public IReadOnlyList<string> Unexpected { get; }
 
-    /// <summary>What both have, in different shapes.</summary>
+    /// <summary>Gets what both have, in different shapes.</summary>
     public IReadOnlyList<string> Misshaped { get; }
 
     private static string List(string title, string[] tensors) => tensors.Length == 0 ? ""

@@ -7,7 +7,7 @@ namespace StorySync.Kernels;
 /// <remarks>For float32 on the CPU. Where it does not take an input the ordinary operators compute the same.</remarks>
 internal static unsafe class OneDnnConvolution
 {
-    /// <summary>What computes; null where there is none.</summary>
+    /// <summary>Gets what computes; null where there is none.</summary>
     public static OneDnnLibrary? Library { get; } = OneDnnLibrary.Load();
 
     /// <summary>Whether oneDNN computes with this input.</summary>

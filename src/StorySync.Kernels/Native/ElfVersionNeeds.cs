@@ -13,7 +13,7 @@ internal static class ElfVersionNeeds
     /// <summary>Marks a needed version as weak, so that a loader without it warns at most.</summary>
     /// <param name="image">The library; changed in place.</param>
     /// <param name="version">The version's name.</param>
-    /// <returns>Whether the version was there; <see langword="false"/> too for what is no such library.</returns>
+    /// <returns>Whether the version was there; <see langword="false"/> also if the file is not such a library.</returns>
     public static bool TryWeaken(Span<byte> image, string version)
     {
         ReadOnlySpan<byte> magic = [0x7f, (byte)'E', (byte)'L', (byte)'F', 2, 1];

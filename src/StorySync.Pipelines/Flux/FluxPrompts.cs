@@ -10,7 +10,8 @@ namespace StorySync.Pipelines;
 internal sealed class FluxPrompts(PromptTokenizer tokenizer, PromptTokenizer tokenizer2, CLIPTextModel encoder, T5EncoderModel encoder2)
 {
     /// <summary>Encodes the prompts of a request.</summary>
-    /// <returns>Text, (rows, <paramref name="length"/>, width), and pooled text, (rows, width); a row a picture, with guidance the negative
+    /// <returns>Text, (rows, <paramref name="length"/>, width), and pooled text, (rows, width); one row per image, with guidance the
+    /// negative
     /// ones first.</returns>
     public (Tensor Text, Tensor Pooled) Encode(GenerationRequest request, int length, bool guidance, CancellationToken cancellationToken)
     {

@@ -10,37 +10,38 @@ namespace StorySync.Pipelines;
 /// <summary>What the denoising loop works on.</summary>
 internal sealed record DenoisingJob
 {
-    /// <summary>The steps.</summary>
+    /// <summary>Gets the steps.</summary>
     public required SchedulePlan Plan { get; init; }
 
-    /// <summary>Encoded prompts, a row a picture; with guidance the negative ones come first.</summary>
+    /// <summary>Encoded prompts, one row per image; with guidance the negative ones come first.</summary>
     public required PromptEmbeddings Embeddings { get; init; }
 
-    /// <summary>What to begin with, a row a picture, scaled as the plan wants it.</summary>
+    /// <summary>Gets what to begin with, one row per image, scaled as the plan wants it.</summary>
     public required Tensor Latents { get; init; }
 
-    /// <summary>The run, as the attention layers see it.</summary>
+    /// <summary>Gets the run, as the attention layers see it.</summary>
     public required DenoisingContext Context { get; init; }
 
-    /// <summary>The noise that steps inject.</summary>
+    /// <summary>Gets the noise that steps inject.</summary>
     public required NoiseSource Noise { get; init; }
 
-    /// <summary>The noise that an unmodified branch's steps inject; the same numbers as <see cref="Noise"/>.</summary>
+    /// <summary>Gets the noise that an unmodified branch's steps inject; the same numbers as <see cref="Noise"/>.</summary>
     public NoiseSource? BaseNoise { get; init; }
 
-    /// <summary>The model call to begin with.</summary>
+    /// <summary>Gets the model call to begin with.</summary>
     public int BeginIndex { get; init; }
 
-    /// <summary>How much noise DDIM injects.</summary>
+    /// <summary>Gets how much noise DDIM injects.</summary>
     public double Eta { get; init; }
 
     /// <summary>Joins the negative and positive half of the model's answer; null without guidance.</summary>
     public Func<Tensor, Tensor>? Guide { get; init; }
 
-    /// <summary>The steps that <see cref="Guide"/> is for; in the others the model computes the positive half alone.</summary>
+    /// <summary>Gets the steps that <see cref="Guide"/> is for; in the others the model computes the positive half alone.</summary>
     public required StepRange GuidedSteps { get; init; }
 
-    /// <summary>Whether the guidance halves come one after the other in steps that have an unmodified branch.</summary>
+    /// <summary>Gets a value indicating whether the guidance halves come one after the other in steps that have an unmodified
+    /// branch.</summary>
     public bool SplitsHalves { get; init; }
 
     /// <summary>Channels that the model reads after the latents, one row per image (inpainting models).</summary>
@@ -49,7 +50,7 @@ internal sealed record DenoisingJob
     /// <summary>Keeps a part of the picture: takes the latents after a step and the number of the next model call.</summary>
     public Func<Tensor, int, Tensor>? AfterStep { get; init; }
 
-    /// <summary>The story that the run belongs to.</summary>
+    /// <summary>Gets the story that the run belongs to.</summary>
     public StoryAttention? Story { get; init; }
 }
 

@@ -40,10 +40,10 @@ internal sealed class Generation
 
     public int Width { get; }
 
-    /// <summary>The seed that the images' seeds are counted from: the request's, or a random one.</summary>
+    /// <summary>Gets the seed that the images' seeds are counted from: the request's, or a random one.</summary>
     public long Seed { get; }
 
-    /// <summary>Whether the batch has a negative half.</summary>
+    /// <summary>Gets a value indicating whether the batch has a negative half.</summary>
     public bool Guidance => guidanceScale > 1;
 
     public int ModelCalls => Plan.Timesteps.Length - BeginIndex;

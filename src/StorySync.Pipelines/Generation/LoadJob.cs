@@ -14,7 +14,7 @@ internal sealed class LoadJob(
 
     public ModelFolder Folder { get; } = folder;
 
-    /// <summary>The folder that has the denoiser and the scheduler; usually the same.</summary>
+    /// <summary>Gets the folder that has the denoiser and the scheduler; usually the same.</summary>
     public ModelFolder Denoiser { get; init; } = folder;
 
     public PipelineOptions Options { get; } = options;

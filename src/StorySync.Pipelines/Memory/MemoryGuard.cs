@@ -14,7 +14,8 @@ internal static class MemoryGuard
         {
             var advice = MemoryPlanner.Plan(pipeline, asked).Advice;
             throw new InsufficientMemoryException(
-                $"{(asked.Images == 1 ? "1 image" : $"{asked.Images} images")} of {asked.Width}×{asked.Height} {(asked.Images == 1 ? "needs" : "need")} "
+                $"{(asked.Images == 1 ? "1 image" : $"{asked.Images} images")} of {asked.Width}×{asked.Height} "
+                    + $"{(asked.Images == 1 ? "needs" : "need")} "
                 + $"{MemorySize.Text(needed)} on "
                 + $"{pipeline.Device}, which has {MemorySize.Text(there)} for them. "
                 + (advice.Count == 0

@@ -12,23 +12,24 @@ namespace StorySync.Pipelines;
 /// </remarks>
 public sealed record MemoryPlan
 {
-    /// <summary>The device that computes, as <see cref="PipelineOptions.Device"/> names it.</summary>
+    /// <summary>Gets the device that computes, as <see cref="PipelineOptions.Device"/> names it.</summary>
     public required string Device { get; init; }
 
-    /// <summary>The model's parts.</summary>
+    /// <summary>Gets the model's parts.</summary>
     public required IReadOnlyList<WeightMemory> Weights { get; init; }
 
-    /// <summary>What the run does, one after the other.</summary>
+    /// <summary>Gets what the run does, one after the other.</summary>
     public required IReadOnlyList<StageMemory> Stages { get; init; }
 
     /// <summary>Bytes on the host in addition to those on the device that computes; 0 where that is the host itself.</summary>
     public required long HostBytes { get; init; }
 
-    /// <summary>What would make it less, with what it would then be: first what leaves the pictures as they are, last what changes them
+    /// <summary>Gets what would make it less, with what it would then be: first what leaves the pictures as they are, last what changes
+    /// them
     /// most.</summary>
     public required IReadOnlyList<MemoryAdvice> Advice { get; init; }
 
-    /// <summary>The most bytes at one time on the device that computes.</summary>
+    /// <summary>Gets the most bytes at one time on the device that computes.</summary>
     public long PeakBytes => Stages.Max(stage => stage.Bytes);
 
     /// <summary>Whether the run has room.</summary>

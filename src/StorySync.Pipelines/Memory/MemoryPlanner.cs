@@ -17,11 +17,12 @@ namespace StorySync.Pipelines;
 internal sealed record MemoryCase(PipelineOptions Options, int Images, int Halves, int Height, int Width, bool HasBase, bool Shares,
     bool Caches)
 {
-    /// <summary>What the denoiser gets in one call: with an unmodified branch the guidance halves can come one after the other.</summary>
+    /// <summary>Gets what the denoiser gets in one call: with an unmodified branch the guidance halves can come one after the
+    /// other.</summary>
     public DenoiserBatch Batch => new(
         HasBase && Denoising.SplitsHalves(Images, Height, Width, Caches) ? 2L * Images : StepRows, Height, Width, HasBase, Shares);
 
-    /// <summary>The rows of a step, in one call or more.</summary>
+    /// <summary>Gets the rows of a step, in one call or more.</summary>
     public long StepRows => (long)Images * Halves * (HasBase ? 2 : 1);
 }
 

@@ -11,7 +11,7 @@ namespace StorySync.Pipelines;
 /// <param name="Stage">When it works.</param>
 internal sealed record ModelPart(string Name, nn.Module Module, GenerationStage Stage)
 {
-    /// <summary>Whether it computes in float32 where the others compute in float16.</summary>
+    /// <summary>Gets a value indicating whether it computes in float32 where the others compute in float16.</summary>
     public bool NeedsFloat32 { get; init; }
 
     /// <summary>The type that it computes in when the model computes in <paramref name="dtype"/>.</summary>

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Pipelines;
 
-/// <summary>What SDXL's denoiser is conditioned on, a row a batch row.</summary>
+/// <summary>What SDXL's denoiser is conditioned on, one row per batch row.</summary>
 /// <param name="Text">(rows, tokens, width).</param>
 /// <param name="Pooled">(rows, width).</param>
 /// <param name="TimeIds">(rows, 6).</param>

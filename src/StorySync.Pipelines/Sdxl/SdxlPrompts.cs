@@ -11,7 +11,7 @@ internal sealed class SdxlPrompts(
         bool zerosForNoNegative)
 {
     /// <summary>Encodes the prompts of a request.</summary>
-    /// <returns>Text, (rows, tokens, width), and pooled text, (rows, width); a row a picture, with guidance the negative ones
+    /// <returns>Text, (rows, tokens, width), and pooled text, (rows, width); one row per image, with guidance the negative ones
     /// first.</returns>
     public (Tensor Text, Tensor Pooled) Encode(GenerationRequest request, bool guidance, CancellationToken cancellationToken)
     {
@@ -36,7 +36,8 @@ internal sealed class SdxlPrompts(
     {
         var (count, device) = (request.Prompts.Count, encoder.parameters().First().device);
         var first = encoder.call(tokenizer.Ids(prompts, count, device, cancellationToken: cancellationToken), cancellationToken);
-        var second = encoder2.call(tokenizer2.Ids(prompts2 ?? prompts, count, device, cancellationToken: cancellationToken), cancellationToken);
+        var second =
+            encoder2.call(tokenizer2.Ids(prompts2 ?? prompts, count, device, cancellationToken: cancellationToken), cancellationToken);
         var text = cat([first.HiddenStates[^(skip + 2)], second.HiddenStates[^(skip + 2)]], dim: -1);
         return (text.repeat_interleave(request.ImagesPerPrompt, dim: 0),
             second.TextEmbeds!.repeat_interleave(request.ImagesPerPrompt, dim: 0));

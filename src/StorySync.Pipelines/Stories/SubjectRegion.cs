@@ -33,10 +33,10 @@ public sealed class SubjectRegion
     /// <summary>Rows.</summary>
     public int Height { get; }
 
-    /// <summary>Whether each cell belongs to the subject, row by row.</summary>
+    /// <summary>Gets a value indicating whether each cell belongs to the subject, row by row.</summary>
     public ReadOnlySpan<bool> Cells => cells;
 
-    /// <summary>The share of the picture that the subject takes, 0 … 1.</summary>
+    /// <summary>Gets the share of the picture that the subject takes, 0 … 1.</summary>
     public double Area => cells.Count(cell => cell) / (double)cells.Length;
 
     /// <summary>The region as a picture, white on black, each cell a rectangle.</summary>
