@@ -112,6 +112,11 @@ internal sealed class EvaluateCommand
         var run = new EvaluationRun(settings, folder, pipeline, new StoryEvaluator(evaluator));
         var records = await Terminal.Of(error).Progress().StartAsync(context =>
             Task.Run(() => run.Run(new RunProgress(context), cancellationToken), cancellationToken));
+        foreach (var warning in run.Warnings)
+        {
+            await error.WriteLineAsync($"Warning: {warning}");
+        }
+
         var report = Reports.Write(settings, folder, records);
         Terminal.Of(console).Write(Reports.Table(settings, records));
         console.WriteLine($"Report: {report}");

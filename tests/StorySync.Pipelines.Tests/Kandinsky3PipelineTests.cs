@@ -1,3 +1,4 @@
+using StorySync.Diffusion.Weights;
 using StorySync.TestSupport;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -55,6 +56,30 @@ public class Kandinsky3PipelineTests(Kandinsky3Model model) : IClassFixture<Kand
 
         TensorAssert.SameBits(texts, text[tensor(new long[] { 0, 0, 1, 1 })]);
         TensorAssert.SameBits(masks, mask[tensor(new long[] { 0, 1, 0, 1 })]);
+    }
+
+    [Fact]
+    public void A_LoRA_changes_the_picture_and_is_taken_off_to_the_bit()
+    {
+        using var scope = NewDisposeScope();
+        var (path, weight) = Pipeline.UNet.named_parameters().First(p => p.name.EndsWith("to_q.weight", StringComparison.Ordinal));
+        using var folder = new TemporaryFolder();
+        var file = folder.PathOf("style.safetensors");
+        SafetensorsWriter.Write(file, new Dictionary<string, Tensor>
+        {
+            [$"unet.{path[..^".weight".Length]}.lora_A.weight"] = ones(2, weight.shape[1]),
+            [$"unet.{path[..^".weight".Length]}.lora_B.weight"] = ones(weight.shape[0], 2),
+        });
+        var request = Two with { Height = 64, Width = 64, LatentsOnly = true };
+
+        using var before = Pipeline.Generate(request);
+        Pipeline.Loras.Load(file);
+        using var with = Pipeline.Generate(request);
+        Pipeline.Loras.Remove("style");
+        using var after = Pipeline.Generate(request);
+
+        Assert.False(before.Latents.SameBitsAs(with.Latents));
+        TensorAssert.SameBits(before.Latents, after.Latents);
     }
 
     [Fact]

@@ -7,6 +7,10 @@ namespace StorySync.Samples.Evaluate;
 internal sealed class EvaluationRun(EvaluationSettings settings, OutputFolder output, DiffusionPipeline pipeline, StoryEvaluator evaluator)
 {
     private readonly RunFolder folder = new(output);
+    private readonly List<string> warnings = [];
+
+    /// <summary>Gets what the stories warned of, with the story and variant.</summary>
+    public IReadOnlyList<string> Warnings => warnings;
 
     /// <param name="progress">Told of each job, and of each step within one.</param>
     /// <param name="cancellationToken">Stops the run; what is finished stays.</param>
@@ -41,6 +45,7 @@ internal sealed class EvaluationRun(EvaluationSettings settings, OutputFolder ou
         using var memory = new PeakMemory();
         using var result = pipeline.GenerateStory(story, job.Options, progress, cancellationToken);
         var peak = memory.MiB;
+        warnings.AddRange(result.Warnings.Select(warning => $"{job.Story}, {job.Variant}: {warning.Message}"));
 
         // Given masks say nothing of the pictures; those of the plain run, on the same noise, do.
         SubjectRegion?[] regions =

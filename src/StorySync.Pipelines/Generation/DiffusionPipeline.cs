@@ -14,10 +14,8 @@ namespace StorySync.Pipelines;
 
 /// <summary>Represents a text-to-image model with all its parts: prompts in, images out. Each architecture is one subclass.</summary>
 /// <remarks>Any number of generations can use a pipeline at the same time, on any threads: what belongs to one is kept by itself. Changes
-/// of
-/// <see cref="Loras"/> wait until the generations under way are over. <see cref="Dispose"/> cancels them and waits for them; afterwards
-/// every
-/// member throws <see cref="ObjectDisposedException"/>.</remarks>
+/// of <see cref="Loras"/> wait until the generations under way are over. <see cref="Dispose"/> cancels them and waits for them; afterwards
+/// every member that uses the model throws <see cref="ObjectDisposedException"/>.</remarks>
 public abstract class DiffusionPipeline : IDisposable
 {
     private readonly RunGate runs;

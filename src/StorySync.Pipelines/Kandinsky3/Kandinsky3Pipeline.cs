@@ -33,7 +33,7 @@ public sealed class Kandinsky3Pipeline : DiffusionPipeline
         ModelParts.RequireEqual(folder, "'encoder_hid_dim' of unet", UNet.Config.EncoderHidDim, "'d_model' of text_encoder", TextEncoder.Config.DModel);
         ModelParts.RequireEqual(folder, "'in_channels' of unet", UNet.Config.InChannels, "'latent_channels' of movq", Movq.Config.LatentChannels);
         prompts = new Kandinsky3Prompts(Tokenizer, TextEncoder);
-        Loras = new LoraAdapters([("unet", UNet, null)]);
+        Loras = new LoraAdapters([("unet", UNet, null)]) { ComputeType = dtype };
         Parts = [Loras, TextEncoder, UNet, Movq];
         residency = new Residency(options.Offload, Device, TextEncoder, UNet, Movq);
     }
