@@ -61,6 +61,27 @@ public class ChangedFileTests
     {
         using var copy = new ModelCopy("tiny-sdxl");
         using var pipeline = StableDiffusionXLPipeline.Load(copy.Path, new PipelineOptions { Device = "cpu" });
+        var lora = WriteLora(copy);
+        pipeline.Loras.Load(lora, "lora");
+        Change(lora, "shortened");
+        var error = Assert.Throws<ModelFileException>(() => pipeline.Loras.SetScale("lora", 0.5));
+        Assert.StartsWith(lora, error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_LoRA_is_not_merged_into_weights_whose_file_was_written_to()
+    {
+        using var copy = new ModelCopy("tiny-sdxl", copiesWeights: true);
+        using var pipeline = StableDiffusionXLPipeline.Load(copy.Path, new PipelineOptions { Device = "cpu" });
+        var lora = WriteLora(copy);
+        Change(copy.PathOf(Weights), "emptied");
+        var error = Assert.Throws<ModelFileException>(() => pipeline.Loras.Load(lora));
+        Assert.StartsWith(copy.PathOf(Weights), error.Message, StringComparison.Ordinal);
+        Assert.Empty(pipeline.Loras.Scales);
+    }
+
+    private static string WriteLora(ModelCopy copy)
+    {
         var lora = copy.PathOf("lora.safetensors");
         using (var down = TorchSharp.torch.ones(2, 40))
         using (var up = TorchSharp.torch.ones(40, 2))
@@ -70,10 +91,7 @@ public class ChangedFileTests
                 TorchSharp.torch.Tensor> { [layer + ".lora_A.weight"] = down, [layer + ".lora_B.weight"] = up });
         }
 
-        pipeline.Loras.Load(lora, "lora");
-        Change(lora, "shortened");
-        Assert.StartsWith(lora, Assert.Throws<ModelFileException>(() => pipeline.Loras.SetScale("lora", 0.5)).Message,
-            StringComparison.Ordinal);
+        return lora;
     }
 
     private static void Change(string path, string change)

@@ -18,6 +18,10 @@ public sealed class LoraAdapters : IDisposable
     /// <summary>What changes wait for; null for nothing.</summary>
     internal RunGate? Gate { get; set; }
 
+    /// <summary>Gets or sets what checks that the files whose bytes are the weights are as they were; called before weights are
+    /// read.</summary>
+    internal Action? CheckFiles { get; set; }
+
     /// <summary>Makes a set without LoRAs yet.</summary>
     /// <param name="components">The components that LoRAs may change, by their names in diffusers (<c>unet</c>,
     /// <c>text_encoder</c>, <c>text_encoder_2</c>, <c>transformer</c>), with the resnets of a level for a UNet.</param>
@@ -45,7 +49,7 @@ public sealed class LoraAdapters : IDisposable
         get => enabled;
         set
         {
-            using var change = Gate?.Change();
+            using var change = BeginChange();
             enabled = value;
             Merge();
         }
@@ -63,7 +67,7 @@ public sealed class LoraAdapters : IDisposable
         ArgumentNullException.ThrowIfNull(path);
         name ??= Path.GetFileNameWithoutExtension(path);
         CheckScale(scale);
-        using var change = Gate?.Change();
+        using var change = BeginChange();
         if (adapters.ContainsKey(name))
         {
             throw new ArgumentException($"There is a LoRA '{name}' already; remove it first, or give this one another name.", nameof(name));
@@ -96,7 +100,7 @@ public sealed class LoraAdapters : IDisposable
     public void SetScale(string name, double scale)
     {
         CheckScale(scale);
-        using var change = Gate?.Change();
+        using var change = BeginChange();
         adapters[name] = Find(name) with { Scale = scale };
         Merge();
     }
@@ -106,7 +110,7 @@ public sealed class LoraAdapters : IDisposable
     /// <exception cref="KeyNotFoundException">There is no LoRA of that name.</exception>
     public void Remove(string name)
     {
-        using var change = Gate?.Change();
+        using var change = BeginChange();
         var file = Find(name).File;
         adapters.Remove(name);
         Merge();
@@ -128,6 +132,21 @@ public sealed class LoraAdapters : IDisposable
         }
 
         originals.Clear();
+    }
+
+    private IDisposable? BeginChange()
+    {
+        var change = Gate?.Change();
+        try
+        {
+            CheckFiles?.Invoke();
+            return change;
+        }
+        catch
+        {
+            change?.Dispose();
+            throw;
+        }
     }
 
     /// <summary>Checks that every layer of a file is one of the model's and can be added to its weight.</summary>

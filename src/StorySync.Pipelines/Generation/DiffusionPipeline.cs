@@ -74,6 +74,7 @@ public abstract class DiffusionPipeline : IDisposable
         {
             field = value;
             value.Gate = runs;
+            value.CheckFiles = ThrowIfFilesChanged;
         }
     } = null!;
 
