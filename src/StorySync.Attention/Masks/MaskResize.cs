@@ -20,6 +20,11 @@ public static class MaskResize
         ArgumentOutOfRangeException.ThrowIfLessThan(height, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(width, 1);
         using var scope = NewDisposeScope();
+        if (mask.shape[^2] == height && mask.shape[^1] == width)
+        {
+            return mask.to_type(ScalarType.Bool).contiguous().clone().MoveToOuterDisposeScope();
+        }
+
         var (rows, rowTotal) = Taken(mask.shape[^2], height, mask.device);
         var (columns, columnTotal) = Taken(mask.shape[^1], width, mask.device);
         var subject = Along(Along(mask.to_type(ScalarType.Float64), columns), rows);

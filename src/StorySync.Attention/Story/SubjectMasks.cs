@@ -110,7 +110,7 @@ internal sealed class SubjectMasks : IDisposable
 
         return labels;
 
-        bool[] Cells(Tensor masks) => [.. MaskResize.Apply(masks, grid.Height, grid.Width).data<bool>()];
+        bool[] Cells(Tensor masks) => MaskResize.Apply(masks, grid.Height, grid.Width).data<bool>().ToArray();
     }
 
     private void Clear()
