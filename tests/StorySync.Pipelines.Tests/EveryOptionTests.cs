@@ -1,0 +1,191 @@
+using StorySync.Diffusion.Weights;
+using StorySync.TestSupport;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Pipelines.Tests;
+
+/// <summary>Every option with every form that a model's blocks have, in stories; those that stories do not have, in batches.</summary>
+public sealed class EveryOptionTests(SdxlForm sdxl) : IClassFixture<SdxlForm>
+{
+    private const string Embedded = "storybook";
+    private const string OwnForm = "SDXL's own form";
+    private const int Side = 64;
+
+    private static readonly Story Bears = new()
+    {
+        Subjects = ["a bear"],
+        Scenes = [new("a bear standing in the forest"), new("a bear waving at the beach")],
+    };
+
+    private static readonly StoryOptions Quick = new() { Steps = 4, GuidanceScale = 4, Seed = 5, Height = Side, Width = Side };
+
+    private static readonly GenerationRequest Two = new()
+    {
+        Prompts = [.. Bears.Scenes.Select(scene => scene.Prompt)], Steps = 4, GuidanceScale = 4, Height = Side, Width = Side, Seed = 5,
+    };
+
+    private static readonly RgbImage Picture = new(Side, Side, [.. Enumerable.Range(0, 3 * Side * Side).Select(i => (byte)(i * 7 % 251))]);
+    private static readonly RgbImage UpperHalf = new(Side, Side, [.. Enumerable.Range(0, 3 * Side * Side).Select(i => (byte)(i < 3 * Side * Side / 2 ? 255 : 0))]);
+
+    private static readonly string[] Models = [Embedded, OwnForm, "tiny-sdxl", "tiny-kandinsky3", "tiny-flux"];
+
+    /// <summary>What an option changes, and whether it leaves the latents as they are.</summary>
+    private static readonly Dictionary<string, (PipelineOptions Load, Func<StoryOptions, StoryOptions> Story, bool Exact)> Options = new()
+    {
+        ["block cache that skips nothing"] = (new(), story => story with { BlockCacheThreshold = 1e-9 }, true),
+        ["block cache that skips all it can"] = (new(), story => story with { BlockCacheThreshold = 1e9 }, false),
+        ["guidance end"] = (new(), story => story with { GuidanceEnd = 0.5 }, false),
+        ["offload"] = (new() { Offload = true }, story => story, true),
+        ["streaming"] = (new() { StreamBlocks = true }, story => story, true),
+        ["tiling"] = (new() { TiledDecoding = true }, story => story, true),
+        ["previews"] = (new(), story => story with { PreviewInterval = 2 }, true),
+        ["all at once"] = (
+            new() { Offload = true, StreamBlocks = true, TiledDecoding = true },
+            story => story with { BlockCacheThreshold = 1e9, GuidanceEnd = 0.5, PreviewInterval = 1 },
+            false),
+    };
+
+    public static TheoryData<string, string> Stories() => [.. Models.SelectMany(model => Options.Keys.Select(option => (model, option)))];
+
+    public static TheoryData<string> AllModels() => [.. Models];
+
+    public static TheoryData<string, bool> Inpainting() => [.. Models.Where(model => model is Embedded or OwnForm or "tiny-sdxl")
+        .SelectMany(model => new[] { (model, false), (model, true) })];
+
+    [Theory]
+    [MemberData(nameof(Stories))]
+    public void A_story_can_have_every_option(string model, string option)
+    {
+        var (load, change, exact) = Options[option];
+        using var plain = Load(model, new());
+        using var expected = new StoryPipeline(plain).Generate(Bears, Quick);
+        using var pipeline = Load(model, load);
+        var previews = new List<int>();
+        using var story = new StoryPipeline(pipeline).Generate(Bears, change(Quick), new Watch(previews));
+
+        // Stories on FLUX have no guidance that could end.
+        Check(story);
+        if (exact || (option == "guidance end" && model == "tiny-flux"))
+        {
+            TensorAssert.SameBits(expected.Latents, story.Latents);
+        }
+        else
+        {
+            Assert.False(story.Latents.SameBitsAs(expected.Latents));
+        }
+
+        var interval = change(Quick).PreviewInterval;
+        Assert.Equal(Enumerable.Repeat(Bears.Scenes.Count, interval == 0 ? 0 : Quick.Steps!.Value / interval), previews);
+    }
+
+    [Theory]
+    [MemberData(nameof(AllModels))]
+    public void A_story_can_have_a_LoRA(string model)
+    {
+        Assert.SkipWhen(model == "tiny-kandinsky3", "LoRAs are for SDXL and FLUX.");
+        using var folder = new TemporaryFolder();
+        using var pipeline = Load(model, new());
+        var (loras, denoiser, prefix) = pipeline switch
+        {
+            StableDiffusionXLPipeline sdxl => (sdxl.Loras, (nn.Module)sdxl.UNet, "unet"),
+            FluxPipeline flux => (flux.Loras, flux.Transformer, "transformer"),
+            _ => throw new InvalidOperationException(),
+        };
+        using var expected = new StoryPipeline(pipeline).Generate(Bears, Quick);
+
+        var layer = pipeline.AttentionProcessors.Layers.First().Path + ".to_q";
+        var shape = ModelManifest.Of(denoiser).Shapes[layer + ".weight"];
+        SafetensorsWriter.Write(
+            folder.PathOf("lora.safetensors"),
+            [
+                new TensorInfo($"{prefix}.{layer}.lora_A.weight", SafetensorsDtype.F32, [2, shape[1]]),
+                new TensorInfo($"{prefix}.{layer}.lora_B.weight", SafetensorsDtype.F32, [shape[0], 2]),
+            ],
+            name => full(name.Contains("lora_A", StringComparison.Ordinal) ? [2, shape[1]] : [shape[0], 2], 0.1f));
+        var lora = loras.Load(folder.PathOf("lora.safetensors"));
+        foreach (var threshold in new[] { 0, 1e9 })
+        {
+            using var story = new StoryPipeline(pipeline).Generate(Bears, Quick with { BlockCacheThreshold = threshold });
+            Check(story);
+            Assert.False(story.Latents.SameBitsAs(expected.Latents));
+        }
+
+        loras.SetScale(lora, 0);
+        using var without = new StoryPipeline(pipeline).Generate(Bears, Quick);
+        TensorAssert.SameBits(expected.Latents, without.Latents);
+    }
+
+    [Theory]
+    [MemberData(nameof(AllModels))]
+    public void Images_can_be_changed_with_every_option(string model)
+    {
+        foreach (var option in Options)
+        {
+            using var pipeline = Load(model, option.Value.Load);
+            var changed = option.Value.Story(Quick);
+            using var result = pipeline.Generate(Two with
+            {
+                Images = [Picture],
+                Strength = 0.8,
+                BlockCacheThreshold = changed.BlockCacheThreshold,
+                GuidanceEnd = changed.GuidanceEnd,
+                PreviewInterval = changed.PreviewInterval,
+            });
+            Check(result.Images, result.Latents);
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Inpainting))]
+    public void A_part_of_an_image_can_be_painted_with_the_block_cache(string model, bool caches)
+    {
+        using var pipeline = Load(model, new());
+        using var result = pipeline.Generate(Two with
+        {
+            Images = [Picture], Mask = UpperHalf, Strength = 1, BlockCacheThreshold = caches ? 1e9 : 0, GuidanceEnd = caches ? 0.5 : 1,
+        });
+        Check(result.Images, result.Latents);
+    }
+
+    private static void Check(StoryResult story)
+    {
+        Check([.. story.Scenes.Select(scene => scene.Image)], story.Latents);
+        Assert.All(story.Scenes, scene => Assert.NotNull(scene.Masks[0]));
+    }
+
+    private static void Check(IReadOnlyList<RgbImage> images, Tensor latents)
+    {
+        Assert.Equal(Bears.Scenes.Count, images.Count);
+        Assert.All(images, image => Assert.Equal((images[0].Width, images[0].Height), (image.Width, image.Height)));
+        Assert.True(latents.isfinite().all().item<bool>());
+    }
+
+    private DiffusionPipeline Load(string model, PipelineOptions options) => DiffusionPipeline.Load(
+        model switch
+        {
+            Embedded => Embedded,
+            OwnForm => sdxl.Path,
+            _ => ReferenceModel(model),
+        },
+        options with { Device = "cpu" });
+
+    private static string ReferenceModel(string model)
+    {
+        ReferenceData.RequireRoot();
+        var path = ReferenceData.PathOf("models/" + model);
+        Assert.SkipUnless(Directory.Exists(path), $"The reference data has no {model}.");
+        return path;
+    }
+
+    private sealed class Watch(List<int> previews) : IProgress<GenerationProgress>
+    {
+        public void Report(GenerationProgress value)
+        {
+            if (value.Previews is { } images)
+            {
+                previews.Add(images.Count);
+            }
+        }
+    }
+}
