@@ -18,7 +18,7 @@ public class Kandinsky3PipelineParityTests
         var pipelineCase = new PipelineCase(comparison);
         using var pipeline = Kandinsky3Pipeline.Load(comparison.Case.ModelPath, new PipelineOptions { Device = "cpu" });
 
-        var request = pipelineCase.Fill(new GenerationRequest { Prompts = pipelineCase.Strings("prompt")! });
+        var request = pipelineCase.Fill(new Kandinsky3Request { Prompts = pipelineCase.Strings("prompt")!, CutsToLongestPrompt = true });
 
         CheckTokens(comparison, "", pipeline, request.Prompts);
         CheckTokens(comparison, "negative_", pipeline, request.NegativePrompts);

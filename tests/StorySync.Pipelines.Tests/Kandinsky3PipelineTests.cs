@@ -51,11 +51,16 @@ public class Kandinsky3PipelineTests(Kandinsky3Model model) : IClassFixture<Kand
     public void With_several_pictures_texts_and_masks_come_in_diffusers_different_orders()
     {
         using var scope = NewDisposeScope();
-        var (text, mask) = Encode(Two, guidance: false);
-        var (texts, masks) = Encode(Two with { ImagesPerPrompt = 2 }, guidance: false);
+        var two = new Kandinsky3Request { Prompts = Two.Prompts, CutsToLongestPrompt = true };
+        var (text, mask) = Encode(two, guidance: false);
+        var (texts, masks) = Encode(two with { ImagesPerPrompt = 2 }, guidance: false);
 
         TensorAssert.SameBits(texts, text[tensor(new long[] { 0, 0, 1, 1 })]);
         TensorAssert.SameBits(masks, mask[tensor(new long[] { 0, 1, 0, 1 })]);
+
+        // An image that depends on its own prompt alone has its own prompt's mask.
+        var (_, own) = Encode(Two with { ImagesPerPrompt = 2 }, guidance: false);
+        TensorAssert.SameBits(own, mask[tensor(new long[] { 0, 0, 1, 1 })]);
     }
 
     [Fact]

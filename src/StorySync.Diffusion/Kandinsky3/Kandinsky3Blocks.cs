@@ -331,7 +331,7 @@ internal sealed class Kandinsky3EncoderProj : ScopedModule<Tensor, Tensor>
 }
 
 /// <summary>Adds what the text as a whole says to the time embedding (diffusers' <c>Kandinsky3AttentionPooling</c>).</summary>
-internal sealed class Kandinsky3AttentionPooling : ScopedModule<Tensor, Tensor, Tensor?, Tensor>
+internal sealed class Kandinsky3AttentionPooling : ScopedModule<Tensor, Tensor, Tensor?, Tensor?, Tensor>
 {
     private readonly PoolingAttention attention;
 
@@ -345,8 +345,13 @@ internal sealed class Kandinsky3AttentionPooling : ScopedModule<Tensor, Tensor, 
     /// <param name="timeEmbedding">(batch, time width).</param>
     /// <param name="text">(batch, tokens, text width). All tokens form the query, those that the mask hides too.</param>
     /// <param name="mask">Added to the logits, (batch, 1, 1, tokens), or null.</param>
-    protected override Tensor Compute(Tensor timeEmbedding, Tensor text, Tensor? mask) =>
-        attention.call(text.mean([1], keepdim: true), text, mask).squeeze(1).add_(timeEmbedding);
+    /// <param name="absent">True where a row has no token at all, (batch, tokens), or null.</param>
+    protected override Tensor Compute(Tensor timeEmbedding, Tensor text, Tensor? mask, Tensor? absent) =>
+        attention.call(Mean(text, absent), text, mask).squeeze(1).add_(timeEmbedding);
+
+    private static Tensor Mean(Tensor text, Tensor? absent) => absent is null
+        ? text.mean([1], keepdim: true)
+        : text.masked_fill(absent.unsqueeze(2), 0).sum(1, keepdim: true) / absent.logical_not().sum(1).view(-1, 1, 1);
 }
 
 /// <summary>Attention of one token to the text, from the text's width to that of the time embedding. No image takes part, so it is none

@@ -11,4 +11,8 @@ public sealed record Kandinsky3Inputs(Tensor Sample, Tensor Timestep, Tensor Enc
     /// <summary>1 for each text token that counts, 0 for the others, (batch, tokens); null when all do. In a row of zeros all count
     /// alike.</summary>
     public Tensor? EncoderAttentionMask { get; init; }
+
+    /// <summary>Gets the number of text tokens that each row has, (batch), int64; those after them fill the batch up and change nothing. Null
+    /// when every row has all tokens, as in diffusers.</summary>
+    public Tensor? TextLengths { get; init; }
 }

@@ -98,10 +98,19 @@ public sealed class Kandinsky3UNet : nn.Module<Kandinsky3Inputs, DenoisingContex
         Check(inputs);
         using var scope = NewDisposeScope();
         var dtype = inputs.Sample.dtype;
+        var absent = inputs.TextLengths is { } lengths
+            ? arange(inputs.EncoderHiddenStates.shape[1], device: lengths.device).unsqueeze(0) >= lengths.unsqueeze(1)
+            : null;
         var mask = BlockContext.AdditiveMask(inputs.EncoderAttentionMask, dtype);
+        if (absent is not null)
+        {
+            // In a row of which no token counts all count alike; these are below even that.
+            mask = (mask ?? zeros(1, dtype: dtype, device: absent.device)) + (absent.to(dtype) * -20000.0).unsqueeze(1).unsqueeze(1);
+        }
+
         var text = encoder_hid_proj.call(inputs.EncoderHiddenStates);
         var time = time_embedding.call(time_proj.call(inputs.Timestep.expand(inputs.Sample.shape[0])).to(dtype));
-        var block = new BlockContext(add_time_condition.call(time, text, mask), text, mask, context);
+        var block = new BlockContext(add_time_condition.call(time, text, mask, absent), text, mask, context);
 
         var blocks = new Blocks(this, conv_in.call(inputs.Sample.ChannelsLast()), block);
         block.Driver.Run(blocks);
@@ -154,6 +163,11 @@ public sealed class Kandinsky3UNet : nn.Module<Kandinsky3Inputs, DenoisingContex
             throw new ArgumentException(
                 $"EncoderHiddenStates is ({string.Join(", ", text)}); "
                 + $"this model and sample need ({sample[0]}, tokens, {Config.EncoderHidDim}).");
+        }
+
+        if (inputs.TextLengths is { } lengths && !lengths.shape.SequenceEqual([sample[0]]))
+        {
+            throw new ArgumentException($"TextLengths is ({string.Join(", ", lengths.shape)}); this sample needs ({sample[0]}).");
         }
 
         if (inputs.EncoderAttentionMask is { } mask && (mask.dim() != 2 || mask.shape[0] != text[0] || mask.shape[1] != text[1]))
