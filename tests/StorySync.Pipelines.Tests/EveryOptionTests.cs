@@ -18,12 +18,9 @@ public sealed class EveryOptionTests(SdxlForm sdxl) : IClassFixture<SdxlForm>
         Scenes = [new("a bear standing in the forest"), new("a bear waving at the beach")],
     };
 
-    private static readonly StoryOptions Quick = new() { Steps = 4, GuidanceScale = 4, Seed = 5, Height = Side, Width = Side };
+    private static readonly GenerationRequest Quick = new() { Steps = 4, GuidanceScale = 4, Seed = 5, Height = Side, Width = Side };
 
-    private static readonly GenerationRequest Two = new()
-    {
-        Prompts = [.. Bears.Scenes.Select(scene => scene.Prompt)], Steps = 4, GuidanceScale = 4, Height = Side, Width = Side, Seed = 5,
-    };
+    private static readonly string[] Prompts = [.. Bears.Scenes.Select(scene => scene.Prompt)];
 
     private static readonly RgbImage Picture = new(Side, Side, [.. Enumerable.Range(0, 3 * Side * Side).Select(i => (byte)(i * 7 % 251))]);
     private static readonly RgbImage UpperHalf = new(Side, Side, [.. Enumerable.Range(0, 3 * Side * Side).Select(i => (byte)(i < 3 * Side * Side / 2 ? 255 : 0))]);
@@ -31,18 +28,18 @@ public sealed class EveryOptionTests(SdxlForm sdxl) : IClassFixture<SdxlForm>
     private static readonly string[] Models = [Embedded, OwnForm, "tiny-sdxl", "tiny-kandinsky3", "tiny-flux"];
 
     /// <summary>What an option changes, and whether it leaves the latents as they are.</summary>
-    private static readonly Dictionary<string, (PipelineOptions Load, Func<StoryOptions, StoryOptions> Story, bool Exact)> Options = new()
+    private static readonly Dictionary<string, (PipelineOptions Load, Func<GenerationRequest, GenerationRequest> Request, bool Exact)> Options = new()
     {
-        ["block cache that skips nothing"] = (new(), story => story with { BlockCacheThreshold = 1e-9 }, true),
-        ["block cache that skips all it can"] = (new(), story => story with { BlockCacheThreshold = 1e9 }, false),
-        ["guidance end"] = (new(), story => story with { GuidanceEnd = 0.5 }, false),
-        ["offload"] = (new() { Offload = true }, story => story, true),
-        ["streaming"] = (new() { StreamBlocks = true }, story => story, true),
-        ["tiling"] = (new() { TiledDecoding = true }, story => story, true),
-        ["previews"] = (new(), story => story with { PreviewInterval = 2 }, true),
+        ["block cache that skips nothing"] = (new(), request => request with { BlockCacheThreshold = 1e-9 }, true),
+        ["block cache that skips all it can"] = (new(), request => request with { BlockCacheThreshold = 1e9 }, false),
+        ["guidance end"] = (new(), request => request with { GuidanceEnd = 0.5 }, false),
+        ["offload"] = (new() { Offload = true }, request => request, true),
+        ["streaming"] = (new() { StreamBlocks = true }, request => request, true),
+        ["tiling"] = (new() { TiledDecoding = true }, request => request, true),
+        ["previews"] = (new(), request => request with { PreviewInterval = 2 }, true),
         ["all at once"] = (
             new() { Offload = true, StreamBlocks = true, TiledDecoding = true },
-            story => story with { BlockCacheThreshold = 1e9, GuidanceEnd = 0.5, PreviewInterval = 1 },
+            request => request with { BlockCacheThreshold = 1e9, GuidanceEnd = 0.5, PreviewInterval = 1 },
             false),
     };
 
@@ -59,16 +56,17 @@ public sealed class EveryOptionTests(SdxlForm sdxl) : IClassFixture<SdxlForm>
     {
         var (load, change, exact) = Options[option];
         using var plain = Load(model, new());
-        using var expected = new StoryPipeline(plain).Generate(Bears, Quick);
+        using var expected = plain.GenerateStory(Bears, new() { Request = Quick });
         using var pipeline = Load(model, load);
         var previews = new List<int>();
-        using var story = new StoryPipeline(pipeline).Generate(Bears, change(Quick), new Watch(previews));
+        using var story = pipeline.GenerateStory(Bears, new() { Request = change(Quick) }, new Watch(previews));
 
         // Stories on FLUX have no guidance that could end.
         Check(story);
         if (exact || (option == "guidance end" && model == "tiny-flux"))
         {
-            TensorAssert.SameBits(expected.Latents, story.Latents);
+            // With a cache the guidance branches are always two calls, and kernels of libtorch's may sum in another order in those.
+            TensorAssert.Close(expected.Latents, story.Latents, change(Quick).BlockCacheThreshold > 0 ? 1e-4 : 0);
         }
         else
         {
@@ -92,7 +90,7 @@ public sealed class EveryOptionTests(SdxlForm sdxl) : IClassFixture<SdxlForm>
             FluxPipeline flux => (flux.Loras, flux.Transformer, "transformer"),
             _ => throw new InvalidOperationException(),
         };
-        using var expected = new StoryPipeline(pipeline).Generate(Bears, Quick);
+        using var expected = pipeline.GenerateStory(Bears, new() { Request = Quick });
 
         var layer = pipeline.AttentionProcessors.Layers.First().Path + ".to_q";
         var shape = ModelManifest.Of(denoiser).Shapes[layer + ".weight"];
@@ -106,13 +104,13 @@ public sealed class EveryOptionTests(SdxlForm sdxl) : IClassFixture<SdxlForm>
         var lora = loras.Load(folder.PathOf("lora.safetensors"));
         foreach (var threshold in new[] { 0, 1e9 })
         {
-            using var story = new StoryPipeline(pipeline).Generate(Bears, Quick with { BlockCacheThreshold = threshold });
+            using var story = pipeline.GenerateStory(Bears, new() { Request = Quick with { BlockCacheThreshold = threshold } });
             Check(story);
             Assert.False(story.Latents.SameBitsAs(expected.Latents));
         }
 
         loras.SetScale(lora, 0);
-        using var without = new StoryPipeline(pipeline).Generate(Bears, Quick);
+        using var without = pipeline.GenerateStory(Bears, new() { Request = Quick });
         TensorAssert.SameBits(expected.Latents, without.Latents);
     }
 
@@ -123,15 +121,7 @@ public sealed class EveryOptionTests(SdxlForm sdxl) : IClassFixture<SdxlForm>
         foreach (var option in Options)
         {
             using var pipeline = Load(model, option.Value.Load);
-            var changed = option.Value.Story(Quick);
-            using var result = pipeline.Generate(Two with
-            {
-                Images = [Picture],
-                Strength = 0.8,
-                BlockCacheThreshold = changed.BlockCacheThreshold,
-                GuidanceEnd = changed.GuidanceEnd,
-                PreviewInterval = changed.PreviewInterval,
-            });
+            using var result = pipeline.Generate(option.Value.Request(Quick) with { Prompts = Prompts, Images = [Picture], Strength = 0.8 });
             Check(result.Images, result.Latents);
         }
     }
@@ -141,9 +131,9 @@ public sealed class EveryOptionTests(SdxlForm sdxl) : IClassFixture<SdxlForm>
     public void A_part_of_an_image_can_be_painted_with_the_block_cache(string model, bool caches)
     {
         using var pipeline = Load(model, new());
-        using var result = pipeline.Generate(Two with
+        using var result = pipeline.Generate(Quick with
         {
-            Images = [Picture], Mask = UpperHalf, Strength = 1, BlockCacheThreshold = caches ? 1e9 : 0, GuidanceEnd = caches ? 0.5 : 1,
+            Prompts = Prompts, Images = [Picture], Mask = UpperHalf, Strength = 1, BlockCacheThreshold = caches ? 1e9 : 0, GuidanceEnd = caches ? 0.5 : 1,
         });
         Check(result.Images, result.Latents);
     }
@@ -151,7 +141,7 @@ public sealed class EveryOptionTests(SdxlForm sdxl) : IClassFixture<SdxlForm>
     private static void Check(StoryResult story)
     {
         Check([.. story.Scenes.Select(scene => scene.Image)], story.Latents);
-        Assert.All(story.Scenes, scene => Assert.NotNull(scene.Masks[0]));
+        Assert.All(story.Scenes, scene => Assert.NotNull(scene.Subjects[0].Region));
     }
 
     private static void Check(IReadOnlyList<RgbImage> images, Tensor latents)

@@ -65,7 +65,7 @@ public sealed class PromptIndependenceTests
         string[]? negative = negatives ? [.. prompts.Select(i => Negatives[i])] : null;
         GenerationRequest request = pipeline is FluxPipeline
             ? new FluxRequest { Prompts = [.. prompts.Select(i => Prompts[i])], TrueCfgScale = 3, MaxSequenceLength = 64 }
-            : new() { Prompts = [.. prompts.Select(i => Prompts[i])], GuidanceScale = 4 };
+            : new GenerationRequest { Prompts = [.. prompts.Select(i => Prompts[i])], GuidanceScale = 4 };
         using var result = pipeline.Generate(request with
         {
             NegativePrompts = negative,

@@ -76,6 +76,8 @@ public sealed class Kandinsky3Pipeline : DiffusionPipeline
 
     private protected override double DefaultGuidanceScaleOfClass(GenerationRequest request) => 3;
 
+    internal override Type RequestType => typeof(Kandinsky3Request);
+
     internal override void Check(GenerationRequest request) =>
         RequestRules.Require(request.Mask is null, "There is a Mask, but Kandinsky 3 has no inpainting here; leave it out.");
 
