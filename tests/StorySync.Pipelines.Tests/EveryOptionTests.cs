@@ -23,21 +23,22 @@ public sealed class EveryOptionTests(SdxlForm sdxl) : IClassFixture<SdxlForm>
     private static readonly string[] Prompts = [.. Bears.Scenes.Select(scene => scene.Prompt)];
 
     private static readonly RgbImage Picture = new(Side, Side, [.. Enumerable.Range(0, 3 * Side * Side).Select(i => (byte)(i * 7 % 251))]);
-    private static readonly RgbImage UpperHalf = new(Side, Side, [.. Enumerable.Range(0, 3 * Side * Side).Select(i => (byte)(i < 3 * Side * Side / 2 ? 255 : 0))]);
+    private static readonly RgbImage UpperHalf = new(
+        Side, Side, [.. Enumerable.Range(0, 3 * Side * Side).Select(i => (byte)(i < 3 * Side * Side / 2 ? 255 : 0))]);
 
     private static readonly string[] Models = [Embedded, OwnForm, "tiny-sdxl", "tiny-kandinsky3", "tiny-flux"];
 
     /// <summary>What an option changes, and whether it leaves the latents as they are.</summary>
-    private static readonly Dictionary<string, (PipelineOptions Load, Func<GenerationRequest, GenerationRequest> Request, bool Exact)> Options = new()
+    private static readonly Dictionary<string, Option> Options = new()
     {
-        ["block cache that skips nothing"] = (new(), request => request with { BlockCacheThreshold = 1e-9 }, true),
-        ["block cache that skips all it can"] = (new(), request => request with { BlockCacheThreshold = 1e9 }, false),
-        ["guidance end"] = (new(), request => request with { GuidanceEnd = 0.5 }, false),
-        ["offload"] = (new() { Offload = true }, request => request, true),
-        ["streaming"] = (new() { StreamBlocks = true }, request => request, true),
-        ["tiling"] = (new() { TiledDecoding = true }, request => request, true),
-        ["previews"] = (new(), request => request with { PreviewInterval = 2 }, true),
-        ["all at once"] = (
+        ["block cache that skips nothing"] = new(new(), request => request with { BlockCacheThreshold = 1e-9 }, true),
+        ["block cache that skips all it can"] = new(new(), request => request with { BlockCacheThreshold = 1e9 }, false),
+        ["guidance end"] = new(new(), request => request with { GuidanceEnd = 0.5 }, false),
+        ["offload"] = new(new() { Offload = true }, request => request, true),
+        ["streaming"] = new(new() { StreamBlocks = true }, request => request, true),
+        ["tiling"] = new(new() { TiledDecoding = true }, request => request, true),
+        ["previews"] = new(new(), request => request with { PreviewInterval = 2 }, true),
+        ["everything"] = new(
             new() { Offload = true, StreamBlocks = true, TiledDecoding = true },
             request => request with { BlockCacheThreshold = 1e9, GuidanceEnd = 0.5, PreviewInterval = 1 },
             false),
@@ -121,7 +122,8 @@ public sealed class EveryOptionTests(SdxlForm sdxl) : IClassFixture<SdxlForm>
         foreach (var option in Options)
         {
             using var pipeline = Load(model, option.Value.Load);
-            using var result = pipeline.Generate(option.Value.Request(Quick) with { Prompts = Prompts, Images = [Picture], Strength = 0.8 });
+            using var result = pipeline.Generate(
+                option.Value.Request(Quick) with { Prompts = Prompts, Images = [Picture], Strength = 0.8 });
             Check(result.Images, result.Latents);
         }
     }
@@ -133,7 +135,12 @@ public sealed class EveryOptionTests(SdxlForm sdxl) : IClassFixture<SdxlForm>
         using var pipeline = Load(model, new());
         using var result = pipeline.Generate(Quick with
         {
-            Prompts = Prompts, Images = [Picture], Mask = UpperHalf, Strength = 1, BlockCacheThreshold = caches ? 1e9 : 0, GuidanceEnd = caches ? 0.5 : 1,
+            Prompts = Prompts,
+            Images = [Picture],
+            Mask = UpperHalf,
+            Strength = 1,
+            BlockCacheThreshold = caches ? 1e9 : 0,
+            GuidanceEnd = caches ? 0.5 : 1,
         });
         Check(result.Images, result.Latents);
     }
@@ -167,6 +174,8 @@ public sealed class EveryOptionTests(SdxlForm sdxl) : IClassFixture<SdxlForm>
         Assert.SkipUnless(Directory.Exists(path), $"The reference data has no {model}.");
         return path;
     }
+
+    private sealed record Option(PipelineOptions Load, Func<GenerationRequest, GenerationRequest> Request, bool Exact);
 
     private sealed class Watch(List<int> previews) : IProgress<GenerationProgress>
     {

@@ -19,12 +19,14 @@ public sealed class PromptIndependenceTests
         "the old lighthouse keeper tells a story",
     ];
 
-    private static readonly string[] Negatives = ["blurry, low quality, extra fingers, a long list of things that nobody wants to see", "a cat", "dark"];
+    private static readonly string[] Negatives =
+        ["blurry, low quality, extra fingers, a long list of things that nobody wants to see", "a cat", "dark"];
 
     private static readonly long[] Seeds = [11, 4, 7];
 
     public static TheoryData<string, bool> Models() =>
-        [.. new[] { "storybook", "tiny-sdxl", "tiny-kandinsky3", "tiny-flux" }.SelectMany(model => new[] { (model, false), (model, true) })];
+        [.. new[] { "storybook", "tiny-sdxl", "tiny-kandinsky3", "tiny-flux" }
+            .SelectMany(model => new[] { (model, false), (model, true) })];
 
     [Theory]
     [MemberData(nameof(Models))]
@@ -51,7 +53,10 @@ public sealed class PromptIndependenceTests
     {
         using var pipeline = Load("tiny-kandinsky3");
         using var scope = NewDisposeScope();
-        var request = new Kandinsky3Request { Prompts = Prompts, Seeds = Seeds, Steps = 2, Height = Side, Width = Side, LatentsOnly = true };
+        var request = new Kandinsky3Request
+        {
+            Prompts = Prompts, Seeds = Seeds, Steps = 2, Height = Side, Width = Side, LatentsOnly = true,
+        };
         using var own = pipeline.Generate(request);
         using var cut = pipeline.Generate(request with { CutsToLongestPrompt = true });
 

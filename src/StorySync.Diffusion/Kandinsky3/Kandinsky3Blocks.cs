@@ -84,7 +84,8 @@ internal sealed class Kandinsky3DownSampleBlock : ScopedModule<Tensor, BlockCont
     public void Count(ActivationCount count, string where, double pixels, double pixelsBelow)
     {
         var widest = Math.Max(
-            Kandinsky3ResNetBlock.PeakElements(inChannels, outChannels), attentions is null ? 0 : Kandinsky3AttentionBlock.PeakElements * outChannels);
+            Kandinsky3ResNetBlock.PeakElements(inChannels, outChannels),
+            attentions is null ? 0 : Kandinsky3AttentionBlock.PeakElements * outChannels);
         count.At(where, pixels * (inChannels + widest));
         count.Keep(pixelsBelow * outChannels);
     }
@@ -265,8 +266,8 @@ internal sealed class Kandinsky3AttentionBlock : ScopedModule<Tensor, Tensor?, B
         RegisterComponents();
     }
 
-    /// <summary>Gets the most elements that a pass makes for each pixel and channel: at the second convolution of the feed-forward part, its
-    /// input, two norms, what attention gave, 4 + 1 of the feed-forward part, and a copy in the order that the convolution wants.</summary>
+    /// <summary>Gets the most elements that a pass makes for each pixel and channel: at the second convolution of the feed-forward part,
+    /// the block's input, two norms, what attention gave, 4 + 1 of the feed-forward part, and a copy in the order that the convolution wants.</summary>
     public static int PeakElements => 10;
 
     /// <param name="input">(batch, channels, height, width).</param>

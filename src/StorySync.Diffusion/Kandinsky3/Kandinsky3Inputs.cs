@@ -12,7 +12,7 @@ public sealed record Kandinsky3Inputs(Tensor Sample, Tensor Timestep, Tensor Enc
     /// alike.</summary>
     public Tensor? EncoderAttentionMask { get; init; }
 
-    /// <summary>Gets the number of text tokens that each row has, (batch), int64; those after them fill the batch up and change nothing. Null
-    /// when every row has all tokens, as in diffusers.</summary>
+    /// <summary>Gets the number of text tokens that each row has, (batch), int64; those after them fill the batch up and change nothing.
+    /// Null when every row has all tokens, as in diffusers.</summary>
     public Tensor? TextLengths { get; init; }
 }

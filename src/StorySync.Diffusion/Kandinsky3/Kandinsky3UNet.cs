@@ -82,7 +82,11 @@ public sealed class Kandinsky3UNet : nn.Module<Kandinsky3Inputs, DenoisingContex
     /// <exception cref="ModelFileException">A file is missing or broken.</exception>
     /// <exception cref="WeightMismatchException">The weights are not those of the configuration.</exception>
     public static Kandinsky3UNet Load(
-        ModelFolder folder, string component = "unet", ScalarType dtype = ScalarType.Float32, Device? device = null, string? variant = null) =>
+        ModelFolder folder,
+        string component = "unet",
+        ScalarType dtype = ScalarType.Float32,
+        Device? device = null,
+        string? variant = null) =>
         folder.Load(component, (Kandinsky3UNetConfig config) => new Kandinsky3UNet(config), dtype, device, variant);
 
     /// <summary>Predicts the noise.</summary>

@@ -6,7 +6,8 @@ using static TorchSharp.torch;
 namespace StorySync.Pipelines;
 
 /// <summary>Specifies what to generate: the part that every pipeline has. Counterpart of the arguments of a diffusers pipeline's call. What
-/// only one model has is in <see cref="StableDiffusionXLRequest"/>, <see cref="Kandinsky3Request"/> and <see cref="FluxRequest"/>.</summary>
+/// only one model has is in <see cref="StableDiffusionXLRequest"/>, <see cref="Kandinsky3Request"/> and
+/// <see cref="FluxRequest"/>.</summary>
 /// <remarks>It round-trips through System.Text.Json, without what only a program can give: <see cref="Latents"/>, <see cref="OnStep"/> and
 /// <see cref="AttentionProcessor"/>. In JSON <c>"$type"</c>, first, says <c>sdxl</c>, <c>kandinsky3</c> or <c>flux</c> where a request of
 /// one model stands in the place of any.</remarks>
