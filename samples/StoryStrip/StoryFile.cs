@@ -156,9 +156,10 @@ internal sealed record StoryFile
             }
             catch (Exception exception) when (exception is not OutOfMemoryException)
             {
-                throw node.Error(CommandLine.OneLine(exception.Message).Contains(path, StringComparison.Ordinal)
-                    ? exception.Message
-                    : $"the mask '{path}' cannot be read: {exception.Message}");
+                // What only a program can do is left out.
+                var fault = CommandLine.OneLine(exception.Message)
+                    .Replace(", or raise maxPixels if you trust the file", "", StringComparison.Ordinal);
+                throw node.Error(fault.Contains(path, StringComparison.Ordinal) ? fault : $"the mask '{path}' cannot be read: {fault}");
             }
 
             known[path] = mask;

@@ -72,7 +72,8 @@ public sealed class GenerationProgressTests : IDisposable
         using var inTiles = tiled.Generate(request);
         using var mode = inference_mode();
         using var scope = NewDisposeScope();
-        var expected = RgbImage.FromTensor((tiled.Vae.Decode(tiled.Vae.UnscaleLatents(inTiles.Latents), sliced: true, tiled: true) / 2) + 0.5)[0];
+        var expected =
+            RgbImage.FromTensor((tiled.Vae.Decode(tiled.Vae.UnscaleLatents(inTiles.Latents), sliced: true, tiled: true) / 2) + 0.5)[0];
 
         TensorAssert.SameBits(whole.Latents, inTiles.Latents);
         Assert.True(expected.Pixels.SequenceEqual(inTiles.Images[0].Pixels));

@@ -88,7 +88,8 @@ public class LifetimeTests
     {
         using var pipeline = StableDiffusionXLPipeline.Load("storybook", Cpu);
         var refused = 0;
-        using var result = pipeline.Generate(Cat with { OnStep = _ => refused += Refuses(pipeline.Dispose) + Refuses(() => pipeline.Loras.Enabled = false) });
+        using var result = pipeline.Generate(
+            Cat with { OnStep = _ => refused += Refuses(pipeline.Dispose) + Refuses(() => pipeline.Loras.Enabled = false) });
 
         Assert.Equal(2 * 4, refused);
         Assert.Single(result.Images);
@@ -115,7 +116,8 @@ public class LifetimeTests
         });
 
         Task change = Task.CompletedTask;
-        using var during = pipeline.Generate(Cat with { OnStep = step => change = step.Index == 0 ? Task.Run(() => pipeline.Loras.Load(file)) : change });
+        using var during =
+            pipeline.Generate(Cat with { OnStep = step => change = step.Index == 0 ? Task.Run(() => pipeline.Loras.Load(file)) : change });
         await change;
         using var after = pipeline.Generate(Cat);
 

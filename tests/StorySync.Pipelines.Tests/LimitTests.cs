@@ -73,7 +73,8 @@ public class LimitTests(StorybookModel storybook, FluxModel flux) : IClassFixtur
         source.Cancel();
 
         // It begins: nothing but the token stops it.
-        Assert.Throws<OperationCanceledException>(() => pipeline.Generate(Cat with { Width = 80_000, Height = 80_000 }, cancellationToken: source.Token));
+        Assert.Throws<OperationCanceledException>(() =>
+            pipeline.Generate(Cat with { Width = 80_000, Height = 80_000 }, cancellationToken: source.Token));
     }
 
     [Theory]
@@ -90,7 +91,8 @@ public class LimitTests(StorybookModel storybook, FluxModel flux) : IClassFixtur
     [Fact]
     public void A_damaged_weight_is_said_to_be_the_likely_cause_and_no_image_is_made()
     {
-        using var pipeline = StableDiffusionXLPipeline.Load(ReferenceData.PathOf("models/tiny-sdxl"), new PipelineOptions { Device = "cpu" });
+        using var pipeline =
+            StableDiffusionXLPipeline.Load(ReferenceData.PathOf("models/tiny-sdxl"), new PipelineOptions { Device = "cpu" });
         using (no_grad())
         {
             pipeline.UNet.get_parameter("conv_out.bias")!.fill_(double.NaN);
@@ -105,7 +107,8 @@ public class LimitTests(StorybookModel storybook, FluxModel flux) : IClassFixtur
     public void Given_latents_that_are_not_numbers_are_refused()
     {
         using var latents = full(1, 4, 16, 16, double.NaN);
-        Assert.Contains("Latents has infinite or NaN", Assert.Throws<ArgumentException>(() => storybook.Pipeline.Generate(Cat with { Latents = latents })).Message, StringComparison.Ordinal);
+        Assert.Contains("Latents has infinite or NaN", Assert.Throws<ArgumentException>(() =>
+            storybook.Pipeline.Generate(Cat with { Latents = latents })).Message, StringComparison.Ordinal);
     }
 
     private static void Spoil(DenoisingStep step, int atStep)

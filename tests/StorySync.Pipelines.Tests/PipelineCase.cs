@@ -103,7 +103,8 @@ internal sealed class PipelineCase(Comparison comparison)
     /// <summary>Checks pictures against the PNG files, where one grey level is allowed.</summary>
     private void CheckImages(IReadOnlyList<RgbImage> images)
     {
-        Assert.Equal(comparison.Case.Files.EnumerateObject().Count(file => file.Name.StartsWith("image.", StringComparison.Ordinal)), images.Count);
+        Assert.Equal(comparison.Case.Files.EnumerateObject().Count(file => file.Name.StartsWith("image.", StringComparison.Ordinal)),
+            images.Count);
         for (var i = 0; i < images.Count; i++)
         {
             var expected = Image($"image.{i}")!;

@@ -58,7 +58,8 @@ public class StreamedLoraTests
         using var generator = new Generator(4, CPU);
         var tensors = new Dictionary<string, Tensor>();
         using var file = SafetensorsFile.Open(copy.PathOf("transformer/diffusion_pytorch_model.safetensors"));
-        foreach (var (name, info) in file.Tensors.Where(tensor => tensor.Key.Contains(".attn.to_", StringComparison.Ordinal) && tensor.Key.EndsWith(".weight", StringComparison.Ordinal)))
+        foreach (var (name, info) in file.Tensors.Where(tensor => tensor.Key.Contains(".attn.to_", StringComparison.Ordinal)
+            && tensor.Key.EndsWith(".weight", StringComparison.Ordinal)))
         {
             var layer = "transformer." + name[..^".weight".Length];
             tensors[layer + ".lora_A.weight"] = randn([4, info.Shape[1]], generator: generator) * 0.1f;

@@ -49,7 +49,8 @@ internal static class ParityPart
         var outcome = Make(run, pipeline, model, kind, expected);
         var (pixels, _, _, finite) = outcome.From(expected[kind]);
         var text = $"{kind}: {outcome.Against(expected[kind])}";
-        return finite && (dtype != ScalarType.Float32 || pixels <= (kind == "story" ? MostInStory : MostOfRounding)) ? text : throw new InvalidOperationException(text);
+        return finite && (dtype != ScalarType.Float32 || pixels <= (kind == "story" ? MostInStory : MostOfRounding)) ? text
+            : throw new InvalidOperationException(text);
     }
 
     private static Outcome Make(DeviceCheckRun run, DiffusionPipeline pipeline, string model, string kind, Dictionary<string,

@@ -135,10 +135,12 @@ internal static class SpeedPart
                     using var scope = NewDisposeScope();
                     context.Step = step;
                     var batch = story.BatchAt(step, steps);
-                    foreach (var branch in batch.HasBase ? (GuidanceBranch?[])[GuidanceBranch.Conditional, GuidanceBranch.Unconditional] : [null])
+                    foreach (var branch in batch.HasBase ? (GuidanceBranch?[])[GuidanceBranch.Conditional, GuidanceBranch.Unconditional]
+                        : [null])
                     {
                         context.Branch = branch;
-                        model.call(Inputs(config, branch is null ? batch.Rows : batch.Rows / 2, side, ScalarType.BFloat16, run.Device), context);
+                        model.call(Inputs(config, branch is null ? batch.Rows : batch.Rows / 2, side, ScalarType.BFloat16, run.Device),
+                            context);
                     }
 
                     story.CompleteStep();

@@ -34,8 +34,10 @@ public class ModelFolderTests
         Assert.False(model.Has("image_encoder"));
         Assert.Equal(7, model.Components.Count);
         Assert.EndsWith("vocab.json", model.FilePath("tokenizer", "vocab.json"), StringComparison.Ordinal);
-        Assert.Contains("no such file", Assert.Throws<ModelFileException>(() => model.FilePath("tokenizer", "none.json")).Message, StringComparison.Ordinal);
-        Assert.Contains("tokenizer_2, unet", Assert.Throws<ModelFileException>(() => model.ComponentPath("prior")).Message, StringComparison.Ordinal);
+        Assert.Contains("no such file", Assert.Throws<ModelFileException>(() => model.FilePath("tokenizer", "none.json")).Message,
+            StringComparison.Ordinal);
+        Assert.Contains("tokenizer_2, unet", Assert.Throws<ModelFileException>(() => model.ComponentPath("prior")).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -86,7 +88,8 @@ public class ModelFolderTests
     }
 
     [Theory]
-    [InlineData("diffusion_pytorch_model.fp16.safetensors", "bf16", "no weights of the variant 'bf16' and no plain ones; it has the variants fp16")]
+    [InlineData("diffusion_pytorch_model.fp16.safetensors", "bf16",
+        "no weights of the variant 'bf16' and no plain ones; it has the variants fp16")]
     [InlineData("diffusion_pytorch_model-00001-of-00002.safetensors", null, "shards of a checkpoint")]
     [InlineData("flux-Q4.gguf", null, "it has flux-Q4.gguf")]
     [InlineData("unet.safetensors", null, "it has unet.safetensors")]
@@ -127,7 +130,8 @@ public class ModelFolderTests
         using var folder = new TemporaryFolder();
         folder.Write("unet/config.json", "{}");
         var model = ModelFolder.Open(folder.Path);
-        Assert.Contains("diffusion_pytorch_model.safetensors", Assert.Throws<ModelFileException>(() => model.OpenWeights("unet")).Message, StringComparison.Ordinal);
+        Assert.Contains("diffusion_pytorch_model.safetensors", Assert.Throws<ModelFileException>(() => model.OpenWeights("unet")).Message,
+            StringComparison.Ordinal);
         folder.Write("unet/diffusion_pytorch_model.bin", "");
         Assert.Contains("save_file", Assert.Throws<ModelFileException>(() => model.OpenWeights("unet")).Message, StringComparison.Ordinal);
     }
@@ -241,9 +245,11 @@ public class VerifyTests
         }
 
         cache.Write("snapshots/c/config.json", "{}");
-        var checks = await ModelFolder.Open(Path.Combine(cache.Path, "snapshots", "c")).VerifyAsync(cancellationToken: TestContext.Current.CancellationToken);
+        var checks = await ModelFolder.Open(Path.Combine(cache.Path, "snapshots", "c")).VerifyAsync(
+            cancellationToken: TestContext.Current.CancellationToken);
         Assert.Equal(
-            [("config.json", FileState.Unknown), ("bad", FileState.Damaged), ("gone", FileState.Missing), ("good", FileState.Intact), ("small", FileState.Unknown)],
+            [("config.json", FileState.Unknown), ("bad", FileState.Damaged), ("gone", FileState.Missing), ("good", FileState.Intact),
+                ("small", FileState.Unknown)],
             checks.Select(check => (Path.GetFileName(check.Path), check.State)));
     }
 }
