@@ -83,8 +83,9 @@ public class ChangedFileTests
     private static string WriteLora(ModelCopy copy)
     {
         var lora = copy.PathOf("lora.safetensors");
-        using (var down = TorchSharp.torch.ones(2, 40))
-        using (var up = TorchSharp.torch.ones(40, 2))
+        var width = pipeline.UNet.Config.BlockOutChannels[1];
+        using (var down = TorchSharp.torch.ones(2, width))
+        using (var up = TorchSharp.torch.ones(width, 2))
         {
             const string layer = "unet.down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q";
             SafetensorsWriter.Write(lora, new Dictionary<string,

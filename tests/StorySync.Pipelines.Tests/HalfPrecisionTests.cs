@@ -38,6 +38,7 @@ public class HalfPrecisionTests
     {
         using var golden = new Golden("half-precision.safetensors");
         var model = run.Split('-')[0];
+        RequireGoldensModel(model);
         using var pipeline = DiffusionPipeline.Load(
             ReferenceData.PathOf($"models/tiny-{model}"), new PipelineOptions { Device = "cpu", Dtype = type });
         pipeline.Scheduler = Replacement(run, ReferenceData.PathOf($"models/tiny-{model}/scheduler/scheduler_config.json"))
@@ -67,6 +68,17 @@ public class HalfPrecisionTests
         };
         Assert.InRange(difference, 0, largest);
         Assert.InRange(mean, 0, average);
+    }
+
+    private static void RequireGoldensModel(string model)
+    {
+        var (file, sha256) = model switch
+        {
+            "sdxl" => ("unet", "e5c1f27d373fe7c2f7283cab0d39b5bffe0a3a6e941f6df604d9611f875f7027"),
+            "flux" => ("transformer", "874f3d59454a0e9f6b66dbb6d88f42820ff1fc8262f48841177a50ff88b84b4f"),
+            _ => ("unet", "d78ce937ff8506155331d73dc9809878e61a05fb9bbf97dc18d2cbb1912f533f"),
+        };
+        ReferenceData.RequireFile($"models/tiny-{model}/{file}/diffusion_pytorch_model.safetensors", sha256);
     }
 
     private static Scheduler? Replacement(string run, string config) => run switch

@@ -17,6 +17,8 @@ public sealed class SchedulerFitTests : IDisposable
     [MemberData(nameof(Runs))]
     public void FLUX_shifts_by_the_size_of_the_image_with_every_scheduler_of_flow_matching(string scheduler, string size)
     {
+        ReferenceData.RequireFile(
+            "models/tiny-flux-dev/transformer/diffusion_pytorch_model.safetensors", "039c05167ef7d351996392970653d811e20159f1fcb774df0d0819e7ab1726f1");
         using var golden = new Golden("flux-schedulers.safetensors");
         flux.Dev.Scheduler = scheduler switch
         {

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Reflection;
+using System.Security.Cryptography;
 using System.Text.Json;
 using Xunit.v3;
 
@@ -66,6 +67,12 @@ public static class ReferenceData
         SkipWithout(path is not null, relative.Split('/')[0]);
         return path!;
     }
+
+    /// <summary>Skips the running test unless a file of the reference is the one that the test's golden was made with.</summary>
+    /// <param name="relative">The file.</param>
+    /// <param name="sha256">Its SHA-256, in lower case.</param>
+    public static void RequireFile(string relative, string sha256) =>
+        SkipWithout(Convert.ToHexStringLower(SHA256.HashData(File.ReadAllBytes(PathOf(relative)))) == sha256, relative.Split('/')[0]);
 
     /// <summary>A JSON file of the reference; skips the running test when there is none.</summary>
     public static JsonElement Json(string relative) => Parse(PathOf(relative));
