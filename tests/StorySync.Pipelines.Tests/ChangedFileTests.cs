@@ -61,7 +61,7 @@ public class ChangedFileTests
     {
         using var copy = new ModelCopy("tiny-sdxl");
         using var pipeline = StableDiffusionXLPipeline.Load(copy.Path, new PipelineOptions { Device = "cpu" });
-        var lora = WriteLora(copy);
+        var lora = WriteLora(copy, pipeline.UNet.Config.BlockOutChannels[1]);
         pipeline.Loras.Load(lora, "lora");
         Change(lora, "shortened");
         var error = Assert.Throws<ModelFileException>(() => pipeline.Loras.SetScale("lora", 0.5));
@@ -73,17 +73,16 @@ public class ChangedFileTests
     {
         using var copy = new ModelCopy("tiny-sdxl", copiesWeights: true);
         using var pipeline = StableDiffusionXLPipeline.Load(copy.Path, new PipelineOptions { Device = "cpu" });
-        var lora = WriteLora(copy);
+        var lora = WriteLora(copy, pipeline.UNet.Config.BlockOutChannels[1]);
         Change(copy.PathOf(Weights), "emptied");
         var error = Assert.Throws<ModelFileException>(() => pipeline.Loras.Load(lora));
         Assert.StartsWith(copy.PathOf(Weights), error.Message, StringComparison.Ordinal);
         Assert.Empty(pipeline.Loras.Scales);
     }
 
-    private static string WriteLora(ModelCopy copy)
+    private static string WriteLora(ModelCopy copy, int width)
     {
         var lora = copy.PathOf("lora.safetensors");
-        var width = pipeline.UNet.Config.BlockOutChannels[1];
         using (var down = TorchSharp.torch.ones(2, width))
         using (var up = TorchSharp.torch.ones(width, 2))
         {
