@@ -27,7 +27,8 @@ public class BlockCacheTests(StorybookModel storybook, FluxModel flux, Kandinsky
         Scenes = [new("a bear standing in the forest"), new("a bear waving at the beach")],
     };
 
-    private static readonly StoryOptions Quick = new() { Request = new() { Steps = Steps, GuidanceScale = 4, Seed = 5, BlockCacheThreshold = 0.3 } };
+    private static readonly StoryOptions Quick =
+        new() { Request = new() { Steps = Steps, GuidanceScale = 4, Seed = 5, BlockCacheThreshold = 0.3 } };
 
     [Theory]
     [InlineData("0.65")]
@@ -62,7 +63,8 @@ public class BlockCacheTests(StorybookModel storybook, FluxModel flux, Kandinsky
         });
         CheckAgainstDiffusers("kandinsky3", threshold, pipeline, new Kandinsky3Request
         {
-            Prompts = Golden.Prompts, Steps = Steps, Height = 64, Width = 64, LatentsOnly = true, GuidanceScale = 1, CutsToLongestPrompt = true,
+            Prompts = Golden.Prompts, Steps = Steps, Height = 64, Width = 64, LatentsOnly = true, GuidanceScale = 1,
+                CutsToLongestPrompt = true,
         });
     }
 
@@ -94,7 +96,8 @@ public class BlockCacheTests(StorybookModel storybook, FluxModel flux, Kandinsky
     public void A_storys_steps_are_computed_when_the_unmodified_branch_leaves_and_when_guidance_ends()
     {
         var (deep, computed) = (0, new List<bool>());
-        var middle = (nn.Module<Tensor, Tensor>)storybook.Pipeline.UNet.named_modules().Single(m => m.name == "mid_block.attentions.0.proj_in").module;
+        var middle = (nn.Module<Tensor, Tensor>)storybook.Pipeline.UNet.named_modules().Single(m =>
+            m.name == "mid_block.attentions.0.proj_in").module;
         var hook = middle.register_forward_hook((_, _, answer) =>
         {
             deep++;
@@ -119,20 +122,21 @@ public class BlockCacheTests(StorybookModel storybook, FluxModel flux, Kandinsky
     {
         GenerationRequest[] requests = [Two with { BlockCacheThreshold = 0.3 }, Two with { Seed = 5, BlockCacheThreshold = 0.2 }, Two];
         var alone = requests.Select(request => storybook.Pipeline.Generate(request)).ToList();
-        var beside = await Task.WhenAll(requests.Select(request => storybook.Pipeline.GenerateAsync(request)));
+        var together = await Task.WhenAll(requests.Select(request => storybook.Pipeline.GenerateAsync(request)));
         using var story = storybook.Pipeline.GenerateStory(Bear, Quick);
         using var again = storybook.Pipeline.GenerateStory(Bear, Quick);
 
-        Assert.All(alone.Zip(beside), pair => TensorAssert.SameBits(pair.First.Latents, pair.Second.Latents));
+        Assert.All(alone.Zip(together), pair => TensorAssert.SameBits(pair.First.Latents, pair.Second.Latents));
         Assert.False(alone[0].Latents.SameBitsAs(alone[2].Latents));
         TensorAssert.SameBits(story.Latents, again.Latents);
-        alone.Concat(beside).ToList().ForEach(result => result.Dispose());
+        alone.Concat(together).ToList().ForEach(result => result.Dispose());
     }
 
     private static void CheckAgainstDiffusers(string name, string threshold, DiffusionPipeline pipeline, GenerationRequest request)
     {
         using var golden = SafetensorsFile.Open(
-            Path.Combine(ReferenceData.RepositoryRoot, "tests", "StorySync.Pipelines.Tests", "Goldens", "block-cache", "golden.safetensors"));
+            Path.Combine(ReferenceData.RepositoryRoot, "tests", "StorySync.Pipelines.Tests", "Goldens", "block-cache",
+                "golden.safetensors"));
         using var scope = NewDisposeScope();
         using var recorder = new RecordingProcessor();
         using var result = pipeline.Generate(request with

@@ -267,7 +267,8 @@ internal sealed class Kandinsky3AttentionBlock : ScopedModule<Tensor, Tensor?, B
     }
 
     /// <summary>Gets the most elements that a pass makes for each pixel and channel: at the second convolution of the feed-forward part,
-    /// the block's input, two norms, what attention gave, 4 + 1 of the feed-forward part, and a copy in the order that the convolution wants.</summary>
+    /// the block's input, two norms, what attention gave, 4 + 1 of the feed-forward part, and a copy in the order that the convolution
+    /// wants.</summary>
     public static int PeakElements => 10;
 
     /// <param name="input">(batch, channels, height, width).</param>

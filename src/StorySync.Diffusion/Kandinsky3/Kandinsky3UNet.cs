@@ -9,7 +9,7 @@ using static TorchSharp.torch;
 namespace StorySync.Diffusion.Kandinsky3;
 
 /// <summary>The denoiser of Kandinsky 3 (diffusers' <c>Kandinsky3UNet</c>).</summary>
-/// <remarks>Several runs may use one model at once.</remarks>
+/// <remarks>Several runs can use one model simultaneously.</remarks>
 public sealed class Kandinsky3UNet : nn.Module<Kandinsky3Inputs, DenoisingContext, Tensor>
 {
     // diffusers pairs these with the levels from the top on the way down, from the bottom on the way up: where there are fewer than four

@@ -30,8 +30,10 @@ public sealed class Kandinsky3Pipeline : DiffusionPipeline
         TextEncoder = job.Load("text_encoder", part => T5EncoderModel.Load(folder, part, dtype, home, variant));
         UNet = job.Load("unet", part => Kandinsky3UNet.Load(folder, part, dtype, home, variant));
         Movq = job.Load("movq", part => VQModel.Load(folder, part, dtype, home, variant));
-        ModelParts.RequireEqual(folder, "'encoder_hid_dim' of unet", UNet.Config.EncoderHidDim, "'d_model' of text_encoder", TextEncoder.Config.DModel);
-        ModelParts.RequireEqual(folder, "'in_channels' of unet", UNet.Config.InChannels, "'latent_channels' of movq", Movq.Config.LatentChannels);
+        ModelParts.RequireEqual(folder, "'encoder_hid_dim' of unet", UNet.Config.EncoderHidDim, "'d_model' of text_encoder",
+            TextEncoder.Config.DModel);
+        ModelParts.RequireEqual(folder, "'in_channels' of unet", UNet.Config.InChannels, "'latent_channels' of movq",
+            Movq.Config.LatentChannels);
         prompts = new Kandinsky3Prompts(Tokenizer, TextEncoder);
         Loras = new LoraAdapters([("unet", UNet, null)]) { ComputeType = dtype };
         Parts = [Loras, TextEncoder, UNet, Movq];
@@ -63,13 +65,15 @@ public sealed class Kandinsky3Pipeline : DiffusionPipeline
     /// <inheritdoc cref="DiffusionPipeline.Load"/>
     /// <exception cref="WeightMismatchException">Weights are not those of their configuration.</exception>
     public static new Kandinsky3Pipeline Load(
-        string model, PipelineOptions? options = null, IProgress<LoadProgress>? progress = null, CancellationToken cancellationToken = default) =>
+        string model, PipelineOptions? options = null, IProgress<LoadProgress>? progress = null,
+            CancellationToken cancellationToken = default) =>
         PipelineLoader.Load<Kandinsky3Pipeline>(model, options, progress, cancellationToken);
 
     /// <summary>Loads the model on a thread of the pool.</summary>
     /// <inheritdoc cref="Load"/>
     public static new Task<Kandinsky3Pipeline> LoadAsync(
-        string model, PipelineOptions? options = null, IProgress<LoadProgress>? progress = null, CancellationToken cancellationToken = default) =>
+        string model, PipelineOptions? options = null, IProgress<LoadProgress>? progress = null,
+            CancellationToken cancellationToken = default) =>
         Task.Run(() => Load(model, options, progress, cancellationToken), cancellationToken);
 
     private protected override int DefaultStepsOfClass => 25;
@@ -86,7 +90,8 @@ public sealed class Kandinsky3Pipeline : DiffusionPipeline
         "NegativePrompts has no effect: guidance is off; it is on with a GuidanceScale above 1.");
 
     internal override IEnumerable<PromptReading> Readings(GenerationRequest request, bool guidance) =>
-        [new("text_encoder", Tokenizer, Kandinsky3Prompts.MaxLength, [.. request.Prompts, .. guidance ? request.NegativePrompts ?? [] : []])];
+        [new("text_encoder", Tokenizer, Kandinsky3Prompts.MaxLength,
+            [.. request.Prompts, .. guidance ? request.NegativePrompts ?? [] : []])];
 
     internal override TokenEncoding Tokenize(GenerationRequest request, string prompt) => prompts.Tokenize(prompt);
 
