@@ -54,6 +54,13 @@ public class ArchitectureTests
         Repository.Files("*.cs", Repository.PathOf("src/StorySync.Diffusion/Weights")),
         path => Assert.DoesNotContain("StorySync.Diffusion.Layers", File.ReadAllText(path), StringComparison.Ordinal));
 
+    /// <summary>Without these files nothing is checked against them.</summary>
+    [Theory]
+    [MemberData(nameof(AllLibraries))]
+    public void A_library_writes_down_what_it_offers(string library) => Assert.All(
+        (string[])["PublicAPI.Shipped.txt", "PublicAPI.Unshipped.txt"],
+        file => Assert.StartsWith("#nullable enable", File.ReadAllText(Repository.PathOf($"src/{library}/{file}")), StringComparison.Ordinal));
+
     /// <summary>What belongs to an object is a field of it: a table of objects elsewhere is found by nobody who reads the object.</summary>
     [Fact]
     public void No_library_keeps_a_table_of_objects() => Assert.All(

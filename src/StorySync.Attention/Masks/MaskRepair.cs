@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace StorySync.Attention;
 
 /// <summary>Provides the mending of speckled masks. Masks are small: the work is done on the host.</summary>
-public static class MaskRepair
+internal static class MaskRepair
 {
     /// <summary>Closes gaps, then drops connected components (cells that touch by a side or a corner belong together).</summary>
     /// <param name="mask">One mask, bool, (height, width).</param>

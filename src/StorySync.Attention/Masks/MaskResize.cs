@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace StorySync.Attention;
 
 /// <summary>Provides the resizing of masks to another grid.</summary>
-public static class MaskResize
+internal static class MaskResize
 {
     /// <summary>Resizes masks: along an axis that grows, a cell takes the nearest source cell, ⌊i · source / target⌋; along one that
     /// shrinks, the source cells that it covers, each by the length of the overlap, so that any ratio will do. A cell is subject if at

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace StorySync.Attention;
 
 /// <summary>Otsu's threshold (N. Otsu, 1979), computed where the values lie: nothing is read back.</summary>
-public static class Otsu
+internal static class Otsu
 {
     private const int Bins = 256;
 

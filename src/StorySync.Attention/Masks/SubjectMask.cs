@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace StorySync.Attention;
 
 /// <summary>From a subject's cross-attention maps to its mask.</summary>
-public static class SubjectMask
+internal static class SubjectMask
 {
     /// <summary>Averages maps over layers and heads, scales the average to [0, 1] and cuts it by Otsu's threshold.</summary>
     /// <param name="maps">Attention to the subject's tokens, averaged over them, (layers, heads, height, width).</param>

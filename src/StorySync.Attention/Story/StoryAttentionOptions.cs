@@ -58,7 +58,7 @@ public sealed record StoryAttentionOptions
     /// <param name="layers">The model's layers.</param>
     /// <returns>The option (<c>Sharing.Layers</c>), the pattern, and whether the option has no layer at all; then the pattern is all of the
     /// option.</returns>
-    public IReadOnlyList<(string Option, string Pattern, bool IsAll)> FindUnmatchedLayers(IEnumerable<AttentionLayer> layers)
+    internal IReadOnlyList<(string Option, string Pattern, bool IsAll)> FindUnmatchedLayers(IEnumerable<AttentionLayer> layers)
     {
         ArgumentNullException.ThrowIfNull(layers);
         var all = layers.ToList();

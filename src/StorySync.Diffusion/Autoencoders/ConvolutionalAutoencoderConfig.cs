@@ -7,6 +7,10 @@ namespace StorySync.Diffusion.Autoencoders;
 /// defaults.</summary>
 public abstract record ConvolutionalAutoencoderConfig
 {
+    private protected ConvolutionalAutoencoderConfig()
+    {
+    }
+
     /// <summary>Channels of the image to encode.</summary>
     [Range(1, 1 << 20)]
     public int InChannels { get; init; } = 3;

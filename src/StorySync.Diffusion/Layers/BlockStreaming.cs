@@ -6,7 +6,7 @@ namespace StorySync.Diffusion.Layers;
 
 /// <summary>Lets a model run on a device that has no room for all of it: the blocks' weights stay where they were bound (a mapped
 /// file, say) and a block's are brought over while it runs. Several runs may share a block; it leaves with the last of them.</summary>
-public sealed class BlockStreaming
+internal sealed class BlockStreaming
 {
     private readonly Dictionary<nn.Module, Residence> residences;
 

@@ -7,15 +7,9 @@ using System.Text.Json.Serialization.Metadata;
 
 namespace StorySync.Diffusion.Weights;
 
-/// <summary>Reads the config files of diffusers and transformers into records.</summary>
-/// <remarks>
-/// A property <c>NormNumGroups</c> takes the entry <c>norm_num_groups</c>; another name is given by
-/// <see cref="System.Text.Json.Serialization.JsonPropertyNameAttribute"/>. An entry that is missing leaves the property's initial
-/// value, which is where a class's defaults stand; so does null, unless the property's type allows it, or is bool: Python takes None for
-/// false. Entries without a property are ignored. Validation attributes (<see cref="RangeAttribute"/>, for example) hold for a
-/// property's value or, in a list, for each of its values; <see cref="MaxLengthAttribute"/> holds for the list.
-/// </remarks>
-public static class ComponentConfig
+/// <summary>Reads the config files of diffusers and transformers into records, by the rules of
+/// <see cref="ModelFolder.Config{T}(string, string)"/>.</summary>
+internal static class ComponentConfig
 {
     private static readonly JsonSerializerOptions Options = new()
     {

@@ -25,7 +25,7 @@ public sealed class ModelFolder
     public string? ClassName { get; }
 
     /// <summary>Gets the components that <c>model_index.json</c> names, without those that are left out there.</summary>
-    public IReadOnlyDictionary<string, ModelComponent> Components { get; }
+    internal IReadOnlyDictionary<string, ModelComponent> Components { get; }
 
     /// <summary>Gets or sets a value indicating whether weights are mapped into memory, or read.</summary>
     internal bool MapsWeights { get; set; } = true;
@@ -90,7 +90,15 @@ public sealed class ModelFolder
             : ModelFileException.NotFound(path);
     }
 
-    /// <summary>Reads a component's config (see <see cref="ComponentConfig"/>).</summary>
+    /// <summary>Reads a component's config into a record.</summary>
+    /// <remarks>
+    /// A property <c>NormNumGroups</c> takes the entry <c>norm_num_groups</c>; another name is given by
+    /// <see cref="System.Text.Json.Serialization.JsonPropertyNameAttribute"/>. An entry that is missing leaves the property's initial
+    /// value, which is where a class's defaults stand; so does null, unless the property's type allows it, or is bool: Python takes None
+    /// for false. Entries without a property are ignored. Validation attributes
+    /// (<see cref="System.ComponentModel.DataAnnotations.RangeAttribute"/>, for example) hold for a property's value or, in a list, for
+    /// each of its values; <see cref="System.ComponentModel.DataAnnotations.MaxLengthAttribute"/> holds for the list.
+    /// </remarks>
     /// <typeparam name="T">The record to read into.</typeparam>
     /// <param name="component">The component; empty for the folder itself.</param>
     /// <param name="file">The config's name: <c>scheduler_config.json</c> for schedulers.</param>
@@ -220,4 +228,4 @@ public sealed class ModelFolder
 /// <summary>What <c>model_index.json</c> says of a component.</summary>
 /// <param name="Library">The Python library of its class: <c>diffusers</c> or <c>transformers</c>.</param>
 /// <param name="ClassName">Its class there.</param>
-public sealed record ModelComponent(string Library, string ClassName);
+internal sealed record ModelComponent(string Library, string ClassName);

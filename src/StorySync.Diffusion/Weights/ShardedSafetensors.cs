@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace StorySync.Diffusion.Weights;
 
 /// <summary>A checkpoint in several files, described by a <c>….safetensors.index.json</c>.</summary>
-public sealed class ShardedSafetensors : IMappedTensorSource
+internal sealed class ShardedSafetensors : IMappedTensorSource
 {
     private readonly List<SafetensorsFile> shards = [];
     private readonly Dictionary<string, SafetensorsFile> owners = new(StringComparer.Ordinal);
