@@ -52,6 +52,9 @@ public sealed class AutoencoderKL : nn.Module
         }
     }
 
+    /// <summary>Gets the type in which the autoencoder computes.</summary>
+    internal ScalarType Dtype => decoder.Dtype;
+
     private int LatentTileSize => TileSize / SpatialFactor;
 
     /// <summary>Loads the autoencoder from a folder in diffusers' layout.</summary>

@@ -17,7 +17,7 @@ internal static class Pictures
         this AutoencoderKL vae, Tensor images, NoiseSource noise, PipelineOptions options, CancellationToken cancellationToken)
     {
         using var scope = NewDisposeScope();
-        using var distribution = vae.Encode(images.to(vae.Dtype()), sliced: true, options.TiledDecoding, cancellationToken);
+        using var distribution = vae.Encode(images.to(vae.Dtype), sliced: true, options.TiledDecoding, cancellationToken);
         return vae.ScaleLatents(distribution.Sample(noise(distribution.Mean))).to(options.Dtype).MoveToOuterDisposeScope();
     }
 
@@ -30,9 +30,7 @@ internal static class Pictures
         CancellationToken cancellationToken)
     {
         using var scope = NewDisposeScope();
-        var images = vae.Decode(vae.UnscaleLatents(latents.to(vae.Dtype())), sliced: true, options.TiledDecoding, cancellationToken);
+        var images = vae.Decode(vae.UnscaleLatents(latents.to(vae.Dtype)), sliced: true, options.TiledDecoding, cancellationToken);
         return images.div_(2).add_(0.5).clamp_(0, 1).MoveToOuterDisposeScope();
     }
-
-    private static ScalarType Dtype(this AutoencoderKL vae) => vae.parameters().First().dtype;
 }

@@ -27,10 +27,10 @@ internal sealed record ModelPart(string Name, nn.Module Module, GenerationStage 
     /// <summary>The bytes that are on the device while blocks come and go: all but the blocks, and the largest block.</summary>
     public long StreamedBytes(ScalarType dtype)
     {
-        var blocks = Module.named_parameters()
-            .GroupBy(p => p.name.Split('.') is [var list, var number, ..]
+        var blocks = ModuleTensors.ParametersOf(Module)
+            .GroupBy(p => p.Name.Split('.') is [var list, var number, ..]
                 && list.EndsWith("transformer_blocks", StringComparison.Ordinal) ? $"{list}.{number}" : "")
-            .Select(group => (IsBlock: group.Key.Length > 0, Values: group.Sum(p => p.parameter.numel()))).ToList();
+            .Select(group => (IsBlock: group.Key.Length > 0, Values: group.Sum(p => p.Count))).ToList();
         return (blocks.Where(b => !b.IsBlock).Sum(b => b.Values)
             + blocks.Where(b => b.IsBlock).Select(b => b.Values).DefaultIfEmpty().Max()) * dtype.ElementSize();
     }
