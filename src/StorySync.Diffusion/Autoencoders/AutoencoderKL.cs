@@ -80,17 +80,17 @@ public sealed class AutoencoderKL : nn.Module
     /// <param name="sliced">Whether to encode one image after the other: less memory, the same result.</param>
     /// <param name="tiled">Whether to encode images larger than <see cref="TileSize"/> tile by tile: memory no longer grows with the
     /// image, but a tile does not see its surroundings, so the result is slightly another.</param>
-    /// <param name="cancellation">Looked at between blocks.</param>
+    /// <param name="cancellationToken">The token to monitor for cancellation requests; checked between blocks.</param>
     /// <returns>The distribution of the latents, owned by the caller.</returns>
     /// <exception cref="ArgumentException">The shape is another.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public DiagonalGaussianDistribution Encode(
-        Tensor images, bool sliced = false, bool tiled = false, CancellationToken cancellation = default)
+        Tensor images, bool sliced = false, bool tiled = false, CancellationToken cancellationToken = default)
     {
         PictureShape.Check(images, Config.InChannels);
         using var moments = Slices.Map(images, sliced, image => tiled && LongerSide(image) > TileSize
-            ? Tiles.Map(image, TileSize, LatentTileSize, tile => EncodeWhole(tile, cancellation))
-            : EncodeWhole(image, cancellation));
+            ? Tiles.Map(image, TileSize, LatentTileSize, tile => EncodeWhole(tile, cancellationToken))
+            : EncodeWhole(image, cancellationToken));
         return new DiagonalGaussianDistribution(moments);
     }
 
@@ -100,16 +100,16 @@ public sealed class AutoencoderKL : nn.Module
     /// <param name="sliced">Whether to decode one image after the other: less memory, the same result.</param>
     /// <param name="tiled">Whether to decode images larger than <see cref="TileSize"/> tile by tile: memory no longer grows with the
     /// image, but a tile does not see its surroundings, so the result is slightly another.</param>
-    /// <param name="cancellation">Looked at between blocks.</param>
+    /// <param name="cancellationToken">The token to monitor for cancellation requests; checked between blocks.</param>
     /// <returns>Images, (batch, channels, height, width), about -1 to 1, not clamped.</returns>
     /// <exception cref="ArgumentException">The shape is another.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
-    public Tensor Decode(Tensor latents, bool sliced = false, bool tiled = false, CancellationToken cancellation = default)
+    public Tensor Decode(Tensor latents, bool sliced = false, bool tiled = false, CancellationToken cancellationToken = default)
     {
         PictureShape.Check(latents, Config.LatentChannels);
         return Slices.Map(latents, sliced, z => tiled && LongerSide(z) > LatentTileSize
-            ? Tiles.Map(z, LatentTileSize, TileSize, tile => DecodeWhole(tile, cancellation))
-            : DecodeWhole(z, cancellation));
+            ? Tiles.Map(z, LatentTileSize, TileSize, tile => DecodeWhole(tile, cancellationToken))
+            : DecodeWhole(z, cancellationToken));
     }
 
     /// <summary>From the autoencoder's latents to the denoiser's: (z - shift_factor) × scaling_factor, or by <c>latents_mean</c> and
@@ -137,18 +137,18 @@ public sealed class AutoencoderKL : nn.Module
 
     private static long LongerSide(Tensor x) => Math.Max(x.shape[2], x.shape[3]);
 
-    private Tensor EncodeWhole(Tensor images, CancellationToken cancellation)
+    private Tensor EncodeWhole(Tensor images, CancellationToken cancellationToken)
     {
         using var scope = NewDisposeScope();
-        var moments = encoder.call(images.to(encoder.Dtype), cancellation);
+        var moments = encoder.call(images.to(encoder.Dtype), cancellationToken);
         return (quant_conv is null ? moments : moments.Into(quant_conv)).contiguous().MoveToOuterDisposeScope();
     }
 
-    private Tensor DecodeWhole(Tensor latents, CancellationToken cancellation)
+    private Tensor DecodeWhole(Tensor latents, CancellationToken cancellationToken)
     {
         using var scope = NewDisposeScope();
         var z = latents.to(decoder.Dtype);
-        return decoder.call(post_quant_conv?.call(z) ?? z, null, cancellation).contiguous().MoveToOuterDisposeScope();
+        return decoder.call(post_quant_conv?.call(z) ?? z, null, cancellationToken).contiguous().MoveToOuterDisposeScope();
     }
 
     /// <summary>The config's mean and standard deviation, by channel; null where it does not have both.</summary>

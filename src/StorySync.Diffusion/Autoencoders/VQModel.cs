@@ -69,17 +69,17 @@ public sealed class VQModel : nn.Module
     /// <summary>Encodes images.</summary>
     /// <param name="images">(batch, channels, height, width), values from -1 to 1.</param>
     /// <param name="sliced">Whether to encode one image after the other: less memory, the same result.</param>
-    /// <param name="cancellation">Looked at between blocks.</param>
+    /// <param name="cancellationToken">The token to monitor for cancellation requests; checked between blocks.</param>
     /// <returns>Latents before quantisation, (batch, <see cref="CodeWidth"/>, height, width).</returns>
     /// <exception cref="ArgumentException">The shape is another.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
-    public Tensor Encode(Tensor images, bool sliced = false, CancellationToken cancellation = default)
+    public Tensor Encode(Tensor images, bool sliced = false, CancellationToken cancellationToken = default)
     {
         PictureShape.Check(images, Config.InChannels);
         return Slices.Map(images, sliced, image =>
         {
             using var scope = NewDisposeScope();
-            return encoder.call(image.to(encoder.Dtype), cancellation).Into(quant_conv).contiguous().MoveToOuterDisposeScope();
+            return encoder.call(image.to(encoder.Dtype), cancellationToken).Into(quant_conv).contiguous().MoveToOuterDisposeScope();
         });
     }
 
@@ -87,18 +87,18 @@ public sealed class VQModel : nn.Module
     /// <param name="latents">(batch, <see cref="CodeWidth"/>, height, width).</param>
     /// <param name="quantize">Whether to replace the latents by their nearest codebook vectors first. Kandinsky 3 does not.</param>
     /// <param name="sliced">Whether to decode one image after the other: less memory, the same result.</param>
-    /// <param name="cancellation">Looked at between blocks.</param>
+    /// <param name="cancellationToken">The token to monitor for cancellation requests; checked between blocks.</param>
     /// <returns>Images, (batch, channels, height, width), about -1 to 1, not clamped.</returns>
     /// <exception cref="ArgumentException">The shape is another.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
-    public Tensor Decode(Tensor latents, bool quantize, bool sliced = false, CancellationToken cancellation = default)
+    public Tensor Decode(Tensor latents, bool quantize, bool sliced = false, CancellationToken cancellationToken = default)
     {
         PictureShape.Check(latents, CodeWidth);
         return Slices.Map(latents, sliced, slice =>
         {
             using var scope = NewDisposeScope();
             var z = quantize ? Quantize(slice).Quantized : slice.to(decoder.Dtype);
-            var image = decoder.call(post_quant_conv.call(z), spatialNorms ? z : null, cancellation);
+            var image = decoder.call(post_quant_conv.call(z), spatialNorms ? z : null, cancellationToken);
             return image.contiguous().MoveToOuterDisposeScope();
         });
     }
@@ -107,7 +107,7 @@ public sealed class VQModel : nn.Module
     /// <param name="latents">(batch, <see cref="CodeWidth"/>, height, width).</param>
     /// <returns>The vectors in the shape of the latents, and their places in the codebook, (batch × height × width), row by row.</returns>
     /// <exception cref="ArgumentException">The shape is another.</exception>
-    public (Tensor Quantized, Tensor Indices) Quantize(Tensor latents)
+    internal (Tensor Quantized, Tensor Indices) Quantize(Tensor latents)
     {
         PictureShape.Check(latents, CodeWidth);
         using var converted = latents.to(decoder.Dtype);

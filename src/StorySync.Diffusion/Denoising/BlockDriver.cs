@@ -1,4 +1,5 @@
 using StorySync.Diffusion.Layers;
+using StorySync.Diffusion.Weights;
 using TorchSharp;
 using static TorchSharp.torch;
 

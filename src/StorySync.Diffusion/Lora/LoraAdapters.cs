@@ -25,7 +25,7 @@ public sealed class LoraAdapters : IDisposable
     /// <summary>Makes a set without LoRAs yet.</summary>
     /// <param name="components">The components that LoRAs may change, by their names in diffusers (<c>unet</c>,
     /// <c>text_encoder</c>, <c>text_encoder_2</c>, <c>transformer</c>), with the resnets of a level for a UNet.</param>
-    public LoraAdapters(IEnumerable<(string Name, nn.Module Module, int? ResnetsPerLevel)> components)
+    internal LoraAdapters(IEnumerable<(string Name, nn.Module Module, int? ResnetsPerLevel)> components)
     {
         foreach (var (component, module, resnets) in components)
         {

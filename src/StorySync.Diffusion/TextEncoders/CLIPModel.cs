@@ -88,17 +88,18 @@ public sealed class CLIPModel : nn.Module<Tensor, Tensor, CancellationToken, CLI
     }
 
     /// <summary>Compares every image with every text.</summary>
-    /// <param name="input1">Token ids, int64, (texts, tokens).</param>
-    /// <param name="input2">What a <see cref="CLIPImageProcessor"/> makes of images, (images, channels, image_size, image_size).</param>
-    /// <param name="input3">The token to monitor for cancellation requests; checked before each layer.</param>
+    /// <param name="inputIds">Token ids, int64, (texts, tokens).</param>
+    /// <param name="pixelValues">What a <see cref="CLIPImageProcessor"/> makes of images, (images, channels, image_size,
+    /// image_size).</param>
+    /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each layer.</param>
     /// <exception cref="ArgumentException">An input does not have the expected shape or type, or an id is not in the
     /// vocabulary.</exception>
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
-    public override CLIPOutput forward(Tensor input1, Tensor input2, CancellationToken input3 = default)
+    public override CLIPOutput forward(Tensor inputIds, Tensor pixelValues, CancellationToken cancellationToken = default)
     {
         using var scope = NewDisposeScope();
-        var images = Normalized(GetImageFeatures(input2, input3));
-        var texts = Normalized(GetTextFeatures(input1, input3));
+        var images = Normalized(GetImageFeatures(pixelValues, cancellationToken));
+        var texts = Normalized(GetTextFeatures(inputIds, cancellationToken));
         var logits = images.mm(texts.t()) * logit_scale.exp();
         return new CLIPOutput(images.MoveToOuterDisposeScope(), texts.MoveToOuterDisposeScope(), logits.MoveToOuterDisposeScope());
     }

@@ -44,14 +44,14 @@ public sealed class CLIPTextModelWithProjection : nn.Module<Tensor, Cancellation
             CLIPCheckpoint.Bind(model, weights, dtype, device));
 
     /// <summary>Encodes texts.</summary>
-    /// <param name="input1">Token ids, int64, (batch, tokens), at most <see cref="CLIPTextConfig.MaxPositionEmbeddings"/> tokens.</param>
-    /// <param name="input2">The token to monitor for cancellation requests; checked before each layer.</param>
+    /// <param name="inputIds">Token ids, int64, (batch, tokens), at most <see cref="CLIPTextConfig.MaxPositionEmbeddings"/> tokens.</param>
+    /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each layer.</param>
     /// <returns>The output, with <see cref="CLIPTextOutput.TextEmbeds"/>.</returns>
     /// <exception cref="ArgumentException">The ids do not have the expected shape or type, or are not all in the vocabulary.</exception>
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
-    public override CLIPTextOutput forward(Tensor input1, CancellationToken input2 = default)
+    public override CLIPTextOutput forward(Tensor inputIds, CancellationToken cancellationToken = default)
     {
-        var output = text_model.call(input1, input2);
+        var output = text_model.call(inputIds, cancellationToken);
         return output with { TextEmbeds = text_projection.call(output.PoolerOutput) };
     }
 }

@@ -46,24 +46,24 @@ public sealed class T5EncoderModel : nn.Module<Tensor, Tensor?, CancellationToke
             WeightBinder.Bind(model, weights, name => TypeOf(name, dtype), device, NameOf));
 
     /// <summary>Encodes texts.</summary>
-    /// <param name="input1">Token ids, int64, (batch, tokens).</param>
-    /// <param name="input2">1 for each token that counts, 0 for the others, (batch, tokens); null when all do.</param>
-    /// <param name="input3">The token to monitor for cancellation requests; checked before each block.</param>
+    /// <param name="inputIds">Token ids, int64, (batch, tokens).</param>
+    /// <param name="attentionMask">1 for each token that counts, 0 for the others, (batch, tokens); null when all do.</param>
+    /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each block.</param>
     /// <returns>The last hidden state, (batch, tokens, d_model).</returns>
     /// <exception cref="ArgumentException">The ids or the mask do not have the expected shape or type, or an id is not in the
     /// vocabulary.</exception>
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
-    public override Tensor forward(Tensor input1, Tensor? input2 = null, CancellationToken input3 = default)
+    public override Tensor forward(Tensor inputIds, Tensor? attentionMask = null, CancellationToken cancellationToken = default)
     {
-        TokenIds.Check(input1, Config.VocabSize);
-        if (input2 is not null && !input2.shape.SequenceEqual(input1.shape))
+        TokenIds.Check(inputIds, Config.VocabSize);
+        if (attentionMask is not null && !attentionMask.shape.SequenceEqual(inputIds.shape))
         {
-            throw new ArgumentException($"The attention mask has the shape ({string.Join(", ", input2.shape)}); "
-                + $"it must have that of the token ids, ({string.Join(", ", input1.shape)}).");
+            throw new ArgumentException($"The attention mask has the shape ({string.Join(", ", attentionMask.shape)}); "
+                + $"it must have that of the token ids, ({string.Join(", ", inputIds.shape)}).");
         }
 
         using var scope = NewDisposeScope();
-        return encoder.call(shared.call(input1).to(encoder.Dtype), input2, input3).MoveToOuterDisposeScope();
+        return encoder.call(shared.call(inputIds).to(encoder.Dtype), attentionMask, cancellationToken).MoveToOuterDisposeScope();
     }
 
     /// <summary>The token table stays as it is stored: only the rows that a text needs are converted.</summary>

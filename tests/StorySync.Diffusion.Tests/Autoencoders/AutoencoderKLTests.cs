@@ -97,8 +97,8 @@ public class AutoencoderKLTests
         Block(model, "decoder.up_blocks.0").register_forward_hook((_, _, _, output) => Cancel(decoding, output));
         Block(model, "encoder.down_blocks.1").register_forward_hook((_, _, _, output) => Cancel(encoding, output));
 
-        Assert.Throws<OperationCanceledException>(() => model.Decode(randn(1, 3, 3, 5), cancellation: decoding.Token));
-        Assert.Throws<OperationCanceledException>(() => model.Encode(randn(1, 3, 6, 10), cancellation: encoding.Token));
+        Assert.Throws<OperationCanceledException>(() => model.Decode(randn(1, 3, 3, 5), cancellationToken: decoding.Token));
+        Assert.Throws<OperationCanceledException>(() => model.Encode(randn(1, 3, 6, 10), cancellationToken: encoding.Token));
     }
 
     [Fact]

@@ -1,8 +1,7 @@
-using StorySync.Diffusion.Weights;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace StorySync.Diffusion.Layers;
+namespace StorySync.Diffusion.Weights;
 
 /// <summary>Lets a model run on a device that has no room for all of it: the blocks' weights stay where they were bound (a mapped
 /// file, say) and a block's are brought over while it runs. Several runs may share a block; it leaves with the last of them.</summary>

@@ -1,7 +1,6 @@
-using StorySync.Diffusion.Layers;
 using TorchSharp;
 
-namespace StorySync.Pipelines;
+namespace StorySync.Diffusion.Weights;
 
 /// <summary>Where the parts of a model are: on the device for good, or only while they work (diffusers'
 /// <c>enable_model_cpu_offload</c>).</summary>
