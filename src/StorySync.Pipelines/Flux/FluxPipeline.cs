@@ -73,7 +73,7 @@ public sealed class FluxPipeline : DiffusionPipeline
     public override AttentionProcessors AttentionProcessors => Transformer.AttentionProcessors;
 
     /// <inheritdoc/>
-    public override (int Height, int Width) DefaultSize => (128 * Vae.SpatialFactor, 128 * Vae.SpatialFactor);
+    public override ImageSize DefaultSize => (128 * Vae.SpatialFactor, 128 * Vae.SpatialFactor);
 
     /// <inheritdoc/>
     public override int SizeMultiple => 2 * Vae.SpatialFactor;

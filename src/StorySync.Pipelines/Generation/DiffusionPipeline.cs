@@ -93,7 +93,7 @@ public abstract class DiffusionPipeline : IDisposable
     public double DefaultGuidanceScale => GuidanceScaleOrDefault(new GenerationRequest());
 
     /// <summary>Gets the height and width in pixels of a generation that does not name them.</summary>
-    public abstract (int Height, int Width) DefaultSize { get; }
+    public abstract ImageSize DefaultSize { get; }
 
     /// <summary>Gets the number that height and width must be multiples of.</summary>
     public abstract int SizeMultiple { get; }

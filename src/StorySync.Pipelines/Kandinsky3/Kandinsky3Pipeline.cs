@@ -56,7 +56,7 @@ public sealed class Kandinsky3Pipeline : DiffusionPipeline
     public override AttentionProcessors AttentionProcessors => UNet.AttentionProcessors;
 
     /// <inheritdoc/>
-    public override (int Height, int Width) DefaultSize => (RoundSide(1024), RoundSide(1024));
+    public override ImageSize DefaultSize => (RoundSide(1024), RoundSide(1024));
 
     /// <inheritdoc/>
     public override int SizeMultiple => 8 * Movq.SpatialFactor;

@@ -72,7 +72,7 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
     public override AttentionProcessors AttentionProcessors => UNet.AttentionProcessors;
 
     /// <inheritdoc/>
-    public override (int Height, int Width) DefaultSize =>
+    public override ImageSize DefaultSize =>
         ((UNet.Config.SampleSize ?? 128) * Vae.SpatialFactor, (UNet.Config.SampleSize ?? 128) * Vae.SpatialFactor);
 
     /// <inheritdoc/>

@@ -39,16 +39,6 @@ public sealed record StableDiffusionXLRequest : GenerationRequest
     public ImageSize? NegativeTargetSize { get; init; }
 }
 
-/// <summary>Represents the size of an image. A pair (height, width) converts to it.</summary>
-/// <param name="Height">The height in pixels.</param>
-/// <param name="Width">The width in pixels.</param>
-public readonly record struct ImageSize(int Height, int Width)
-{
-    /// <summary>Returns the size of a height and a width.</summary>
-    /// <param name="size">The height and the width.</param>
-    public static implicit operator ImageSize((int Height, int Width) size) => new(size.Height, size.Width);
-}
-
 /// <summary>Represents a point of an image. A pair (top, left) converts to it.</summary>
 /// <param name="Top">The rows above it.</param>
 /// <param name="Left">The columns to the left of it.</param>
