@@ -12,19 +12,18 @@ internal static class ModuleTensors
             module.named_buffers(include_nonpersistent: false).Select(entry => new ModuleTensor(entry.name, entry.buffer, null)));
 
     /// <summary>Enumerates the parameters of a module.</summary>
+    /// <remarks>TorchSharp's <c>named_parameters</c> tells parameters apart by their native handles. While another thread's run packs
+    /// weights, handles are freed and given out again, and it passes over parameters.</remarks>
     public static IEnumerable<ModuleTensor> ParametersOf(nn.Module module)
     {
         ArgumentNullException.ThrowIfNull(module);
-        var storages = new Dictionary<Tensor, WeightStorage>(ReferenceEqualityComparer.Instance);
-        foreach (var part in module.modules().Prepend(module))
-        {
-            if (part is IWeightOwner owner)
-            {
-                storages[part.get_parameter("weight")!] = owner.Storage;
-            }
-        }
-
-        return module.named_parameters().Select(entry =>
-            new ModuleTensor(entry.name, entry.parameter, storages.GetValueOrDefault(entry.parameter)));
+        var seen = new HashSet<Tensor>(ReferenceEqualityComparer.Instance);
+        return ParametersOf(module, "").Where(parameter => seen.Add(parameter.Tensor));
     }
+
+    private static IEnumerable<ModuleTensor> ParametersOf(nn.Module module, string prefix) =>
+        module.named_parameters(recurse: false)
+            .Select(entry => new ModuleTensor(
+                prefix + entry.name, entry.parameter, entry.name == "weight" ? (module as IWeightOwner)?.Storage : null))
+            .Concat(module.named_children().SelectMany(child => ParametersOf(child.module, $"{prefix}{child.name}.")));
 }

@@ -47,6 +47,13 @@ public sealed class FluxPipeline : DiffusionPipeline
         prompts = new FluxPrompts(Tokenizer, Tokenizer2, TextEncoder, TextEncoder2);
         Loras = new LoraAdapters([("transformer", Transformer, null), ("text_encoder", TextEncoder, null)]) { ComputeType = dtype };
         Parts = [Loras, TextEncoder, TextEncoder2, Transformer, Vae];
+        WeightParts =
+        [
+            new("text_encoder", TextEncoder, GenerationStage.Encoding),
+            new("text_encoder_2", TextEncoder2, GenerationStage.Encoding),
+            new("transformer", Transformer, GenerationStage.Denoising),
+            new("vae", Vae, GenerationStage.Decoding) { NeedsFloat32 = Vae.Config.ForceUpcast },
+        ];
         residency = new Residency(options.Offload, Device,
             [TextEncoder, TextEncoder2, Vae, .. options.StreamBlocks ? [] : (nn.Module[])[Transformer]]);
     }
@@ -227,13 +234,7 @@ public sealed class FluxPipeline : DiffusionPipeline
         return Vae.DecodePictures(Unpack(latents, height, width), Options, cancellationToken).MoveToOuterDisposeScope();
     }
 
-    internal override IReadOnlyList<ModelPart> WeightParts =>
-    [
-        new("text_encoder", TextEncoder, GenerationStage.Encoding),
-        new("text_encoder_2", TextEncoder2, GenerationStage.Encoding),
-        new("transformer", Transformer, GenerationStage.Denoising),
-        new("vae", Vae, GenerationStage.Decoding) { NeedsFloat32 = Vae.Config.ForceUpcast },
-    ];
+    internal override IReadOnlyList<ModelPart> WeightParts => Alive(field);
 
     internal override long TextValues => DefaultSequenceLength * (long)Transformer.Config.JointAttentionDim;
 

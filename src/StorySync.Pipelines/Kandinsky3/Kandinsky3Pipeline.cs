@@ -37,6 +37,12 @@ public sealed class Kandinsky3Pipeline : DiffusionPipeline
         prompts = new Kandinsky3Prompts(Tokenizer, TextEncoder);
         Loras = new LoraAdapters([("unet", UNet, null)]) { ComputeType = dtype };
         Parts = [Loras, TextEncoder, UNet, Movq];
+        WeightParts =
+        [
+            new("text_encoder", TextEncoder, GenerationStage.Encoding),
+            new("unet", UNet, GenerationStage.Denoising),
+            new("movq", Movq, GenerationStage.Decoding),
+        ];
         residency = new Residency(options.Offload, Device, TextEncoder, UNet, Movq);
     }
 
@@ -137,12 +143,7 @@ public sealed class Kandinsky3Pipeline : DiffusionPipeline
 
     internal override bool DecodesTiles => false;
 
-    internal override IReadOnlyList<ModelPart> WeightParts =>
-    [
-        new("text_encoder", TextEncoder, GenerationStage.Encoding),
-        new("unet", UNet, GenerationStage.Denoising),
-        new("movq", Movq, GenerationStage.Decoding),
-    ];
+    internal override IReadOnlyList<ModelPart> WeightParts => Alive(field);
 
     internal override long TextValues => Kandinsky3Prompts.MaxLength * (long)UNet.Config.EncoderHidDim;
 

@@ -9,8 +9,12 @@ namespace StorySync.Pipelines;
 /// <param name="Name">Its folder.</param>
 /// <param name="Module">The part.</param>
 /// <param name="Stage">When it works.</param>
+/// <remarks>Its weights are counted when it is made: while it runs, they come and go.</remarks>
 internal sealed record ModelPart(string Name, nn.Module Module, GenerationStage Stage)
 {
+    private readonly ILookup<string, long> countsByBlock = ModuleTensors.ParametersOf(Module)
+        .ToLookup(p => BlockOf(p.Name), p => p.Count);
+
     /// <summary>Gets a value indicating whether it computes in float32 where the others compute in float16.</summary>
     public bool NeedsFloat32 { get; init; }
 
@@ -18,22 +22,19 @@ internal sealed record ModelPart(string Name, nn.Module Module, GenerationStage 
     public ScalarType DtypeFor(ScalarType dtype) => NeedsFloat32 && dtype == ScalarType.Float16 ? ScalarType.Float32 : dtype;
 
     /// <summary>The bytes of all weights in a type.</summary>
-    public long Bytes(ScalarType dtype) => ModuleTensors.ParametersOf(Module).Sum(p => p.Count) * dtype.ElementSize();
+    public long Bytes(ScalarType dtype) => countsByBlock.Sum(block => block.Sum()) * dtype.ElementSize();
 
     /// <summary>The bytes of all weights where the CPU computes: some layers keep half-precision weights as they are stored.</summary>
     public long HostBytes(ScalarType dtype) =>
         Bytes(dtype) - (dtype == ScalarType.Float32 ? Module.modules().OfType<WeightedLayer>().Sum(layer => layer.SavedBytes) : 0);
 
     /// <summary>The bytes that are on the device while blocks come and go: all but the blocks, and the largest block.</summary>
-    public long StreamedBytes(ScalarType dtype)
-    {
-        var blocks = ModuleTensors.ParametersOf(Module)
-            .GroupBy(p => p.Name.Split('.') is [var list, var number, ..]
-                && list.EndsWith("transformer_blocks", StringComparison.Ordinal) ? $"{list}.{number}" : "")
-            .Select(group => (IsBlock: group.Key.Length > 0, Values: group.Sum(p => p.Count))).ToList();
-        return (blocks.Where(b => !b.IsBlock).Sum(b => b.Values)
-            + blocks.Where(b => b.IsBlock).Select(b => b.Values).DefaultIfEmpty().Max()) * dtype.ElementSize();
-    }
+    public long StreamedBytes(ScalarType dtype) =>
+        (countsByBlock[""].Sum() + countsByBlock.Where(block => block.Key.Length > 0).Select(block => block.Sum()).DefaultIfEmpty().Max())
+            * dtype.ElementSize();
+
+    private static string BlockOf(string name) => name.Split('.') is [var list, var number, ..]
+        && list.EndsWith("transformer_blocks", StringComparison.Ordinal) ? $"{list}.{number}" : "";
 }
 
 internal static class ScalarTypeSize

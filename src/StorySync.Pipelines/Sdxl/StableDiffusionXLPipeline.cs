@@ -48,6 +48,13 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
         Loras = new LoraAdapters(
             [("unet", UNet, resnets), ("text_encoder", TextEncoder, null), ("text_encoder_2", TextEncoder2, null)]) { ComputeType = dtype };
         Parts = [Loras, TextEncoder, TextEncoder2, UNet, Vae];
+        WeightParts =
+        [
+            new("text_encoder", TextEncoder, GenerationStage.Encoding),
+            new("text_encoder_2", TextEncoder2, GenerationStage.Encoding),
+            new("unet", UNet, GenerationStage.Denoising),
+            new("vae", Vae, GenerationStage.Decoding) { NeedsFloat32 = Vae.Config.ForceUpcast },
+        ];
     }
 
     /// <summary>Gets the first text encoder's tokenizer.</summary>
@@ -199,13 +206,7 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
         return Vae.DecodePictures(latents, Options, cancellationToken);
     }
 
-    internal override IReadOnlyList<ModelPart> WeightParts =>
-    [
-        new("text_encoder", TextEncoder, GenerationStage.Encoding),
-        new("text_encoder_2", TextEncoder2, GenerationStage.Encoding),
-        new("unet", UNet, GenerationStage.Denoising),
-        new("vae", Vae, GenerationStage.Decoding) { NeedsFloat32 = Vae.Config.ForceUpcast },
-    ];
+    internal override IReadOnlyList<ModelPart> WeightParts => Alive(field);
 
     internal override long TextValues => Tokenizer.ModelMaxLength * (long)UNet.Config.CrossAttentionDim[0];
 
