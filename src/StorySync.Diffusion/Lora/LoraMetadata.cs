@@ -82,6 +82,8 @@ internal sealed class LoraMetadata
                     "use_rslora" => component with { UsesSquareRoot = Flag(entry) },
                     "rank_pattern" => component with { Ranks = Pattern(entry) },
                     "alpha_pattern" => component with { Alphas = Pattern(entry) },
+                    "use_dora" when Flag(entry) => throw Wrong(
+                        $"has '{entry.Name}': a DoRA (arXiv 2402.09353) is not supported; expected a LoRA"),
                     _ => component,
                 };
             }

@@ -26,6 +26,11 @@ internal static class ImageReader
                     $"{source} is no image that can be read, or is truncated in its header: expected PNG, JPEG, WebP, GIF or BMP.");
             var (width, height) = (codec.Info.Width, codec.Info.Height);
             ThrowIfTooLarge(source, width, height, maxPixels);
+            if (codec.EncodedFormat == SKEncodedImageFormat.Jpeg && !JpegEnd.IsThere(encoded))
+            {
+                throw Truncated(source, codec.Info);
+            }
+
             var rgba = Decode(codec, source);
             var origin = codec.EncodedFormat == SKEncodedImageFormat.Png ? PngOrientation.Read(encoded) : codec.EncodedOrigin;
             var upright = Upright(rgba, width, height, origin);
@@ -77,6 +82,9 @@ internal static class ImageReader
         }
     }
 
+    private static InvalidDataException Truncated(string source, SKImageInfo info) =>
+        new($"{source} is truncated: its {info.Width} × {info.Height} pixels are not all there. Get the whole file.");
+
     private static byte[] Decode(SKCodec codec, string source)
     {
         // No color space on either side: like Pillow, the values are taken as they are stored.
@@ -89,8 +97,7 @@ internal static class ImageReader
             return codec.GetPixels(info, pin.AddrOfPinnedObject()) switch
             {
                 SKCodecResult.Success => rgba,
-                SKCodecResult.IncompleteInput => throw new InvalidDataException(
-                    $"{source} is truncated: its {info.Width} × {info.Height} pixels are not all there. Get the whole file."),
+                SKCodecResult.IncompleteInput => throw Truncated(source, info),
                 SKCodecResult.ErrorInInput or SKCodecResult.InvalidInput => throw new InvalidDataException(
                     $"{source} is damaged: its pixels cannot be decoded. Get the file again."),
                 var result =>

@@ -145,6 +145,7 @@ public class LoraFileTests
     [InlineData("""{"unet.lora_alpha": "8"}""", "'unet.lora_alpha'")]
     [InlineData("""{"unet.lora_alpha": NaN}""", "is no valid JSON")]
     [InlineData("""{"unet.use_rslora": "yes"}""", "'unet.use_rslora'")]
+    [InlineData("""{"unet.r": 4, "unet.use_dora": true}""", "'unet.use_dora': a DoRA (arXiv 2402.09353) is not supported")]
     [InlineData("""{"unet.alpha_pattern": [1]}""", "'unet.alpha_pattern', which is a list")]
     [InlineData("""{"unet.alpha_pattern": {"to_q": true}}""", "'unet.alpha_pattern.to_q'")]
     [InlineData("""{"unet.alpha_pattern": {"(": 1}}""", "no regular expression")]

@@ -50,6 +50,7 @@ save("exif6.jpg", Image.fromarray(smooth), exif=exif(6), quality=95, subsampling
 save("exif7.webp", rgb, exif=exif(7), lossless=True)
 save("exif3-big-endian.jpg", Image.fromarray(smooth), exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x03\0\0\0\0\0\0", quality=95,
      subsampling=0)
+save("progressive.jpg", Image.fromarray(smooth), quality=95, subsampling=0, progressive=True)
 save("gray.png", gray)
 save("gray.jpg", Image.fromarray(smooth[..., 2]), quality=95)
 save("gray-alpha.png", Image.merge("LA", (gray, Image.fromarray(alpha))))

@@ -88,6 +88,23 @@ public class ImageReaderTests
         }
     }
 
+    /// <summary>A progressive JPEG holds a coarse image first, which decoders give without an error. Pillow refuses what lacks the end.</summary>
+    [Theory]
+    [InlineData("progressive.jpg")]
+    [InlineData("exif6.jpg")]
+    [InlineData("gray.jpg")]
+    [InlineData("icc.jpg")]
+    public void A_JPEG_that_lacks_its_end_is_refused(string name)
+    {
+        var whole = File.ReadAllBytes(Golden.PathOf($"images/{name}"));
+        for (var length = 0; length < whole.Length; length++)
+        {
+            Assert.Throws<InvalidDataException>(() => RgbImage.Decode(whole.AsSpan(0, length)));
+        }
+
+        RgbImage.Decode([.. whole, 0, 0xFF, 0xD8]);
+    }
+
     [Fact]
     public void A_truncated_file_is_refused_by_name()
     {
