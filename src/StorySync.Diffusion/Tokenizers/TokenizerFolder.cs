@@ -43,7 +43,13 @@ internal sealed class TokenizerFolder
 
     private bool IsClip()
     {
-        string className = Guard(ConfigFile, () => config.Member("tokenizer_class")?.GetString()) ?? "";
+        var named = config.Member("tokenizer_class");
+        if (named is { ValueKind: not (JsonValueKind.String or JsonValueKind.Null) })
+        {
+            throw Damaged(ConfigFile, "its tokenizer_class is no string, where CLIPTokenizer or T5Tokenizer was expected");
+        }
+
+        string className = Guard(ConfigFile, () => named?.GetString()) ?? "";
         if (className.StartsWith("CLIP", StringComparison.Ordinal))
         {
             return true;

@@ -18,7 +18,7 @@ public class TokenizerFolderTests
     [InlineData("merges.txt", "a b c", "")]
     [InlineData("merges.txt", "q u", "")]
     [InlineData("tokenizer_config.json", "{]", "no valid JSON")]
-    [InlineData("tokenizer_config.json", """{"tokenizer_class": 5}""", "")]
+    [InlineData("tokenizer_config.json", """{"tokenizer_class": 5}""", "tokenizer_class")]
     [InlineData("tokenizer_config.json", """{"tokenizer_class": "LlamaTokenizer"}""", "LlamaTokenizer")]
     [InlineData("tokenizer_config.json", """{"pad_token": "<none>"}""", "pad_token \"<none>\"")]
     [InlineData("tokenizer_config.json", """{"pad_token": []}""", "a special token is []")]

@@ -9,7 +9,8 @@ public class ModuleTensorsTests
     [Fact]
     public void Parameters_have_the_names_and_the_order_of_a_state_dict()
     {
-        using var module = nn.Sequential(("a", nn.Linear(1, 2)), ("b", nn.Sequential(nn.Linear(2, 3), nn.LayerNorm(3))), ("c", nn.Linear(3, 1)));
+        using var module = nn.Sequential(
+            ("a", nn.Linear(1, 2)), ("b", nn.Sequential(nn.Linear(2, 3), nn.LayerNorm(3))), ("c", nn.Linear(3, 1)));
 
         Assert.Equal(module.named_parameters().Select(entry => entry.name), ModuleTensors.ParametersOf(module).Select(entry => entry.Name));
     }

@@ -88,7 +88,8 @@ public class ImageReaderTests
         }
     }
 
-    /// <summary>A progressive JPEG holds a coarse image first, which decoders give without an error. Pillow refuses what lacks the end.</summary>
+    /// <summary>A progressive JPEG holds a coarse image first, which decoders give without an error. Pillow refuses what lacks the
+    /// end.</summary>
     [Theory]
     [InlineData("progressive.jpg")]
     [InlineData("exif6.jpg")]
