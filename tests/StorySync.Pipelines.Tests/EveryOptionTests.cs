@@ -66,8 +66,9 @@ public sealed class EveryOptionTests(SdxlForm sdxl) : IClassFixture<SdxlForm>
         Check(story);
         if (exact || (option == "guidance end" && model == "tiny-flux"))
         {
-            // With a cache the guidance branches are always two calls, and kernels of libtorch's may sum in another order in those.
-            TensorAssert.Close(expected.Latents, story.Latents, change(Quick).BlockCacheThreshold > 0 ? 1e-4 : 0);
+            // With a cache the guidance branches are always two calls, and kernels of libtorch's may sum in another order in those: what
+            // the reference allows the latents of a whole pipeline.
+            TensorAssert.Close(expected.Latents, story.Latents, change(Quick).BlockCacheThreshold > 0 ? 9e-4 : 0);
         }
         else
         {

@@ -68,7 +68,9 @@ public class MemoryPlanTests
 
         var half = pipeline.PlanMemory(request, new PipelineOptions { Device = "cpu", Dtype = torch.bfloat16 });
         Assert.Equal(unet.parameters().Sum(p => p.numel() * 2), half.Weights[2].Bytes);
-        Assert.Equal(plan.Stages[1].ActivationBytes / 2, half.Stages[1].ActivationBytes);
+
+        // In bfloat16 no kernel gates while it projects.
+        Assert.InRange(half.Stages[1].ActivationBytes, (plan.Stages[1].ActivationBytes / 2) + 1, plan.Stages[1].ActivationBytes - 1);
 
         // The file is in float16. Linear layers and convolutions with kernels of our own read that; the others' weights are converted.
         static bool StaysHalf(string name, long[] shape) => shape switch

@@ -15,6 +15,9 @@ internal sealed class ActivationCount
     private readonly Stack<double> kept = [];
     private double keptElements;
 
+    /// <summary>Gets a value indicating whether one kernel projects and gates in feed-forward parts.</summary>
+    public bool FusesGates { get; init; }
+
     /// <summary>Gets the peak so far.</summary>
     public ActivationPeak Peak { get; private set; } = new("", 0);
 

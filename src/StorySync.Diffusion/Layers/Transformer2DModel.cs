@@ -35,9 +35,11 @@ internal sealed class Transformer2DModel : ScopedModule<Tensor, BlockContext, Te
         RegisterComponents();
     }
 
-    /// <summary>Gets the most elements that the tensors of a pass take together for each pixel and channel: at the gate of the feed-forward
-    /// part of a block, its input, the sum so far, that sum's norm, and 8 + 4 of the gate.</summary>
-    public static int PeakElements => 15;
+    /// <summary>Gets the most elements that the tensors of a pass take together for each pixel and channel: in the feed-forward part of a
+    /// block, its input, the sum so far, that sum's norm, and 8 + 4 of the gate, or, where one kernel projects and gates, 4 and the
+    /// result.</summary>
+    /// <param name="fusesGates">Whether one kernel projects and gates.</param>
+    public static int PeakElements(bool fusesGates) => fusesGates ? 8 : 15;
 
     /// <param name="input">(batch, channels, height, width).</param>
     /// <param name="context">Text and run.</param>

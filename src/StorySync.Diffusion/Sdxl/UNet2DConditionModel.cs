@@ -136,9 +136,10 @@ public sealed class UNet2DConditionModel : nn.Module<UNetInputs, DenoisingContex
     /// <param name="rows">The rows of the batch.</param>
     /// <param name="height">The height of the latents.</param>
     /// <param name="width">The width of the latents.</param>
-    internal ActivationPeak PeakElements(long rows, int height, int width)
+    /// <param name="fusesGates">Whether one kernel projects and gates in the feed-forward parts.</param>
+    internal ActivationPeak PeakElements(long rows, int height, int width, bool fusesGates)
     {
-        var (count, levels, channels) = (new ActivationCount(), down_blocks.Count, Config.BlockOutChannels[0]);
+        var (count, levels, channels) = (new ActivationCount { FusesGates = fusesGates }, down_blocks.Count, Config.BlockOutChannels[0]);
         double Pixels(int level) => rows * Math.Ceiling(height / Math.Pow(2, level)) * Math.Ceiling(width / Math.Pow(2, level));
 
         count.Keep(channels * Pixels(0));

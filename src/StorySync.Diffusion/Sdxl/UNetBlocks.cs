@@ -59,7 +59,7 @@ internal sealed class DownBlock2D : nn.Module<Tensor, BlockContext, Stack<Tensor
     {
         foreach (var resnet in resnets)
         {
-            count.At(where, pixels * Math.Max(resnet.PeakElements, UNetBlocks.PeakOf(attentions, resnet)));
+            count.At(where, pixels * Math.Max(resnet.PeakElements, UNetBlocks.PeakOf(attentions, resnet, count)));
             count.Keep(pixels * resnet.OutChannels);
         }
 
@@ -94,7 +94,7 @@ internal sealed class MidBlock2D : ScopedModule<Tensor, BlockContext, Tensor>
 
     /// <inheritdoc cref="DownBlock2D.Count"/>
     public void Count(ActivationCount count, string where, double pixels) =>
-        count.At(where, pixels * Math.Max(resnets[0].PeakElements, UNetBlocks.PeakOf(attentions, resnets[0])));
+        count.At(where, pixels * Math.Max(resnets[0].PeakElements, UNetBlocks.PeakOf(attentions, resnets[0], count)));
 }
 
 /// <summary>A level of a UNet on the way up: every resnet takes the result of its counterpart on the way down in addition to its own
@@ -152,7 +152,7 @@ internal sealed class UpBlock2D : nn.Module<Tensor, BlockContext, Stack<Tensor>,
         foreach (var resnet in resnets)
         {
             count.Free();
-            count.At(where, pixels * Math.Max(resnet.InChannels + resnet.PeakElements, UNetBlocks.PeakOf(attentions, resnet)));
+            count.At(where, pixels * Math.Max(resnet.InChannels + resnet.PeakElements, UNetBlocks.PeakOf(attentions, resnet, count)));
         }
 
         if (upsamplers is not null)
@@ -169,6 +169,6 @@ internal static class UNetBlocks
         layers.Any(l => l is null) ? null : new([.. layers.Select(l => l!)]);
 
     /// <summary>The most elements of the transformer after a resnet at each pixel.</summary>
-    public static double PeakOf(ModuleList<Transformer2DModel>? attentions, ResnetBlock2D resnet) =>
-        attentions is null ? 0 : Transformer2DModel.PeakElements * resnet.OutChannels;
+    public static double PeakOf(ModuleList<Transformer2DModel>? attentions, ResnetBlock2D resnet, ActivationCount count) =>
+        attentions is null ? 0 : Transformer2DModel.PeakElements(count.FusesGates) * resnet.OutChannels;
 }

@@ -6,4 +6,5 @@ namespace StorySync.Pipelines;
 /// <param name="Width">Width of the pictures in pixels.</param>
 /// <param name="HasBase">Whether an unmodified branch runs along.</param>
 /// <param name="Shares">Whether the pictures share attention.</param>
-internal sealed record DenoiserBatch(long Rows, int Height, int Width, bool HasBase, bool Shares);
+/// <param name="UsesCpuKernels">Whether the CPU computes in float32, by kernels that fuse layers with what follows them.</param>
+internal sealed record DenoiserBatch(long Rows, int Height, int Width, bool HasBase, bool Shares, bool UsesCpuKernels);

@@ -20,7 +20,11 @@ internal sealed record MemoryCase(PipelineOptions Options, int Images, int Halve
     /// <summary>Gets what the denoiser gets in one call: with an unmodified branch the guidance halves can come one after the
     /// other.</summary>
     public DenoiserBatch Batch => new(
-        HasBase && Denoising.SplitsHalves(Images, Height, Width, Caches) ? 2L * Images : StepRows, Height, Width, HasBase, Shares);
+        HasBase && Denoising.SplitsHalves(Images, Height, Width, Caches) ? 2L * Images : StepRows, Height, Width, HasBase, Shares,
+        OnHost && Options.Dtype == ScalarType.Float32);
+
+    /// <summary>Gets a value indicating whether the CPU computes.</summary>
+    public bool OnHost => Options.Device == "cpu" || (Options.Device == "auto" && !cuda.is_available());
 
     /// <summary>Gets the rows of a step, in one call or more.</summary>
     public long StepRows => (long)Images * Halves * (HasBase ? 2 : 1);
@@ -48,10 +52,10 @@ internal static class MemoryPlanner
     private static MemoryPlan Measure(DiffusionPipeline pipeline, MemoryCase asked)
     {
         var options = asked.Options;
-        var onHost = OnHost(options);
+        var onHost = asked.OnHost;
         var streams = options.StreamBlocks && pipeline.StreamsBlocks;
         var weights =
-            pipeline.WeightParts.Select(part => Weight(part, options, streams && part.Stage == GenerationStage.Denoising)).ToList();
+            pipeline.WeightParts.Select(part => Weight(part, asked, streams && part.Stage == GenerationStage.Denoising)).ToList();
         StageMemory Stage(GenerationStage stage, ActivationPeak moment, ScalarType dtype)
         {
             var there = pipeline.WeightParts.Zip(weights).Where(p => onHost || !options.Offload || p.First.Stage == stage);
@@ -86,19 +90,17 @@ internal static class MemoryPlanner
         };
     }
 
-    private static WeightMemory Weight(ModelPart part, PipelineOptions options, bool streamed)
+    private static WeightMemory Weight(ModelPart part, MemoryCase asked, bool streamed)
     {
-        var dtype = part.DtypeFor(options.Dtype);
-        return new(part.Name, streamed ? part.StreamedBytes(dtype) : OnHost(options) ? part.HostBytes(dtype) : part.Bytes(dtype));
+        var dtype = part.DtypeFor(asked.Options.Dtype);
+        return new(part.Name, streamed ? part.StreamedBytes(dtype) : asked.OnHost ? part.HostBytes(dtype) : part.Bytes(dtype));
     }
-
-    private static bool OnHost(PipelineOptions options) => options.Device == "cpu" || (options.Device == "auto" && !cuda.is_available());
 
     /// <summary>What could be changed, first what leaves the pictures as they are, last what changes them most.</summary>
     private static IEnumerable<(string Text, MemoryCase Case)> Changes(DiffusionPipeline pipeline, MemoryCase asked)
     {
         var options = asked.Options;
-        if (!options.Offload && !OnHost(options))
+        if (!options.Offload && !asked.OnHost)
         {
             yield return ("PipelineOptions.Offload = true", With(options with { Offload = true }));
         }

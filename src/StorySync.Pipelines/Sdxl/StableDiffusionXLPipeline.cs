@@ -219,7 +219,8 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
         .Or(TextMoments.Largest("text_encoder_2", TextEncoder2.Config, rows, Tokenizer2.ModelMaxLength));
 
     internal override ActivationPeak DenoiserMoment(DenoiserBatch batch) =>
-        UNet.PeakElements(batch.Rows, batch.Height / Vae.SpatialFactor, batch.Width / Vae.SpatialFactor);
+        UNet.PeakElements(
+            batch.Rows, batch.Height / Vae.SpatialFactor, batch.Width / Vae.SpatialFactor, batch.UsesCpuKernels);
 
     internal override long BlockCacheValues(int height, int width) =>
         UNet.BlockCacheElements(height / Vae.SpatialFactor, width / Vae.SpatialFactor);
