@@ -6,8 +6,7 @@ namespace StorySync.Pipelines;
 /// <summary>Represents the result of an image generation. Dispose the instance to release its latents.</summary>
 public sealed class GenerationResult : IDisposable
 {
-    private readonly Tensor? latents;
-    private bool disposed;
+    private readonly ResultLatents latents = new(null);
 
     /// <summary>Gets the images, in the order of the prompts; empty if only latents were asked for.</summary>
     public required IReadOnlyList<RgbImage> Images { get; init; }
@@ -21,25 +20,16 @@ public sealed class GenerationResult : IDisposable
     /// <summary>Gets what the caller should know of the generation: options without effect, prompts that were cut, and the like.</summary>
     public IReadOnlyList<GenerationWarning> Warnings { get; init; } = [];
 
-
     /// <summary>Gets the latents that the images were decoded from, one row per image. They are not part of the result's JSON.</summary>
     /// <exception cref="ObjectDisposedException">The result was disposed.</exception>
     /// <exception cref="InvalidOperationException">The result was read from JSON.</exception>
     [JsonIgnore]
     public Tensor Latents
     {
-        get
-        {
-            ObjectDisposedException.ThrowIf(disposed, this);
-            return latents ?? throw new InvalidOperationException("The result was read from JSON, which holds no latents.");
-        }
-        internal init => latents = value;
+        get => latents.Of(this);
+        internal init => latents = new(value);
     }
 
     /// <inheritdoc/>
-    public void Dispose()
-    {
-        disposed = true;
-        latents?.Dispose();
-    }
+    public void Dispose() => latents.Dispose();
 }
