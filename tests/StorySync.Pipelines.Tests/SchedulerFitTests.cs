@@ -72,6 +72,46 @@ public sealed class SchedulerFitTests : IDisposable
     }
 
     [Theory]
+    [InlineData("epsilon", "v_prediction")]
+    [InlineData("epsilon", "sample")]
+    [InlineData("v_prediction", "epsilon")]
+    [InlineData("v_prediction", "sample")]
+    [InlineData("sample", "epsilon")]
+    [InlineData(null, "v_prediction")]
+    public void A_scheduler_for_another_prediction_is_refused(string? trained, string given)
+    {
+        using var copy = new ModelCopy("tiny-sdxl");
+        _ = trained is null
+            ? copy.Remove("scheduler/scheduler_config.json", "prediction_type")
+            : copy.Set("scheduler/scheduler_config.json", "prediction_type", trained);
+        using var pipeline = DiffusionPipeline.Load(copy.Path, new PipelineOptions { Device = "cpu" });
+        var own = pipeline.Scheduler;
+        var other = Scheduler.FromConfig(
+            JsonDocument.Parse($$"""{"prediction_type": "{{given}}"}""").RootElement, nameof(DPMSolverMultistepScheduler));
+        var request = new GenerationRequest { Prompts = ["a fox"], Height = 64, Width = 64, Steps = 1, LatentsOnly = true };
+
+        Refused(() => pipeline.Generate(request with { Scheduler = other }));
+        Refused(() => pipeline.PlanMemory(request with { Scheduler = other }));
+        Refused(() => DiffusionPipeline.Load(copy.Path, new PipelineOptions { Device = "cpu", Scheduler = other }).Dispose());
+        pipeline.Scheduler = other;
+        Refused(() => pipeline.Generate(request));
+        Refused(() => pipeline.GenerateStory(new Story { Subjects = ["a fox"], Scenes = [new("a fox")] }));
+
+        pipeline.Scheduler = Scheduler.From<DPMSolverMultistepScheduler>(own);
+        pipeline.Generate(request).Dispose();
+        pipeline.Generate(request with { Scheduler = nameof(DDIMScheduler) }).Dispose();
+        using var named = DiffusionPipeline.Load(copy.Path, new PipelineOptions { Device = "cpu", Scheduler = nameof(LCMScheduler) });
+        named.Generate(request).Dispose();
+
+        void Refused(Action action)
+        {
+            var error = Assert.Throws<ArgumentException>(action);
+            Assert.Contains($"DPMSolverMultistepScheduler has the prediction type {given}", error.Message, StringComparison.Ordinal);
+            Assert.Contains($"was trained for {trained ?? "epsilon"}", error.Message, StringComparison.Ordinal);
+        }
+    }
+
+    [Theory]
     [InlineData("EulerAncestralDiscreteScheduler", "EulerDiscreteScheduler")]
     [InlineData("DPMSolverMultistepScheduler", "EulerDiscreteScheduler")]
     [InlineData("DPMSolverMultistepScheduler", null)]

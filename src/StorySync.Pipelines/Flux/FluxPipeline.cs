@@ -120,7 +120,7 @@ public sealed class FluxPipeline : DiffusionPipeline
 
     internal override Type RequestType => typeof(FluxRequest);
 
-    internal override bool IsFlowMatching => true;
+    private protected override bool IsFlowMatching => true;
 
     internal override bool HasRotaryPositions => true;
 

@@ -37,7 +37,8 @@ public abstract class DiffusionPipeline : IDisposable
 
         runs = new RunGate(this);
         Warnings = LoadWarnings();
-        Scheduler = ModelParts.LoadScheduler(job.Denoiser, options.Scheduler, IsFlowMatching);
+        PredictionType = IsFlowMatching ? ModelParts.FlowPrediction : ModelParts.ReadPredictionType(job.Denoiser);
+        Scheduler = ModelParts.LoadScheduler(job.Denoiser, options.Scheduler, PredictionType);
     }
 
     /// <summary>Gets how the model was loaded.</summary>
@@ -247,7 +248,10 @@ public abstract class DiffusionPipeline : IDisposable
     internal virtual double StrengthOf(GenerationRequest request) => request.Strength ?? (request.Mask is null ? 0.3 : 0.9999);
 
     /// <summary>Whether the model was trained by flow matching.</summary>
-    internal virtual bool IsFlowMatching => false;
+    private protected virtual bool IsFlowMatching => false;
+
+    /// <summary>What the model was trained to predict; null if it does not say.</summary>
+    internal string? PredictionType { get; }
 
     /// <summary>The type of the requests that are for this architecture.</summary>
     internal virtual Type RequestType => typeof(GenerationRequest);

@@ -29,7 +29,7 @@ internal sealed class Generation
         guidanceScale = pipeline.GuidanceScaleOf(request);
         (Height, Width) = RequestRules.Size(request, pipeline);
         Scheduler = request.Scheduler?.On(pipeline.Scheduler) ?? pipeline.Scheduler;
-        ModelParts.Check(Scheduler, pipeline.IsFlowMatching);
+        ModelParts.Check(Scheduler, pipeline.PredictionType);
         Plan = pipeline.Plan(Scheduler, request.Steps ?? pipeline.DefaultSteps, Height, Width);
         BeginIndex = request.Images is null ? 0 : pipeline.BeginIndex(Plan, pipeline.StrengthOf(request));
         Seed = request.Seed ?? Random.Shared.NextInt64(1L << 32);

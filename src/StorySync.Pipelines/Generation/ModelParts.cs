@@ -1,3 +1,4 @@
+using System.ComponentModel.DataAnnotations;
 using StorySync.Diffusion.Schedulers;
 using StorySync.Diffusion.TextEncoders;
 using StorySync.Diffusion.Tokenizers;
@@ -8,33 +9,47 @@ namespace StorySync.Pipelines;
 /// <summary>Loads the parts of a model that have to fit each other, and checks that they do.</summary>
 internal static class ModelParts
 {
+    /// <summary>The prediction type of flow matching.</summary>
+    public const string FlowPrediction = "flow_prediction";
+
+    /// <summary>Reads what a model that was not trained by flow matching predicts: <c>prediction_type</c> of its own scheduler's config,
+    /// whatever its class; null if the model has no such file.</summary>
+    /// <param name="folder">The model.</param>
+    /// <exception cref="ModelFileException">The entry is none of the three prediction types.</exception>
+    public static string? ReadPredictionType(ModelFolder folder) =>
+        File.Exists(Path.Combine(folder.Path, "scheduler", "scheduler_config.json"))
+            ? folder.Config<TrainedPrediction>("scheduler", "scheduler_config.json").PredictionType
+            : null;
+
     /// <summary>Loads a model's scheduler.</summary>
     /// <param name="folder">The model.</param>
     /// <param name="choice">The scheduler to take in place of the folder's, or its class; null for the folder's own.</param>
-    /// <param name="flow">Whether the model was trained by flow matching.</param>
+    /// <param name="predictionType">What the model was trained to predict; null if that is not known.</param>
     /// <exception cref="ModelFileException">The scheduler is not one for the model.</exception>
     /// <exception cref="ArgumentException"><paramref name="choice"/> is a scheduler that is not one for the model.</exception>
-    public static Scheduler LoadScheduler(ModelFolder folder, SchedulerChoice? choice, bool flow)
+    public static Scheduler LoadScheduler(ModelFolder folder, SchedulerChoice? choice, string? predictionType)
     {
         if (choice?.Instance is { } given)
         {
-            Check(given, flow);
+            Check(given, predictionType);
             return given;
         }
 
         var scheduler = choice is null
             ? Scheduler.Load(folder)
             : Scheduler.Load(folder.FilePath("scheduler", "scheduler_config.json"), choice.ClassName);
-        return Misfit(scheduler, flow) is { } problem
+        return Misfit(scheduler, predictionType) is { } problem
             ? throw new ModelFileException(folder.FilePath("scheduler", "scheduler_config.json"), problem)
             : scheduler;
     }
 
     /// <summary>Checks that a scheduler is one for a model.</summary>
+    /// <param name="scheduler">The scheduler.</param>
+    /// <param name="predictionType">What the model was trained to predict; null if that is not known.</param>
     /// <exception cref="ArgumentException">It is not.</exception>
-    public static void Check(Scheduler scheduler, bool flow)
+    public static void Check(Scheduler scheduler, string? predictionType)
     {
-        var problem = Misfit(scheduler, flow);
+        var problem = Misfit(scheduler, predictionType);
         RequestRules.Require(problem is null, $"The Scheduler does not fit: {problem}.");
     }
 
@@ -79,17 +94,31 @@ internal static class ModelParts
                 + "added tokens need rows in the encoder's embedding");
     }
 
-    private static string? Misfit(Scheduler scheduler, bool flow)
+    private static string? Misfit(Scheduler scheduler, string? predictionType)
     {
-        var fits = scheduler.UsesFlowSigmas == flow && scheduler.PredictionType == "flow_prediction" == flow;
-        return fits ? null
-            : $"{scheduler.GetType().Name} has the prediction type {scheduler.PredictionType} and "
-                + $"{(scheduler.UsesFlowSigmas ? "" : "no ")}sigmas of flow matching; "
+        var flow = predictionType == FlowPrediction;
+        var found = $"{scheduler.GetType().Name} has the prediction type {scheduler.PredictionType}";
+        if (scheduler.UsesFlowSigmas != flow || scheduler.PredictionType == FlowPrediction != flow)
+        {
+            return $"{found} and {(scheduler.UsesFlowSigmas ? "" : "no ")}sigmas of flow matching; "
                 + (flow
                     ? "this model was trained by flow matching: expected FlowMatchEulerDiscreteScheduler, or DPMSolverMultistepScheduler "
                         + "or UniPCMultistepScheduler "
                         + "with 'use_flow_sigmas' true and 'prediction_type' flow_prediction"
-                    : "this model was not trained by flow matching: expected a scheduler with the prediction type epsilon, v_prediction "
-                        + "or sample");
+                    : "this model was not trained by flow matching: expected a scheduler with the prediction type "
+                        + (predictionType ?? "epsilon, v_prediction or sample"));
+        }
+
+        return predictionType is null || scheduler.PredictionType == predictionType
+            ? null
+            : $"{found}; by its own scheduler_config.json this model was trained for {predictionType}. Name the scheduler by its class, "
+                + "or make it with Scheduler.From(pipeline.Scheduler), to keep the model's entries; correct the file if it is wrong";
+    }
+
+    /// <summary>The entry of a scheduler's config that is the model's and not the scheduler's.</summary>
+    private sealed record TrainedPrediction
+    {
+        [AllowedValues("epsilon", "v_prediction", "sample")]
+        public string PredictionType { get; init; } = "epsilon";
     }
 }
