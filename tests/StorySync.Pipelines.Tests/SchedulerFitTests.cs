@@ -17,30 +17,27 @@ public sealed class SchedulerFitTests : IDisposable
     [MemberData(nameof(Runs))]
     public void FLUX_shifts_by_the_size_of_the_image_with_every_scheduler_of_flow_matching(string scheduler, string size)
     {
-        ReferenceData.RequireFile(
-            "models/tiny-flux-dev/transformer/diffusion_pytorch_model.safetensors", "039c05167ef7d351996392970653d811e20159f1fcb774df0d0819e7ab1726f1");
         using var golden = new Golden("flux-schedulers.safetensors");
-        flux.Dev.Scheduler = scheduler switch
+        CheckFox(scheduler, golden[$"{scheduler}.{size}"], new FluxRequest
         {
-            "euler" => flux.Dev.Scheduler,
-            "unipc" => FlowScheduler("UniPCMultistepScheduler"),
-            "dpm" => FlowScheduler("DPMSolverMultistepScheduler"),
-            _ => FlowScheduler("UniPCMultistepScheduler", """, "base_shift": 0.3, "max_shift": 2.0, "base_image_seq_len": 16, "max_image_seq_len": 64"""),
-        };
-        using var result = flux.Dev.Generate(new FluxRequest
-        {
-            Prompts = ["A red fox walks through the snowy forest at dawn"],
             Height = int.Parse(size.Split('x')[0], System.Globalization.CultureInfo.InvariantCulture),
             Width = 96,
-            Steps = 6,
-            GuidanceScale = 3.5,
-            MaxSequenceLength = 64,
-            Seed = 5,
-            LatentsOnly = true,
         });
-        using var difference = (golden[$"{scheduler}.{size}"] - result.Latents).abs().max();
+    }
 
-        Assert.InRange(difference.item<float>(), 0, 2e-4f);
+    [Theory]
+    [InlineData("euler")]
+    [InlineData("unipc")]
+    [InlineData("dpm")]
+    public void FLUX_gives_them_the_steps_of_image_to_image(string scheduler)
+    {
+        using var golden = new Golden("flux-schedulers.safetensors");
+        var image = golden["image"];
+        CheckFox(scheduler, golden[$"{scheduler}.from-image"], new FluxRequest
+        {
+            Images = [new RgbImage((int)image.shape[1], (int)image.shape[0], image.data<byte>().ToArray())],
+            Strength = 0.7,
+        });
     }
 
     [Theory]
@@ -138,6 +135,32 @@ public sealed class SchedulerFitTests : IDisposable
     }
 
     public void Dispose() => flux.Dispose();
+
+    private void CheckFox(string scheduler, Tensor expected, FluxRequest request)
+    {
+        ReferenceData.RequireFile(
+            "models/tiny-flux-dev/transformer/diffusion_pytorch_model.safetensors",
+            "039c05167ef7d351996392970653d811e20159f1fcb774df0d0819e7ab1726f1");
+        using var result = flux.Dev.Generate(request with
+        {
+            Prompts = ["A red fox walks through the snowy forest at dawn"],
+            Steps = 6,
+            GuidanceScale = 3.5,
+            MaxSequenceLength = 64,
+            Seed = 5,
+            LatentsOnly = true,
+            Scheduler = scheduler switch
+            {
+                "euler" => flux.Dev.Scheduler,
+                "unipc" => FlowScheduler("UniPCMultistepScheduler"),
+                "dpm" => FlowScheduler("DPMSolverMultistepScheduler"),
+                _ => FlowScheduler("UniPCMultistepScheduler", """, "base_shift": 0.3, "max_shift": 2.0, "base_image_seq_len": 16, "max_image_seq_len": 64"""),
+            },
+        });
+        using var difference = (expected - result.Latents).abs().max();
+
+        Assert.InRange(difference.item<float>(), 0, 2e-4f);
+    }
 
     /// <summary>The config of FLUX.1 dev's scheduler with another class, as <c>from_config</c> makes it.</summary>
     private static Scheduler FlowScheduler(string name, string more = "")

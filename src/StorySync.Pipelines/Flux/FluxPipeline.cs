@@ -179,15 +179,18 @@ public sealed class FluxPipeline : DiffusionPipeline
 
     internal override Tensor Unpack(Tensor latents, int height, int width) => FluxLatents.Unpack(latents, Grid(height, width));
 
-    /// <summary>Even steps from all noise to the last step's, unless the scheduler has its own; shifted by the number of tokens where the
-    /// scheduler shifts by it.</summary>
-    internal override SchedulePlan Plan(Scheduler scheduler, int steps, int height, int width) => scheduler.CreatePlan(new ScheduleOptions
+    /// <summary>Even steps from all noise to the last step's, shifted by the number of tokens where the scheduler shifts by it. As in
+    /// diffusers, UniPC takes those steps for image to image alone, and else its own; DPM-Solver takes none.</summary>
+    internal override SchedulePlan Plan(Scheduler scheduler, int steps, int height, int width, bool fromImages)
     {
-        Steps = scheduler is FlowMatchEulerDiscreteScheduler ? null : steps,
-        Sigmas = scheduler is FlowMatchEulerDiscreteScheduler ? [.. Enumerable.Range(0, steps).Select(i => (double)(steps - i) / steps)]
-            : null,
-        Mu = scheduler.MuOf(Grid(height, width).Tokens),
-    });
+        var even = scheduler is FlowMatchEulerDiscreteScheduler || (scheduler is UniPCMultistepScheduler && fromImages);
+        return scheduler.CreatePlan(new ScheduleOptions
+        {
+            Steps = even ? null : steps,
+            Sigmas = even ? [.. Enumerable.Range(0, steps).Select(i => (double)(steps - i) / steps)] : null,
+            Mu = scheduler.MuOf(Grid(height, width).Tokens),
+        });
+    }
 
     /// <summary>Other than SDXL's, FLUX's pipeline in diffusers makes a step that the strength covers in part.</summary>
     internal override int BeginIndex(SchedulePlan plan, double strength) =>

@@ -309,7 +309,8 @@ public abstract class DiffusionPipeline : IDisposable
     internal virtual Tensor Unpack(Tensor latents, int height, int width) => latents.alias();
 
     /// <summary>Plans the steps.</summary>
-    internal virtual SchedulePlan Plan(Scheduler scheduler, int steps, int height, int width) => scheduler.CreatePlan(steps);
+    internal virtual SchedulePlan Plan(Scheduler scheduler, int steps, int height, int width, bool fromImages) =>
+        scheduler.CreatePlan(steps);
 
     /// <summary>The index of the first model call for an image-to-image strength.</summary>
     internal virtual int BeginIndex(SchedulePlan plan, double strength) => plan.BeginIndex(strength);

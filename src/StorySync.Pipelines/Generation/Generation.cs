@@ -30,7 +30,7 @@ internal sealed class Generation
         (Height, Width) = RequestRules.Size(request, pipeline);
         Scheduler = request.Scheduler?.On(pipeline.Scheduler) ?? pipeline.Scheduler;
         ModelParts.Check(Scheduler, pipeline.PredictionType);
-        Plan = pipeline.Plan(Scheduler, request.Steps ?? pipeline.DefaultSteps, Height, Width);
+        Plan = pipeline.Plan(Scheduler, request.Steps ?? pipeline.DefaultSteps, Height, Width, request.Images is not null);
         BeginIndex = request.Images is null ? 0 : pipeline.BeginIndex(Plan, pipeline.StrengthOf(request));
         Seed = request.Seed ?? Random.Shared.NextInt64(1L << 32);
         Warnings = new WarningList(pipeline.Options.Logger);
