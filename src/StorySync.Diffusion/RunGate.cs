@@ -1,7 +1,7 @@
 namespace StorySync.Diffusion;
 
 /// <summary>Lets any number of runs use a model at the same time, lets its weights change only while there is none, and ends with the
-/// runs: who closes it cancels them and waits for them.</summary>
+/// runs: who closes it cancels them and waits for them. Runs that come while a change waits are after it.</summary>
 /// <param name="owner">What the gate belongs to; its type is named when the gate is closed.</param>
 internal sealed class RunGate(object owner) : IDisposable
 {
@@ -9,6 +9,7 @@ internal sealed class RunGate(object owner) : IDisposable
     private readonly CancellationTokenSource closing = new();
     private readonly ThreadLocal<int> entered = new();
     private int runs;
+    private int waitingChanges;
     private bool changing;
     private bool closed;
 
@@ -19,20 +20,19 @@ internal sealed class RunGate(object owner) : IDisposable
     public bool IsClosed => Volatile.Read(ref closed);
 
     /// <summary>Begins a run on this thread, after the change that is under way; dispose the result on the same thread.</summary>
+    /// <param name="cancellationToken">The token to monitor for cancellation requests while it waits.</param>
+    /// <exception cref="InvalidOperationException">A callback of a run alone asks for it, and would wait for itself.</exception>
     /// <exception cref="ObjectDisposedException">The gate is closed.</exception>
-    public IDisposable Enter()
+    /// <exception cref="OperationCanceledException">It was cancelled while it waited.</exception>
+    public IDisposable Enter(CancellationToken cancellationToken = default)
     {
-        lock (monitor)
+        var nested = entered.Value > 0;
+        if (nested && Volatile.Read(ref changing))
         {
-            while (changing && !closed)
-            {
-                Monitor.Wait(monitor);
-            }
-
-            ThrowIfClosed();
-            runs++;
+            RefuseWithinRun("be used");
         }
 
+        Wait(() => changing || (waitingChanges > 0 && !nested), () => runs++, cancellationToken);
         entered.Value++;
         return new Exit(() =>
         {
@@ -41,21 +41,40 @@ internal sealed class RunGate(object owner) : IDisposable
         });
     }
 
+    /// <summary>Begins a run on this thread that changes the model for its own time: after the runs that are under way, and others wait for
+    /// it. Dispose the result on the same thread.</summary>
+    /// <inheritdoc cref="Enter"/>
+    public IDisposable EnterAlone(CancellationToken cancellationToken = default)
+    {
+        var change = Change(cancellationToken);
+        entered.Value++;
+        return new Exit(() =>
+        {
+            entered.Value--;
+            change.Dispose();
+        });
+    }
+
     /// <summary>Begins a change, after the runs that are under way.</summary>
+    /// <param name="cancellationToken">The token to monitor for cancellation requests while it waits.</param>
     /// <exception cref="InvalidOperationException">A callback of a run asks for it, and would wait for itself.</exception>
     /// <exception cref="ObjectDisposedException">The gate is closed.</exception>
-    public IDisposable Change()
+    /// <exception cref="OperationCanceledException">It was cancelled while it waited.</exception>
+    public IDisposable Change(CancellationToken cancellationToken = default)
     {
         RefuseWithinRun("be changed");
         lock (monitor)
         {
-            while ((runs > 0 || changing) && !closed)
-            {
-                Monitor.Wait(monitor);
-            }
+            waitingChanges++;
+        }
 
-            ThrowIfClosed();
-            changing = true;
+        try
+        {
+            Wait(() => runs > 0 || changing, () => changing = true, cancellationToken);
+        }
+        finally
+        {
+            Leave(() => waitingChanges--);
         }
 
         return new Exit(() => Leave(() => changing = false));
@@ -104,6 +123,23 @@ internal sealed class RunGate(object owner) : IDisposable
             throw new InvalidOperationException(
                 $"The {owner.GetType().Name} cannot {what} by a callback of its own run, which would wait for itself; cancel the run, and "
                     + $"do it after.");
+        }
+    }
+
+    /// <summary>Waits while a condition holds, and then begins.</summary>
+    private void Wait(Func<bool> condition, Action begin, CancellationToken cancellationToken)
+    {
+        using var wakes = cancellationToken.Register(() => Leave(() => { }));
+        lock (monitor)
+        {
+            while (condition() && !closed)
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                Monitor.Wait(monitor);
+            }
+
+            ThrowIfClosed();
+            begin();
         }
     }
 

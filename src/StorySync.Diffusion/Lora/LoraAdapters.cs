@@ -105,6 +105,35 @@ public sealed class LoraAdapters : IDisposable
         Merge();
     }
 
+    /// <summary>Sets scales until the result is disposed of. Who calls it sees to it that nothing else uses the weights meanwhile.</summary>
+    /// <param name="scales">By name; LoRAs that are not named keep their scale.</param>
+    internal IDisposable With(IReadOnlyDictionary<string, double> scales)
+    {
+        CheckFiles?.Invoke();
+        var before = adapters.ToDictionary();
+        var restore = new Restore(() => Set(before));
+        try
+        {
+            Set(adapters.ToDictionary(a => a.Key, a => a.Value with { Scale = scales.GetValueOrDefault(a.Key, a.Value.Scale) }));
+            return restore;
+        }
+        catch
+        {
+            restore.Dispose();
+            throw;
+        }
+
+        void Set(Dictionary<string, (LoraFile File, double Scale)> values)
+        {
+            foreach (var (name, adapter) in values)
+            {
+                adapters[name] = adapter;
+            }
+
+            Merge();
+        }
+    }
+
     /// <summary>Takes a LoRA off.</summary>
     /// <param name="name">Its name.</param>
     /// <exception cref="KeyNotFoundException">There is no LoRA of that name.</exception>
@@ -225,6 +254,11 @@ public sealed class LoraAdapters : IDisposable
         ? adapter
         : throw new KeyNotFoundException(
             $"There is no LoRA '{name}'; loaded are: {string.Join(", ", adapters.Keys.DefaultIfEmpty("none"))}.");
+
+    private sealed class Restore(Action restore) : IDisposable
+    {
+        public void Dispose() => restore();
+    }
 
     private static void CheckScale(double scale)
     {

@@ -14,7 +14,8 @@ namespace StorySync.Pipelines;
 
 /// <summary>Represents a text-to-image model with all its parts: prompts in, images out. Each architecture is one subclass.</summary>
 /// <remarks>Any number of generations can use a pipeline at the same time, on any threads: what belongs to one is kept by itself. Changes
-/// of <see cref="Loras"/> wait until the generations under way are over. <see cref="Dispose"/> cancels them and waits for them; afterwards
+/// of <see cref="Loras"/>, and a generation with <see cref="GenerationRequest.LoraScales"/>, wait until the generations under way are over,
+/// and those that come later wait for them. <see cref="Dispose"/> cancels them and waits for them; afterwards
 /// every member that uses the model throws <see cref="ObjectDisposedException"/>.</remarks>
 public abstract class DiffusionPipeline : IDisposable
 {
@@ -143,7 +144,8 @@ public abstract class DiffusionPipeline : IDisposable
         GenerationRequest request, IProgress<GenerationProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(request);
-        return Run(token => new Generation(this, request, progress, token).Run(), cancellationToken);
+        return Run(
+            token => new Generation(this, request, progress, token).Run(), alone: request.LoraScales is not null, cancellationToken);
     }
 
     /// <summary>Generates images on a thread of the pool.</summary>
@@ -169,7 +171,10 @@ public abstract class DiffusionPipeline : IDisposable
             CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(story);
-        return Run(token => new StoryGeneration(this, story, options ?? new(), progress, token).Run(), cancellationToken);
+        return Run(
+            token => new StoryGeneration(this, story, options ?? new(), progress, token).Run(),
+            alone: options?.Request?.LoraScales is not null,
+            cancellationToken);
     }
 
     /// <summary>Generates a story's images on a thread of the pool.</summary>
@@ -378,9 +383,12 @@ public abstract class DiffusionPipeline : IDisposable
     }
 
     /// <summary>Runs something that uses the model, which stays there until it is over.</summary>
-    private T Run<T>(Func<CancellationToken, T> run, CancellationToken cancellationToken = default)
+    /// <param name="run">What to run.</param>
+    /// <param name="alone">Whether it changes the model for its time.</param>
+    /// <param name="cancellationToken">The token to monitor for cancellation requests.</param>
+    private T Run<T>(Func<CancellationToken, T> run, bool alone = false, CancellationToken cancellationToken = default)
     {
-        using var entered = runs.Enter();
+        using var entered = alone ? runs.EnterAlone(cancellationToken) : runs.Enter(cancellationToken);
         using var linked = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, runs.Closing);
         try
         {

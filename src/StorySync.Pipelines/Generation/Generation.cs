@@ -82,6 +82,7 @@ internal sealed class Generation
     /// <param name="story">The story that the images are the scenes of; null for images that know nothing of each other.</param>
     public GenerationResult Run(IReadOnlyList<long> seeds, StoryAttention? story)
     {
+        using var scales = request.LoraScales is { } own ? pipeline.Loras.With(own) : null;
         using var mode = inference_mode();
         using var scope = NewDisposeScope();
         cancellationToken.ThrowIfCancellationRequested();

@@ -75,6 +75,11 @@ public record GenerationRequest
     /// <see cref="DiffusionPipeline.Scheduler"/>.</summary>
     public SchedulerChoice? Scheduler { get; init; }
 
+    /// <summary>Gets how strong LoRAs are in this generation alone, by the names in <see cref="DiffusionPipeline.Loras"/>: 1 as trained, 0
+    /// for no effect; one that is not named keeps its scale. Null (default) leaves all as they are. Such a generation changes the weights
+    /// for its time: it waits for those under way, and others wait for it.</summary>
+    public IReadOnlyDictionary<string, double>? LoraScales { get; init; }
+
     /// <summary>Gets the noise to begin with, in place of the seeds': standard normal, one row per image, in the shape of the latents. It
     /// stays the caller's. Null (default) draws it from the seeds.</summary>
     [JsonIgnore]

@@ -36,6 +36,7 @@ internal static class RequestRules
             $"BlockCacheThreshold is {request.BlockCacheThreshold}; it must be a number, at least 0.");
         Require(request.PreviewInterval >= 0, $"PreviewInterval is {request.PreviewInterval}; it must be at least 0.");
         Require(request.Eta is >= 0 and <= 1, $"Eta is {request.Eta}; it must be from 0 to 1.");
+        CheckLoras(request, pipeline);
         var count = (long)request.Prompts.Count * request.ImagesPerPrompt;
         Require(count <= GenerationRequest.MaxImages,
             $"The request is for {count} images; it must be for at most {GenerationRequest.MaxImages}.");
@@ -76,6 +77,8 @@ internal static class RequestRules
         warnings.AddIf(
             request.Eta > 0 && scheduler is not DDIMScheduler,
             $"Eta has no effect: it is for DDIMScheduler, and the scheduler is {scheduler.GetType().Name}.");
+        warnings.AddIf(request.LoraScales is { Count: > 0 } && !pipeline.Loras.Enabled,
+            "LoraScales has no effect: the model's LoRAs are off (Loras.Enabled).");
         warnings.AddIf(request.GuidanceEnd < 1 && !guidance, "GuidanceEnd has no effect: guidance is off.");
         warnings.AddIf(request.PreviewInterval > 0
             && !hasProgress, "PreviewInterval has no effect: there is no progress provider to report to.");
@@ -117,6 +120,18 @@ internal static class RequestRules
         if (!holds)
         {
             throw new ArgumentException(message);
+        }
+    }
+
+    private static void CheckLoras(GenerationRequest request, DiffusionPipeline pipeline)
+    {
+        foreach (var (name, scale) in request.LoraScales ?? new Dictionary<string, double>())
+        {
+            Require(
+                pipeline.Loras.Scales.ContainsKey(name),
+                $"LoraScales names '{name}', and no such LoRA is loaded; loaded are: "
+                    + $"{string.Join(", ", pipeline.Loras.Scales.Keys.DefaultIfEmpty("none"))}.");
+            Require(double.IsFinite(scale), $"LoraScales has {scale} for '{name}'; it must be a number.");
         }
     }
 
