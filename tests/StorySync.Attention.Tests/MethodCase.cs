@@ -11,6 +11,9 @@ internal sealed class MethodCase : IDisposable
 {
     private const string FileName = "method.json";
 
+    // The method as it is published, and what goes beyond: who reads whom.
+    private static readonly string[] Folders = ["method", "method-bank"];
+
     private readonly SafetensorsFile file;
     private readonly JsonElement entry;
     private readonly ScalarType dtype;
@@ -26,17 +29,22 @@ internal sealed class MethodCase : IDisposable
 
     /// <summary>The names of the cases whose operator is wanted, as rows of a theory (see <see cref="ReferenceData.Rows"/>).</summary>
     public static IEnumerable<string> Names(Func<string, bool> wanted) => ReferenceData.Rows(
-        from file in ReferenceData.FileNames("method")
+        from folder in Folders
+        from file in ReferenceData.FileNames(folder)
         where file.Data == FileName
-        from entry in Entries()
+        from entry in Entries(folder)
         where wanted(entry.GetProperty("op").GetString()!)
         select entry.GetProperty("name").GetString()!).Select(row => row.Data);
 
     /// <summary>Opens a case; skips the running test when there is no reference data.</summary>
     public static MethodCase Open(string name, ScalarType dtype = ScalarType.Float64)
     {
-        var entry = Entries().Single(e => e.GetProperty("name").GetString() == name);
-        return new MethodCase(SafetensorsFile.Open(ReferenceData.PathOf("method/method.safetensors")), entry, dtype);
+        var (folder, found) = (
+            from candidate in Folders
+            from entry in Entries(candidate)
+            where entry.GetProperty("name").GetString() == name
+            select (candidate, entry)).Single();
+        return new MethodCase(SafetensorsFile.Open(ReferenceData.PathOf($"{folder}/method.safetensors")), found, dtype);
     }
 
     public bool Has(string input) => file.Tensors.ContainsKey(NameOf(input));
@@ -53,6 +61,18 @@ internal sealed class MethodCase : IDisposable
 
     public bool HasParameter(string parameter) => Params.TryGetProperty(parameter, out _);
 
+    /// <summary>Who reads whom, as the operators take it; null if the case has no such relation.</summary>
+    public Func<int, int, bool>? Reads()
+    {
+        if (!Has("reads"))
+        {
+            return null;
+        }
+
+        var (reads, images) = (Flags("reads").data<bool>().ToArray(), (int)Raw("reads").shape[0]);
+        return (image, other) => reads[(image * images) + other];
+    }
+
     public void Check(string output, Tensor actual)
     {
         var expected = Raw(output);
@@ -66,7 +86,7 @@ internal sealed class MethodCase : IDisposable
 
     private JsonElement Params => entry.GetProperty("params");
 
-    private static JsonElement[] Entries() => [.. ReferenceData.Json("method/" + FileName).EnumerateArray()];
+    private static JsonElement[] Entries(string folder) => [.. ReferenceData.Json($"{folder}/{FileName}").EnumerateArray()];
 
     private string NameOf(string tensor) => $"{Name}/{tensor}";
 }

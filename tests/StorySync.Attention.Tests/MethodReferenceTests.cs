@@ -9,7 +9,7 @@ public class MethodReferenceTests
     public static TheoryData<string, ScalarType> Cases()
     {
         var data = new TheoryData<string, ScalarType>();
-        foreach (var name in MethodCase.Names(_ => true))
+        foreach (var name in MethodCase.Names(op => op != "placed_cross_attention"))
         {
             data.Add(name, ScalarType.Float64);
             data.Add(name, ScalarType.Float32);
@@ -25,37 +25,74 @@ public class MethodReferenceTests
         using var mode = inference_mode();
         using var scope = NewDisposeScope();
         using var methodCase = MethodCase.Open(name, dtype);
-        var results = Compute(methodCase);
+        Check(methodCase, Compute(methodCase));
+    }
 
-        foreach (var output in methodCase.Outputs)
+    /// <summary>float32 on the CPU has kernels of its own, so that the path of a device needs another way to be seen.</summary>
+    [Theory]
+    [MemberData(nameof(SharedCases))]
+    public void Gathering_gives_the_reference_result_in_float32(string name)
+    {
+        using var mode = inference_mode();
+        using var scope = NewDisposeScope();
+        using var c = MethodCase.Open(name, ScalarType.Float32);
+        using var subjects = Subjects(c);
+        Check(c, Out(c.Op == "harmonize"
+            ? Harmonization.Apply(
+                c.Values("features").to(float64),
+                subjects,
+                c.Has("hidden") ? c.Values("hidden") : c.Values("features"),
+                c.Number("alpha"),
+                c.Number("threshold"),
+                c.Number("temperature"))
+            : SharedAttention.Apply(
+                Apart(c.Values("q")), Apart(c.Values("k")), Apart(c.Values("v")), subjects, c.Number("strength"), OnlySubjects(c))));
+
+        // No kernel reads heads whose channels lie apart.
+        static Tensor Apart(Tensor x) => x.transpose(2, 3).contiguous().transpose(2, 3);
+    }
+
+    public static TheoryData<string> SharedCases() => [.. MethodCase.Names(op => op is "shared_attention" or "harmonize")];
+
+    private static void Check(MethodCase c, Dictionary<string, Tensor> results)
+    {
+        foreach (var output in c.Outputs)
         {
             Assert.True(results.TryGetValue(output, out var actual), $"{output} was not computed.");
-            methodCase.Check(output, actual);
+            c.Check(output, actual);
         }
     }
+
+    private static bool OnlySubjects(MethodCase c) => !c.HasParameter("subject_queries_only") || c.Flag("subject_queries_only");
+
+    private static SubjectTokens Subjects(MethodCase c)
+    {
+        if (c.Has("labels"))
+        {
+            var labels = c.Raw("labels");
+            return SubjectTokens.FromLabels(labels, (int)labels.max().item<long>(), reads: c.Reads());
+        }
+
+        bool[]? present = c.Has("present") ? [.. c.Flags("present").data<bool>()] : null;
+        return SubjectTokens.FromMasks(c.Flags("masks"), present, reads: c.Reads());
+    }
+
+    private static Dictionary<string, Tensor> Out(Tensor result) => new() { ["out"] = result };
 
     private static Dictionary<string, Tensor> Compute(MethodCase c)
     {
         switch (c.Op)
         {
-            case "shared_attention":
+            case "shared_attention" or "shared_attention_multi":
             {
-                bool[]? present = c.Has("present") ? [.. c.Flags("present").data<bool>()] : null;
-                using var subjects = SubjectTokens.FromMasks(c.Flags("masks"), present);
+                using var subjects = Subjects(c);
                 return Out(SharedAttention.Apply(
-                    c.Values("q"), c.Values("k"), c.Values("v"), subjects, c.Number("strength"), c.Flag("subject_queries_only")));
-            }
-
-            case "shared_attention_multi":
-            {
-                var labels = c.Raw("labels");
-                using var subjects = SubjectTokens.FromLabels(labels, (int)labels.max().item<long>());
-                return Out(SharedAttention.Apply(c.Values("q"), c.Values("k"), c.Values("v"), subjects, c.Number("strength")));
+                    c.Values("q"), c.Values("k"), c.Values("v"), subjects, c.Number("strength"), OnlySubjects(c)));
             }
 
             case "harmonize":
             {
-                using var subjects = SubjectTokens.FromMasks(c.Flags("masks"));
+                using var subjects = Subjects(c);
                 return Out(Harmonization.Apply(
                     c.Values("features"),
                     subjects,
@@ -85,7 +122,5 @@ public class MethodReferenceTests
             default:
                 throw new NotSupportedException($"The reference has an operator that these tests do not know: '{c.Op}'.");
         }
-
-        static Dictionary<string, Tensor> Out(Tensor result) => new() { ["out"] = result };
     }
 }

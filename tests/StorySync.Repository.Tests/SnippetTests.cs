@@ -18,7 +18,8 @@ public partial class SnippetTests
     {
         ["docs/evaluation.md"] = "StoryResult result",
         ["src/StorySync.Attention/README.md"] =
-            "int steps, Func<StoryBatch, StoryAttention, AttentionContext, TorchSharp.torch.Tensor> Denoise",
+            "int steps, Func<StoryBatch, StoryAttention, AttentionContext, TorchSharp.torch.Tensor> Denoise, StorySubject fox, "
+                + "TorchSharp.torch.Tensor keptMask",
         ["src/StorySync.Pipelines/README.md"] = "DiffusionPipeline pipeline, Story story, long availableBytes",
     };
 

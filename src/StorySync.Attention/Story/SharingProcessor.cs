@@ -1,6 +1,3 @@
-using System.Buffers.Binary;
-using System.Security.Cryptography;
-using System.Text;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -8,8 +5,7 @@ namespace StorySync.Attention;
 
 /// <summary>Shares attention among the modified branch's scenes; another processor attends in the unmodified branch, and where
 /// nothing is shared.</summary>
-internal sealed class SharingProcessor(StoryState story, SharingOptions options, long seed, IAttentionProcessor inner)
-    : IAttentionProcessor
+internal sealed class SharingProcessor(StoryState story, SharingOptions options, IAttentionProcessor inner) : IAttentionProcessor
 {
     private readonly LayerFilter layers = new(options.Layers!);
 
@@ -36,19 +32,21 @@ internal sealed class SharingProcessor(StoryState story, SharingOptions options,
         using var scope = NewDisposeScope();
         var batch = story.BatchOf(context);
         var rotary = options.MatchPositions == true ? inputs.Rotary : null;
-        var dropoutSeed = options.Dropout > 0 ? DropoutSeed(context.Step, layer.Path) : 0;
         if (SharedAttention.ReadsInPlace(inputs.Query, inputs.Key, inputs.Value, rotary))
         {
             var shared = SharedAttention.InPlace(
-                batch.Modified(inputs.Query), batch.Modified(inputs.Key), batch.Modified(inputs.Value), tokens, options, dropoutSeed);
+                batch.Modified(inputs.Query), batch.Modified(inputs.Key), batch.Modified(inputs.Value), tokens, options, SeedOf);
             var unmodified = batch.HasBase ? inner.Attend(layer, Unmodified(batch, inputs), context) : null;
             return batch.Join(shared, unmodified).MoveToOuterDisposeScope();
         }
 
         var attended = story.Writable(inner.Attend(layer, inputs, context));
         return SharedAttention.Overwrite(
-            attended, inputs.Query, inputs.Key, inputs.Value, tokens, batch.ModifiedRows, options, dropoutSeed,
+            attended, inputs.Query, inputs.Key, inputs.Value, tokens, batch.ModifiedRows, options, SeedOf,
                 rotary).MoveToOuterDisposeScope();
+
+        // By scene, step and layer, whatever ran before and whatever else is in the batch.
+        string SeedOf(int scene) => $"{story.Seeds[scene]}/{context.Step}/{layer.Path}";
     }
 
     private static AttentionInputs Unmodified(StoryBatch batch, AttentionInputs inputs) => inputs with
@@ -57,8 +55,4 @@ internal sealed class SharingProcessor(StoryState story, SharingOptions options,
         Key = batch.Unmodified(inputs.Key),
         Value = batch.Unmodified(inputs.Value),
     };
-
-    /// <summary>A seed per step and layer, whatever ran before.</summary>
-    private long DropoutSeed(int step, string path) =>
-        BinaryPrimitives.ReadInt64LittleEndian(SHA256.HashData(Encoding.UTF8.GetBytes($"{seed}/{step}/{path}")));
 }

@@ -30,7 +30,7 @@ public sealed class StoryAttention : IAttentionProcessor, IDisposable
     /// <param name="subjects">The story's subjects.</param>
     /// <param name="scenes">The number of scenes, at least 1.</param>
     /// <param name="guidance">Whether the batches have a negative half before the positive one.</param>
-    /// <param name="seed">Decides which tokens <see cref="SharingOptions.Dropout"/> drops.</param>
+    /// <param name="seed">Decides which tokens <see cref="SharingOptions.Dropout"/> drops; see <see cref="Seeds"/>.</param>
     /// <param name="inner">Attends where the techniques do not; null for plain attention.</param>
     /// <param name="guidanceEnd">The first share of the steps, 0 … 1, in which batches have the negative half.</param>
     /// <exception cref="ArgumentException">A subject does not have one entry per scene, a negative token position, or a mask that is
@@ -58,14 +58,39 @@ public sealed class StoryAttention : IAttentionProcessor, IDisposable
             ? new SubjectMaps(subjects, scenes, options.Masks!)
             : null;
         inner ??= PlainAttention.Instance;
-        story = new StoryState(options, scenes, guidance, new StepRange(0, guidanceEnd), masks, inner);
+        story = new StoryState(options, scenes, guidance, new StepRange(0, guidanceEnd), masks, inner)
+        {
+            Seeds = [.. Enumerable.Range(0, scenes).Select(scene => seed + scene)],
+        };
         techniques = new HarmonizationProcessor(
             story,
             options.Harmonization!,
             new LayoutProcessor(
                 story,
                 options.Layout!,
-                new SharingProcessor(story, options.Sharing!, seed, inner)));
+                new SharingProcessor(story, options.Sharing!, inner)));
+    }
+
+    /// <summary>Gets whether a scene (first argument, from 0) reads another (second): only then does it take foreign tokens
+    /// (<see cref="SharedAttention"/>) and matches (<see cref="Harmonization"/>) from it. Null (default): each reads all others.</summary>
+    /// <remarks>Where some scenes, the anchors, read each other and every other scene reads the anchors alone, what is computed for a
+    /// scene does not depend on the other scenes of the batch. So that it does not to the last bit either, the anchors come first, in the
+    /// same order.</remarks>
+    public Func<int, int, bool>? Reads { get; init => masks.Reads = field = value; }
+
+    /// <summary>Gets a seed for each scene: which tokens <see cref="SharingOptions.Dropout"/> drops for a scene is decided by its seed, the
+    /// step, the layer and the subject, and by nothing else of the batch. Default: the constructor's seed plus the scene's index.</summary>
+    /// <exception cref="ArgumentException">There is not one seed per scene.</exception>
+    public IReadOnlyList<long> Seeds
+    {
+        get => story.Seeds;
+        init
+        {
+            ArgumentNullException.ThrowIfNull(value);
+            story.Seeds = value.Count == story.Seeds.Count
+                ? [.. value]
+                : throw new ArgumentException($"There are {value.Count} seeds, but {story.Seeds.Count} scenes.", nameof(value));
+        }
     }
 
     /// <summary>The rows that the batch of a step must have.</summary>
@@ -109,6 +134,16 @@ public sealed class StoryAttention : IAttentionProcessor, IDisposable
         }
     }
 
+    /// <summary>Sets a subject's mask in a scene: from the next call on it is this one, whatever the text shows. For scenes whose masks are
+    /// kept from an earlier run; one whose masks are all set needs no token positions.</summary>
+    /// <param name="scene">The scene, from 0.</param>
+    /// <param name="subject">The subject, from 0.</param>
+    /// <param name="mask">(height, width) at any resolution, nonzero where the subject is; it is copied. Null: the scene lacks the
+    /// subject.</param>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such scene or subject.</exception>
+    /// <exception cref="ArgumentException">The mask is not two-dimensional.</exception>
+    public void SetMask(int scene, int subject, Tensor? mask) => masks.Set(scene, subject, mask);
+
     /// <summary>A subject's mask as it stands: the given one, or the one found so far.</summary>
     /// <param name="scene">The scene, from 0.</param>
     /// <param name="subject">The subject, from 0.</param>
@@ -144,11 +179,9 @@ public sealed class StoryAttention : IAttentionProcessor, IDisposable
             throw new ArgumentException($"The subject '{subject.Name}' has a negative token position.", nameof(subject));
         }
 
-        if (subject.Masks?.FirstOrDefault(mask => mask is not null && mask.dim() != 2) is { } wrong)
+        foreach (var mask in subject.Masks ?? [])
         {
-            throw new ArgumentException(
-                $"A mask of the subject '{subject.Name}' has shape ({string.Join(", ", wrong.shape)}); (height, width) is needed.",
-                nameof(subject));
+            SubjectMasks.Check(subject, mask, nameof(subject));
         }
     }
 

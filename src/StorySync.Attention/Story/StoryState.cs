@@ -6,6 +6,9 @@ namespace StorySync.Attention;
 internal sealed class StoryState(
     StoryAttentionOptions options, int scenes, bool guidance, StepRange guidedSteps, SubjectMasks masks, IAttentionProcessor inner)
 {
+    /// <summary>Gets or sets what decides, scene by scene, which tokens dropout drops.</summary>
+    public required IReadOnlyList<long> Seeds { get; set; }
+
     /// <summary>The order of a step's rows.</summary>
     public StoryBatch BatchAt(int step, int steps) => new(
         scenes, guidance && guidedSteps.Contains(step, steps), scenes > 1 && options.Layout!.NeedsBase(step, steps));

@@ -13,6 +13,7 @@ internal sealed class SubjectMasks : IDisposable
     private readonly MaskOptions options;
     private readonly Dictionary<(TokenGrid Grid, int TextTokens), SubjectTokens> tokens = [];
     private readonly Tensor?[][] given;
+    private readonly bool[][] isSet;
     private Tensor? found;
     private Tensor? maps;
 
@@ -23,10 +24,24 @@ internal sealed class SubjectMasks : IDisposable
         given = [.. subjects.Select(subject => Enumerable.Range(0, scenes)
             .Select(scene => subject.Masks?[scene] is { } mask ? DeviceTransfer.Fetch(mask).ne(0).DetachFromDisposeScope()
                 : null).ToArray())];
+        isSet = [.. subjects.Select(_ => new bool[scenes])];
     }
+
+    /// <summary>Gets or sets whether a scene reads another; null for all.</summary>
+    public Func<int, int, bool>? Reads { get; set; }
 
     /// <summary>Gets a value indicating whether masks have been found from the text yet.</summary>
     public bool Found => found is not null;
+
+    /// <summary>Refuses a subject's mask that is not two-dimensional.</summary>
+    public static void Check(StorySubject subject, Tensor? mask, string name)
+    {
+        if (mask is not null && mask.dim() != 2)
+        {
+            throw new ArgumentException(
+                $"A mask of the subject '{subject.Name}' has shape ({string.Join(", ", mask.shape)}); (height, width) is needed.", name);
+        }
+    }
 
     /// <summary>Makes new masks from the averaged maps, (scenes, subjects, height, width).</summary>
     public void Update(Tensor average)
@@ -45,11 +60,27 @@ internal sealed class SubjectMasks : IDisposable
         this.maps = maps.DetachFromDisposeScope();
     }
 
+    /// <summary>Sets a subject's mask in a scene, nonzero where the subject is; null: the scene lacks it.</summary>
+    public void Set(int scene, int subject, Tensor? mask)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(scene);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(scene, scenes);
+        ArgumentOutOfRangeException.ThrowIfNegative(subject);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(subject, subjects.Count);
+        Check(subjects[subject], mask, nameof(mask));
+        using var scope = NewDisposeScope();
+        given[subject][scene]?.Dispose();
+        given[subject][scene] = mask is null ? null : DeviceTransfer.Fetch(mask).ne(0).DetachFromDisposeScope();
+        isSet[subject][scene] = true;
+        ClearTokens();
+    }
+
     /// <summary>A subject's mask in a scene, bool, (height, width); null while there is none.</summary>
     public Tensor? MaskOf(int scene, int subject)
     {
         using var scope = NewDisposeScope();
-        return (given[subject][scene] ?? found?[scene, subject])?.clone().MoveToOuterDisposeScope();
+        var mask = given[subject][scene] ?? (isSet[subject][scene] ? null : found?[scene, subject]);
+        return mask?.clone().MoveToOuterDisposeScope();
     }
 
     /// <summary>A subject's map in a scene, scaled to [0, 1], (height, width); null while there is none.</summary>
@@ -69,7 +100,7 @@ internal sealed class SubjectMasks : IDisposable
 
         if (!tokens.TryGetValue((grid, textTokens), out var onGrid))
         {
-            onGrid = new SubjectTokens(Labels(grid), subjects.Count, (scene, subject) => subjects[subject].IsIn(scene), textTokens, device);
+            onGrid = new SubjectTokens(Labels(grid), subjects.Count, IsIn, textTokens, device, Reads);
             tokens.Add((grid, textTokens), onGrid);
         }
 
@@ -99,7 +130,7 @@ internal sealed class SubjectMasks : IDisposable
             for (var subject = subjects.Count - 1; subject >= 0; subject--)
             {
                 ReadOnlySpan<bool> cells = given[subject][scene] is { } mask ? Cells(mask)
-                    : foundOnGrid is null ? []
+                    : foundOnGrid is null || isSet[subject][scene] ? []
                     : foundOnGrid.AsSpan(((scene * subjects.Count) + subject) * grid.Tokens, grid.Tokens);
                 for (var token = 0; token < cells.Length; token++)
                 {
@@ -113,7 +144,18 @@ internal sealed class SubjectMasks : IDisposable
         bool[] Cells(Tensor masks) => MaskResize.Apply(masks, grid.Height, grid.Width).data<bool>().ToArray();
     }
 
+    private bool IsIn(int scene, int subject) =>
+        isSet[subject][scene] ? given[subject][scene] is not null : subjects[subject].IsIn(scene);
+
     private void Clear()
+    {
+        ClearTokens();
+        found?.Dispose();
+        maps?.Dispose();
+        (found, maps) = (null, null);
+    }
+
+    private void ClearTokens()
     {
         foreach (var onGrid in tokens.Values)
         {
@@ -121,8 +163,5 @@ internal sealed class SubjectMasks : IDisposable
         }
 
         tokens.Clear();
-        found?.Dispose();
-        maps?.Dispose();
-        (found, maps) = (null, null);
     }
 }

@@ -70,7 +70,7 @@ public static class Harmonization
         for (var subject = 0; subject < subjects.Subjects; subject++)
         {
             // Subjects have no token in common: none reads what another has blended.
-            if (Enumerable.Range(0, subjects.Images).Count(image => subjects.Of(image, subject).Length > 0) < 2)
+            if (!subjects.IsRead(subject))
             {
                 continue;
             }
@@ -95,50 +95,58 @@ public static class Harmonization
                 using var half = NewDisposeScope();
                 var places = subject.Places + (rows.Of(repeat, 0) * subjects.Length);
                 var blend = BlendKernel.Apply(
-                    Unit(compared.index_select(0, places)), all.index_select(0, places), subject.Counts, alpha, threshold, temperature);
+                    Unit(compared.index_select(0, places)), all.index_select(0, places), subject.Counts, subject.Reads, alpha, threshold,
+                    temperature);
                 all.index_copy_(0, places, blend);
             }
         }
 
         void Gathered(HarmonizationIndices subject)
         {
-            var own = Gather(all, subject);
-            var units = Unit(ReferenceEquals(compared, all) ? own : Gather(compared, subject));
+            var (own, units) = Tokens(subject.Readers);
+            var (others, otherUnits) = ReferenceEquals(subject.Sources, subject.Readers) ? (own, units) : Tokens(subject.Sources);
+            var (images, tokens) = (own.shape[1], own.shape[2]);
             var block = all.device_type == DeviceType.CPU ? Block : BlockOnDevice;
-            var atOnce = Math.Max(1, block / (rows.Repeats * subject.Images * subject.Images * subject.Tokens));
-            for (var first = 0L; first < subject.Tokens; first += atOnce)
+            var atOnce = Math.Max(1, block / (images * others.shape[0] * others.shape[1] * others.shape[2]));
+            for (var first = 0L; first < tokens; first += atOnce)
             {
                 using var part = NewDisposeScope();
-                var count = Math.Min(atOnce, subject.Tokens - first);
-                var mixed = Mixed(own, units, subject, first, count, threshold, temperature);
-                var blend = own.narrow(2, first, count).lerp(mixed, alpha);
-                all.index_copy_(0, subject.Places.narrow(2, first, count).flatten(), blend.flatten(0, 2));
+                var count = Math.Min(atOnce, tokens - first);
+                var some = own.narrow(2, first, count);
+                var mixed = Mixed(some, units.narrow(2, first, count), others, otherUnits, subject, threshold, temperature);
+                all.index_copy_(0, subject.Readers.narrow(2, first, count).flatten(), some.lerp(mixed, alpha).flatten(0, 2));
             }
+        }
+
+        (Tensor Tokens, Tensor Units) Tokens(Tensor places)
+        {
+            var tokens = Gather(all, places);
+            return (tokens, Unit(ReferenceEquals(compared, all) ? tokens : Gather(compared, places)));
         }
     }
 
-    /// <summary>Mixes, for some of a subject's tokens, those most like them in the other images; a token without a match stays what it
-    /// is.</summary>
+    /// <summary>Mixes, for some of a subject's tokens, those most like them in the images that theirs read; a token without a match stays
+    /// what it is.</summary>
     /// <returns>(repeats, images, tokens, width).</returns>
     private static Tensor Mixed(
-        Tensor own, Tensor units, HarmonizationIndices subject, long first, long count, double threshold, double temperature)
+        Tensor own, Tensor units, Tensor others, Tensor otherUnits, HarmonizationIndices subject, double threshold, double temperature)
     {
-        var others = units.flatten(1, 2);
-        var (best, match) = units.narrow(2, first, count).flatten(1, 2).bmm(others.transpose(1, 2))
-            .unflatten(2, [subject.Images, subject.Tokens]).unflatten(1, [subject.Images, count]).max(-1);
+        var (images, tokens, width, sources) = (own.shape[1], own.shape[2], own.shape[3], others.shape[1]);
+        var (best, match) = units.flatten(1, 2).bmm(otherUnits.flatten(1, 2).transpose(1, 2))
+            .unflatten(2, [sources, others.shape[2]]).unflatten(1, [images, tokens]).max(-1);
+        var logits = nn.functional.threshold(best - subject.Unread, threshold, double.NegativeInfinity) / temperature;
 
-        // In its own image each token is its own match, which counts where there is no other.
-        match.add_(subject.Offsets).diagonal(0, 1, 3).copy_(subject.Selves.narrow(1, first, count));
-        var logits = nn.functional.threshold(best, threshold, double.NegativeInfinity) / temperature;
-        logits.diagonal(0, 1, 3).fill_(Last);
-        var weights = logits.softmax(-1).to_type(own.dtype).view(-1, 1, subject.Images);
-        var matches = own.view(-1, own.shape[3]).index(TensorIndex.Tensor(match.flatten())).view(-1, subject.Images, own.shape[3]);
-        return weights.bmm(matches).view(-1, subject.Images, count, own.shape[3]);
+        // A token is its own match, which counts where there is no other.
+        var weights = nn.functional.pad(logits, [0, 1], value: Last).softmax(-1).to_type(own.dtype);
+        match.add_(subject.Offsets);
+        var matches = others.view(-1, width).index(TensorIndex.Tensor(match.flatten())).view(-1, sources, width);
+        var mixed = weights.narrow(-1, 0, sources).reshape(-1, 1, sources).bmm(matches).view(own.shape);
+        return mixed.lerp(own, weights.narrow(-1, sources, 1));
     }
 
     /// <summary>(repeats, images, tokens, width).</summary>
-    private static Tensor Gather(Tensor all, HarmonizationIndices subject) =>
-        all.index(TensorIndex.Tensor(subject.Places.flatten())).view([.. subject.Places.shape, -1]);
+    private static Tensor Gather(Tensor all, Tensor places) =>
+        all.index(TensorIndex.Tensor(places.flatten())).view([.. places.shape, -1]);
 
     private static Tensor Unit(Tensor x)
     {

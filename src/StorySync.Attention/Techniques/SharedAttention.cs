@@ -1,3 +1,6 @@
+using System.Buffers.Binary;
+using System.Security.Cryptography;
+using System.Text;
 using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -21,7 +24,8 @@ public static class SharedAttention
     /// <param name="subjectQueriesOnly">Whether only a subject's tokens read foreign ones. If not, the background of an image reads
     /// those of every subject that the image takes part in. Subjects never read each other, nor does text read another image.</param>
     /// <param name="dropout">The share of the foreign tokens, 0 ≤ share &lt; 1, that each image does not get to see.</param>
-    /// <param name="seed">Decides which tokens those are.</param>
+    /// <param name="seed">Decides which tokens those are: image i draws by <c>seed + i</c>, for each subject by itself, so that what it
+    /// drops does not depend on what other images read.</param>
     /// <param name="rotary">The rotary position embedding that the keys carry, to move each foreign key to the position of the token of
     /// the image's own subjects that it is most like; null leaves foreign keys where they were. Keys that find no own token stay
     /// too.</param>
@@ -58,12 +62,14 @@ public static class SharedAttention
 
         if (ReadsInPlace(query, key, value, rotary))
         {
-            return InPlace(query, key, value, subjects, options, seed).MoveToOuterDisposeScope();
+            return InPlace(query, key, value, subjects, options, SeedOf).MoveToOuterDisposeScope();
         }
 
         var attended = ScaledDotProduct.Attend(query, key, value);
         var rows = new ImageRows(repeats, subjects.Images);
-        return Overwrite(attended, query, key, value, subjects, rows, options, seed, rotary).MoveToOuterDisposeScope();
+        return Overwrite(attended, query, key, value, subjects, rows, options, SeedOf, rotary).MoveToOuterDisposeScope();
+
+        string SeedOf(int image) => $"{seed + image}";
     }
 
     /// <summary>Whether any token reads another image's.</summary>
@@ -75,14 +81,15 @@ public static class SharedAttention
         rotary is null && AttentionKernel.Supports(query, key, value);
 
     /// <summary>Attends where foreign tokens are read where they lie. The rows are the images alone.</summary>
-    internal static Tensor InPlace(Tensor query, Tensor key, Tensor value, SubjectTokens subjects, SharingOptions options, long seed)
+    internal static Tensor InPlace(
+        Tensor query, Tensor key, Tensor value, SubjectTokens subjects, SharingOptions options, Func<int, string> seedOf)
     {
         var groups = subjects.Groups(options.SubjectQueriesOnly!.Value);
         if (options.Dropout > 0)
         {
-            using var random = new Generator((ulong)seed);
-            groups = [.. groups.Select(group => group.Foreign.Length > 0
-                ? group with { Foreign = Drop(group.Foreign, options.Dropout!.Value, random) } : group)];
+            // The groups that read are the readings, in the same order.
+            var kept = new Queue<Reading>(Drop(subjects.Readings(options.SubjectQueriesOnly!.Value), options.Dropout!.Value, seedOf));
+            groups = [.. groups.Select(group => group.Foreign.Length > 0 ? group with { Foreign = kept.Dequeue().Foreign } : group)];
         }
 
         return SharedAttentionKernel.Apply(query, key, value, subjects.Images, groups, (float)Math.Log(options.Strength!.Value));
@@ -96,7 +103,7 @@ public static class SharedAttention
     /// <param name="subjects">Where the subjects' tokens are.</param>
     /// <param name="rows">Where the images are among the rows.</param>
     /// <param name="options">Strength, readers, dropout.</param>
-    /// <param name="seed">Decides what is dropped.</param>
+    /// <param name="seedOf">What, besides the subject, decides what an image drops.</param>
     /// <param name="rotary">The positions of the keys, where foreign ones are to be moved.</param>
     internal static Tensor Overwrite(
         Tensor attended,
@@ -106,7 +113,7 @@ public static class SharedAttention
         SubjectTokens subjects,
         ImageRows rows,
         SharingOptions options,
-        long seed,
+        Func<int, string> seedOf,
         RotaryEmbedding? rotary)
     {
         using var scope = NewDisposeScope();
@@ -116,8 +123,7 @@ public static class SharedAttention
         var readings = subjects.Readings(options.SubjectQueriesOnly!.Value);
         if (options.Dropout > 0)
         {
-            using var random = new Generator((ulong)seed);
-            readings = [.. readings.Select(reading => reading with { Foreign = Drop(reading.Foreign, options.Dropout!.Value, random) })];
+            readings = [.. Drop(readings, options.Dropout!.Value, seedOf)];
             using var once = Make(query.device);
             Read(once);
         }
@@ -162,11 +168,17 @@ public static class SharedAttention
         return cat([own, moved, keys.narrow(1, length + call.Foreign.shape[0], keys.shape[1] - length - call.Foreign.shape[0])], 1);
     }
 
-    private static int[] Drop(int[] tokens, double share, Generator random)
+    private static IEnumerable<Reading> Drop(IReadOnlyList<Reading> readings, double share, Func<int, string> seedOf)
     {
-        using var scope = NewDisposeScope();
-        var kept = randperm(tokens.Length, generator: random).narrow(0, 0, tokens.Length - (long)Math.Round(share * tokens.Length));
-        return Array.ConvertAll(kept.data<long>().ToArray(), index => tokens[index]);
+        foreach (var reading in readings)
+        {
+            using var scope = NewDisposeScope();
+            var hash = SHA256.HashData(Encoding.UTF8.GetBytes($"{seedOf(reading.Image)}/{reading.Subject}"));
+            using var random = new Generator(BinaryPrimitives.ReadUInt64LittleEndian(hash));
+            var tokens = reading.Foreign;
+            var kept = randperm(tokens.Length, generator: random).narrow(0, 0, tokens.Length - (long)Math.Round(share * tokens.Length));
+            yield return reading with { Foreign = Array.ConvertAll(kept.data<long>().ToArray(), index => tokens[index]) };
+        }
     }
 
     /// <summary>(rows · tokens, heads, width): as projections leave them in memory, so that gathering copies whole rows.</summary>

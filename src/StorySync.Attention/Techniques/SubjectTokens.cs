@@ -12,18 +12,21 @@ public sealed class SubjectTokens : IDisposable
     private readonly int[][][] tokens;
     private readonly int[][] background;
     private readonly Func<int, int, bool> takesPart;
+    private readonly Func<int, int, bool> reads;
     private readonly Device device;
     private readonly Dictionary<bool, IReadOnlyList<Reading>> readings = [];
     private readonly Dictionary<bool, IReadOnlyList<TokenGroup>> groups = [];
     private readonly Dictionary<object, IDisposable> indices = [];
 
-    internal SubjectTokens(long[][] labels, int subjects, Func<int, int, bool>? present, int textTokens, Device device)
+    internal SubjectTokens(
+        long[][] labels, int subjects, Func<int, int, bool>? present, int textTokens, Device device, Func<int, int, bool>? reads = null)
     {
         Images = labels.Length;
         Subjects = subjects;
         TextTokens = textTokens;
         Length = (labels.FirstOrDefault()?.Length ?? 0) + textTokens;
         takesPart = present ?? ((_, _) => true);
+        this.reads = reads ?? ((_, _) => true);
         this.device = device;
         tokens = [.. labels.Select((ofImage, image) => Enumerable.Range(0, subjects)
             .Select(subject => takesPart(image, subject) ? Where(ofImage, label => label == subject + 1) : [])
@@ -62,15 +65,18 @@ public sealed class SubjectTokens : IDisposable
     /// <param name="masks">A mask per image over its tokens, bool, (images, tokens).</param>
     /// <param name="present">False takes an image out: it neither reads nor is read. Null: all take part.</param>
     /// <param name="textTokens">How many text tokens lead the sequences that the image tokens are part of.</param>
+    /// <param name="reads">Whether an image (first argument, from 0) reads another (second): only then does it take foreign tokens and
+    /// matches from it. An image that reads none may be read. Null: each reads all others.</param>
     /// <exception cref="ArgumentException">The masks are not two-dimensional, or there is not one <paramref name="present"/> per
     /// image.</exception>
-    public static SubjectTokens FromMasks(Tensor masks, IReadOnlyList<bool>? present = null, int textTokens = 0)
+    public static SubjectTokens FromMasks(
+        Tensor masks, IReadOnlyList<bool>? present = null, int textTokens = 0, Func<int, int, bool>? reads = null)
     {
         ArgumentNullException.ThrowIfNull(masks);
         using var scope = NewDisposeScope();
         Check(masks, present?.Count);
         Func<int, int, bool>? ofImage = present is null ? null : (image, _) => present[image];
-        return new SubjectTokens(OnHost(masks.to_type(ScalarType.Int64)), 1, ofImage, textTokens, masks.device);
+        return new SubjectTokens(OnHost(masks.to_type(ScalarType.Int64)), 1, ofImage, textTokens, masks.device, reads);
     }
 
     /// <summary>Creates the tokens of several subjects.</summary>
@@ -80,14 +86,21 @@ public sealed class SubjectTokens : IDisposable
     /// do.</param>
     /// <param name="textTokens">How many text tokens lead the sequences that the image tokens are part of.</param>
     /// <param name="device">Where the layers' tensors are; null: where the labels are.</param>
+    /// <param name="reads">Whether an image (first argument, from 0) reads another (second): only then does it take foreign tokens and
+    /// matches from it. An image that reads none may be read. Null: each reads all others.</param>
     /// <exception cref="ArgumentException">The labels are not two-dimensional.</exception>
     public static SubjectTokens FromLabels(
-        Tensor labels, int subjects, Func<int, int, bool>? present = null, int textTokens = 0, Device? device = null)
+        Tensor labels,
+        int subjects,
+        Func<int, int, bool>? present = null,
+        int textTokens = 0,
+        Device? device = null,
+        Func<int, int, bool>? reads = null)
     {
         ArgumentNullException.ThrowIfNull(labels);
         using var scope = NewDisposeScope();
         Check(labels, null);
-        return new SubjectTokens(OnHost(labels.to_type(ScalarType.Int64)), subjects, present, textTokens, device ?? labels.device);
+        return new SubjectTokens(OnHost(labels.to_type(ScalarType.Int64)), subjects, present, textTokens, device ?? labels.device, reads);
     }
 
     /// <inheritdoc/>
@@ -103,6 +116,15 @@ public sealed class SubjectTokens : IDisposable
 
     /// <summary>Gets where a subject's tokens are in an image's sequence.</summary>
     internal int[] Of(int image, int subject) => tokens[image][subject];
+
+    /// <summary>Gets the images that have tokens of a subject.</summary>
+    internal IEnumerable<int> ImagesOf(int subject) => Enumerable.Range(0, Images).Where(image => tokens[image][subject].Length > 0);
+
+    /// <summary>Whether any image reads tokens of a subject that it has too.</summary>
+    internal bool IsRead(int subject) => ImagesOf(subject).Any(image => ImagesOf(subject).Any(other => Reads(image, other)));
+
+    /// <summary>Whether an image reads another.</summary>
+    internal bool Reads(int image, int other) => image != other && reads(image, other);
 
     /// <summary>Gets who reads tokens of other images, and which: image by image.</summary>
     /// <param name="subjectQueriesOnly">Whether only subjects' tokens read.</param>
@@ -190,26 +212,32 @@ public sealed class SubjectTokens : IDisposable
             var own = tokens[image][subject];
             if (own.Length > 0 && foreign[subject].Length > 0)
             {
-                yield return new(image, own, foreign[subject], own);
+                yield return new(image, subject, own, foreign[subject], own);
             }
         }
 
         if (!subjectQueriesOnly && background[image].Length > 0 && foreign.Any(read => read.Length > 0))
         {
-            yield return new(image, background[image], [.. foreign.SelectMany(read => read)], [.. tokens[image].SelectMany(own => own)]);
+            int[] all = [.. foreign.SelectMany(read => read)];
+            yield return new(image, Reading.OfBackground, background[image], all, [.. tokens[image].SelectMany(own => own)]);
         }
     }
 
-    /// <summary>Where a subject's tokens are in the other images, as indices into (images · length).</summary>
+    /// <summary>Where a subject's tokens are in the images that an image reads, as indices into (images · length).</summary>
     private int[] ForeignTo(int image, int subject) => takesPart(image, subject)
-        ? [.. Enumerable.Range(0, Images).Where(other => other != image)
+        ? [.. Enumerable.Range(0, Images).Where(other => Reads(image, other))
             .SelectMany(other => tokens[other][subject].Select(token => (other * Length) + token))]
         : [];
 }
 
 /// <summary>Represents tokens of an image that read other images' tokens.</summary>
 /// <param name="Image">The image.</param>
+/// <param name="Subject">The subject that they belong to, or <see cref="OfBackground"/>.</param>
 /// <param name="Queries">The tokens that read, at least one.</param>
 /// <param name="Foreign">What they read, as indices into (images · length), at least one.</param>
 /// <param name="Home">The image's own tokens of the subjects that they read.</param>
-internal sealed record Reading(int Image, int[] Queries, int[] Foreign, int[] Home);
+internal sealed record Reading(int Image, int Subject, int[] Queries, int[] Foreign, int[] Home)
+{
+    /// <summary>The subject of tokens that belong to none.</summary>
+    public const int OfBackground = -1;
+}

@@ -28,7 +28,7 @@ public class JointSharingTests
             new TokenGrid(1, tokens),
             Text);
         var layer = new AttentionLayer("transformer_blocks.0.attn", AttentionKind.Joint, (int)query.shape[1], (int)width + 1);
-        using var story = new StoryAttention(Options(c), Subjects(c), images, guidance: false);
+        using var story = new StoryAttention(Options(c), Subjects(c), images, guidance: false) { Reads = c.Reads() };
 
         var attended = story.Attend(layer, inputs, new AttentionContext());
 

@@ -8,6 +8,9 @@ namespace StorySync.Attention.Tests.Story;
 internal sealed record NaiveStory(StoryAttentionOptions Options, Tensor Labels, int TextTokens, double LayoutWeight, bool Share,
     bool Harmonize)
 {
+    /// <summary>Whether a scene reads another; null for all.</summary>
+    public Func<int, int, bool>? Reads { get; init; }
+
     private SharingOptions Sharing => Options.Over(StoryAttentionOptions.Default).Sharing!;
 
     /// <summary>Attends in one guidance half.</summary>
@@ -41,8 +44,9 @@ internal sealed record NaiveStory(StoryAttentionOptions Options, Tensor Labels, 
             var reads = row % length < TextTokens ? -1 : label[row];
             for (var column = 0L; column < scenes * length; column++)
             {
-                var foreign = row / length != column / length;
-                var shared = Share && label[column] > 0
+                var (scene, other) = ((int)(row / length), (int)(column / length));
+                var foreign = scene != other;
+                var shared = Share && foreign && Reads?.Invoke(scene, other) != false && label[column] > 0
                     && (reads == label[column] || (reads == 0 && Sharing.SubjectQueriesOnly == false));
                 bias[row, column] = !foreign ? 0 : shared ? Math.Log(Sharing.Strength!.Value) : double.NegativeInfinity;
             }
@@ -73,7 +77,8 @@ internal sealed record NaiveStory(StoryAttentionOptions Options, Tensor Labels, 
                 for (var other = 0L; other < scenes; other++)
                 {
                     var candidates = Enumerable.Range(0, (int)length)
-                        .Where(t => other != scene && LabelOf(other, t) == LabelOf(scene, token))
+                        .Where(t => other != scene && Reads?.Invoke((int)scene, (int)other) != false)
+                        .Where(t => LabelOf(other, t) == LabelOf(scene, token))
                         .Select(t => (Similarity: Cosine(tokens[other, t], tokens[scene, token]), Token: tokens[other, t]))
                         .ToList();
                     if (candidates.Count > 0 && candidates.MaxBy(candidate => candidate.Similarity) is { } best

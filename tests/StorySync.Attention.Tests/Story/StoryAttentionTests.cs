@@ -12,20 +12,32 @@ public class StoryAttentionTests
     private const int Width = 4;
     private static readonly TokenGrid Grid = new(3, 4);
 
-    private static readonly Gen<(int Text, bool Guidance, int Step, ulong Seed, double Density, StoryAttentionOptions Options)> Runs =
-        Gen.Select(
+    private static readonly Func<int, int, bool>?[] Relations =
+    [
+        null,
+        (_, other) => other == 0,
+        (_, other) => other < 2,
+        (scene, other) => other == scene - 1,
+        (_, _) => false,
+    ];
+
+    private static readonly
+        Gen<(int Text, bool Guidance, int Step, ulong Seed, double Density, int Relation, StoryAttentionOptions Options)>
+        Runs = Gen.Select(
         Gen.Bool,
         Gen.Bool,
         Gen.Int[0, 9],
         Gen.ULong,
         Gen.OneOf(0.0, 0.15, 0.5, 0.8, 1),
+        Gen.Int[0, Relations.Length - 1],
         Gen.Select(Gen.OneOf(0.0, 0.6, 1, 2), Gen.Bool, Gen.OneOf(0.0, 0.5, 1), Gen.Double[-0.5, 0.9], Gen.OneOf(0.0, 0.4)),
-        (joint, guidance, step, seed, density, o) => (joint ? 5 : 0, guidance, step, seed, density, new StoryAttentionOptions
-        {
-            Sharing = new() { Strength = o.Item1, SubjectQueriesOnly = o.Item2, Steps = new(0, 0.7) },
-            Harmonization = new() { Alpha = o.Item3, Threshold = o.Item4 },
-            Layout = new() { Until = o.Item5 },
-        }));
+        (joint, guidance, step, seed, density, relation, o) => (joint ? 5 : 0, guidance, step, seed, density, relation,
+            new StoryAttentionOptions
+            {
+                Sharing = new() { Strength = o.Item1, SubjectQueriesOnly = o.Item2, Steps = new(0, 0.7) },
+                Harmonization = new() { Alpha = o.Item3, Threshold = o.Item4 },
+                Layout = new() { Until = o.Item5 },
+            }));
 
     [Fact]
     public void The_composition_equals_the_dense_definition() => Runs.Sample(
@@ -36,7 +48,7 @@ public class StoryAttentionTests
             using var random = new Generator(run.Seed);
             var masks = Masks(run.Density, random);
             var (first, second) = (masks[0], masks[1].logical_and(masks[0].logical_not()));
-            using var story = Story(run.Options, run.Guidance, first, second);
+            using var story = Story(run.Options, run.Guidance, Relations[run.Relation], first, second);
             var labels = (first.to_type(ScalarType.Int64) + (second.to_type(ScalarType.Int64) * 2)).flatten(1);
 
             var batch = story.BatchAt(run.Step, 10);
@@ -45,7 +57,10 @@ public class StoryAttentionTests
 
             var weight = LayoutInterpolation.Weight(run.Step, 10, 0.9, 0, run.Options.Layout!.Until!.Value);
             var naive = new NaiveStory(
-                run.Options, labels, run.Text, weight, run.Step < 7, run.Options.Harmonization!.Alpha > 0 && run.Step is >= 2 and < 8);
+                run.Options, labels, run.Text, weight, run.Step < 7, run.Options.Harmonization!.Alpha > 0 && run.Step is >= 2 and < 8)
+            {
+                Reads = Relations[run.Relation],
+            };
             var query = batch.Modified(inputs.Query);
             var baseQuery = batch.HasBase ? batch.Unmodified(inputs.Query) : query;
             for (var half = 0L; half < (run.Guidance ? 2 : 1); half++)
@@ -67,7 +82,7 @@ public class StoryAttentionTests
                 AssertClose(OfHalf(attended, half), story.Attend(Layer(run.Text), OfHalf(inputs, half), context));
             }
         },
-        iter: 60,
+        iter: 100,
         threads: 1);
 
     [Theory]
@@ -207,12 +222,19 @@ public class StoryAttentionTests
 
     internal static AttentionLayer Layer(int text) => new("layer", text > 0 ? AttentionKind.Joint : AttentionKind.Self, Heads, Width);
 
-    private static StoryAttention Story(StoryAttentionOptions options, bool guidance, params Tensor[] masks)
+    private static StoryAttention Story(StoryAttentionOptions options, bool guidance, params Tensor[] masks) =>
+        Story(options, guidance, reads: null, masks);
+
+    private static StoryAttention Story(
+        StoryAttentionOptions options, bool guidance, Func<int, int, bool>? reads, params Tensor[] masks)
     {
         int[][] none = [[], [], []];
         return new(
             options, [.. masks.Select((mask, subject) => new StorySubject($"subject {subject}", none) { Masks = mask.unbind() })], Scenes,
-                guidance);
+                guidance)
+        {
+            Reads = reads,
+        };
     }
 
     private static Tensor Masks(double density, Generator random) =>

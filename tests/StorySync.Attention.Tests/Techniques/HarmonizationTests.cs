@@ -83,6 +83,44 @@ public class HarmonizationTests
         Tensor Blend(ScalarType type) => Harmonization.Apply(features.to(type), subjects, hidden.to(type), alpha, threshold, temperature);
     }
 
+    [Theory]
+    [InlineData(ScalarType.Float32)]
+    [InlineData(ScalarType.Float64)]
+    public void An_image_that_reads_the_first_two_has_the_same_bits_beside_any_other(ScalarType features)
+    {
+        // Features in float64 are compared by libtorch's operators, as on a device.
+        using var scope = NewDisposeScope();
+        using var random = new Generator(7);
+        var (hidden, masks) = (randn([6, 90, 16], generator: random), rand([6, 90], generator: random) < 0.5);
+        var alone = Blend(0, 1, 2);
+        Assert.False(hidden[2].SameBitsAs(alone[2]));
+        TensorAssert.SameBits(alone, Blend(0, 1, 3, 4, 2, 5).index_select(0, tensor(new long[] { 0, 1, 4 })));
+        TensorAssert.SameBits(alone, Blend(0, 1, 5, 2).index_select(0, tensor(new long[] { 0, 1, 3 })));
+
+        Tensor Blend(params long[] images)
+        {
+            var chosen = tensor(images);
+            using var subjects = SubjectTokens.FromMasks(masks.index_select(0, chosen), reads: (_, other) => other < 2);
+            var rows = hidden.index_select(0, chosen);
+            return Harmonization.Apply(rows.to(features), subjects, rows, threshold: -1);
+        }
+    }
+
+    [Fact]
+    public void An_image_that_reads_none_keeps_its_bits_and_is_read()
+    {
+        using var scope = NewDisposeScope();
+        using var random = new Generator(8);
+        using var subjects = SubjectTokens.FromMasks(ones([2, 20], ScalarType.Bool), reads: (image, _) => image == 1);
+        var hidden = randn([2, 20, 5], generator: random);
+        foreach (var features in new[] { hidden, hidden.to(float64) })
+        {
+            var blended = Harmonization.Apply(features, subjects, hidden, threshold: -1);
+            TensorAssert.SameBits(hidden[0], blended[0]);
+            Assert.False(hidden[1].SameBitsAs(blended[1]));
+        }
+    }
+
     [Fact]
     public void Blocks_of_rows_give_what_the_whole_gives()
     {
