@@ -1,3 +1,4 @@
+using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -58,8 +59,8 @@ internal static class MaskRepair
 
         // On a wider canvas, so that the border is neither subject nor background.
         var canvas = nn.functional.pad(masks.to_type(ScalarType.Float32), [radius, radius, radius, radius]);
-        var closed = Dilate(Dilate(canvas, radius) * -1, radius) * -1;
-        return closed.narrow(1, radius, masks.shape[1]).narrow(2, radius, masks.shape[2]) > 0;
+        var closed = Dilate(Dilate(canvas, radius).Times(-1), radius).Times(-1);
+        return closed.narrow(1, radius, masks.shape[1]).narrow(2, radius, masks.shape[2]).GreaterThan(0);
     }
 
     private static Tensor Dilate(Tensor canvas, int radius)

@@ -1,3 +1,4 @@
+using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -28,7 +29,7 @@ internal static class MaskResize
         var (rows, rowTotal) = Taken(mask.shape[^2], height, mask.device);
         var (columns, columnTotal) = Taken(mask.shape[^1], width, mask.device);
         var subject = Along(Along(mask.to_type(ScalarType.Float64), columns), rows);
-        return (subject * 2).ge((double)rowTotal * columnTotal).contiguous().MoveToOuterDisposeScope();
+        return subject.Times(2).GreaterOrEqual((double)rowTotal * columnTotal).contiguous().MoveToOuterDisposeScope();
 
         // The last axis is resized and changes places with the one before it.
         static Tensor Along(Tensor cells, Tensor weights) => nn.functional.linear(cells, weights).transpose(-2, -1);

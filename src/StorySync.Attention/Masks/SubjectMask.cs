@@ -1,3 +1,4 @@
+using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -25,7 +26,7 @@ internal static class SubjectMask
         using var scope = NewDisposeScope();
         var low = maps.amin([-2, -1], keepdim: true);
         var span = maps.amax([-2, -1], keepdim: true) - low;
-        return where(span > 0, (maps - low) / span, zeros_like(maps)).MoveToOuterDisposeScope();
+        return where(span.GreaterThan(0), (maps - low) / span, zeros_like(maps)).MoveToOuterDisposeScope();
     }
 
     /// <summary>Cuts every map by its own Otsu threshold.</summary>
@@ -48,8 +49,8 @@ internal static class SubjectMask
         ArgumentNullException.ThrowIfNull(maps);
         ArgumentNullException.ThrowIfNull(masks);
         using var scope = NewDisposeScope();
-        var winner = maps.masked_fill(masks.logical_not(), -1).argmax(-3, keepdim: true);
-        var subjects = arange(maps.shape[^3], ScalarType.Int64, maps.device).view(-1, 1, 1);
+        var winner = maps.MaskedFill(masks.logical_not(), -1).argmax(-3, keepdim: true);
+        var subjects = Arithmetic.Arange(0, maps.shape[^3], device: maps.device).view(-1, 1, 1);
         return masks.logical_and(winner.eq(subjects)).MoveToOuterDisposeScope();
     }
 }

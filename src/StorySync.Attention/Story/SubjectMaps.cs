@@ -58,8 +58,8 @@ internal sealed class SubjectMaps(IReadOnlyList<StorySubject> subjects, int scen
         using var scope = NewDisposeScope();
         var finest = Finest();
         var maps = SubjectMask.Scale(stack(thisStep[finest]).transpose(2, 3).unflatten(3, [finest.Height, finest.Width])).unbind();
-        var step = maps.Skip(1).Aggregate(maps[0], (sum, map) => sum.add_(map)) / maps.Length;
-        return (average is null ? step : (average * options.Decay!.Value) + step).MoveToOuterDisposeScope();
+        var step = maps.Skip(1).Aggregate(maps[0], (sum, map) => sum.Plus_(map)).Over(maps.Length);
+        return (average is null ? step : average.Times(options.Decay!.Value).Plus(step)).MoveToOuterDisposeScope();
     }
 
     /// <summary>Ends the step: what it gave becomes part of the steps before.</summary>

@@ -1,3 +1,4 @@
+using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -22,7 +23,7 @@ internal sealed class SubjectMasks : IDisposable
         (this.subjects, this.scenes, this.options) = (subjects, scenes, options);
         using var scope = NewDisposeScope();
         given = [.. subjects.Select(subject => Enumerable.Range(0, scenes)
-            .Select(scene => subject.Masks?[scene] is { } mask ? DeviceTransfer.Fetch(mask).ne(0).DetachFromDisposeScope()
+            .Select(scene => subject.Masks?[scene] is { } mask ? DeviceTransfer.Fetch(mask).NotEqualTo(0).DetachFromDisposeScope()
                 : null).ToArray())];
         isSet = [.. subjects.Select(_ => new bool[scenes])];
     }
@@ -70,7 +71,7 @@ internal sealed class SubjectMasks : IDisposable
         Check(subjects[subject], mask, nameof(mask));
         using var scope = NewDisposeScope();
         given[subject][scene]?.Dispose();
-        given[subject][scene] = mask is null ? null : DeviceTransfer.Fetch(mask).ne(0).DetachFromDisposeScope();
+        given[subject][scene] = mask is null ? null : DeviceTransfer.Fetch(mask).NotEqualTo(0).DetachFromDisposeScope();
         isSet[subject][scene] = true;
         ClearTokens();
     }

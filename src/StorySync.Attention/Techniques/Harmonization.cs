@@ -93,7 +93,7 @@ public static class Harmonization
             for (var repeat = 0L; repeat < rows.Repeats; repeat++)
             {
                 using var half = NewDisposeScope();
-                var places = subject.Places + (rows.Of(repeat, 0) * subjects.Length);
+                var places = subject.Places.Plus(rows.Of(repeat, 0) * subjects.Length);
                 var blend = BlendKernel.Apply(
                     Unit(compared.index_select(0, places)), all.index_select(0, places), subject.Counts, subject.Reads, alpha, threshold,
                     temperature);
@@ -134,11 +134,11 @@ public static class Harmonization
         var (images, tokens, width, sources) = (own.shape[1], own.shape[2], own.shape[3], others.shape[1]);
         var (best, match) = units.flatten(1, 2).bmm(otherUnits.flatten(1, 2).transpose(1, 2))
             .unflatten(2, [sources, others.shape[2]]).unflatten(1, [images, tokens]).max(-1);
-        var logits = nn.functional.threshold(best - subject.Unread, threshold, double.NegativeInfinity) / temperature;
+        var logits = (best - subject.Unread).Threshold(threshold, double.NegativeInfinity).Over(temperature);
 
         // A token is its own match, which counts where there is no other.
         var weights = nn.functional.pad(logits, [0, 1], value: Last).softmax(-1).to_type(own.dtype);
-        match.add_(subject.Offsets);
+        match.Plus_(subject.Offsets);
         var matches = others.view(-1, width).index(TensorIndex.Tensor(match.flatten())).view(-1, sources, width);
         var mixed = weights.narrow(-1, 0, sources).reshape(-1, 1, sources).bmm(matches).view(own.shape);
         return mixed.lerp(own, weights.narrow(-1, sources, 1));
@@ -152,6 +152,6 @@ public static class Harmonization
     {
         // Half precision cannot tell close matches apart.
         var exact = x.dtype == ScalarType.Float64 ? x : x.to_type(ScalarType.Float32);
-        return exact / exact.norm(-1, keepdim: true).clamp_min(1e-12);
+        return exact / exact.norm(-1, keepdim: true).ClampMin(1e-12);
     }
 }

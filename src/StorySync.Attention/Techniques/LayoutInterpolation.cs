@@ -1,3 +1,4 @@
+using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -36,5 +37,5 @@ public static class LayoutInterpolation
     }
 
     /// <summary>Mixes in place.</summary>
-    internal static void Mix(Tensor query, Tensor baseQuery, double weight) => query.mul_(1 - weight).add_(baseQuery, weight);
+    internal static void Mix(Tensor query, Tensor baseQuery, double weight) => query.Times_(1 - weight).Plus_(baseQuery, weight);
 }

@@ -36,6 +36,6 @@ internal sealed class AutoencoderAttention : nn.Module<Tensor, Tensor?, Tensor>
         var places = (spatial_norm?.call(input, latents) ?? group_norm!.call(input)).permute(0, 2, 3, 1);
         var tokens = places.flatten(1, 2).unsqueeze(1);
         var attended = ScaledDotProduct.Attend(to_q.call(tokens), to_k.call(tokens), to_v.call(tokens));
-        return to_out[0].call(attended).reshape(places.shape).permute(0, 3, 1, 2).add_(input).MoveToOuterDisposeScope();
+        return to_out[0].call(attended).reshape(places.shape).permute(0, 3, 1, 2).Plus_(input).MoveToOuterDisposeScope();
     }
 }

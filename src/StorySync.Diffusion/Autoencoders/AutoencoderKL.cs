@@ -1,5 +1,6 @@
 using StorySync.Diffusion.Layers;
 using StorySync.Diffusion.Weights;
+using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -119,8 +120,8 @@ public sealed class AutoencoderKL : nn.Module
     {
         using var scope = NewDisposeScope();
         var scaled = Statistics(latents) is var (mean, std)
-            ? (latents - mean) * Config.ScalingFactor / std
-            : (latents - (Config.ShiftFactor ?? 0)) * Config.ScalingFactor;
+            ? (latents - mean).Times(Config.ScalingFactor) / std
+            : latents.Minus(Config.ShiftFactor ?? 0).Times(Config.ScalingFactor);
         return scaled.MoveToOuterDisposeScope();
     }
 
@@ -130,8 +131,8 @@ public sealed class AutoencoderKL : nn.Module
     {
         using var scope = NewDisposeScope();
         var unscaled = Statistics(latents) is var (mean, std)
-            ? (latents * std / Config.ScalingFactor) + mean
-            : (latents / Config.ScalingFactor) + (Config.ShiftFactor ?? 0);
+            ? (latents * std).Over(Config.ScalingFactor).Plus(mean)
+            : latents.Over(Config.ScalingFactor).Plus(Config.ShiftFactor ?? 0);
         return unscaled.MoveToOuterDisposeScope();
     }
 

@@ -1,4 +1,5 @@
 using StorySync.Diffusion.Weights;
+using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -70,15 +71,15 @@ public sealed class AutoencoderTiny : nn.Module
     /// <param name="latents">(batch, latent channels, height, width).</param>
     public Tensor ScaleLatents(Tensor latents)
     {
-        using var shifted = latents - Config.ShiftFactor;
-        return shifted * Config.ScalingFactor;
+        using var shifted = latents.Minus(Config.ShiftFactor);
+        return shifted.Times(Config.ScalingFactor);
     }
 
     /// <summary>From the denoiser's latents to the autoencoder's: what <see cref="ScaleLatents"/> did, undone. A new tensor.</summary>
     /// <param name="latents">(batch, latent channels, height, width).</param>
     public Tensor UnscaleLatents(Tensor latents)
     {
-        using var unscaled = latents / Config.ScalingFactor;
-        return unscaled + Config.ShiftFactor;
+        using var unscaled = latents.Over(Config.ScalingFactor);
+        return unscaled.Plus(Config.ShiftFactor);
     }
 }

@@ -1,4 +1,5 @@
 using StorySync.Diffusion.Layers;
+using StorySync.Kernels;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -26,7 +27,7 @@ internal sealed class AutoencoderTinyBlock : nn.Module<Tensor, Tensor>
         using var scope = NewDisposeScope();
         var hidden = activate(conv["0"].call(input));
         hidden = activate(hidden.Into(conv["2"])).Into(conv["4"]);
-        return hidden.add_(input).relu_().MoveToOuterDisposeScope();
+        return hidden.Plus_(input).relu_().MoveToOuterDisposeScope();
     }
 
     private static Conv2d Convolution(long channels) => new(channels, channels, kernel: 3, padding: 1);

@@ -1,4 +1,5 @@
 using StorySync.Diffusion.Layers;
+using StorySync.Kernels;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -41,13 +42,13 @@ internal sealed class DecoderTiny : nn.Module<Tensor, Tensor>
     public override Tensor forward(Tensor latents)
     {
         using var scope = NewDisposeScope();
-        var hidden = latents.div(3).tanh_().mul_(3).ChannelsLast();
+        var hidden = latents.Over(3).tanh_().Times_(3).ChannelsLast();
         foreach (var layer in layers)
         {
             hidden = hidden.Into(layer);
         }
 
-        return hidden.mul_(2).sub_(1).MoveToOuterDisposeScope();
+        return hidden.Times_(2).Minus_(1).MoveToOuterDisposeScope();
     }
 
     private sealed class ActivationLayer(string name) : nn.Module<Tensor, Tensor>(nameof(ActivationLayer))

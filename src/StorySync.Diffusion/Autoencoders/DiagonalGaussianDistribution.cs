@@ -1,3 +1,4 @@
+using StorySync.Kernels;
 using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Autoencoders;
@@ -12,7 +13,7 @@ public sealed class DiagonalGaussianDistribution : IDisposable
         var halves = moments.chunk(2, dim: 1);
         Mean = halves[0];
         using var raw = halves[1];
-        LogVar = raw.clamp(-30.0, 20.0);
+        LogVar = raw.Clamp(-30.0, 20.0);
     }
 
     /// <summary>Gets the means, (batch, channels, height, width).</summary>
@@ -27,7 +28,7 @@ public sealed class DiagonalGaussianDistribution : IDisposable
     /// <summary>The standard deviations. A new tensor.</summary>
     public Tensor Std()
     {
-        using var half = 0.5 * LogVar;
+        using var half = LogVar.Times(0.5);
         return half.exp();
     }
 
@@ -37,7 +38,7 @@ public sealed class DiagonalGaussianDistribution : IDisposable
     {
         using var std = Std();
         using var deviation = std * noise;
-        return Mean + deviation;
+        return Mean.Plus(deviation);
     }
 
     /// <summary>Releases the tensors.</summary>

@@ -1,4 +1,5 @@
 using StorySync.Diffusion.Layers;
+using StorySync.Kernels;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -35,7 +36,7 @@ internal sealed class EncoderTiny : nn.Module<Tensor, Tensor>
     public override Tensor forward(Tensor image)
     {
         using var scope = NewDisposeScope();
-        var hidden = image.add(1).div_(2).ChannelsLast();
+        var hidden = image.Plus(1).Over_(2).ChannelsLast();
         foreach (var layer in layers)
         {
             hidden = hidden.Into(layer);

@@ -1,4 +1,5 @@
 using StorySync.Diffusion.Layers;
+using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -33,6 +34,6 @@ internal sealed class ResnetBlockCondNorm2D : nn.Module<Tensor, Tensor?, Tensor>
         using var scope = NewDisposeScope();
         var hidden = activate(norm1.call(input, latents)).Into(conv1);
         hidden = activate(hidden.Into(norm2, latents)).Into(conv2);
-        return hidden.add_(conv_shortcut?.call(input) ?? input).MoveToOuterDisposeScope();
+        return hidden.Plus_(conv_shortcut?.call(input) ?? input).MoveToOuterDisposeScope();
     }
 }

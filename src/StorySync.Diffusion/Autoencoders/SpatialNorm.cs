@@ -1,4 +1,5 @@
 using StorySync.Diffusion.Layers;
+using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -34,6 +35,6 @@ internal sealed class SpatialNorm : nn.Module<Tensor, Tensor?, Tensor>
             output.mul_(scale);
         }
 
-        return output.add_(conv_b.call(resized)).MoveToOuterDisposeScope();
+        return output.Plus_(conv_b.call(resized)).MoveToOuterDisposeScope();
     }
 }

@@ -1,3 +1,4 @@
+using StorySync.Kernels;
 using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Autoencoders;
@@ -64,7 +65,7 @@ internal static class Tiles
         var falling = tensor([.. weights.Select(w => 1 - w)], dtype: float32, device: tile.device).reshape(shape);
         var start = tile.narrow(dimension, 0, extent);
         var end = before.narrow(dimension, before.shape[dimension] - extent, extent);
-        start.copy_((end * falling) + (start * rising));
+        start.copy_((end * falling).Plus(start * rising));
     }
 
     private static Tensor Part(Tensor x, int dimension, long start, long length) =>

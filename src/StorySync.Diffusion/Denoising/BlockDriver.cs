@@ -1,5 +1,6 @@
 using StorySync.Diffusion.Layers;
 using StorySync.Diffusion.Weights;
+using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -48,7 +49,7 @@ internal sealed class BlockDriver(DenoisingContext context, BlockStreaming? stre
         var change = before is null ? blocks.Hidden.alias() : (blocks.Hidden - before).Freeing(before);
         if (cache.Reuse(change, context).Freeing(change) is { } kept)
         {
-            blocks.Skip(blocks.IsResidual ? blocks.Hidden + kept : kept.alias());
+            blocks.Skip(blocks.IsResidual ? blocks.Hidden.Plus(kept) : kept.alias());
             return;
         }
 

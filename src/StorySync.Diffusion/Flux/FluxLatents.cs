@@ -1,4 +1,5 @@
 using StorySync.Attention;
+using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -71,8 +72,8 @@ public static class FluxLatents
     public static Tensor ImageIds(TokenGrid grid, Device? device = null)
     {
         using var scope = NewDisposeScope();
-        var tokens = arange(grid.Tokens, int64, device);
-        return stack([zeros_like(tokens), tokens.floor_divide(grid.Width), tokens.remainder(grid.Width)],
+        var tokens = Arithmetic.Arange(0, grid.Tokens, device: device);
+        return stack([zeros_like(tokens), tokens.FloorDivide(grid.Width), tokens.Remainder(grid.Width)],
             1).to(float32).MoveToOuterDisposeScope();
     }
 

@@ -3,6 +3,7 @@ using StorySync.Attention;
 using StorySync.Diffusion.Denoising;
 using StorySync.Diffusion.Layers;
 using StorySync.Diffusion.Weights;
+using StorySync.Kernels;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -165,7 +166,7 @@ public sealed class FluxTransformer2DModel : nn.Module<FluxInputs, DenoisingCont
 
     /// <summary>Scales timesteps and guidance scales by 1000, in the model's dtype.</summary>
     [return: NotNullIfNotNull(nameof(value))]
-    private static Tensor? ScaleTimestep(Tensor? value, Tensor hidden) => value?.expand(hidden.shape[0]).to(hidden.dtype).mul(1000);
+    private static Tensor? ScaleTimestep(Tensor? value, Tensor hidden) => value?.expand(hidden.shape[0]).to(hidden.dtype).Times(1000);
 
     private static void CheckAxes(FluxTransformer2DConfig config)
     {

@@ -1,6 +1,7 @@
 using StorySync.Attention;
 using StorySync.Diffusion.Denoising;
 using StorySync.Diffusion.Layers;
+using StorySync.Kernels;
 using TorchSharp;
 using TorchSharp.Modules;
 using static StorySync.Diffusion.Layers.Lifetimes;
@@ -282,13 +283,13 @@ internal static class Modulation
 
     /// <summary><c>x·(1 + scale) + shift</c>.</summary>
     public static Tensor Modulate(this Tensor x, Tensor shift, Tensor scale) =>
-        addcmul(shift.unsqueeze(1), x, (scale + 1).unsqueeze(1), 1);
+        shift.unsqueeze(1).PlusProduct(x, scale.Plus(1).unsqueeze(1));
 
     /// <summary><c>x + gate·branch</c>.</summary>
-    public static Tensor AddGated(this Tensor x, Tensor gate, Tensor branch) => addcmul(x, gate.unsqueeze(1), branch, 1);
+    public static Tensor AddGated(this Tensor x, Tensor gate, Tensor branch) => x.PlusProduct(gate.unsqueeze(1), branch);
 
     /// <summary>Keeps float16 from overflowing to infinity; other dtypes pass as they are.</summary>
-    public static Tensor ClampFloat16(this Tensor x) => x.dtype == float16 ? x.clamp_(-65504, 65504) : x;
+    public static Tensor ClampFloat16(this Tensor x) => x.dtype == float16 ? x.Clamp_(-65504, 65504) : x;
 }
 
 /// <summary>The conditioning of every block: timestep, pooled text and, in a guidance-distilled model, the guidance scale, each
@@ -320,10 +321,10 @@ internal sealed class CombinedTimestepTextProjEmbeddings : ScopedModule<Tensor, 
         var sum = timestep_embedder.call(time_proj.call(timestep).to(pooled.dtype));
         if (guidance_embedder is not null)
         {
-            sum = sum.add_(guidance_embedder.call(time_proj.call(guidance!).to(pooled.dtype)));
+            sum = sum.Plus_(guidance_embedder.call(time_proj.call(guidance!).to(pooled.dtype)));
         }
 
-        return sum.add_(text_embedder.call(pooled));
+        return sum.Plus_(text_embedder.call(pooled));
     }
 }
 
@@ -342,5 +343,5 @@ internal sealed class FluxPosEmbed(double theta, IReadOnlyList<int> axesDims)
         return (angles.cos().to(float32, ids.device), angles.sin().to(float32, ids.device));
     }
 
-    private Tensor Frequencies(int dim) => tensor(theta, float64).pow(arange(0, dim, 2, float64) / dim).reciprocal();
+    private Tensor Frequencies(int dim) => tensor(theta, float64).pow(Arithmetic.Arange(0, dim, 2, float64).Over(dim)).reciprocal();
 }

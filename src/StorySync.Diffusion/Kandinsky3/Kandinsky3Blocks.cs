@@ -1,6 +1,7 @@
 using StorySync.Attention;
 using StorySync.Diffusion.Denoising;
 using StorySync.Diffusion.Layers;
+using StorySync.Kernels;
 using TorchSharp;
 using TorchSharp.Modules;
 using static StorySync.Diffusion.Layers.Lifetimes;
@@ -207,7 +208,7 @@ internal sealed class Kandinsky3ResNetBlock : ScopedModule<Tensor, Tensor, Tenso
         var shortcut = shortcut_up_sample?.call(input) ?? input;
         shortcut = shortcut_projection?.call(shortcut) ?? shortcut;
         shortcut = shortcut_down_sample?.call(shortcut) ?? shortcut;
-        return hidden.add_(shortcut);
+        return hidden.Plus_(shortcut);
     }
 }
 
@@ -279,8 +280,8 @@ internal sealed class Kandinsky3AttentionBlock : ScopedModule<Tensor, Tensor?, B
         var (height, width) = (input.shape[2], input.shape[3]);
         context = context with { Grid = new TokenGrid((int)height, (int)width) };
         var tokens = in_norm.call(input, context.TimeEmbedding).flatten(2).transpose(1, 2);
-        var hidden = attention.call(tokens, text, context).transpose(1, 2).unflatten(2, [height, width]).add_(input);
-        return hidden.add_(Scoped(() => feed_forward.call(out_norm.call(hidden, context.TimeEmbedding))));
+        var hidden = attention.call(tokens, text, context).transpose(1, 2).unflatten(2, [height, width]).Plus_(input);
+        return hidden.Plus_(Scoped(() => feed_forward.call(out_norm.call(hidden, context.TimeEmbedding))));
     }
 }
 
@@ -311,7 +312,7 @@ internal sealed class Kandinsky3ConditionalGroupNorm : ScopedModule<Tensor, Tens
     private Tensor Modulate(Tensor input, Tensor timeEmbedding, bool silu)
     {
         var parts = context_mlp.call(timeEmbedding).chunk(2, dim: 1);
-        return Fused.GroupNormModulate(norm, input, 1 + parts[0], parts[1], silu);
+        return Fused.GroupNormModulate(norm, input, parts[0].Plus(1), parts[1], silu);
     }
 }
 
@@ -349,11 +350,11 @@ internal sealed class Kandinsky3AttentionPooling : ScopedModule<Tensor, Tensor, 
     /// <param name="mask">Added to the logits, (batch, 1, 1, tokens), or null.</param>
     /// <param name="absent">True where a row has no token at all, (batch, tokens), or null.</param>
     protected override Tensor Compute(Tensor timeEmbedding, Tensor text, Tensor? mask, Tensor? absent) =>
-        attention.call(Mean(text, absent), text, mask).squeeze(1).add_(timeEmbedding);
+        attention.call(Mean(text, absent), text, mask).squeeze(1).Plus_(timeEmbedding);
 
     private static Tensor Mean(Tensor text, Tensor? absent) => absent is null
         ? text.mean([1], keepdim: true)
-        : text.masked_fill(absent.unsqueeze(2), 0).sum(1, keepdim: true) / absent.logical_not().sum(1).view(-1, 1, 1);
+        : text.MaskedFill(absent.unsqueeze(2), 0).sum(1, keepdim: true) / absent.logical_not().sum(1).view(-1, 1, 1);
 }
 
 /// <summary>Attention of one token to the text, from the text's width to that of the time embedding. No image takes part, so it is none

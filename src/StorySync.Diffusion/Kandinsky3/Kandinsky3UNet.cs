@@ -2,6 +2,7 @@ using StorySync.Attention;
 using StorySync.Diffusion.Denoising;
 using StorySync.Diffusion.Layers;
 using StorySync.Diffusion.Weights;
+using StorySync.Kernels;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -103,13 +104,13 @@ public sealed class Kandinsky3UNet : nn.Module<Kandinsky3Inputs, DenoisingContex
         using var scope = NewDisposeScope();
         var dtype = inputs.Sample.dtype;
         var absent = inputs.TextLengths is { } lengths
-            ? arange(inputs.EncoderHiddenStates.shape[1], device: lengths.device).unsqueeze(0) >= lengths.unsqueeze(1)
+            ? Arithmetic.Arange(0, inputs.EncoderHiddenStates.shape[1], device: lengths.device).unsqueeze(0) >= lengths.unsqueeze(1)
             : null;
         var mask = BlockContext.AdditiveMask(inputs.EncoderAttentionMask, dtype);
         if (absent is not null)
         {
             // In a row of which no token counts all count alike; these are below even that.
-            mask = (mask ?? zeros(1, dtype: dtype, device: absent.device)) + (absent.to(dtype) * -20000.0).unsqueeze(1).unsqueeze(1);
+            mask = (mask ?? zeros(1, dtype: dtype, device: absent.device)).Plus(absent.to(dtype).Times(-20000.0).unsqueeze(1).unsqueeze(1));
         }
 
         var text = encoder_hid_proj.call(inputs.EncoderHiddenStates);

@@ -1,3 +1,4 @@
+using StorySync.Kernels;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -18,7 +19,7 @@ internal static class Activation
         "gelu_new" or "gelu_pytorch_tanh" => x => nn.functional.gelu(x, GELU.Approximate.tanh),
         "quick_gelu" => QuickGelu,
         "relu" => x => nn.functional.relu(x),
-        "mish" => x => nn.functional.mish(x),
+        "mish" => Mish,
         _ => throw new NotSupportedException(
             $"Activation '{name}' is not supported; known are silu, swish, gelu, gelu_new, gelu_pytorch_tanh, quick_gelu, relu, mish."),
     };
@@ -44,7 +45,10 @@ internal static class Activation
 
     private static Tensor QuickGelu(Tensor x)
     {
-        using var gate = (1.702 * x).sigmoid_();
+        using var gate = x.Times(1.702).sigmoid_();
         return x * gate;
     }
+
+    /// <summary><c>x·tanh(log(1 + eˣ))</c>. TorchSharp's own makes numbers on the way that nothing keeps alive (<see cref="Arithmetic"/>).</summary>
+    private static Tensor Mish(Tensor x) => x.exp().log1p_().tanh_().mul_(x);
 }

@@ -1,3 +1,4 @@
+using StorySync.Kernels;
 using TorchSharp;
 using static StorySync.Diffusion.Layers.Lifetimes;
 using static TorchSharp.torch;
@@ -33,8 +34,8 @@ internal sealed class BasicTransformerBlock : ScopedModule<Tensor, BlockContext,
     /// <param name="context">Text, grid and run.</param>
     protected override Tensor Compute(Tensor hidden, BlockContext context)
     {
-        var first = Scoped(() => attn1.call(norm1.call(hidden), onlyCrossAttention ? context.Text : null, context).add_(hidden));
-        var second = Scoped(() => attn2.call(norm2.call(first), context.Text, context).add_(first)).Freeing(first);
-        return ff.call(norm3.call(second)).add_(second);
+        var first = Scoped(() => attn1.call(norm1.call(hidden), onlyCrossAttention ? context.Text : null, context).Plus_(hidden));
+        var second = Scoped(() => attn2.call(norm2.call(first), context.Text, context).Plus_(first)).Freeing(first);
+        return ff.call(norm3.call(second)).Plus_(second);
     }
 }

@@ -1,5 +1,6 @@
 using StorySync.Attention;
 using StorySync.Diffusion.Denoising;
+using StorySync.Kernels;
 using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Layers;
@@ -19,5 +20,5 @@ internal sealed record BlockContext(Tensor TimeEmbedding, Tensor Text, Tensor? T
 
     /// <summary>Makes a <see cref="TextMask"/> of 1 for each text token that counts and 0 for the others, (batch, text tokens).</summary>
     public static Tensor? AdditiveMask(Tensor? counts, ScalarType dtype) =>
-        counts is null ? null : ((1 - counts.to(dtype)) * -10000.0).unsqueeze(1).unsqueeze(1);
+        counts is null ? null : counts.to(dtype).Complement().Times(-10000.0).unsqueeze(1).unsqueeze(1);
 }

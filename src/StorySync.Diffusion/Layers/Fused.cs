@@ -20,7 +20,7 @@ internal static class Fused
         }
 
         using var scope = NewDisposeScope();
-        return activation(norm.call(shift is null ? x : x + shift.unsqueeze(-1).unsqueeze(-1))).MoveToOuterDisposeScope();
+        return activation(norm.call(shift is null ? x : x.Plus(shift.unsqueeze(-1).unsqueeze(-1)))).MoveToOuterDisposeScope();
     }
 
     /// <summary>Computes SiLU of a group norm of a sum.</summary>

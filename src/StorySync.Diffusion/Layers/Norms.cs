@@ -82,7 +82,7 @@ internal sealed class RmsNorm : nn.Module<Tensor, Tensor>
     {
         using var scope = NewDisposeScope();
         var x = input.to(float32);
-        var scale = x.pow(2).mean([-1], keepdim: true).add_(epsilon).rsqrt_();
+        var scale = x.Pow(2).mean([-1], keepdim: true).Plus_(epsilon).rsqrt_();
         return (x * scale).to(weight.dtype).mul_(weight).MoveToOuterDisposeScope();
     }
 }

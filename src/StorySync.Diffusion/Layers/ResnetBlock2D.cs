@@ -1,3 +1,4 @@
+using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -53,15 +54,15 @@ internal sealed class ResnetBlock2D : nn.Module<Tensor, Tensor?, Tensor>
         var hidden = Fused.GroupNorm(norm1, input, activation).Into(conv1);
         var normed = scaleAndShift && time is not null ? Modulate(hidden, time) : Fused.GroupNorm(norm2, hidden, activation, shift: time);
         hidden.Dispose();
-        hidden = normed.Into(conv2).add_(conv_shortcut?.call(input) ?? input);
-        return (outputScale == 1 ? hidden : hidden.div_(outputScale)).MoveToOuterDisposeScope();
+        hidden = normed.Into(conv2).Plus_(conv_shortcut?.call(input) ?? input);
+        return (outputScale == 1 ? hidden : hidden.Over_(outputScale)).MoveToOuterDisposeScope();
     }
 
     private Tensor Modulate(Tensor hidden, Tensor time)
     {
         using var scope = NewDisposeScope();
         var parts = time.unsqueeze(-1).unsqueeze(-1).chunk(2, dim: 1);
-        return activation(norm2.call(hidden).mul_(1 + parts[0]).add_(parts[1])).MoveToOuterDisposeScope();
+        return activation(norm2.call(hidden).mul_(parts[0].Plus(1)).Plus_(parts[1])).MoveToOuterDisposeScope();
     }
 }
 

@@ -1,3 +1,4 @@
+using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -28,7 +29,8 @@ internal sealed class Timesteps : nn.Module<Tensor, Tensor>
     {
         using var scope = NewDisposeScope();
         var half = width / 2;
-        var exponent = -Math.Log(10000) * arange(half, dtype: float32, device: timesteps.device) / (half - frequencyShift);
+        var indices = Arithmetic.Arange(0, half, dtype: float32, device: timesteps.device);
+        var exponent = indices.Times(-Math.Log(10000)).Over(half - frequencyShift);
         var angles = timesteps.to(float32).unsqueeze(1) * exponent.exp().unsqueeze(0);
         var (sin, cos) = (angles.sin(), angles.cos());
         var embedding = cat(flipSinToCos ? [cos, sin] : [sin, cos], dim: 1);

@@ -1,4 +1,5 @@
 using StorySync.Attention;
+using StorySync.Kernels;
 using TorchSharp;
 using TorchSharp.Modules;
 using static StorySync.Diffusion.Layers.Lifetimes;
@@ -54,7 +55,7 @@ internal sealed class Transformer2DModel : ScopedModule<Tensor, BlockContext, Te
         }
 
         var output = linearProjection ? ToImage(proj_out.call(hidden), height, width) : proj_out.call(ToImage(hidden, height, width));
-        return output.add_(input);
+        return output.Plus_(input);
     }
 
     private static Tensor ToTokens(Tensor x) => x.permute(0, 2, 3, 1).flatten(1, 2);

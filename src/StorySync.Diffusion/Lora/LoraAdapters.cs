@@ -1,4 +1,5 @@
 using StorySync.Diffusion.Weights;
+using StorySync.Kernels;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -228,7 +229,7 @@ public sealed class LoraAdapters : IDisposable
             var merged = original.to(float32, copy: true);
             foreach (var (_, layer, scale) in layers[parameter])
             {
-                merged.add_(layer.Delta(original), scale);
+                merged.Plus_(layer.Delta(original), scale);
             }
 
             weight.Replace(merged.to(MergedType(original.dtype)).DetachFromDisposeScope());

@@ -1,4 +1,5 @@
 using StorySync.Diffusion.Weights;
+using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -42,7 +43,7 @@ internal sealed record LoraLayer(SafetensorsFile File, string Name, string UpNam
     {
         using var scope = NewDisposeScope();
         var (down, up) = (Read(DownName), Read(UpName));
-        return (up.flatten(1).mm(down.flatten(1)) * Scale).reshape(weight.shape).MoveToOuterDisposeScope();
+        return up.flatten(1).mm(down.flatten(1)).Times(Scale).reshape(weight.shape).MoveToOuterDisposeScope();
 
         Tensor Read(string name) => File.Read(name).to(float32).to(weight.device);
     }

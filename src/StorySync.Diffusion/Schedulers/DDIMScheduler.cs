@@ -1,4 +1,5 @@
 using StorySync.Diffusion.Schedulers.Tables;
+using StorySync.Kernels;
 using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Schedulers;
@@ -40,8 +41,9 @@ public sealed class DDIMScheduler : DiffusionScheduler
                 : config.ClipSample ? SampleLimit.Clip(original, config.ClipSampleRange)
                 : original;
 
-            var previous = TorchMath.Sqrt(alphaBefore) * original + TorchMath.Sqrt(1 - alphaBefore - deviation * deviation) * epsilon;
-            return new SchedulerOutput(Eta > 0 ? previous + deviation * DrawNoise(modelOutput) : previous, original);
+            var previous = original.Times(TorchMath.Sqrt(alphaBefore))
+                .Plus(epsilon.Times(TorchMath.Sqrt(1 - alphaBefore - deviation * deviation)));
+            return new SchedulerOutput(Eta > 0 ? previous.Plus(DrawNoise(modelOutput).Times(deviation)) : previous, original);
         }
     }
 }

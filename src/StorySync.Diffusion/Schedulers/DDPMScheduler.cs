@@ -1,4 +1,5 @@
 using StorySync.Diffusion.Schedulers.Tables;
+using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -51,8 +52,8 @@ public sealed class DDPMScheduler : DiffusionScheduler
                 : config.ClipSample ? SampleLimit.Clip(original, config.ClipSampleRange)
                 : original;
 
-            var mean = TorchMath.Sqrt(alphaBefore) * stepBeta / (1 - alpha) * original
-                + TorchMath.Sqrt(stepAlpha) * (1 - alphaBefore) / (1 - alpha) * sample;
+            var mean = original.Times(TorchMath.Sqrt(alphaBefore) * stepBeta / (1 - alpha))
+                .Plus(sample.Times(TorchMath.Sqrt(stepAlpha) * (1 - alphaBefore) / (1 - alpha)));
             if (Timestep <= 0)
             {
                 return new SchedulerOutput(mean, original);
@@ -60,22 +61,22 @@ public sealed class DDPMScheduler : DiffusionScheduler
 
             var noise = DrawNoise(modelOutput);
             var smallVariance = MathF.Max((1 - alphaBefore) / (1 - alpha) * stepBeta, 1e-20f);
-            return new SchedulerOutput(mean + Scale(noise, smallVariance, stepBeta, learned), original);
+            return new SchedulerOutput(mean.Plus(Scale(noise, smallVariance, stepBeta, learned)), original);
         }
 
         private Tensor Scale(Tensor noise, float smallVariance, float stepBeta, Tensor? learned) => config.VarianceType switch
         {
-            "fixed_large" => TorchMath.Sqrt(stepBeta) * noise,
+            "fixed_large" => noise.Times(TorchMath.Sqrt(stepBeta)),
             "learned" => learned!.sqrt() * noise,
             "learned_range" => LearnedDeviation(learned!, TorchMath.Log(smallVariance), TorchMath.Log(stepBeta)) * noise,
-            _ => TorchMath.Sqrt(smallVariance) * noise,
+            _ => noise.Times(TorchMath.Sqrt(smallVariance)),
         };
 
         /// <summary>Equation 15 of arXiv 2102.09672.</summary>
         private static Tensor LearnedDeviation(Tensor learned, float minLog, float maxLog)
         {
-            var share = (learned + 1) / 2;
-            return (0.5 * (share * maxLog + (1 - share) * minLog)).exp();
+            var share = learned.Plus(1).Over(2);
+            return share.Times(maxLog).Plus(share.Complement().Times(minLog)).Times(0.5).exp();
         }
     }
 }

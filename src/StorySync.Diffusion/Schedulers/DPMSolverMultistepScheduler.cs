@@ -1,4 +1,5 @@
 using StorySync.Diffusion.Schedulers.Tables;
+using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -105,23 +106,23 @@ public sealed class DPMSolverMultistepScheduler : DiffusionScheduler
             var step = DPMSolverCoefficients.Of(config, Plan.Level(Index), Plan.Level(Index + 1), order);
 
             sample = sample.to(float32);
-            var previous = step.Sample * sample + step.Output * m0;
+            var previous = sample.Times(step.Sample).Plus(m0.Times(step.Output));
             if (order == 2)
             {
-                previous += step.First * (1 / Ratio(1) * (m0 - outputs[1]));
+                previous = previous.Plus((m0 - outputs[1]).Times(1 / Ratio(1)).Times(step.First));
             }
             else if (order == 3)
             {
                 var (r0, r1) = (Ratio(1), Ratio(2));
-                var newer = 1 / r0 * (m0 - outputs[1]);
-                var older = 1 / r1 * (outputs[1] - outputs[2]);
-                previous += step.First * (newer + r0 / (r0 + r1) * (newer - older));
-                previous += step.Second * (1 / (r0 + r1) * (newer - older));
+                var newer = (m0 - outputs[1]).Times(1 / r0);
+                var older = (outputs[1] - outputs[2]).Times(1 / r1);
+                previous = previous.Plus(newer.Plus((newer - older).Times(r0 / (r0 + r1))).Times(step.First));
+                previous = previous.Plus((newer - older).Times(1 / (r0 + r1)).Times(step.Second));
             }
 
             if (config.IsStochastic)
             {
-                previous += step.Noise * DrawNoise(sample);
+                previous = previous.Plus(DrawNoise(sample).Times(step.Noise));
             }
 
             return new SchedulerOutput(previous.to(m0.dtype));
@@ -145,14 +146,14 @@ public sealed class DPMSolverMultistepScheduler : DiffusionScheduler
             var level = Plan.Level(Index);
             if (config.PredictsOriginal)
             {
-                var original = config.PredictionType == "flow_prediction" ? sample - Plan.Sigmas[Index] * modelOutput
+                var original = config.PredictionType == "flow_prediction" ? sample - modelOutput.Times(Plan.Sigmas[Index])
                     : Prediction.Original(config.PredictionType, modelOutput, sample, level);
                 return config.Thresholding ? Threshold(original) : original;
             }
 
             var epsilon = Prediction.Epsilon(config.PredictionType, modelOutput, sample, level);
             return config.Thresholding
-                ? (sample - level.Signal * Threshold((sample - level.Noise * epsilon) / level.Signal)) / level.Noise
+                ? (sample - Threshold((sample - epsilon.Times(level.Noise)).Over(level.Signal)).Times(level.Signal)).Over(level.Noise)
                 : epsilon;
         }
 

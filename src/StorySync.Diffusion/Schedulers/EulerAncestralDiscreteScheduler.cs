@@ -1,4 +1,5 @@
 using StorySync.Diffusion.Schedulers.Tables;
+using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -39,8 +40,8 @@ public sealed class EulerAncestralDiscreteScheduler : DiffusionScheduler
 
             sample = sample.to(float32);
             var original = Prediction.Original(config.PredictionType, modelOutput, sample, sigma);
-            var derivative = (sample - original) / sigma;
-            var previous = sample + derivative * (down - sigma) + DrawNoise(modelOutput) * up;
+            var derivative = (sample - original).Over(sigma);
+            var previous = sample.Plus(derivative.Times(down - sigma)).Plus(DrawNoise(modelOutput).Times(up));
             return new SchedulerOutput(previous.to(modelOutput.dtype), original);
         }
     }

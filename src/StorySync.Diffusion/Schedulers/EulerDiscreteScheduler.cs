@@ -1,4 +1,5 @@
 using StorySync.Diffusion.Schedulers.Tables;
+using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -80,8 +81,8 @@ public sealed class EulerDiscreteScheduler : DiffusionScheduler
             var (sigma, next) = (Plan.Sigmas[Index], Plan.Sigmas[Index + 1]);
             sample = sample.to(float32);
             var original = Prediction.Original(config.PredictionType, modelOutput, sample, sigma);
-            var derivative = (sample - original) / sigma;
-            return new SchedulerOutput((sample + derivative * (next - sigma)).to(modelOutput.dtype), original);
+            var derivative = (sample - original).Over(sigma);
+            return new SchedulerOutput(sample.Plus(derivative.Times(next - sigma)).to(modelOutput.dtype), original);
         }
     }
 }

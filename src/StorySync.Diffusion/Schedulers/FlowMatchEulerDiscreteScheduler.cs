@@ -1,5 +1,6 @@
 using System.Numerics;
 using StorySync.Diffusion.Schedulers.Tables;
+using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -105,8 +106,8 @@ public sealed class FlowMatchEulerDiscreteScheduler : Scheduler
             var (sigma, next) = (Plan.Sigmas[Index], Plan.Sigmas[Index + 1]);
             sample = sample.to(float32);
             var previous = config.StochasticSampling
-                ? (1 - next) * (sample - sigma * modelOutput) + next * DrawNoise(sample)
-                : sample + (next - sigma) * modelOutput;
+                ? (sample - modelOutput.Times(sigma)).Times(1 - next).Plus(DrawNoise(sample).Times(next))
+                : sample.Plus(modelOutput.Times(next - sigma));
             return new SchedulerOutput(previous.to(modelOutput.dtype));
         }
     }

@@ -1,4 +1,5 @@
 using StorySync.Diffusion.Schedulers.Tables;
+using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -61,16 +62,16 @@ public sealed class HeunDiscreteScheduler : DiffusionScheduler
                 original = SampleLimit.Clip(original, config.ClipSampleRange);
             }
 
-            var derivative = (sample - original) / Plan.Sigmas[Index];
+            var derivative = (sample - original).Over(Plan.Sigmas[Index]);
             if (!corrects)
             {
                 firstDerivative.Push(derivative);
                 firstSample.Push(sample);
-                return new SchedulerOutput(sample + derivative * (Plan.Sigmas[Index + 1] - Plan.Sigmas[Index]), original);
+                return new SchedulerOutput(sample.Plus(derivative.Times(Plan.Sigmas[Index + 1] - Plan.Sigmas[Index])), original);
             }
 
-            derivative = (firstDerivative[0] + derivative) / 2;
-            var corrected = firstSample[0] + derivative * (Plan.Sigmas[Index] - Plan.Sigmas[Index - 1]);
+            derivative = firstDerivative[0].Plus(derivative).Over(2);
+            var corrected = firstSample[0].Plus(derivative.Times(Plan.Sigmas[Index] - Plan.Sigmas[Index - 1]));
             firstDerivative.Clear();
             firstSample.Clear();
             return new SchedulerOutput(corrected, original);

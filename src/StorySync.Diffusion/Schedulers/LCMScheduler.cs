@@ -1,4 +1,5 @@
 using StorySync.Diffusion.Schedulers.Tables;
+using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -63,14 +64,14 @@ public sealed class LCMScheduler : DiffusionScheduler
             original = config.Thresholding ? SampleLimit.Threshold(original, config.DynamicThresholdingRatio, config.SampleMaxValue)
                 : config.ClipSample ? SampleLimit.Clip(original, config.ClipSampleRange)
                 : original;
-            var denoised = direct * original + skip * sample;
+            var denoised = original.Times(direct).Plus(sample.Times(skip));
             if (Index == Plan.Timesteps.Length - 1)
             {
                 return new SchedulerOutput(denoised, denoised.alias());
             }
 
             var next = Plan.Level(Index + 1);
-            return new SchedulerOutput(next.Signal * denoised + next.Noise * DrawNoise(denoised), denoised);
+            return new SchedulerOutput(denoised.Times(next.Signal).Plus(DrawNoise(denoised).Times(next.Noise)), denoised);
         }
     }
 }

@@ -1,4 +1,5 @@
 using StorySync.Diffusion.Schedulers.Tables;
+using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -75,8 +76,8 @@ public sealed class PNDMScheduler : DiffusionScheduler
             }
 
             // Simpson's weights.
-            var weighted = modelOutput * (call is 0 or 3 ? 1.0 / 6 : 1.0 / 3);
-            var sum = call == 0 ? weighted : slopeSum[0] + weighted;
+            var weighted = modelOutput.Times(call is 0 or 3 ? 1.0 / 6 : 1.0 / 3);
+            var sum = call == 0 ? weighted : slopeSum[0].Plus(weighted);
             slopeSum.Push(sum);
             return Transfer(stepStart[0], from, to, call == 3 ? sum : modelOutput);
         }
@@ -101,11 +102,11 @@ public sealed class PNDMScheduler : DiffusionScheduler
 
             var slope = slopes.Count switch
             {
-                1 when repeatsFirst => (modelOutput + slopes[0]) / 2,
+                1 when repeatsFirst => modelOutput.Plus(slopes[0]).Over(2),
                 1 => modelOutput,
-                2 => (3 * slopes[0] - slopes[1]) / 2,
-                3 => (23 * slopes[0] - 16 * slopes[1] + 5 * slopes[2]) / 12,
-                _ => 1.0 / 24 * (55 * slopes[0] - 59 * slopes[1] + 37 * slopes[2] - 9 * slopes[3]),
+                2 => (slopes[0].Times(3) - slopes[1]).Over(2),
+                3 => (slopes[0].Times(23) - slopes[1].Times(16)).Plus(slopes[2].Times(5)).Over(12),
+                _ => ((slopes[0].Times(55) - slopes[1].Times(59)).Plus(slopes[2].Times(37)) - slopes[3].Times(9)).Times(1.0 / 24),
             };
             return Transfer(repeatsFirst ? stepStart[0] : sample, from, to, slope);
         }
@@ -116,7 +117,7 @@ public sealed class PNDMScheduler : DiffusionScheduler
             var (alpha, alphaTo) = (Alpha(from), to >= 0 ? Alpha(to) : config.SetAlphaToOne ? 1 : Alpha(0));
             var epsilon = Prediction.Epsilon(config.PredictionType, output, sample, NoiseLevel.OfAlphas([alpha])[0]);
             var denominator = alpha * TorchMath.Sqrt(1 - alphaTo) + TorchMath.Sqrt(alpha * (1 - alpha) * alphaTo);
-            return TorchMath.Sqrt(alphaTo / alpha) * sample - (alphaTo - alpha) * epsilon / denominator;
+            return sample.Times(TorchMath.Sqrt(alphaTo / alpha)) - epsilon.Times(alphaTo - alpha).Over(denominator);
         }
 
         private float Alpha(int timestep) => timestep < scheduler.TrainTimesteps

@@ -1,4 +1,5 @@
 using StorySync.Diffusion.Schedulers.Tables;
+using StorySync.Kernels;
 using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Schedulers;
@@ -9,24 +10,24 @@ internal static class Prediction
     /// <summary>The clean sample, where signal and noise keep the variance.</summary>
     public static Tensor Original(string type, Tensor output, Tensor sample, NoiseLevel level) => type switch
     {
-        "epsilon" => (sample - level.Noise * output) / level.Signal,
-        "v_prediction" => level.Signal * sample - level.Noise * output,
+        "epsilon" => (sample - output.Times(level.Noise)).Over(level.Signal),
+        "v_prediction" => sample.Times(level.Signal) - output.Times(level.Noise),
         _ => output,
     };
 
     /// <summary>The noise in the sample, where signal and noise keep the variance.</summary>
     public static Tensor Epsilon(string type, Tensor output, Tensor sample, NoiseLevel level) => type switch
     {
-        "sample" => (sample - level.Signal * output) / level.Noise,
-        "v_prediction" => level.Signal * output + level.Noise * sample,
+        "sample" => (sample - output.Times(level.Signal)).Over(level.Noise),
+        "v_prediction" => output.Times(level.Signal).Plus(sample.Times(level.Noise)),
         _ => output,
     };
 
     /// <summary>The clean sample, where noise is added to a signal that keeps its size.</summary>
     public static Tensor Original(string type, Tensor output, Tensor sample, float sigma) => type switch
     {
-        "epsilon" => sample - sigma * output,
-        "v_prediction" => output * (-sigma / TorchMath.Sqrt(sigma * sigma + 1)) + sample / (sigma * sigma + 1),
+        "epsilon" => sample - output.Times(sigma),
+        "v_prediction" => output.Times(-sigma / TorchMath.Sqrt(sigma * sigma + 1)).Plus(sample.Over(sigma * sigma + 1)),
         _ => output,
     };
 }

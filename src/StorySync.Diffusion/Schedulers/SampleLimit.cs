@@ -1,3 +1,4 @@
+using StorySync.Kernels;
 using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Schedulers;
@@ -6,7 +7,7 @@ namespace StorySync.Diffusion.Schedulers;
 internal static class SampleLimit
 {
     /// <summary>Clamps to ±<paramref name="range"/>.</summary>
-    public static Tensor Clip(Tensor sample, double range) => sample.clamp(-range, range);
+    public static Tensor Clip(Tensor sample, double range) => sample.Clamp(-range, range);
 
     /// <summary>Dynamic thresholding (Imagen, arXiv 2205.11487): each row is clamped to the quantile <paramref name="ratio"/> of its
     /// magnitudes, at least 1 and at most <paramref name="maximum"/>, and divided by it.</summary>
@@ -14,7 +15,7 @@ internal static class SampleLimit
     {
         var flat = sample.flatten(1);
         flat = flat.dtype is ScalarType.Float32 or ScalarType.Float64 ? flat : flat.to(float32);
-        var limit = flat.abs().quantile(tensor(ratio, flat.dtype, flat.device), 1).clamp(1, maximum).unsqueeze(1);
+        var limit = flat.abs().quantile(tensor(ratio, flat.dtype, flat.device), 1).Clamp(1, maximum).unsqueeze(1);
         return (flat.clamp(-limit, limit) / limit).reshape(sample.shape).to(sample.dtype);
     }
 }

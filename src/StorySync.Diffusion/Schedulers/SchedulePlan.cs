@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -81,7 +82,7 @@ public sealed class SchedulePlan
     /// <param name="sample">A sample of any shape; it stays as it is.</param>
     /// <param name="index">The model call.</param>
     public Tensor ScaleModelInput(Tensor sample, int index) =>
-        InputScales.IsEmpty ? sample.alias() : sample / InputScales[index];
+        InputScales.IsEmpty ? sample.alias() : sample.Over(InputScales[index]);
 
     /// <summary>Adds noise to a clean sample, up to the level at which a model call begins (diffusers' <c>add_noise</c>, for flow matching
     /// <c>scale_noise</c>).</summary>
@@ -106,7 +107,7 @@ public sealed class SchedulePlan
             (signals[i], noises[i], _) = levels[indices[i]];
         }
 
-        return (ByRow(signals) * original + ByRow(noises) * noise).MoveToOuterDisposeScope();
+        return (ByRow(signals) * original).Plus(ByRow(noises) * noise).MoveToOuterDisposeScope();
 
         Tensor ByRow(float[] factors) => tensor(factors, shape, original.dtype, original.device);
     }

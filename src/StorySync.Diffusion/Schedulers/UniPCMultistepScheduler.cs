@@ -1,4 +1,5 @@
 using StorySync.Diffusion.Schedulers.Tables;
+using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -134,8 +135,8 @@ public sealed class UniPCMultistepScheduler : DiffusionScheduler
         private Tensor Predict(Tensor sample)
         {
             var step = Step(Index);
-            var previous = step.Sample * sample + step.Output * outputs[0];
-            return order == 1 ? previous : (previous + step.Difference * Weighted(step, step.PredictorWeights())).to(sample.dtype);
+            var previous = sample.Times(step.Sample).Plus(outputs[0].Times(step.Output));
+            return order == 1 ? previous : previous.Plus(Weighted(step, step.PredictorWeights()).Times(step.Difference)).to(sample.dtype);
         }
 
         /// <summary>The end of the last step, now that the model was asked there.</summary>
@@ -143,21 +144,24 @@ public sealed class UniPCMultistepScheduler : DiffusionScheduler
         {
             var step = Step(Index - 1);
             var weights = step.CorrectorWeights();
-            var difference = weights[^1] * (output - outputs[0]);
+            var difference = (output - outputs[0]).Times(weights[^1]);
             if (order > 1)
             {
-                difference = Weighted(step, weights) + difference;
+                difference = Weighted(step, weights).Plus(difference);
             }
 
-            return (step.Sample * lastSample[0] + step.Output * outputs[0] + step.Difference * difference).to(output.dtype);
+            return lastSample[0].Times(step.Sample)
+                .Plus(outputs[0].Times(step.Output))
+                .Plus(difference.Times(step.Difference))
+                .to(output.dtype);
         }
 
         private Tensor Weighted(UniPCStep step, float[] weights)
         {
-            var sum = weights[0] * ((outputs[1] - outputs[0]) / step.Ratios[0]);
+            var sum = (outputs[1] - outputs[0]).Over(step.Ratios[0]).Times(weights[0]);
             for (var i = 1; i < order - 1; i++)
             {
-                sum += weights[i] * ((outputs[i + 1] - outputs[0]) / step.Ratios[i]);
+                sum = sum.Plus((outputs[i + 1] - outputs[0]).Over(step.Ratios[i]).Times(weights[i]));
             }
 
             return sum;
@@ -173,7 +177,7 @@ public sealed class UniPCMultistepScheduler : DiffusionScheduler
                 return Prediction.Epsilon(config.PredictionType, modelOutput, sample, level);
             }
 
-            var original = config.PredictionType == "flow_prediction" ? sample - Plan.Sigmas[Index] * modelOutput
+            var original = config.PredictionType == "flow_prediction" ? sample - modelOutput.Times(Plan.Sigmas[Index])
                 : Prediction.Original(config.PredictionType, modelOutput, sample, level);
             return config.Thresholding ? SampleLimit.Threshold(original, config.DynamicThresholdingRatio, config.SampleMaxValue) : original;
         }

@@ -2,6 +2,7 @@ using StorySync.Attention;
 using StorySync.Diffusion.Denoising;
 using StorySync.Diffusion.Layers;
 using StorySync.Diffusion.Weights;
+using StorySync.Kernels;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -122,7 +123,7 @@ public sealed class UNet2DConditionModel : nn.Module<UNetInputs, DenoisingContex
         ArgumentNullException.ThrowIfNull(inputs);
         ArgumentNullException.ThrowIfNull(context);
         using var scope = NewDisposeScope();
-        var sample = Config.CenterInputSample ? (2 * inputs.Sample) - 1 : inputs.Sample;
+        var sample = Config.CenterInputSample ? inputs.Sample.Times(2).Minus(1) : inputs.Sample;
         var mask = BlockContext.AdditiveMask(inputs.EncoderAttentionMask, sample.dtype);
         var block = new BlockContext(TimeEmbedding(inputs), inputs.EncoderHiddenStates, mask, context);
 
@@ -183,7 +184,7 @@ public sealed class UNet2DConditionModel : nn.Module<UNetInputs, DenoisingContex
         }
 
         var times = add_time_proj.call(ids.flatten()).reshape(batch, -1);
-        return embedding + add_embedding.call(cat([text, times], dim: -1).to(dtype));
+        return embedding.Plus(add_embedding.call(cat([text, times], dim: -1).to(dtype)));
     }
 
     /// <summary>The blocks in one forward pass.</summary>

@@ -1,4 +1,5 @@
 using StorySync.Diffusion.Layers;
+using StorySync.Kernels;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -53,8 +54,8 @@ internal sealed class CLIPEncoderLayer : nn.Module<Tensor, Tensor>
     public override Tensor forward(Tensor hidden)
     {
         using var scope = NewDisposeScope();
-        var x = self_attn.call(layer_norm1.call(hidden)).add_(hidden);
-        return mlp.call(layer_norm2.call(x)).add_(x).MoveToOuterDisposeScope();
+        var x = self_attn.call(layer_norm1.call(hidden)).Plus_(hidden);
+        return mlp.call(layer_norm2.call(x)).Plus_(x).MoveToOuterDisposeScope();
     }
 }
 

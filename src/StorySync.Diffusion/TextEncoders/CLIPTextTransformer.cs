@@ -1,4 +1,5 @@
 using StorySync.Diffusion.Layers;
+using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -29,7 +30,8 @@ internal sealed class CLIPTextTransformer : nn.Module<Tensor, CancellationToken,
         var embedded = embeddings.call(inputIds);
         Tensor[] states = [embedded, .. encoder.Run(embedded, cancellationToken)];
         var last = final_layer_norm.call(states[^1]);
-        var output = new CLIPTextOutput(states, last, last[arange(inputIds.shape[0], device: last.device), PooledPositions(inputIds)]);
+        var rows = Arithmetic.Arange(0, inputIds.shape[0], device: last.device);
+        var output = new CLIPTextOutput(states, last, last[rows, PooledPositions(inputIds)]);
         scope.MoveToOuter([.. states, output.LastHiddenState, output.PoolerOutput]);
         return output;
     }
@@ -39,7 +41,7 @@ internal sealed class CLIPTextTransformer : nn.Module<Tensor, CancellationToken,
     private Tensor PooledPositions(Tensor inputIds)
     {
         const int mistakenId = 2;
-        return eosTokenId == mistakenId ? inputIds.argmax(-1) : inputIds.eq(eosTokenId).to(int32).argmax(-1);
+        return eosTokenId == mistakenId ? inputIds.argmax(-1) : inputIds.EqualTo(eosTokenId).to(int32).argmax(-1);
     }
 }
 
@@ -62,6 +64,6 @@ internal sealed class CLIPTextEmbeddings : nn.Module<Tensor, Tensor>
         TokenIds.Check(inputIds, token_embedding.weight.shape[0], position_embedding.weight.shape[0]);
         using var scope = NewDisposeScope();
         var positions = position_embedding.weight.narrow(0, 0, inputIds.shape[1]);
-        return token_embedding.call(inputIds).to(positions.dtype).add_(positions).MoveToOuterDisposeScope();
+        return token_embedding.call(inputIds).to(positions.dtype).Plus_(positions).MoveToOuterDisposeScope();
     }
 }

@@ -76,6 +76,6 @@ internal sealed class CLIPVisionEmbeddings : nn.Module<Tensor, Tensor>
         using var scope = NewDisposeScope();
         var patches = patch_embedding.call(pixelValues.to(patch_embedding.Dtype)).flatten(2).transpose(1, 2);
         var classes = class_embedding.expand(patches.shape[0], 1, -1);
-        return cat([classes, patches], dim: 1).add_(position_embedding.weight).MoveToOuterDisposeScope();
+        return cat([classes, patches], dim: 1).Plus_(position_embedding.weight).MoveToOuterDisposeScope();
     }
 }

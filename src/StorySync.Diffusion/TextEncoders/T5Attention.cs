@@ -1,4 +1,5 @@
 using StorySync.Diffusion.Layers;
+using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -37,7 +38,7 @@ internal sealed class T5Attention : ScopedModule<Tensor, Tensor, Tensor>
         var heads = config.NumHeads;
 
         // The fused attention divides by the root of the head's width; T5 does not.
-        var query = q.call(hidden).mul_(Math.Sqrt(config.DKv));
+        var query = q.call(hidden).Times_(Math.Sqrt(config.DKv));
         var attended = nn.functional.scaled_dot_product_attention(
             query.SplitHeads(heads), k.call(hidden).SplitHeads(heads), v.call(hidden).SplitHeads(heads), bias);
         return o.call(attended.MergeHeads());
@@ -50,7 +51,7 @@ internal sealed class T5Attention : ScopedModule<Tensor, Tensor, Tensor>
         var table = relative_attention_bias
             ?? throw new InvalidOperationException("Only the first block of T5 holds the relative attention bias.");
         using var scope = NewDisposeScope();
-        var positions = arange(length, dtype: int64, device: table.weight.device);
+        var positions = Arithmetic.Arange(0, length, device: table.weight.device);
         var buckets = Bucket(positions.unsqueeze(0) - positions.unsqueeze(1));
         return table.call(buckets).permute(2, 0, 1).unsqueeze(0).contiguous().MoveToOuterDisposeScope();
     }
@@ -62,8 +63,8 @@ internal sealed class T5Attention : ScopedModule<Tensor, Tensor, Tensor>
         var half = config.RelativeAttentionNumBuckets / 2;
         var exact = half / 2;
         var distance = relativePosition.abs();
-        var growth = (distance.to(float32) / exact).log() / Math.Log((double)config.RelativeAttentionMaxDistance / exact);
-        var range = ((growth * (half - exact)).to(int64) + exact).clamp_max(half - 1);
-        return where(distance < exact, distance, range) + ((relativePosition > 0).to(int64) * half);
+        var growth = distance.to(float32).Over(exact).log().Over(Math.Log((double)config.RelativeAttentionMaxDistance / exact));
+        var range = growth.Times(half - exact).to(int64).Plus(exact).ClampMax(half - 1);
+        return where(distance.LessThan(exact), distance, range).Plus(relativePosition.GreaterThan(0).to(int64).Times(half));
     }
 }

@@ -1,4 +1,5 @@
 using StorySync.Diffusion.Layers;
+using StorySync.Kernels;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -33,7 +34,7 @@ internal sealed class T5Stack : nn.Module<Tensor, Tensor?, CancellationToken, Te
         if (attentionMask is not null)
         {
             // The lowest number and not -inf, so that a text that is masked throughout gives a mean and not NaN.
-            bias = bias.masked_fill(attentionMask.eq(0).unsqueeze(1).unsqueeze(1), finfo(bias.dtype).min);
+            bias = bias.MaskedFill(attentionMask.EqualTo(0).unsqueeze(1).unsqueeze(1), finfo(bias.dtype).min);
         }
 
         var hidden = embedded.alias();
@@ -93,7 +94,7 @@ internal sealed class T5LayerSelfAttention : nn.Module<Tensor, Tensor, Tensor>
     public override Tensor forward(Tensor hidden, Tensor bias)
     {
         using var scope = NewDisposeScope();
-        return (hidden + SelfAttention.call(layer_norm.call(hidden), bias)).MoveToOuterDisposeScope();
+        return hidden.Plus(SelfAttention.call(layer_norm.call(hidden), bias)).MoveToOuterDisposeScope();
     }
 }
 
@@ -115,6 +116,6 @@ internal sealed class T5LayerFF : nn.Module<Tensor, Tensor>
     {
         using var scope = NewDisposeScope();
         // With float16 weights wo stays in float32, because its sums overflow; from there on the residual is float32 too.
-        return (hidden + DenseReluDense.call(layer_norm.call(hidden))).MoveToOuterDisposeScope();
+        return hidden.Plus(DenseReluDense.call(layer_norm.call(hidden))).MoveToOuterDisposeScope();
     }
 }

@@ -24,7 +24,7 @@ internal static class ScaledDotProduct
     {
         using var scope = NewDisposeScope();
         var logits = query.flatten(0, 1).bmm(key.flatten(0, 1).transpose(1, 2)).unflatten(0, [query.shape[0], query.shape[1]]);
-        var weights = (mask is null ? logits : logits + mask).softmax(-1).flatten(0, 1);
+        var weights = (mask is null ? logits : logits.Plus(mask)).softmax(-1).flatten(0, 1);
         return weights.bmm(value.flatten(0, 1)).unflatten(0, [query.shape[0], query.shape[1]]).MoveToOuterDisposeScope();
     }
 }

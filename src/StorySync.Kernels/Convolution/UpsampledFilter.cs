@@ -19,7 +19,7 @@ internal sealed class UpsampledFilter : IWeightFormat
         var kernel = taps.new_zeros(taps.shape[0], taps.shape[1], 4, 4);
         foreach (var (down, right) in new[] { (0, 0), (0, 1), (1, 0), (1, 1) })
         {
-            kernel.narrow(2, down, 3).narrow(3, right, 3).add_(taps);
+            kernel.narrow(2, down, 3).narrow(3, right, 3).Plus_(taps);
         }
 
         return Sums.Pack(kernel, inputShape);

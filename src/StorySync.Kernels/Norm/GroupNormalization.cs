@@ -30,7 +30,7 @@ internal static class GroupNormalization
         }
 
         using var scope = NewDisposeScope();
-        var sum = shift is null ? input : input + shift.unsqueeze(-1).unsqueeze(-1);
+        var sum = shift is null ? input : input.Plus(shift.unsqueeze(-1).unsqueeze(-1));
         return Run(sum, groups, epsilon, weight, bias).silu_().MoveToOuterDisposeScope();
     }
 
@@ -50,7 +50,7 @@ internal static class GroupNormalization
 
         using var scope = NewDisposeScope();
         var output = Run(input, groups, epsilon, null, null);
-        output.mul_(scale.unsqueeze(-1).unsqueeze(-1)).add_(shift.unsqueeze(-1).unsqueeze(-1));
+        output.mul_(scale.unsqueeze(-1).unsqueeze(-1)).Plus_(shift.unsqueeze(-1).unsqueeze(-1));
         return (silu ? output.silu_() : output).MoveToOuterDisposeScope();
     }
 }

@@ -1,5 +1,6 @@
 using StorySync.Attention;
 using StorySync.Diffusion.Flux;
+using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -20,5 +21,5 @@ internal sealed record FluxEmbeddings(Tensor Text, Tensor Pooled, Tensor? Guidan
         this with { Text = Text.index_select(0, rows), Pooled = Pooled.index_select(0, rows) };
 
     public FluxInputs Inputs(Tensor sample, Tensor timestep) =>
-        new(sample, Grid, Text, Pooled, timestep.to(sample.dtype) / TrainTimesteps, Rotary) { Guidance = Guidance };
+        new(sample, Grid, Text, Pooled, timestep.to(sample.dtype).Over(TrainTimesteps), Rotary) { Guidance = Guidance };
 }

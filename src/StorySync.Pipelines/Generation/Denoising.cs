@@ -2,6 +2,7 @@ using System.Diagnostics;
 using StorySync.Attention;
 using StorySync.Diffusion.Denoising;
 using StorySync.Diffusion.Schedulers;
+using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -174,7 +175,7 @@ internal static class Denoising
     {
         var pictures = job.Latents.shape[0];
         return job.Embeddings.Select(cat([.. halves.SelectMany(half =>
-            Enumerable.Repeat(arange(half * pictures, (half + 1) * pictures, device: job.Latents.device), branches))]));
+            Enumerable.Repeat(Arithmetic.Arange(half * pictures, (half + 1) * pictures, device: job.Latents.device), branches))]));
     }
 
     /// <summary>Latents on their way through the plan.</summary>

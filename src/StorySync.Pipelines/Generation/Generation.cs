@@ -2,6 +2,7 @@ using System.Diagnostics;
 using StorySync.Attention;
 using StorySync.Diffusion.Denoising;
 using StorySync.Diffusion.Schedulers;
+using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -172,7 +173,7 @@ internal sealed class Generation
         var latents = request.Latents is { } own
             ? own.to(pipeline.Options.Dtype, pipeline.Device)
             : pipeline.DrawNoise(noise, images, Height, Width);
-        return new InitialLatents(latents * Plan.InitNoiseSigma);
+        return new InitialLatents(latents.Times(Plan.InitNoiseSigma));
     }
 
     private IReadOnlyList<RgbImage> Decode(Tensor latents)
@@ -209,7 +210,7 @@ internal sealed class Generation
         }
 
         using var scope = NewDisposeScope();
-        return RgbImage.FromTensor((decoder.Decode(pipeline.Unpack(latents, Height, Width)) / 2) + 0.5);
+        return RgbImage.FromTensor(decoder.Decode(pipeline.Unpack(latents, Height, Width)).Over(2).Plus(0.5));
     }
 
     private void Report(GenerationStage stage, int step = 0) => progress?.Report(new GenerationProgress

@@ -1,3 +1,4 @@
+using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -14,11 +15,11 @@ internal static class Guidance
     {
         using var scope = NewDisposeScope();
         var halves = prediction.chunk(2, dim: 0);
-        var guided = halves[0] + (scale * (halves[1] - halves[0]));
+        var guided = halves[0].Plus((halves[1] - halves[0]).Times(scale));
         if (rescale > 0)
         {
             var rescaled = guided * (Deviation(halves[1]) / Deviation(guided));
-            guided = (rescale * rescaled) + ((1 - rescale) * guided);
+            guided = rescaled.Times(rescale).Plus(guided.Times(1 - rescale));
         }
 
         return guided.MoveToOuterDisposeScope();

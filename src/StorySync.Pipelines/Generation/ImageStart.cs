@@ -1,4 +1,5 @@
 using StorySync.Diffusion.Schedulers;
+using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -45,9 +46,9 @@ internal sealed class ImageStart(
         }
 
         var painted = Binary(mask, width, height, added);
-        var masked = pipeline.EncodeImages(pixels * (painted < 0.5), noise, cancellationToken);
+        var masked = pipeline.EncodeImages(pixels * painted.LessThan(0.5), noise, cancellationToken);
         var paintedLatents = nn.functional.interpolate(painted, added.shape[2..], mode: InterpolationMode.Nearest);
-        var latents = strength == 1 ? added * plan.InitNoiseSigma : plan.AddNoise(clean!, added, beginIndex);
+        var latents = strength == 1 ? added.Times(plan.InitNoiseSigma) : plan.AddNoise(clean!, added, beginIndex);
         if (readsMask)
         {
             return new InitialLatents(latents) { ExtraChannels = cat([paintedLatents.expand(pictures, -1, -1, -1), masked], dim: 1) };
@@ -59,7 +60,7 @@ internal sealed class ImageStart(
             {
                 using var scope = NewDisposeScope();
                 var kept = next < plan.Timesteps.Length ? plan.AddNoise(clean!, added, next) : clean!;
-                return (((1 - paintedLatents) * kept) + (paintedLatents * step)).MoveToOuterDisposeScope();
+                return (paintedLatents.Complement() * kept).Plus(paintedLatents * step).MoveToOuterDisposeScope();
             },
         };
     }

@@ -1,5 +1,6 @@
 using StorySync.Diffusion.Autoencoders;
 using StorySync.Diffusion.Schedulers;
+using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -31,6 +32,6 @@ internal static class Pictures
     {
         using var scope = NewDisposeScope();
         var images = vae.Decode(vae.UnscaleLatents(latents.to(vae.Dtype)), sliced: true, options.TiledDecoding, cancellationToken);
-        return images.div_(2).add_(0.5).clamp_(0, 1).MoveToOuterDisposeScope();
+        return images.Over_(2).Plus_(0.5).Clamp_(0, 1).MoveToOuterDisposeScope();
     }
 }

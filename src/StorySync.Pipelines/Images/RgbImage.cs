@@ -1,6 +1,7 @@
 using System.Text.Json.Serialization;
 using SkiaSharp;
 using StorySync.Diffusion.TextEncoders;
+using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -231,7 +232,7 @@ public sealed class RgbImage
     {
         using var scope = NewDisposeScope();
         var bytes = tensor(pixels, [1, Height, Width, 3], dtype: uint8);
-        return ((bytes.permute(0, 3, 1, 2).to(float32) / 255 * 2) - 1).MoveToOuterDisposeScope();
+        return bytes.permute(0, 3, 1, 2).to(float32).Over(255).Times(2).Minus(1).MoveToOuterDisposeScope();
     }
 
     /// <summary>Returns the image with the colors of transparent pixels as they are stored, as masks are read.</summary>
@@ -253,7 +254,7 @@ public sealed class RgbImage
     internal Tensor ToMask()
     {
         using var scope = NewDisposeScope();
-        return (tensor(ToLuma(), [Height, Width], dtype: uint8) > 127).MoveToOuterDisposeScope();
+        return tensor(ToLuma(), [Height, Width], dtype: uint8).GreaterThan(127).MoveToOuterDisposeScope();
     }
 
     /// <summary>Returns whether the image, taken as a mask, is white anywhere.</summary>
@@ -262,7 +263,7 @@ public sealed class RgbImage
     private static RgbImage FromImage(Tensor image)
     {
         using var scope = NewDisposeScope();
-        var bytes = (image.to(float32).permute(1, 2, 0).clamp(0, 1) * 255).round().to(uint8).contiguous().cpu();
+        var bytes = image.to(float32).permute(1, 2, 0).Clamp(0, 1).Times(255).round().to(uint8).contiguous().cpu();
         return new RgbImage((int)image.shape[2], (int)image.shape[1], bytes.data<byte>().ToArray());
     }
 

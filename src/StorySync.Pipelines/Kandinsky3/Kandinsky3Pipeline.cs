@@ -8,6 +8,7 @@ using StorySync.Diffusion.Schedulers;
 using StorySync.Diffusion.TextEncoders;
 using StorySync.Diffusion.Tokenizers;
 using StorySync.Diffusion.Weights;
+using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -124,7 +125,7 @@ public sealed class Kandinsky3Pipeline : DiffusionPipeline
     {
         using var scope = NewDisposeScope();
         var halves = prediction.chunk(2, dim: 0);
-        return (((scale + 1) * halves[1]) - (scale * halves[0])).MoveToOuterDisposeScope();
+        return (halves[1].Times(scale + 1) - halves[0].Times(scale)).MoveToOuterDisposeScope();
     }
 
     internal override Tensor EncodeImages(Tensor images, NoiseSource noise, CancellationToken cancellationToken)
@@ -138,7 +139,7 @@ public sealed class Kandinsky3Pipeline : DiffusionPipeline
         using var held = residency.Hold(Movq);
         using var scope = NewDisposeScope();
         var images = Movq.Decode(latents, quantize: false, sliced: true, cancellationToken);
-        return images.div_(2).add_(0.5).clamp_(0, 1).MoveToOuterDisposeScope();
+        return images.Over_(2).Plus_(0.5).Clamp_(0, 1).MoveToOuterDisposeScope();
     }
 
     internal override bool DecodesTiles => false;

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using StorySync.Diffusion.TextEncoders;
 using StorySync.Diffusion.Tokenizers;
+using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -47,7 +48,8 @@ internal sealed class Kandinsky3Prompts(PromptTokenizer tokenizer, T5EncoderMode
     {
         var mask = Rows(prompts.Select(prompt => prompt.AttentionMask));
         var states = encoder.call(Rows(prompts.Select(prompt => prompt.Ids)), mask, cancellationToken);
-        var inside = arange(batch.Longest, device: mask.device).unsqueeze(0) < tensor(batch.Lengths, device: mask.device).unsqueeze(1);
+        var positions = Arithmetic.Arange(0, batch.Longest, device: mask.device);
+        var inside = positions.unsqueeze(0) < tensor(batch.Lengths, device: mask.device).unsqueeze(1);
         mask = mask.narrow(1, 0, batch.Longest) * inside;
         var text = states.narrow(1, 0, batch.Longest) * mask.unsqueeze(2);
 

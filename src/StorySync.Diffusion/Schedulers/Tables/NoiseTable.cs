@@ -1,3 +1,4 @@
+using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -16,7 +17,7 @@ internal static class NoiseTable
             betas = RescaleZeroTerminalSnr(betas);
         }
 
-        return (1 - betas).cumprod(0).data<float>().ToArray();
+        return betas.Complement().cumprod(0).data<float>().ToArray();
     }
 
     private static Tensor Betas(DiffusionSchedulerConfig config)
@@ -33,11 +34,11 @@ internal static class NoiseTable
         return config.BetaSchedule switch
         {
             "linear" => linspace(first, last, count, float32),
-            "scaled_linear" => linspace(Math.Sqrt(first), Math.Sqrt(last), count, float32).pow(2),
+            "scaled_linear" => linspace(Math.Sqrt(first), Math.Sqrt(last), count, float32).Pow(2),
             "squaredcos_cap_v2" => FromAlphaBar(count, t => Math.Pow(Math.Cos((t + 0.008) / 1.008 * Math.PI / 2), 2)),
             "exp" => FromAlphaBar(count, t => Math.Exp(t * -12)),
             "laplace" => FromAlphaBar(count, Laplace),
-            "sigmoid" => linspace(-6, 6, count, float32).sigmoid() * (last - first) + first,
+            "sigmoid" => linspace(-6, 6, count, float32).sigmoid().Times(last - first).Plus(first),
             var other => throw new ArgumentException($"'beta_schedule' is {other}, which is not known."),
         };
     }
@@ -65,10 +66,10 @@ internal static class NoiseTable
     /// <summary>Shifts and scales the square roots so that the last level is noise alone (algorithm 1 of arXiv 2305.08891).</summary>
     private static Tensor RescaleZeroTerminalSnr(Tensor betas)
     {
-        var root = (1 - betas).cumprod(0).sqrt();
+        var root = betas.Complement().cumprod(0).sqrt();
         var (first, last) = (root[0], root[-1]);
         root = (root - last) * (first / (first - last));
-        var bar = root.pow(2);
-        return 1 - cat([bar[..1], bar[1..] / bar[..^1]]);
+        var bar = root.Pow(2);
+        return cat([bar[..1], bar[1..] / bar[..^1]]).Complement();
     }
 }
