@@ -4,9 +4,10 @@ using static TorchSharp.torch;
 namespace StorySync.Kernels;
 
 /// <summary>Arithmetic of tensors with numbers, and with what TorchSharp makes a number for (a sum has a factor of one).</summary>
-/// <remarks>TorchSharp hands numbers to libtorch as <see cref="Scalar"/> objects, and in <c>x * 2</c>, <c>x + y</c> or <c>x.add_(y)</c> nothing
-/// keeps that object alive while libtorch reads it: a garbage collection at that moment frees the number, and the result is another one or an
-/// error. Here each is kept until the operation has returned. Results, types included, are those of TorchSharp's members.</remarks>
+/// <remarks>TorchSharp hands numbers to libtorch as <see cref="Scalar"/> objects, and in <c>x * 2</c>, <c>x + y</c> or <c>x.add_(y)</c>
+/// nothing keeps that object alive while libtorch reads it: a garbage collection at that moment frees the number, and the result is another
+/// one or an error. Here each is kept until the operation has returned. Results, types included, are those of TorchSharp's
+/// members.</remarks>
 internal static class Arithmetic
 {
     private static readonly Scalar One = 1.ToScalar();

@@ -10,7 +10,8 @@ internal static class Calls
     private const BindingFlags Declared = BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Static | BindingFlags.Instance
         | BindingFlags.DeclaredOnly;
 
-    private static readonly FrozenDictionary<short, OpCode> Codes = typeof(OpCodes).GetFields().Select(field => (OpCode)field.GetValue(null)!)
+    private static readonly FrozenDictionary<short, OpCode> Codes = typeof(OpCodes).GetFields()
+        .Select(field => (OpCode)field.GetValue(null)!)
         .ToFrozenDictionary(code => code.Value);
 
     /// <summary>Everything in an assembly that can have IL: accessors, constructors and what the compiler made of lambdas included.</summary>
