@@ -87,7 +87,7 @@ internal sealed class EvaluateCommand
         {
             self.model, self.clip, self.prompts, self.stories, self.scenes, self.variants, self.sweep, self.bases, self.options,
             self.steps, self.guidance, self.seed, self.repeats, self.device, self.dtype, self.output,
-            BlindCommand.Page(), BlindCommand.Score(),
+            BlindCommand.Page(), BlindCommand.Score(), PreviewFitCommand.Create(),
         };
         command.SetAction((parsed, cancellationToken) => CommandLine.GuardedAsync(
             parsed.InvocationConfiguration.Error,

@@ -78,6 +78,11 @@ internal sealed class StoryCommand
 
     private readonly Option<bool> masks = new("--masks") { Description = "Write the subjects' masks too." };
 
+    private readonly Option<bool> previews = new("--previews")
+    {
+        Description = "Write, for every step, what the model then expects the scenes to be, from their latents: coarse.",
+    };
+
     private readonly Option<bool> plan =
         new("--plan") { Description = "Estimate the memory that the story requires, and do nothing else." };
 
@@ -124,7 +129,7 @@ internal sealed class StoryCommand
     [
         model, storyFile, scenes, subjects, negative, seed, steps, guidance, guidanceEnd, blockCache, width, height, sameNoise,
         sharing, dropout, shareAll, harmonization, threshold, layout, layoutUntil,
-        noPlain, masks, plan, device, dtype, variant, tiledDecoding, streamBlocks, offload, noMemoryCheck, output,
+        noPlain, masks, previews, plan, device, dtype, variant, tiledDecoding, streamBlocks, offload, noMemoryCheck, output,
     ];
 
     private Task<int> RunAsync(ParseResult parsed, CancellationToken cancellationToken)
@@ -168,6 +173,7 @@ internal sealed class StoryCommand
                     GuidanceScale = parsed.GetValue(guidance) ?? story.Guidance,
                     GuidanceEnd = parsed.GetValue(guidanceEnd) ?? 1,
                     BlockCacheThreshold = parsed.GetValue(blockCache) ?? 0,
+                    PreviewInterval = parsed.GetValue(previews) ? 1 : 0,
                     Width = parsed.GetValue(width) ?? story.Width,
                     Height = parsed.GetValue(height) ?? story.Height,
                 },

@@ -40,6 +40,21 @@ internal sealed partial class StoryImages(StorySettings settings, DiffusionPipel
         }
     }
 
+    /// <summary>Adds the previews of a story, in the size of its scenes.</summary>
+    /// <param name="reports">The progress that carried them.</param>
+    /// <param name="result">The story.</param>
+    public void AddPreviews(IEnumerable<GenerationProgress> reports, StoryResult result)
+    {
+        foreach (var report in reports)
+        {
+            foreach (var (i, preview) in report.Previews!.Index())
+            {
+                var image = result.Scenes[i].Image;
+                Add($"preview-{i + 1}-{report.Step}.png", preview.Resize(image.Width, image.Height));
+            }
+        }
+    }
+
     /// <summary>Adds the strip of one or more stories.</summary>
     public void AddStrip(IReadOnlyList<(string Title, StoryResult Story)> rows) => Add(Strip, StoryStrip.Strip.Draw(rows));
 
@@ -127,6 +142,6 @@ internal sealed partial class StoryImages(StorySettings settings, DiffusionPipel
     /// <summary>As a JSON text where a comma, colon or quote would be taken for the list's own.</summary>
     private static string Quoted(string text) => text.AsSpan().IndexOfAny(",:\"\n;") < 0 ? text : JsonSerializer.Serialize(text);
 
-    [GeneratedRegex(@"^(scene|plain)-\d+(-mask-\d+)?\.png$")]
+    [GeneratedRegex(@"^((scene|plain)-\d+(-mask-\d+)?|preview-\d+-\d+)\.png$")]
     private static partial Regex SceneFile();
 }

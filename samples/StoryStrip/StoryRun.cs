@@ -20,16 +20,20 @@ internal sealed partial class StoryRun(StorySettings settings, TextWriter consol
                 $"The story does not fit into memory: {misfit}. --plan says what would reduce it, --no-memory-check goes on regardless.");
         }
 
+        var previews = new List<GenerationProgress>();
         StoryResult? plain = null, story = null;
         try
         {
             await using (var display = Display.Start(error))
             {
                 plain = settings.WithPlain ? await MakeAsync(pipeline, off, display.Progress("plain model"), cancellationToken) : null;
-                story = await MakeAsync(pipeline, options, display.Progress("StorySync"), cancellationToken);
+                var progress = new PreviewKeeper(display.Progress("StorySync"), previews);
+                story = await MakeAsync(pipeline, options, progress, cancellationToken);
             }
 
-            Write(folder, pipeline, plain, off, story, options);
+            var files = new StoryImages(settings, pipeline);
+            files.AddPreviews(previews, story);
+            Write(folder, files, plain, off, story, options);
         }
         finally
         {
@@ -60,9 +64,8 @@ internal sealed partial class StoryRun(StorySettings settings, TextWriter consol
     }
 
     private void Write(
-        OutputFolder folder, DiffusionPipeline pipeline, StoryResult? plain, StoryOptions off, StoryResult story, StoryOptions options)
+        OutputFolder folder, StoryImages files, StoryResult? plain, StoryOptions off, StoryResult story, StoryOptions options)
     {
-        var files = new StoryImages(settings, pipeline);
         if (plain is not null)
         {
             files.Add("plain", plain, off);
@@ -78,6 +81,19 @@ internal sealed partial class StoryRun(StorySettings settings, TextWriter consol
 
         console.WriteLine($"Wrote {English.Count(story.Scenes.Count, "scene")} to {folder.Path}");
         console.WriteLine($"Strip: {Path.Combine(folder.Path, StoryImages.Strip)}");
+    }
+
+    /// <summary>Keeps the reports that carry previews, and hands on all.</summary>
+    private sealed class PreviewKeeper(IProgress<GenerationProgress> next, List<GenerationProgress> kept) : IProgress<GenerationProgress>
+    {
+        public void Report(GenerationProgress value)
+        {
+            next.Report(value);
+            if (value.Previews is not null)
+            {
+                kept.Add(value);
+            }
+        }
     }
 
     [GeneratedRegex(@"^Scene (\d+): (.*)$", RegexOptions.Singleline)]

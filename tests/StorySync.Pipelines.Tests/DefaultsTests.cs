@@ -37,8 +37,16 @@ public class DefaultsTests(StorybookModel storybook, FluxModel flux) : IClassFix
         Assert.Equal(0.6, flux.Dev.StrengthOf(FromImage));
     }
 
-    [Fact]
-    public void Settings_out_of_their_range_are_refused_by_name()
+    [Theory]
+    [InlineData("""{ "steps": 0 }""", "'steps' is 0")]
+    [InlineData("""{ "latent_rgb_factors": [[0.1, 0.2, 0.3]] }""", "'latent_rgb_factors' must", "4 channels")]
+    [InlineData("""{ "latent_rgb_factors": [[1, 2, 3], [1, 2, 3], [1, 2, 3], [1, 2]] }""", "'latent_rgb_factors' must", "three numbers")]
+    [InlineData(
+        """{ "latent_rgb_factors": [[1, 2, 3], [1, 2, 3], [1, 2, 3], [1, 2, 3]], "latent_rgb_factors_bias": [0] }""",
+        "'latent_rgb_factors_bias' three numbers")]
+    [InlineData("""{ "latent_rgb_factors": [[1e999, 2, 3], [1, 2, 3], [1, 2, 3], [1, 2, 3]] }""", "'latent_rgb_factors")]
+    [InlineData("""{ "latent_rgb_factors_bias": [0, 0, 0] }""", "'latent_rgb_factors' must")]
+    public void Settings_out_of_their_range_are_refused_by_name(string settings, params string[] words)
     {
         var folder = Directory.CreateTempSubdirectory("storysync-test-");
         try
@@ -49,11 +57,11 @@ public class DefaultsTests(StorybookModel storybook, FluxModel flux) : IClassFix
                 File.CreateSymbolicLink(Path.Combine(folder.FullName, Path.GetFileName(entry)), entry);
             }
 
-            File.WriteAllText(Path.Combine(folder.FullName, "storysync.json"), """{ "steps": 0 }""");
+            File.WriteAllText(Path.Combine(folder.FullName, "storysync.json"), settings);
             var error =
                 Assert.Throws<ModelFileException>(() => DiffusionPipeline.Load(folder.FullName, new PipelineOptions { Device = "cpu" }));
             Assert.Contains("storysync.json", error.Message, StringComparison.Ordinal);
-            Assert.Contains("'steps' is 0", error.Message, StringComparison.Ordinal);
+            Assert.All(words, word => Assert.Contains(word, error.Message, StringComparison.Ordinal));
         }
         finally
         {

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using StorySync.Diffusion.Autoencoders;
 using StorySync.Diffusion.Weights;
 using StorySync.TestSupport;
@@ -27,18 +28,83 @@ public sealed class GenerationProgressTests : IDisposable
     }
 
     [Fact]
-    public void Without_a_preview_decoder_the_last_preview_is_the_picture()
+    public void Without_a_decoder_and_without_a_fit_there_is_no_preview_and_a_warning()
     {
         GenerationResult? result = null;
-        var reports = Reports(new StableDiffusionXLRequest { PreviewInterval = 2 }, r => result = r);
+        var reports = Reports(new StableDiffusionXLRequest { PreviewInterval = 1 }, r => result = r);
 
-        // Three steps: only the second is due.
-        var preview = Assert.Single(reports, r => r.Previews is not null);
-        Assert.Equal(2, preview.Step);
-        Assert.Equal((32, 32), (preview.Previews![0].Width, preview.Previews[0].Height));
+        Assert.All(reports, r => Assert.Null(r.Previews));
+        Assert.Contains("latent_rgb_factors", Assert.Single(result!.Warnings).Message, StringComparison.Ordinal);
+    }
 
-        var last = Reports(new StableDiffusionXLRequest { PreviewInterval = Steps }, r => result = r).Single(r => r.Previews is not null);
-        Assert.True(last.Previews![0].Pixels.SequenceEqual(result!.Images[0].Pixels));
+    [Fact]
+    public void A_preview_paints_the_predicted_clean_latents_by_the_fit_of_the_models_folder()
+    {
+        using var embedded = StableDiffusionXLPipeline.Load("storybook", new PipelineOptions { Device = "cpu" });
+        using var settings = JsonDocument.Parse(File.ReadAllText(Path.Combine(ModelFolder.Open("storybook").Path, "storysync.json")));
+        double[][] factors = settings.RootElement.GetProperty("latent_rgb_factors").Deserialize<double[][]>()!;
+        double[] bias = settings.RootElement.GetProperty("latent_rgb_factors_bias").Deserialize<double[]>()!;
+        var originals = new List<float[]>();
+        var reports = new ProgressList();
+        using var result = embedded.Generate(
+            new GenerationRequest
+            {
+                Prompts = ["a red cat"],
+                Steps = 5,
+                Seed = 4,
+                Height = 64,
+                Width = 128,
+                PreviewInterval = 2,
+                OnStep = step => originals.Add(step.PredOriginalSample.data<float>().ToArray()),
+            },
+            reports);
+
+        var previews = reports.All.Where(r => r.Previews is not null).ToList();
+        Assert.Equal([2, 4], previews.Select(r => r.Step));
+        foreach (var report in previews)
+        {
+            var (picture, latents) = (Assert.Single(report.Previews!), originals[report.Step - 1]);
+            Assert.Equal((16, 8), (picture.Width, picture.Height));
+            for (var i = 0; i < picture.Pixels.Length; i++)
+            {
+                var (cell, color) = (i / 3, i % 3);
+                var value = bias[color] + Enumerable.Range(0, 4).Sum(channel => factors[channel][color] * latents[(channel * 128) + cell]);
+                Assert.Equal(Math.Clamp((value + 1) / 2, 0, 1) * 255, picture.Pixels[i], 0.501);
+            }
+        }
+    }
+
+    [Fact]
+    public void The_last_preview_resembles_the_picture_and_the_first_does_so_better_than_the_noisy_latents_would()
+    {
+        using var embedded = StableDiffusionXLPipeline.Load("storybook", new PipelineOptions { Device = "cpu" });
+        var reports = new ProgressList();
+        var noisy = new List<RgbImage>();
+        using var result = embedded.Generate(
+            new GenerationRequest
+            {
+                Prompts = ["a green frog jumping in the snow"],
+                Seed = 4,
+                PreviewInterval = 1,
+                OnStep = step => noisy.AddRange(embedded.LatentColors!.Paint(step.Latents)),
+            },
+            reports);
+        var picture = result.Images[0].Resize(16, 16);
+        double[] likeness = [.. reports.All.Where(r => r.Previews is not null).Select(r => Correlation(r.Previews![0], picture))];
+
+        Assert.Equal(embedded.DefaultSteps, likeness.Length);
+        Assert.True(likeness[^1] > 0.85, $"{likeness[^1]:f3}");
+        Assert.True(likeness[3] > Correlation(noisy[3], picture) + 0.1, $"{likeness[3]:f3}, {Correlation(noisy[3], picture):f3}");
+    }
+
+    [Fact]
+    public void The_fits_of_SDXL_and_FLUX_are_known_by_the_autoencoders_config()
+    {
+        Assert.NotNull(LatentColors.Known(new AutoencoderKLConfig { ScalingFactor = 0.13025 }));
+        Assert.NotNull(LatentColors.Known(new AutoencoderKLConfig { LatentChannels = 16, ScalingFactor = 0.3611, ShiftFactor = 0.1159 }));
+        Assert.Null(LatentColors.Known(new AutoencoderKLConfig()));
+        Assert.Null(LatentColors.Known(new AutoencoderKLConfig { ScalingFactor = 0.13025, LatentsMean = [0, 0, 0, 0] }));
+        Assert.Null(LatentColors.Known(new VQModelConfig()));
     }
 
     [Fact]
@@ -50,10 +116,18 @@ public sealed class GenerationProgressTests : IDisposable
         using var folder = new TemporaryFolder();
         pipeline.PreviewDecoder = Decoder(folder);
         byte[]? pixels = null;
-        var preview = Reports(new StableDiffusionXLRequest { PreviewInterval = Steps }, r => pixels = r.Images[0].Pixels.ToArray())
-            .Single(r => r.Previews is not null).Previews![0];
+        RgbImage? expected = null;
+        var request = new StableDiffusionXLRequest
+        {
+            PreviewInterval = 2,
+            OnStep = step => expected = step.Index == 1
+                ? RgbImage.FromTensor((pipeline.PreviewDecoder.Decode(step.PredOriginalSample) / 2) + 0.5)[0]
+                : expected,
+        };
+        var preview = Reports(request, r => pixels = r.Images[0].Pixels.ToArray()).Single(r => r.Previews is not null).Previews![0];
 
         Assert.Equal((64, 64), (preview.Width, preview.Height));
+        Assert.True(preview.Pixels.SequenceEqual(expected!.Pixels));
         Assert.Equal(plain, pixels);
 
         byte[] Pixels()
@@ -101,6 +175,14 @@ public sealed class GenerationProgressTests : IDisposable
             ModelManifest.Of(empty).Shapes.ToDictionary(s => s.Key, s => randn([.. s.Value], generator: random) * 0.1));
         folder.Write("config.json", "{}");
         return AutoencoderTiny.Load(ModelFolder.Open(folder.Path));
+    }
+
+    private static double Correlation(RgbImage first, RgbImage second)
+    {
+        var pairs = first.Pixels.ToArray().Zip(second.Pixels.ToArray(), (a, b) => (A: (double)a, B: (double)b)).ToArray();
+        var (a, b) = (pairs.Average(p => p.A), pairs.Average(p => p.B));
+        return pairs.Sum(p => (p.A - a) * (p.B - b))
+            / Math.Sqrt(pairs.Sum(p => (p.A - a) * (p.A - a)) * pairs.Sum(p => (p.B - b) * (p.B - b)));
     }
 
     private List<GenerationProgress> Reports(StableDiffusionXLRequest request, Action<GenerationResult>? done = null)

@@ -23,6 +23,14 @@ public class MemoryTests(StorybookModel model) : IClassFixture<StorybookModel>
                 new() { Steps = 3, GuidanceScale = 4, GuidanceEnd = guidanceEnd, BlockCacheThreshold = blockCacheThreshold } }).Dispose());
 
     [Fact]
+    public void Previews_leave_no_tensor_behind() => LiveTensors.AssertNoneLeft(() =>
+    {
+        var watch = new Watch();
+        model.Pipeline.GenerateStory(Frog, new StoryOptions { Request = new() { Steps = 3, PreviewInterval = 1 } }, watch).Dispose();
+        Assert.Equal(6, watch.Previews);
+    });
+
+    [Fact]
     public void A_cancelled_story_leaves_no_tensor_behind() => LiveTensors.AssertNoneLeft(() =>
     {
         using var source = new CancellationTokenSource();
@@ -38,6 +46,13 @@ public class MemoryTests(StorybookModel model) : IClassFixture<StorybookModel>
         using var pipeline = StableDiffusionXLPipeline.Load("storybook", new PipelineOptions { Device = "cpu" });
         pipeline.Generate(new GenerationRequest { Prompts = ["a frog"], Steps = 1 }).Dispose();
     });
+
+    private sealed class Watch : IProgress<GenerationProgress>
+    {
+        public int Previews { get; private set; }
+
+        public void Report(GenerationProgress value) => Previews += value.Previews?.Count ?? 0;
+    }
 
     private sealed class CancelAfterFirstStep(CancellationTokenSource source) : IProgress<GenerationProgress>
     {

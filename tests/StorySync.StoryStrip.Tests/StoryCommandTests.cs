@@ -53,6 +53,20 @@ public sealed class StoryCommandTests : IDisposable
     }
 
     [Fact]
+    public async Task Previews_of_every_step_are_written_in_the_size_of_the_scenes_and_those_of_an_earlier_run_go()
+    {
+        string[] arguments = ["--scene", "a cat in the snow", "--subject", "a cat", "--no-plain", "--device", "cpu"];
+        var (code, _, errors) = await Run([.. arguments, "--steps", "3", "--previews"]);
+        Assert.True(code == 0, errors);
+        Assert.Equal(
+            ["preview-1-1.png", "preview-1-2.png", "preview-1-3.png", "scene-1.png", "strip.png"], Written().Order(StringComparer.Ordinal));
+        Assert.Equal((128, 128), SizeOf("preview-1-3.png"));
+
+        Assert.Equal(0, (await Run([.. arguments, "--steps", "1"])).Code);
+        Assert.Equal(["scene-1.png", "strip.png"], Written().Order(StringComparer.Ordinal));
+    }
+
+    [Fact]
     public async Task Without_the_plain_model_there_is_one_row_and_images_of_an_earlier_longer_story_go()
     {
         var longer =

@@ -104,6 +104,8 @@ public sealed class DPMSolverMultistepScheduler : DiffusionScheduler
             outputs.Push(Convert(modelOutput, sample));
             var (m0, order) = (outputs[0], Order());
             var step = DPMSolverCoefficients.Of(config, Plan.Level(Index), Plan.Level(Index + 1), order);
+            var original = config.PredictsOriginal ? m0
+                : Prediction.Original(config.PredictionType, modelOutput, sample, Plan.Level(Index));
 
             sample = sample.to(float32);
             var previous = sample.Times(step.Sample).Plus(m0.Times(step.Output));
@@ -125,7 +127,7 @@ public sealed class DPMSolverMultistepScheduler : DiffusionScheduler
                 previous = previous.Plus(DrawNoise(sample).Times(step.Noise));
             }
 
-            return new SchedulerOutput(previous.to(m0.dtype));
+            return new SchedulerOutput(previous.to(m0.dtype), original.alias());
         }
 
         private int Order()

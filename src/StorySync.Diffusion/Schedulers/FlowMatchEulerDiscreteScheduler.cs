@@ -108,7 +108,7 @@ public sealed class FlowMatchEulerDiscreteScheduler : Scheduler
             var previous = config.StochasticSampling
                 ? (sample - modelOutput.Times(sigma)).Times(1 - next).Plus(DrawNoise(sample).Times(next))
                 : sample.Plus(modelOutput.Times(next - sigma));
-            return new SchedulerOutput(previous.to(modelOutput.dtype));
+            return new SchedulerOutput(previous.to(modelOutput.dtype), sample.Plus(modelOutput.Times(Plan.Sigmas[^1] - sigma)));
         }
     }
 }

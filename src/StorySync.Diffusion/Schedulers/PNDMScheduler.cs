@@ -62,7 +62,9 @@ public sealed class PNDMScheduler : DiffusionScheduler
         private int Spacing => scheduler.TrainTimesteps / Plan.Steps;
 
         private protected override SchedulerOutput Advance(Tensor modelOutput, Tensor sample) =>
-            new(!config.SkipPrkSteps && Calls < RungeKuttaCalls ? RungeKutta(modelOutput, sample) : Multistep(modelOutput, sample));
+            new(
+                !config.SkipPrkSteps && Calls < RungeKuttaCalls ? RungeKutta(modelOutput, sample) : Multistep(modelOutput, sample),
+                Prediction.Original(config.PredictionType, modelOutput, sample, Plan.Level(Index)));
 
         private Tensor RungeKutta(Tensor modelOutput, Tensor sample)
         {

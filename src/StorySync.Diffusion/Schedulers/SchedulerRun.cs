@@ -68,7 +68,7 @@ public abstract class SchedulerRun : IDisposable
         using var scope = NewDisposeScope();
         var output = Advance(modelOutput, sample);
         Index++;
-        return new SchedulerOutput(HandOut(output.PrevSample), output.PredOriginalSample is { } original ? HandOut(original) : null);
+        return new SchedulerOutput(HandOut(output.PrevSample), HandOut(output.PredOriginalSample));
 
         // A result may be one of the arguments, which stays the caller's.
         Tensor HandOut(Tensor result) =>

@@ -119,6 +119,7 @@ public sealed class UniPCMultistepScheduler : DiffusionScheduler
         private protected override SchedulerOutput Advance(Tensor modelOutput, Tensor sample)
         {
             var output = Convert(modelOutput, sample);
+            var original = config.PredictX0 ? output : Prediction.Original(config.PredictionType, modelOutput, sample, Plan.Level(Index));
             if (lastSample.Count > 0 && !config.DisableCorrector.Contains(Index - 1))
             {
                 sample = Correct(output);
@@ -128,7 +129,7 @@ public sealed class UniPCMultistepScheduler : DiffusionScheduler
             lastSample.Push(sample);
             var most = config.LowerOrderFinal ? Math.Min(config.SolverOrder, Plan.Timesteps.Length - Index) : config.SolverOrder;
             order = Math.Min(most, outputs.Count);
-            return new SchedulerOutput(Predict(sample));
+            return new SchedulerOutput(Predict(sample), original);
         }
 
         /// <summary>The end of the step from this model call to the next.</summary>

@@ -100,7 +100,7 @@ internal static class Denoising
                 var timestep = modified.Run.Timestep;
                 Step(predict, job, unmodified is null ? [modified] : [modified, unmodified]);
                 job.Story?.CompleteStep();
-                onStep(new DenoisingStep(step, count, timestep, modified.Latents), clock.Elapsed);
+                onStep(new DenoisingStep(step, count, timestep, modified.Latents, modified.Original!), clock.Elapsed);
             }
 
             return modified.Latents.MoveToOuterDisposeScope();
@@ -191,10 +191,13 @@ internal static class Denoising
 
         public Tensor Latents { get; private set; }
 
+        /// <summary>Gets the clean latents that the last step predicted; null before the first.</summary>
+        public Tensor? Original { get; private set; }
+
         public void Advance(Tensor prediction, Func<Tensor, int, Tensor>? afterStep)
         {
             using var scope = NewDisposeScope();
-            var next = Run.Step(prediction, Latents).PrevSample;
+            var (next, original) = Run.Step(prediction, Latents);
             if (afterStep is not null)
             {
                 next = afterStep(next, Run.Index);
@@ -204,8 +207,14 @@ internal static class Denoising
             next.MoveToOtherDisposeScope(Latents);
             Latents.Dispose();
             Latents = next;
+            Original?.Dispose();
+            Original = original.DetachFromDisposeScope();
         }
 
-        public void Dispose() => Run.Dispose();
+        public void Dispose()
+        {
+            Original?.Dispose();
+            Run.Dispose();
+        }
     }
 }

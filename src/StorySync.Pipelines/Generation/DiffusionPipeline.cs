@@ -60,8 +60,8 @@ public abstract class DiffusionPipeline : IDisposable
         }
     }
 
-    /// <summary>Gets or sets the decoder of previews; null decodes them with the model's own, slower autoencoder. Disposed with the
-    /// pipeline.</summary>
+    /// <summary>Gets or sets the decoder of previews; null paints them by a linear fit, at the size of the latents, where the model has
+    /// one. Disposed with the pipeline.</summary>
     public AutoencoderTiny? PreviewDecoder
     {
         get => Alive(field);
@@ -260,6 +260,13 @@ public abstract class DiffusionPipeline : IDisposable
 
     /// <summary>The type of the requests that are for this architecture.</summary>
     internal virtual Type RequestType => typeof(GenerationRequest);
+
+    /// <summary>The linear fit that paints previews; null where none is known.</summary>
+    internal LatentColors? LatentColors { get; private set; }
+
+    /// <summary>Takes what depends on the parts, once they are there.</summary>
+    /// <exception cref="ModelFileException">The model's settings do not fit its autoencoder.</exception>
+    internal void Complete() => LatentColors = settings.ColorsOf(DecoderConfig);
 
     /// <summary>The files whose bytes are the model's weights.</summary>
     private IEnumerable<MappedFile> FilesInUse => folders.SelectMany(folder => folder.FilesInUse);

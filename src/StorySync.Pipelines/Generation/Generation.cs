@@ -198,19 +198,17 @@ internal sealed class Generation
             Steps = step.Count,
             Elapsed = clock.Elapsed,
             Remaining = elapsed / made * (step.Count - made),
-            Previews = due ? Preview(step.Latents) : null,
+            Previews = due ? Preview(step.PredOriginalSample) : null,
         });
     }
 
-    private IReadOnlyList<RgbImage> Preview(Tensor latents)
+    private IReadOnlyList<RgbImage>? Preview(Tensor original)
     {
-        if (pipeline.PreviewDecoder is not { } decoder)
-        {
-            return Decode(latents);
-        }
-
         using var scope = NewDisposeScope();
-        return RgbImage.FromTensor(decoder.Decode(pipeline.Unpack(latents, Height, Width)).Over(2).Plus(0.5));
+        var latents = pipeline.Unpack(original, Height, Width);
+        return pipeline.PreviewDecoder is { } decoder
+            ? RgbImage.FromTensor(decoder.Decode(latents).Over(2).Plus(0.5))
+            : pipeline.LatentColors?.Paint(latents);
     }
 
     private void Report(GenerationStage stage, int step = 0) => progress?.Report(new GenerationProgress

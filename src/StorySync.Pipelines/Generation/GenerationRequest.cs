@@ -103,12 +103,13 @@ public record GenerationRequest
     /// <summary>Gets a value indicating whether to leave out decoding: the result then has latents and no images. Default false.</summary>
     public bool LatentsOnly { get; init; }
 
-    /// <summary>Gets the callback that is called after every step with the latents, which live until it returns; null (default) for
+    /// <summary>Gets the callback that is called after every step with its tensors, which live until it returns; null (default) for
     /// none.</summary>
     [JsonIgnore]
     public Action<DenoisingStep>? OnStep { get; init; }
 
-    /// <summary>Gets the number of steps after which progress carries a preview of the images, at least 0; 0 (default) for never.</summary>
+    /// <summary>Gets the number of steps after which progress carries a preview of the images (<see cref="GenerationProgress.Previews"/>),
+    /// at least 0; 0 (default) for never.</summary>
     public int PreviewInterval { get; init; }
 
     /// <summary>Gets the processor that attends in this generation in place of those that are set on the model; null (default) leaves
@@ -123,8 +124,8 @@ public record GenerationRequest
 /// <summary>Represents a completed denoising step.</summary>
 public sealed class DenoisingStep
 {
-    internal DenoisingStep(int index, int count, float timestep, Tensor latents) =>
-        (Index, Count, Timestep, Latents) = (index, count, timestep, latents);
+    internal DenoisingStep(int index, int count, float timestep, Tensor latents, Tensor predOriginalSample) =>
+        (Index, Count, Timestep, Latents, PredOriginalSample) = (index, count, timestep, latents, predOriginalSample);
 
     /// <summary>Gets the step's index, from 0.</summary>
     public int Index { get; }
@@ -137,4 +138,8 @@ public sealed class DenoisingStep
 
     /// <summary>Gets the latents after the step, one row per image; they live until the callback returns.</summary>
     public Tensor Latents { get; }
+
+    /// <summary>Gets the clean latents that the model predicted in the step, in the shape of <see cref="Latents"/>; they live until the
+    /// callback returns.</summary>
+    public Tensor PredOriginalSample { get; }
 }

@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using StorySync.Diffusion.Autoencoders;
 using StorySync.Diffusion.Weights;
 
 namespace StorySync.Pipelines;
@@ -15,10 +16,39 @@ internal sealed record ModelSettings
     [Range(-1000.0, 1000.0)]
     public double? GuidanceScale { get; init; }
 
+    /// <summary><c>latent_rgb_factors</c>: for each channel of the latents what it adds to red, green and blue in [−1, 1].</summary>
+    public IReadOnlyList<IReadOnlyList<double>>? LatentRgbFactors { get; init; }
+
+    /// <summary><c>latent_rgb_factors_bias</c>: red, green and blue where all channels are 0; by default 0, a mean gray.</summary>
+    public IReadOnlyList<double>? LatentRgbFactorsBias { get; init; }
+
+    private string File { get; init; } = "";
+
     /// <exception cref="ModelFileException">The file is no JSON object, or an entry is of another kind or out of its range.</exception>
     public static ModelSettings Of(ModelFolder folder)
     {
         var path = Path.Combine(folder.Path, "storysync.json");
-        return File.Exists(path) ? ComponentConfig.Read<ModelSettings>(path) : new();
+        return System.IO.File.Exists(path) ? ComponentConfig.Read<ModelSettings>(path) with { File = path } : new();
+    }
+
+    /// <summary>The fit that paints previews: the folder's own, or else the one that is known of the autoencoder; null without
+    /// either.</summary>
+    /// <exception cref="ModelFileException">The folder's own does not have three numbers for each channel.</exception>
+    public LatentColors? ColorsOf(ConvolutionalAutoencoderConfig autoencoder)
+    {
+        if (this is { LatentRgbFactors: null, LatentRgbFactorsBias: null })
+        {
+            return LatentColors.Known(autoencoder);
+        }
+
+        var factors = LatentRgbFactors ?? [];
+        return factors.Count == autoencoder.LatentChannels && factors.Append(LatentRgbFactorsBias ?? [0, 0, 0]).All(IsColor)
+            ? new LatentColors(factors, LatentRgbFactorsBias ?? [0, 0, 0])
+            : throw new ModelFileException(
+                File,
+                "'latent_rgb_factors' must have a row of three numbers for each of the latents' "
+                    + $"{autoencoder.LatentChannels} channels, and 'latent_rgb_factors_bias' three numbers");
+
+        static bool IsColor(IReadOnlyList<double>? row) => row is { Count: 3 } && row.All(double.IsFinite);
     }
 }

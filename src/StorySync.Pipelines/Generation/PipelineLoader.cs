@@ -53,7 +53,9 @@ internal static class PipelineLoader
         var job = new LoadJob(folder, options ?? new(), progress, cancellationToken);
         try
         {
-            return (TPipeline)found.Load(job);
+            var pipeline = (TPipeline)found.Load(job);
+            pipeline.Complete();
+            return pipeline;
         }
         catch
         {

@@ -82,6 +82,9 @@ internal static class RequestRules
         warnings.AddIf(request.GuidanceEnd < 1 && !guidance, "GuidanceEnd has no effect: guidance is off.");
         warnings.AddIf(request.PreviewInterval > 0
             && !hasProgress, "PreviewInterval has no effect: there is no progress provider to report to.");
+        warnings.AddIf(
+            request.PreviewInterval > 0 && hasProgress && pipeline is { PreviewDecoder: null, LatentColors: null },
+            "PreviewInterval has no effect: the model has neither a PreviewDecoder nor latent_rgb_factors in its storysync.json.");
         pipeline.Warn(request, guidance, warnings);
         foreach (var reading in pipeline.Readings(request, guidance))
         {

@@ -35,13 +35,19 @@ public class SchedulerOptionTests
         var denoise = FakeDenoiser.Of(0.7, -0.4);
         var sample = tensor([0.5f, -1, 1.5f, -0.25f], [1, 2, 1, 2]) * plan.InitNoiseSigma;
         var drawn = 0;
+        var originals = new List<float>();
         using var run = plan.Start(_ => Cosines(4 * drawn++), eta: golden.GetProperty("eta").GetDouble());
         while (!run.IsFinished)
         {
-            sample = run.Step(denoise(run.ScaleModelInput(sample), run.Timestep), sample).PrevSample;
+            (sample, var original) = run.Step(denoise(run.ScaleModelInput(sample), run.Timestep), sample);
+            originals.AddRange(original.data<float>());
         }
 
         AssertClose(golden, name, "sample", sample.data<float>().ToArray());
+        if (golden.TryGetProperty("expected_originals", out _))
+        {
+            AssertClose(golden, name, "originals", [.. originals]);
+        }
     }
 
     private static Tensor Cosines(int from) =>

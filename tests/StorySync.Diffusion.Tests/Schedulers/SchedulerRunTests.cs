@@ -72,7 +72,7 @@ public class SchedulerRunTests
                 using var kept = prediction.clone();
                 var output = run.Step(prediction, sample);
                 Assert.True(kept.Equals(prediction));
-                output.PredOriginalSample?.Dispose();
+                output.PredOriginalSample.Dispose();
                 sample.Dispose();
                 sample = output.PrevSample;
             }

@@ -35,7 +35,7 @@ def beta_ppf(probability, a, b):
 
 
 def run(entry):
-    """Timesteps, sigmas and the last sample."""
+    """Timesteps, sigmas, the last sample, and the clean samples that diffusers predicts in each step, where it tells them."""
     cls, drawn = getattr(diffusers, entry["class"]), []
 
     def randn_tensor(*_, **__):
@@ -54,12 +54,21 @@ def run(entry):
     scheduler.set_timesteps(*([entry["steps"]] if takes_steps else []), **own)
 
     sample = START.to(torch.get_default_dtype()) * torch.as_tensor(getattr(scheduler, "init_noise_sigma", 1.0), dtype=torch.get_default_dtype())
+    originals = []
+    if getattr(scheduler.config, "algorithm_type", "").endswith("++") or getattr(scheduler.config, "predict_x0", False):
+        convert = scheduler.convert_model_output
+        scheduler.convert_model_output = lambda *given, **named: originals.append(convert(*given, **named)) or originals[-1]
     for t in scheduler.timesteps:
         x = scheduler.scale_model_input(sample, t) if hasattr(scheduler, "scale_model_input") else sample
         arguments = {"eta": entry["eta"]} if cls is diffusers.DDIMScheduler else {}
-        sample = scheduler.step(torch.tanh(0.7 * x - 0.4 * t.to(x.dtype) / 1000), t, sample, **arguments).prev_sample
+        output = scheduler.step(torch.tanh(0.7 * x - 0.4 * t.to(x.dtype) / 1000), t, sample, **arguments)
+        sample = output.prev_sample
+        if getattr(output, "pred_original_sample", None) is not None:
+            originals.append(output.pred_original_sample)
 
     found = {"timesteps": scheduler.timesteps, "sample": sample.flatten()}
+    if originals:
+        found["originals"] = torch.cat(originals).flatten()
     return {**found, "sigmas": scheduler.sigmas} if hasattr(scheduler, "sigmas") else found
 
 
@@ -84,7 +93,7 @@ def fill(entry, other):
     plain = run(entry)
     with precision.float64():
         wide = run(entry)
-    for key in ("timesteps", "sigmas", "sample"):
+    for key in ("timesteps", "sigmas", "sample", "originals"):
         if key in plain:
             golden = plain[key].float()
             entry[f"expected_{key}"] = shortest(golden.tolist())
