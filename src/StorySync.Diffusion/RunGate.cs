@@ -2,8 +2,8 @@ namespace StorySync.Diffusion;
 
 /// <summary>Lets any number of runs use a model at the same time, lets its weights change only while there is none, and ends with the
 /// runs: who closes it cancels them and waits for them. Runs that come while a change waits are after it.</summary>
-/// <param name="owner">What the gate belongs to; its type is named when the gate is closed.</param>
-internal sealed class RunGate(object owner) : IDisposable
+/// <param name="owner">The type of what the gate belongs to, which messages name.</param>
+internal sealed class RunGate(Type owner) : IDisposable
 {
     private readonly object monitor = new();
     private readonly CancellationTokenSource closing = new();
@@ -121,7 +121,7 @@ internal sealed class RunGate(object owner) : IDisposable
         if (entered.Value > 0)
         {
             throw new InvalidOperationException(
-                $"The {owner.GetType().Name} cannot {what} by a callback of its own run, which would wait for itself; cancel the run, and "
+                $"The {owner.Name} cannot {what} by a callback of its own run, which would wait for itself; cancel the run, and "
                     + $"do it after.");
         }
     }

@@ -15,6 +15,7 @@ public sealed class ClipEvaluator : IDisposable
     private readonly PromptTokenizer tokenizer;
     private readonly CLIPImageProcessor processor;
     private readonly Device device;
+    private volatile bool isDisposed;
 
     private ClipEvaluator(ModelFolder folder, string component, Device device)
     {
@@ -45,6 +46,7 @@ public sealed class ClipEvaluator : IDisposable
     public IReadOnlyList<float[]> EmbedImages(IReadOnlyList<RgbImage> images, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(images);
+        ObjectDisposedException.ThrowIf(isDisposed, this);
         using var mode = inference_mode();
         using var scope = NewDisposeScope();
         return images.Count == 0 ? [] : Rows(model.GetImageFeatures(Pixels(images), cancellationToken));
@@ -57,6 +59,7 @@ public sealed class ClipEvaluator : IDisposable
     public IReadOnlyList<float[]> EmbedTexts(IReadOnlyList<string> texts, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(texts);
+        ObjectDisposedException.ThrowIf(isDisposed, this);
         using var mode = inference_mode();
         using var scope = NewDisposeScope();
         var length = model.Config.TextConfig.MaxPositionEmbeddings;
@@ -70,6 +73,7 @@ public sealed class ClipEvaluator : IDisposable
     public IReadOnlyList<PatchGrid> EmbedPatches(IReadOnlyList<RgbImage> images, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(images);
+        ObjectDisposedException.ThrowIf(isDisposed, this);
         if (images.Count == 0)
         {
             return [];
@@ -82,8 +86,13 @@ public sealed class ClipEvaluator : IDisposable
         return [.. Enumerable.Range(0, images.Count).Select(i => new PatchGrid(columns, rows, Rows(patches[i].flatten(0, 1))))];
     }
 
-    /// <inheritdoc/>
-    public void Dispose() => model.Dispose();
+    /// <summary>Waits for what other threads have computed, and releases the model; afterwards every member throws
+    /// <see cref="ObjectDisposedException"/>.</summary>
+    public void Dispose()
+    {
+        isDisposed = true;
+        model.Dispose();
+    }
 
     private Tensor Pixels(IReadOnlyList<RgbImage> images) =>
         cat([.. images.Select(image => processor.Preprocess(image.Pixels, image.Height, image.Width))]).to(device);

@@ -14,7 +14,8 @@ public sealed class LoraScaleTests : IDisposable
     private static readonly Story Bear = new() { Subjects = ["a bear"], Scenes = [new("a bear standing"), new("a bear waving")] };
 
     private readonly TemporaryFolder folder = new();
-    private readonly StableDiffusionXLPipeline pipeline = StableDiffusionXLPipeline.Load("storybook", new PipelineOptions { Device = "cpu" });
+    private readonly StableDiffusionXLPipeline pipeline =
+        StableDiffusionXLPipeline.Load("storybook", new PipelineOptions { Device = "cpu" });
 
     public LoraScaleTests()
     {

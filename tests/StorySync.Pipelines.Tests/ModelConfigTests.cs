@@ -69,6 +69,14 @@ public class ModelConfigTests
         { "tiny-sdxl", "model_index.json", "scheduler", "[\"diffusers\", \"TCDScheduler\"]", "'scheduler' is TCDScheduler" },
         { "tiny-sdxl", "model_index.json", "scheduler", "[\"diffusers\", \"FlowMatchEulerDiscreteScheduler\"]",
             "was not trained by flow matching" },
+        { "tiny-sdxl", "model_index.json", "unet", "7", "'unet' is 7; this model needs the component" },
+        { "tiny-sdxl", "model_index.json", "vae", "null", "'vae' is null; this model needs the component" },
+        { "tiny-sdxl", "model_index.json", "text_encoder_2", "[null, null]", "'text_encoder_2' is [null, null]; this model needs" },
+        { "tiny-sdxl", "model_index.json", "tokenizer", "[\"transformers\"]", "'tokenizer' is [\"transformers\"]; this model needs" },
+        { "tiny-sdxl", "model_index.json", "scheduler", "\"EulerDiscreteScheduler\"", "'scheduler' is \"EulerDiscreteScheduler\"; this" },
+        { "tiny-flux", "model_index.json", "transformer", "[\"diffusers\", null]", "'transformer' is [\"diffusers\", null]; this model" },
+        { "tiny-flux", "model_index.json", "text_encoder_2", "{}", "'text_encoder_2' is {}; this model needs the component" },
+        { "tiny-kandinsky3", "model_index.json", "movq", "[1, 2]", "'movq' is [1, 2]; this model needs the component" },
         { "tiny-sdxl", "model_index.json", "requires_aesthetics_score", "true", "refiner" },
         { "tiny-flux", "transformer/config.json", "num_layers", "100000", "'num_layers' is 100000; it must be from 0 to 4096" },
         { "tiny-flux", "transformer/config.json", "num_layers", "4096", "'num_layers' is 4096, but " },
@@ -173,6 +181,20 @@ public class ModelConfigTests
 
         Assert.Equal(Picture(withFalse), Picture(withNull));
         Assert.NotEqual(Picture(without), Picture(withNull));
+    }
+
+    [Theory]
+    [InlineData("null")]
+    [InlineData("[null, null]")]
+    [InlineData("7")]
+    public void What_no_part_of_the_model_asks_for_in_the_index_is_passed_over(string value)
+    {
+        using var plain = new ModelCopy("tiny-sdxl");
+        using var copy = new ModelCopy("tiny-sdxl");
+        Replace(copy, "model_index.json", "image_encoder", value);
+        Replace(copy, "model_index.json", "feature_extractor", value);
+
+        Assert.Equal(Picture(plain), Picture(copy));
     }
 
     /// <summary>diffusers takes 77, the length that the encoder has; transformers writes 10³⁰ where it knows none.</summary>

@@ -12,6 +12,7 @@ namespace StorySync.Diffusion.Autoencoders;
 /// weights' is converted; results have the weights' type.</remarks>
 public sealed class AutoencoderKL : nn.Module
 {
+    private readonly RunGate runs = new(typeof(AutoencoderKL));
     private readonly Encoder encoder;
     private readonly Decoder decoder;
     private readonly Conv2d? quant_conv;
@@ -88,6 +89,7 @@ public sealed class AutoencoderKL : nn.Module
     public DiagonalGaussianDistribution Encode(
         Tensor images, bool sliced = false, bool tiled = false, CancellationToken cancellationToken = default)
     {
+        using var run = runs.Enter(cancellationToken);
         PictureShape.Check(images, Config.InChannels);
         using var moments = Slices.Map(images, sliced, image => tiled && LongerSide(image) > TileSize
             ? Tiles.Map(image, TileSize, LatentTileSize, tile => EncodeWhole(tile, cancellationToken))
@@ -107,6 +109,7 @@ public sealed class AutoencoderKL : nn.Module
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public Tensor Decode(Tensor latents, bool sliced = false, bool tiled = false, CancellationToken cancellationToken = default)
     {
+        using var run = runs.Enter(cancellationToken);
         PictureShape.Check(latents, Config.LatentChannels);
         return Slices.Map(latents, sliced, z => tiled && LongerSide(z) > LatentTileSize
             ? Tiles.Map(z, LatentTileSize, TileSize, tile => DecodeWhole(tile, cancellationToken))
@@ -134,6 +137,15 @@ public sealed class AutoencoderKL : nn.Module
             ? (latents * std).Over(Config.ScalingFactor).Plus(mean)
             : latents.Over(Config.ScalingFactor).Plus(Config.ShiftFactor ?? 0);
         return unscaled.MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        if (!disposing || runs.Close())
+        {
+            base.Dispose(disposing);
+        }
     }
 
     private static long LongerSide(Tensor x) => Math.Max(x.shape[2], x.shape[3]);

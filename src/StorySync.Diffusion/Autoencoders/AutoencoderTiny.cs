@@ -11,6 +11,7 @@ namespace StorySync.Diffusion.Autoencoders;
 /// weights' is converted; results have the weights' type.</remarks>
 public sealed class AutoencoderTiny : nn.Module
 {
+    private readonly RunGate runs = new(typeof(AutoencoderTiny));
     private readonly EncoderTiny encoder;
     private readonly DecoderTiny decoder;
 
@@ -49,6 +50,7 @@ public sealed class AutoencoderTiny : nn.Module
     /// <exception cref="ArgumentException">The shape is another.</exception>
     public Tensor Encode(Tensor images)
     {
+        using var run = runs.Enter();
         PictureShape.Check(images, Config.InChannels);
         using var scope = NewDisposeScope();
         return encoder.call(images.to(encoder.Dtype)).contiguous().MoveToOuterDisposeScope();
@@ -61,6 +63,7 @@ public sealed class AutoencoderTiny : nn.Module
     /// <exception cref="ArgumentException">The shape is another.</exception>
     public Tensor Decode(Tensor latents)
     {
+        using var run = runs.Enter();
         PictureShape.Check(latents, Config.LatentChannels);
         using var scope = NewDisposeScope();
         return decoder.call(latents.to(decoder.Dtype)).contiguous().MoveToOuterDisposeScope();
@@ -81,5 +84,14 @@ public sealed class AutoencoderTiny : nn.Module
     {
         using var unscaled = latents.Over(Config.ScalingFactor);
         return unscaled.Plus(Config.ShiftFactor);
+    }
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        if (!disposing || runs.Close())
+        {
+            base.Dispose(disposing);
+        }
     }
 }

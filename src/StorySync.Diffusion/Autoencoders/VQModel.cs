@@ -11,6 +11,7 @@ namespace StorySync.Diffusion.Autoencoders;
 /// weights' is converted; results have the weights' type.</remarks>
 public sealed class VQModel : nn.Module
 {
+    private readonly RunGate runs = new(typeof(VQModel));
     private readonly Encoder encoder;
     private readonly Conv2d quant_conv;
     private readonly VectorQuantizer quantize;
@@ -75,6 +76,7 @@ public sealed class VQModel : nn.Module
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public Tensor Encode(Tensor images, bool sliced = false, CancellationToken cancellationToken = default)
     {
+        using var run = runs.Enter(cancellationToken);
         PictureShape.Check(images, Config.InChannels);
         return Slices.Map(images, sliced, image =>
         {
@@ -93,6 +95,7 @@ public sealed class VQModel : nn.Module
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public Tensor Decode(Tensor latents, bool quantize, bool sliced = false, CancellationToken cancellationToken = default)
     {
+        using var run = runs.Enter(cancellationToken);
         PictureShape.Check(latents, CodeWidth);
         return Slices.Map(latents, sliced, slice =>
         {
@@ -109,8 +112,18 @@ public sealed class VQModel : nn.Module
     /// <exception cref="ArgumentException">The shape is another.</exception>
     internal (Tensor Quantized, Tensor Indices) Quantize(Tensor latents)
     {
+        using var run = runs.Enter();
         PictureShape.Check(latents, CodeWidth);
         using var converted = latents.to(decoder.Dtype);
         return quantize.call(converted);
+    }
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        if (!disposing || runs.Close())
+        {
+            base.Dispose(disposing);
+        }
     }
 }

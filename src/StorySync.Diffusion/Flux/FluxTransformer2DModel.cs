@@ -14,6 +14,7 @@ namespace StorySync.Diffusion.Flux;
 /// <remarks>Several runs can use one model simultaneously.</remarks>
 public sealed class FluxTransformer2DModel : nn.Module<FluxInputs, DenoisingContext, Tensor>
 {
+    private readonly RunGate runs = new(typeof(FluxTransformer2DModel));
     private const double RopeTheta = 10000;
 
     private readonly FluxPosEmbed pos_embed;
@@ -122,6 +123,7 @@ public sealed class FluxTransformer2DModel : nn.Module<FluxInputs, DenoisingCont
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
     public override Tensor forward(FluxInputs inputs, DenoisingContext context)
     {
+        using var run = runs.Enter();
         ArgumentNullException.ThrowIfNull(inputs);
         ArgumentNullException.ThrowIfNull(context);
         Check(inputs);
@@ -136,6 +138,15 @@ public sealed class FluxTransformer2DModel : nn.Module<FluxInputs, DenoisingCont
             this, image, text, temb, new FluxBlockContext(inputs.Rotary, inputs.Grid, (int)text.shape[1], context), driver);
         driver.Run(blocks);
         return proj_out.call(norm_out.call(blocks.Hidden, temb)).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        if (!disposing || runs.Close())
+        {
+            base.Dispose(disposing);
+        }
     }
 
     /// <summary>Gets the peak of a forward pass.</summary>

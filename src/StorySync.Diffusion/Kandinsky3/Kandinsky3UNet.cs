@@ -13,6 +13,7 @@ namespace StorySync.Diffusion.Kandinsky3;
 /// <remarks>Several runs can use one model simultaneously.</remarks>
 public sealed class Kandinsky3UNet : nn.Module<Kandinsky3Inputs, DenoisingContext, Tensor>
 {
+    private readonly RunGate runs = new(typeof(Kandinsky3UNet));
     // diffusers pairs these with the levels from the top on the way down, from the bottom on the way up: where there are fewer than four
     // levels, the top one has attention on the way up only.
     private static readonly bool[] Attends = [false, true, true, true];
@@ -98,6 +99,7 @@ public sealed class Kandinsky3UNet : nn.Module<Kandinsky3Inputs, DenoisingContex
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
     public override Tensor forward(Kandinsky3Inputs inputs, DenoisingContext context)
     {
+        using var run = runs.Enter();
         ArgumentNullException.ThrowIfNull(inputs);
         ArgumentNullException.ThrowIfNull(context);
         Check(inputs);
@@ -120,6 +122,15 @@ public sealed class Kandinsky3UNet : nn.Module<Kandinsky3Inputs, DenoisingContex
         var blocks = new Blocks(this, conv_in.call(inputs.Sample.ChannelsLast()), block);
         block.Driver.Run(blocks);
         return conv_out.call(conv_norm_out.call(blocks.Hidden).silu_()).contiguous().MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        if (!disposing || runs.Close())
+        {
+            base.Dispose(disposing);
+        }
     }
 
     /// <summary>Gets the peak of a forward pass.</summary>

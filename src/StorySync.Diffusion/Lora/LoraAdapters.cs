@@ -106,7 +106,7 @@ public sealed class LoraAdapters : IDisposable
         Merge();
     }
 
-    /// <summary>Sets scales until the result is disposed of. Who calls it sees to it that nothing else uses the weights meanwhile.</summary>
+    /// <summary>Sets scales until the result is disposed of. Who calls it sees to it that nothing else uses the weights.</summary>
     /// <param name="scales">By name; LoRAs that are not named keep their scale.</param>
     internal IDisposable With(IReadOnlyDictionary<string, double> scales)
     {

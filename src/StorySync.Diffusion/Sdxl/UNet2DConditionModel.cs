@@ -12,6 +12,7 @@ namespace StorySync.Diffusion.Sdxl;
 /// <summary>The denoiser of SDXL, and of Stable Diffusion 1.5 and 2.1 (diffusers' <c>UNet2DConditionModel</c>).</summary>
 public sealed class UNet2DConditionModel : nn.Module<UNetInputs, DenoisingContext, Tensor>
 {
+    private readonly RunGate runs = new(typeof(UNet2DConditionModel));
     private readonly Conv2d conv_in;
     private readonly Timesteps time_proj;
     private readonly TimestepEmbedding time_embedding;
@@ -120,6 +121,7 @@ public sealed class UNet2DConditionModel : nn.Module<UNetInputs, DenoisingContex
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
     public override Tensor forward(UNetInputs inputs, DenoisingContext context)
     {
+        using var run = runs.Enter();
         ArgumentNullException.ThrowIfNull(inputs);
         ArgumentNullException.ThrowIfNull(context);
         using var scope = NewDisposeScope();
@@ -130,6 +132,15 @@ public sealed class UNet2DConditionModel : nn.Module<UNetInputs, DenoisingContex
         var blocks = new Blocks(this, conv_in.call(sample.ChannelsLast()), block);
         block.Driver.Run(blocks);
         return conv_out.call(activation(conv_norm_out.call(blocks.Hidden))).contiguous().MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        if (!disposing || runs.Close())
+        {
+            base.Dispose(disposing);
+        }
     }
 
     /// <summary>Gets the peak of a forward pass. Sharing adds nothing to it: a transformer block holds more in its feed-forward part than

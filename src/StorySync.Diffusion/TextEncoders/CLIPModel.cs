@@ -11,6 +11,7 @@ namespace StorySync.Diffusion.TextEncoders;
 /// arXiv 2103.00020).</summary>
 public sealed class CLIPModel : nn.Module<Tensor, Tensor, CancellationToken, CLIPOutput>
 {
+    private readonly RunGate runs = new(typeof(CLIPModel));
     private readonly CLIPTextTransformer text_model;
     private readonly CLIPVisionTransformer vision_model;
     private readonly Linear visual_projection;
@@ -57,6 +58,7 @@ public sealed class CLIPModel : nn.Module<Tensor, Tensor, CancellationToken, CLI
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
     public Tensor GetTextFeatures(Tensor inputIds, CancellationToken cancellationToken = default)
     {
+        using var run = runs.Enter(cancellationToken);
         using var scope = NewDisposeScope();
         return text_projection.call(text_model.call(inputIds, cancellationToken).PoolerOutput).MoveToOuterDisposeScope();
     }
@@ -69,6 +71,7 @@ public sealed class CLIPModel : nn.Module<Tensor, Tensor, CancellationToken, CLI
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
     public Tensor GetImageFeatures(Tensor pixelValues, CancellationToken cancellationToken = default)
     {
+        using var run = runs.Enter(cancellationToken);
         using var scope = NewDisposeScope();
         return visual_projection.call(vision_model.call(pixelValues, cancellationToken).Pooled).MoveToOuterDisposeScope();
     }
@@ -81,6 +84,7 @@ public sealed class CLIPModel : nn.Module<Tensor, Tensor, CancellationToken, CLI
     /// <exception cref="ArgumentException">The pixels do not have the expected shape.</exception>
     public Tensor GetImagePatches(Tensor pixelValues, CancellationToken cancellationToken = default)
     {
+        using var run = runs.Enter(cancellationToken);
         using var scope = NewDisposeScope();
         var side = Config.VisionConfig.ImageSize / Config.VisionConfig.PatchSize;
         var tokens = vision_model.call(pixelValues, cancellationToken).LastHiddenState;
@@ -97,11 +101,21 @@ public sealed class CLIPModel : nn.Module<Tensor, Tensor, CancellationToken, CLI
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
     public override CLIPOutput forward(Tensor inputIds, Tensor pixelValues, CancellationToken cancellationToken = default)
     {
+        using var run = runs.Enter(cancellationToken);
         using var scope = NewDisposeScope();
         var images = Normalized(GetImageFeatures(pixelValues, cancellationToken));
         var texts = Normalized(GetTextFeatures(inputIds, cancellationToken));
         var logits = images.mm(texts.t()) * logit_scale.exp();
         return new CLIPOutput(images.MoveToOuterDisposeScope(), texts.MoveToOuterDisposeScope(), logits.MoveToOuterDisposeScope());
+    }
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        if (!disposing || runs.Close())
+        {
+            base.Dispose(disposing);
+        }
     }
 
     private static Tensor Normalized(Tensor x) => x / x.norm(-1, keepdim: true);

@@ -8,6 +8,7 @@ namespace StorySync.Diffusion.TextEncoders;
 /// <c>CLIPTextModel</c>).</summary>
 public sealed class CLIPTextModel : nn.Module<Tensor, CancellationToken, CLIPTextOutput>
 {
+    private readonly RunGate runs = new(typeof(CLIPTextModel));
     private readonly CLIPTextTransformer text_model;
 
     /// <summary>Builds the model without weights: its parameters have shapes and take no memory.</summary>
@@ -45,6 +46,18 @@ public sealed class CLIPTextModel : nn.Module<Tensor, CancellationToken, CLIPTex
     /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each layer.</param>
     /// <exception cref="ArgumentException">The ids do not have the expected shape or type, or are not all in the vocabulary.</exception>
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
-    public override CLIPTextOutput forward(Tensor inputIds, CancellationToken cancellationToken = default) =>
-        text_model.call(inputIds, cancellationToken);
+    public override CLIPTextOutput forward(Tensor inputIds, CancellationToken cancellationToken = default)
+    {
+        using var run = runs.Enter(cancellationToken);
+        return text_model.call(inputIds, cancellationToken);
+    }
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        if (!disposing || runs.Close())
+        {
+            base.Dispose(disposing);
+        }
+    }
 }

@@ -9,6 +9,7 @@ namespace StorySync.Diffusion.TextEncoders;
 /// <c>CLIPTextModelWithProjection</c>).</summary>
 public sealed class CLIPTextModelWithProjection : nn.Module<Tensor, CancellationToken, CLIPTextOutput>
 {
+    private readonly RunGate runs = new(typeof(CLIPTextModelWithProjection));
     private readonly CLIPTextTransformer text_model;
     private readonly Linear text_projection;
 
@@ -51,7 +52,17 @@ public sealed class CLIPTextModelWithProjection : nn.Module<Tensor, Cancellation
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
     public override CLIPTextOutput forward(Tensor inputIds, CancellationToken cancellationToken = default)
     {
+        using var run = runs.Enter(cancellationToken);
         var output = text_model.call(inputIds, cancellationToken);
         return output with { TextEmbeds = text_projection.call(output.PoolerOutput) };
+    }
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        if (!disposing || runs.Close())
+        {
+            base.Dispose(disposing);
+        }
     }
 }

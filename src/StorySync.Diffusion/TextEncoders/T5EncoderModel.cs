@@ -10,6 +10,7 @@ namespace StorySync.Diffusion.TextEncoders;
 /// <remarks>In float16 the feed-forward layers' last projections stay in float32, as in transformers: their sums overflow.</remarks>
 public sealed class T5EncoderModel : nn.Module<Tensor, Tensor?, CancellationToken, Tensor>
 {
+    private readonly RunGate runs = new(typeof(T5EncoderModel));
     private const string TokenTable = "shared.weight";
 
     private readonly Embedding shared;
@@ -55,6 +56,7 @@ public sealed class T5EncoderModel : nn.Module<Tensor, Tensor?, CancellationToke
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
     public override Tensor forward(Tensor inputIds, Tensor? attentionMask = null, CancellationToken cancellationToken = default)
     {
+        using var run = runs.Enter(cancellationToken);
         TokenIds.Check(inputIds, Config.VocabSize);
         if (attentionMask is not null && !attentionMask.shape.SequenceEqual(inputIds.shape))
         {
@@ -64,6 +66,15 @@ public sealed class T5EncoderModel : nn.Module<Tensor, Tensor?, CancellationToke
 
         using var scope = NewDisposeScope();
         return encoder.call(shared.call(inputIds).to(encoder.Dtype), attentionMask, cancellationToken).MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        if (!disposing || runs.Close())
+        {
+            base.Dispose(disposing);
+        }
     }
 
     /// <summary>The token table stays as it is stored: only the rows that a text needs are converted.</summary>

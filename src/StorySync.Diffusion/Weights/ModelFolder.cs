@@ -10,11 +10,14 @@ public sealed class ModelFolder
 
     private static readonly string[] Stems = [DiffusersStem, "model"];
 
+    /// <summary>What the index has under names that may be components', where it is no component: as it is written there.</summary>
+    private readonly Dictionary<string, string> otherEntries;
+
     private ModelFolder(string path)
     {
         Path = path;
         var index = System.IO.Path.Combine(path, "model_index.json");
-        (ClassName, Components) = File.Exists(index) ? ReadIndex(index) : (null, new Dictionary<string, ModelComponent>());
+        (ClassName, Components, otherEntries) = File.Exists(index) ? ReadIndex(index) : (null, [], []);
     }
 
     /// <summary>Gets the folder.</summary>
@@ -56,10 +59,17 @@ public sealed class ModelFolder
 
     /// <summary>A component's folder.</summary>
     /// <param name="component">Its name; empty for the folder itself.</param>
-    /// <exception cref="ModelFileException">There is no such folder.</exception>
+    /// <exception cref="ModelFileException">There is no such folder, or the index does not name a class for it.</exception>
     public string ComponentPath(string component)
     {
         ArgumentNullException.ThrowIfNull(component);
+        if (otherEntries.TryGetValue(component, out var entry))
+        {
+            throw new ModelFileException(System.IO.Path.Combine(Path, "model_index.json"),
+                $"'{component}' is {(entry.Length > 80 ? entry[..80] + "…" : entry)}; this model needs the component: expected a library and the name of a class, "
+                + """["diffusers", "AutoencoderKL"] for example""");
+        }
+
         var path = System.IO.Path.Combine(Path, component);
         if (Directory.Exists(path))
         {
@@ -200,17 +210,23 @@ public sealed class ModelFolder
         })
         .OfType<string>().Distinct().Order(StringComparer.Ordinal);
 
-    private static (string? ClassName, IReadOnlyDictionary<string, ModelComponent> Components) ReadIndex(string path) =>
+    private static (string? ClassName, Dictionary<string, ModelComponent> Components, Dictionary<string, string> Others) ReadIndex(
+        string path) =>
         JsonFile.Read(path, root =>
         {
             var components = new Dictionary<string, ModelComponent>(StringComparer.Ordinal);
+            var others = new Dictionary<string, string>(StringComparer.Ordinal);
             foreach (var entry in root.EnumerateObject())
             {
-                // Besides components there are settings; [null, null] is a component that the model leaves out.
+                // Besides components there are settings; null or [null, null] is a component that the model leaves out.
                 if (entry.Value.ValueKind == JsonValueKind.Array && entry.Value.GetArrayLength() == 2
                     && entry.Value[0].ValueKind == JsonValueKind.String && entry.Value[1].ValueKind == JsonValueKind.String)
                 {
                     components.Add(entry.Name, new ModelComponent(entry.Value[0].GetString()!, entry.Value[1].GetString()!));
+                }
+                else
+                {
+                    others.Add(entry.Name, entry.Value.GetRawText());
                 }
             }
 
@@ -221,7 +237,7 @@ public sealed class ModelFolder
                         + "supported; expected the name of a class of diffusers")
                 : name.ValueKind == JsonValueKind.String ? name.GetString()
                 : throw new ModelFileException(path, $"'_class_name' is {name.GetRawText()}; it must be the name of a class of diffusers");
-            return (className, (IReadOnlyDictionary<string, ModelComponent>)components);
+            return (className, components, others);
         });
 }
 

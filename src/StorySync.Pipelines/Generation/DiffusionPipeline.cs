@@ -36,7 +36,7 @@ public abstract class DiffusionPipeline : IDisposable
             folder.MapsWeights = options.MapWeights;
         }
 
-        runs = new RunGate(this);
+        runs = new RunGate(GetType());
         Warnings = LoadWarnings();
         PredictionType = IsFlowMatching ? ModelParts.FlowPrediction : ModelParts.ReadPredictionType(job.Denoiser);
         Scheduler = ModelParts.LoadScheduler(job.Denoiser, options.Scheduler, PredictionType);
