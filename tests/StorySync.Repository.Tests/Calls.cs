@@ -14,7 +14,7 @@ internal static class Calls
         .Select(field => (OpCode)field.GetValue(null)!)
         .ToFrozenDictionary(code => code.Value);
 
-    /// <summary>Everything in an assembly that can have IL: accessors, constructors and what the compiler made of lambdas included.</summary>
+    /// <summary>Everything in an assembly that can have IL, accessors, constructors and what the compiler makes of lambdas too.</summary>
     public static IEnumerable<MethodBase> MethodsOf(Assembly assembly) => assembly.GetTypes()
         .SelectMany(type => type.GetMethods(Declared).Concat<MethodBase>(type.GetConstructors(Declared)));
 

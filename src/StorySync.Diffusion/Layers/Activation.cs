@@ -49,6 +49,7 @@ internal static class Activation
         return x * gate;
     }
 
-    /// <summary><c>x·tanh(log(1 + eˣ))</c>. TorchSharp's own makes numbers on the way that nothing keeps alive (<see cref="Arithmetic"/>).</summary>
+    /// <summary><c>x·tanh(log(1 + eˣ))</c>. TorchSharp's own makes numbers on the way that nothing keeps alive
+    /// (<see cref="Arithmetic"/>).</summary>
     private static Tensor Mish(Tensor x) => x.exp().log1p_().tanh_().mul_(x);
 }
