@@ -100,6 +100,6 @@ internal static class FluxSmall
         grid,
         randn(batch, tokens, model.Config.JointAttentionDim).to(dtype),
         randn(batch, model.Config.PooledProjectionDim).to(dtype),
-        full(batch, 0.5f),
+        tensor(0.5f).expand(batch),
         model.EmbedPositions(FluxLatents.TextIds(tokens), FluxLatents.ImageIds(grid)));
 }

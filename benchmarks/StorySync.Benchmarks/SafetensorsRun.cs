@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Diagnostics;
 using System.Globalization;
 using StorySync.Diffusion.Weights;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace StorySync.Benchmarks;
@@ -61,7 +62,11 @@ internal static class SafetensorsRun
         SafetensorsWriter.Write(
             path,
             Enumerable.Range(0, Count).Select(i => new TensorInfo($"blocks.{i:d3}.weight", SafetensorsDtype.F32, 512, Length / 512)),
-            name => full([512, Length / 512], int.Parse(name.AsSpan(7, 3), CultureInfo.InvariantCulture), ScalarType.Float32));
+            name =>
+            {
+                using var number = int.Parse(name.AsSpan(7, 3), CultureInfo.InvariantCulture).ToScalar();
+                return full([512, Length / 512], number, ScalarType.Float32);
+            });
         Console.WriteLine($"wrote {new FileInfo(path).Length / 1e9:f2} GB in {clock.Elapsed.TotalSeconds:f2} s");
     }
 

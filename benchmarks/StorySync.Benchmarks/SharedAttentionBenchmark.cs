@@ -165,7 +165,8 @@ internal static class SharedAttentionBenchmark
         public static Layer Of(Case sizes)
         {
             using var random = new Generator(0);
-            return new(Tokens(), Tokens(), Tokens(), rand([sizes.Images, sizes.Tokens], generator: random) < sizes.Masked);
+            using var share = sizes.Masked.ToScalar();
+            return new(Tokens(), Tokens(), Tokens(), rand([sizes.Images, sizes.Tokens], generator: random) < share);
 
             Tensor Tokens() => randn([sizes.Images, sizes.Tokens, sizes.Heads, sizes.Width], generator: random).transpose(1, 2);
         }
@@ -176,6 +177,7 @@ internal static class SharedAttentionBenchmark
             using var scope = NewDisposeScope();
             var (images, tokens) = (Masks.shape[0], Masks.shape[1]);
             var bias = zeros([images * tokens, images * tokens]);
+            using var lowest = float.NegativeInfinity.ToScalar();
             for (var reader = 0L; reader < images; reader++)
             {
                 for (var read = 0L; read < images; read++)
@@ -185,7 +187,7 @@ internal static class SharedAttentionBenchmark
                         using var block = NewDisposeScope();
                         var closed = Masks[reader].unsqueeze(1).logical_and(Masks[read].unsqueeze(0)).logical_not();
                         bias.narrow(0, reader * tokens, tokens).narrow(1, read * tokens, tokens)
-                            .masked_fill_(closed, float.NegativeInfinity);
+                            .masked_fill_(closed, lowest);
                     }
                 }
             }

@@ -152,7 +152,7 @@ internal static class SpeedPart
         static IEnumerable<Tensor> Masks(int scenes) => Enumerable.Range(0, scenes).Select(scene =>
         {
             var mask = zeros(16, 16);
-            mask.narrow(0, scene % 8, 8).narrow(1, (scene * 3) % 8, 8).fill_(1);
+            mask.narrow(0, scene % 8, 8).narrow(1, (scene * 3) % 8, 8).copy_(ones(8, 8));
             return mask;
         });
     }
@@ -213,7 +213,7 @@ internal static class SpeedPart
             grid,
             randn([1, tokens, config.JointAttentionDim], dtype: dtype, device: run.Device),
             randn([1, config.PooledProjectionDim], dtype: dtype, device: run.Device),
-            full([1], 0.5f, device: run.Device),
+            tensor([0.5f], device: run.Device),
             model.EmbedPositions(FluxLatents.TextIds(tokens), FluxLatents.ImageIds(grid)).To(run.Device));
         return Time(run, 2, 5, () => model.call(inputs, new DenoisingContext()).Dispose());
     }
