@@ -22,8 +22,8 @@ public sealed class GenerationProgress
 
     /// <summary>Gets what the images are going to look like, if previews were asked for (<see cref="GenerationRequest.PreviewInterval"/>)
     /// and one is due: the clean latents that the model predicts in this step, decoded by
-    /// <see cref="DiffusionPipeline.PreviewDecoder"/> or, without one, painted one pixel for each of them by a linear fit. Null too where the model has neither decoder nor fit:
-    /// docs/models.md tells which have one, and how to give one.</summary>
+    /// <see cref="DiffusionPipeline.PreviewDecoder"/> or, without one, painted one pixel for each of them by a linear fit. Null too where
+    /// the model has neither decoder nor fit: docs/models.md tells which have one, and how to give one.</summary>
     public IReadOnlyList<RgbImage>? Previews { get; init; }
 }
 
