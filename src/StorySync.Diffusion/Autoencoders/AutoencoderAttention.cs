@@ -8,7 +8,7 @@ namespace StorySync.Diffusion.Autoencoders;
 
 /// <summary>Self-attention among all places of a feature map: a norm, one head as wide as the channels, a residual connection
 /// (diffusers' <c>Attention</c> as autoencoders build it). No processor plugs in here: a story is told in the denoiser.</summary>
-internal sealed class AutoencoderAttention : nn.Module<Tensor, Tensor?, Tensor>
+internal sealed class AutoencoderAttention : ScopedModule<Tensor, Tensor?, Tensor>
 {
     private readonly GroupNorm? group_norm;
     private readonly SpatialNorm? spatial_norm;
@@ -30,12 +30,11 @@ internal sealed class AutoencoderAttention : nn.Module<Tensor, Tensor?, Tensor>
 
     /// <param name="input">(batch, channels, height, width).</param>
     /// <param name="latents">What a spatial norm looks at; else not used.</param>
-    public override Tensor forward(Tensor input, Tensor? latents)
+    protected override Tensor Compute(Tensor input, Tensor? latents)
     {
-        using var scope = NewDisposeScope();
         var places = (spatial_norm?.call(input, latents) ?? group_norm!.call(input)).permute(0, 2, 3, 1);
         var tokens = places.flatten(1, 2).unsqueeze(1);
         var attended = ScaledDotProduct.Attend(to_q.call(tokens), to_k.call(tokens), to_v.call(tokens));
-        return to_out[0].call(attended).reshape(places.shape).permute(0, 3, 1, 2).Plus_(input).MoveToOuterDisposeScope();
+        return to_out[0].call(attended).reshape(places.shape).permute(0, 3, 1, 2).Plus_(input);
     }
 }

@@ -8,12 +8,12 @@ namespace StorySync.Diffusion.Autoencoders;
 /// <summary>One level of an encoder or decoder: residual blocks, each followed by attention where the level has any, then the way
 /// to the next level (diffusers' <c>DownEncoderBlock2D</c>, <c>AttnDownEncoderBlock2D</c>, <c>UpDecoderBlock2D</c> and
 /// <c>AttnUpDecoderBlock2D</c>).</summary>
-internal sealed class AutoencoderBlock : nn.Module<Tensor, Tensor?, Tensor>
+internal sealed class AutoencoderBlock : ScopedModule<Tensor, Tensor?, Tensor>
 {
-    private readonly ModuleList<nn.Module<Tensor, Tensor?, Tensor>> resnets = [];
-    private readonly ModuleList<AutoencoderAttention> attentions = [];
-    private readonly ModuleList<Downsample2D> downsamplers = [];
-    private readonly ModuleList<Upsample2D> upsamplers = [];
+    private readonly ModuleList<nn.Module<Tensor, Tensor?, Tensor>> resnets;
+    private readonly ModuleList<AutoencoderAttention>? attentions;
+    private readonly ModuleList<Downsample2D>? downsamplers;
+    private readonly ModuleList<Upsample2D>? upsamplers;
 
     /// <param name="inChannels">Channels of the input.</param>
     /// <param name="outChannels">Channels of the output.</param>
@@ -24,66 +24,26 @@ internal sealed class AutoencoderBlock : nn.Module<Tensor, Tensor?, Tensor>
     public AutoencoderBlock(long inChannels, long outChannels, int count, bool attention, Resampling resampling, AutoencoderLayers layers)
         : base(nameof(AutoencoderBlock))
     {
-        for (var i = 0; i < count; i++)
-        {
-            resnets.Add(layers.Resnet(i == 0 ? inChannels : outChannels, outChannels));
-            if (attention)
-            {
-                attentions.Add(new AutoencoderAttention(outChannels, layers));
-            }
-        }
-
-        switch (resampling)
-        {
-            case Resampling.Halve:
-                downsamplers.Add(new Downsample2D(outChannels, padding: 0));
-                break;
-            case Resampling.Double:
-                upsamplers.Add(new Upsample2D(outChannels));
-                break;
-        }
-
+        var each = Enumerable.Range(0, count);
+        resnets = new([.. each.Select(i => layers.Resnet(i == 0 ? inChannels : outChannels, outChannels))]);
+        attentions = attention ? new([.. each.Select(_ => new AutoencoderAttention(outChannels, layers))]) : null;
+        downsamplers = resampling == Resampling.Down ? new(new Downsample2D(outChannels, padding: 0)) : null;
+        upsamplers = resampling == Resampling.Up ? new(new Upsample2D(outChannels)) : null;
         RegisterComponents();
     }
 
     /// <param name="input">(batch, channels, height, width).</param>
     /// <param name="latents">What spatial norms look at; else not used.</param>
-    public override Tensor forward(Tensor input, Tensor? latents)
+    protected override Tensor Compute(Tensor input, Tensor? latents)
     {
-        using var scope = NewDisposeScope();
         var hidden = input.alias();
-        for (var i = 0; i < resnets.Count; i++)
+        foreach (var (i, resnet) in resnets.Index())
         {
-            hidden = hidden.Into(resnets[i], latents);
-            if (attentions.Count > 0)
-            {
-                hidden = hidden.Into(attentions[i], latents);
-            }
+            hidden = resnet.call(hidden, latents).Freeing(hidden);
+            hidden = attentions?[i].call(hidden, latents).Freeing(hidden) ?? hidden;
         }
 
-        foreach (var downsampler in downsamplers)
-        {
-            hidden = hidden.Into(downsampler);
-        }
-
-        foreach (var upsampler in upsamplers)
-        {
-            hidden = hidden.Into(upsampler, null);
-        }
-
-        return hidden.MoveToOuterDisposeScope();
+        hidden = downsamplers?[0].call(hidden).Freeing(hidden) ?? hidden;
+        return upsamplers?[0].call(hidden, null).Freeing(hidden) ?? hidden;
     }
-}
-
-/// <summary>What leads from one level of an autoencoder to the next.</summary>
-internal enum Resampling
-{
-    /// <summary>Nothing: the last level.</summary>
-    None,
-
-    /// <summary>To half the height and width.</summary>
-    Halve,
-
-    /// <summary>To twice the height and width.</summary>
-    Double,
 }

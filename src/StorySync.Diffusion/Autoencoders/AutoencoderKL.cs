@@ -154,7 +154,7 @@ public sealed class AutoencoderKL : nn.Module
     {
         using var scope = NewDisposeScope();
         var moments = encoder.call(images.to(encoder.Dtype), cancellationToken);
-        return (quant_conv is null ? moments : moments.Into(quant_conv)).contiguous().MoveToOuterDisposeScope();
+        return (quant_conv?.call(moments) ?? moments).contiguous().MoveToOuterDisposeScope();
     }
 
     private Tensor DecodeWhole(Tensor latents, CancellationToken cancellationToken)

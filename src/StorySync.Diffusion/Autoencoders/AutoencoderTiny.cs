@@ -1,6 +1,7 @@
 using StorySync.Diffusion.Weights;
 using StorySync.Kernels;
 using TorchSharp;
+using static StorySync.Diffusion.Layers.Lifetimes;
 using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Autoencoders;
@@ -52,8 +53,7 @@ public sealed class AutoencoderTiny : nn.Module
     {
         using var run = runs.Enter();
         PictureShape.Check(images, Config.InChannels);
-        using var scope = NewDisposeScope();
-        return encoder.call(images.to(encoder.Dtype)).contiguous().MoveToOuterDisposeScope();
+        return Scoped(() => encoder.call(images.to(encoder.Dtype)).contiguous());
     }
 
     /// <summary>Decodes latents.</summary>
@@ -65,8 +65,7 @@ public sealed class AutoencoderTiny : nn.Module
     {
         using var run = runs.Enter();
         PictureShape.Check(latents, Config.LatentChannels);
-        using var scope = NewDisposeScope();
-        return decoder.call(latents.to(decoder.Dtype)).contiguous().MoveToOuterDisposeScope();
+        return Scoped(() => decoder.call(latents.to(decoder.Dtype)).contiguous());
     }
 
     /// <summary>From the autoencoder's latents to the denoiser's: (z - shift_factor) × scaling_factor. With the defaults both are the

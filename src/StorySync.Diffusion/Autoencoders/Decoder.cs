@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 namespace StorySync.Diffusion.Autoencoders;
 
 /// <summary>From latents to an image (diffusers' <c>Decoder</c> of autoencoders).</summary>
-internal sealed class Decoder : nn.Module<Tensor, Tensor?, CancellationToken, Tensor>
+internal sealed class Decoder : ScopedModule<Tensor, Tensor?, CancellationToken, Tensor>
 {
     private readonly Conv2d conv_in;
     private readonly ModuleList<AutoencoderBlock> up_blocks = [];
@@ -26,7 +26,7 @@ internal sealed class Decoder : nn.Module<Tensor, Tensor?, CancellationToken, Te
         for (var i = 0; i < channels.Length; i++)
         {
             var attention = config.UpBlockTypes[i] == "AttnUpDecoderBlock2D";
-            var resampling = i < channels.Length - 1 ? Resampling.Double : Resampling.None;
+            var resampling = i < channels.Length - 1 ? Resampling.Up : Resampling.None;
             var before = channels[Math.Max(i - 1, 0)];
             up_blocks.Add(new AutoencoderBlock(before, channels[i], config.LayersPerBlock + 1, attention, resampling, layers));
         }
@@ -41,19 +41,20 @@ internal sealed class Decoder : nn.Module<Tensor, Tensor?, CancellationToken, Te
 
     /// <param name="latents">(batch, latent channels, height, width).</param>
     /// <param name="condition">What spatial norms look at: latents of the same shape. Null without such norms.</param>
-    /// <param name="cancellation">Looked at between blocks.</param>
-    public override Tensor forward(Tensor latents, Tensor? condition, CancellationToken cancellation)
+    /// <param name="cancellationToken">The token to monitor for cancellation requests; checked between blocks.</param>
+    protected override Tensor Compute(Tensor latents, Tensor? condition, CancellationToken cancellationToken)
     {
-        using var scope = NewDisposeScope();
-        var hidden = latents.ChannelsLast().Into(conv_in).Into(mid_block, condition);
+        var hidden = latents.ChannelsLast();
+        hidden = conv_in.call(hidden).Freeing(hidden);
+        hidden = mid_block.call(hidden, condition).Freeing(hidden);
         foreach (var block in up_blocks)
         {
-            cancellation.ThrowIfCancellationRequested();
-            hidden = hidden.Into(block, condition);
+            cancellationToken.ThrowIfCancellationRequested();
+            hidden = block.call(hidden, condition).Freeing(hidden);
         }
 
-        cancellation.ThrowIfCancellationRequested();
-        hidden = conv_norm_out is SpatialNorm spatial ? hidden.Into(spatial, condition) : hidden.Into((GroupNorm)conv_norm_out);
-        return hidden.silu_().Into(conv_out).MoveToOuterDisposeScope();
+        cancellationToken.ThrowIfCancellationRequested();
+        var normed = conv_norm_out is SpatialNorm spatial ? spatial.call(hidden, condition) : ((GroupNorm)conv_norm_out).call(hidden);
+        return conv_out.call(normed.Freeing(hidden).silu_());
     }
 }

@@ -7,7 +7,7 @@ using static TorchSharp.torch;
 namespace StorySync.Diffusion.Autoencoders;
 
 /// <summary>From latents to an image, with plain convolutions (diffusers' <c>DecoderTiny</c>).</summary>
-internal sealed class DecoderTiny : nn.Module<Tensor, Tensor>
+internal sealed class DecoderTiny : ScopedModule<Tensor, Tensor>
 {
     private readonly ModuleList<nn.Module<Tensor, Tensor>> layers = [];
 
@@ -39,16 +39,15 @@ internal sealed class DecoderTiny : nn.Module<Tensor, Tensor>
     public ScalarType Dtype => ((Conv2d)layers[0]).Dtype;
 
     /// <param name="latents">(batch, latent channels, height, width).</param>
-    public override Tensor forward(Tensor latents)
+    protected override Tensor Compute(Tensor latents)
     {
-        using var scope = NewDisposeScope();
         var hidden = latents.Over(3).tanh_().Times_(3).ChannelsLast();
         foreach (var layer in layers)
         {
-            hidden = hidden.Into(layer);
+            hidden = layer.call(hidden).Freeing(hidden);
         }
 
-        return hidden.Times_(2).Minus_(1).MoveToOuterDisposeScope();
+        return hidden.Times_(2).Minus_(1);
     }
 
     private sealed class ActivationLayer(string name) : nn.Module<Tensor, Tensor>(nameof(ActivationLayer))

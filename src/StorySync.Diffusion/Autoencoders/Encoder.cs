@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 namespace StorySync.Diffusion.Autoencoders;
 
 /// <summary>From an image to latents (diffusers' <c>Encoder</c> of autoencoders).</summary>
-internal sealed class Encoder : nn.Module<Tensor, CancellationToken, Tensor>
+internal sealed class Encoder : ScopedModule<Tensor, CancellationToken, Tensor>
 {
     private readonly Conv2d conv_in;
     private readonly ModuleList<AutoencoderBlock> down_blocks = [];
@@ -25,7 +25,7 @@ internal sealed class Encoder : nn.Module<Tensor, CancellationToken, Tensor>
         for (var i = 0; i < channels.Count; i++)
         {
             var attention = config.DownBlockTypes[i] == "AttnDownEncoderBlock2D";
-            var resampling = i < channels.Count - 1 ? Resampling.Halve : Resampling.None;
+            var resampling = i < channels.Count - 1 ? Resampling.Down : Resampling.None;
             var before = channels[Math.Max(i - 1, 0)];
             down_blocks.Add(new AutoencoderBlock(before, channels[i], config.LayersPerBlock, attention, resampling, layers));
         }
@@ -39,18 +39,20 @@ internal sealed class Encoder : nn.Module<Tensor, CancellationToken, Tensor>
     public ScalarType Dtype => conv_in.Dtype;
 
     /// <param name="image">(batch, channels, height, width).</param>
-    /// <param name="cancellation">Looked at between blocks.</param>
-    public override Tensor forward(Tensor image, CancellationToken cancellation)
+    /// <param name="cancellationToken">The token to monitor for cancellation requests; checked between blocks.</param>
+    protected override Tensor Compute(Tensor image, CancellationToken cancellationToken)
     {
-        using var scope = NewDisposeScope();
-        var hidden = image.ChannelsLast().Into(conv_in);
+        var hidden = image.ChannelsLast();
+        hidden = conv_in.call(hidden).Freeing(hidden);
         foreach (var block in down_blocks)
         {
-            cancellation.ThrowIfCancellationRequested();
-            hidden = hidden.Into(block, null);
+            cancellationToken.ThrowIfCancellationRequested();
+            hidden = block.call(hidden, null).Freeing(hidden);
         }
 
-        cancellation.ThrowIfCancellationRequested();
-        return hidden.Into(mid_block, null).Into(conv_norm_out).silu_().Into(conv_out).MoveToOuterDisposeScope();
+        cancellationToken.ThrowIfCancellationRequested();
+        hidden = mid_block.call(hidden, null).Freeing(hidden);
+        hidden = conv_norm_out.call(hidden).Freeing(hidden);
+        return conv_out.call(hidden.silu_());
     }
 }

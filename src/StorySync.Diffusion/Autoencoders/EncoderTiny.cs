@@ -7,7 +7,7 @@ using static TorchSharp.torch;
 namespace StorySync.Diffusion.Autoencoders;
 
 /// <summary>From an image to latents, with plain convolutions (diffusers' <c>EncoderTiny</c>).</summary>
-internal sealed class EncoderTiny : nn.Module<Tensor, Tensor>
+internal sealed class EncoderTiny : ScopedModule<Tensor, Tensor>
 {
     private readonly ModuleList<nn.Module<Tensor, Tensor>> layers = [];
 
@@ -33,15 +33,14 @@ internal sealed class EncoderTiny : nn.Module<Tensor, Tensor>
     public ScalarType Dtype => ((Conv2d)layers[0]).Dtype;
 
     /// <param name="image">(batch, channels, height, width) in [-1, 1].</param>
-    public override Tensor forward(Tensor image)
+    protected override Tensor Compute(Tensor image)
     {
-        using var scope = NewDisposeScope();
         var hidden = image.Plus(1).Over_(2).ChannelsLast();
         foreach (var layer in layers)
         {
-            hidden = hidden.Into(layer);
+            hidden = layer.call(hidden).Freeing(hidden);
         }
 
-        return hidden.MoveToOuterDisposeScope();
+        return hidden;
     }
 }

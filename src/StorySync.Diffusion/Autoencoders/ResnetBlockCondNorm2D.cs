@@ -6,14 +6,14 @@ using static TorchSharp.torch;
 namespace StorySync.Diffusion.Autoencoders;
 
 /// <summary>A residual block whose norms see the latents (diffusers' <c>ResnetBlockCondNorm2D</c>, "spatial").</summary>
-internal sealed class ResnetBlockCondNorm2D : nn.Module<Tensor, Tensor?, Tensor>
+internal sealed class ResnetBlockCondNorm2D : ScopedModule<Tensor, Tensor?, Tensor>
 {
     private readonly SpatialNorm norm1;
     private readonly Conv2d conv1;
     private readonly SpatialNorm norm2;
     private readonly Conv2d conv2;
     private readonly Conv2d? conv_shortcut;
-    private readonly Func<Tensor, Tensor> activate;
+    private readonly Func<Tensor, Tensor> activate_;
 
     public ResnetBlockCondNorm2D(long inChannels, long outChannels, long latentChannels, string activation)
         : base(nameof(ResnetBlockCondNorm2D))
@@ -23,17 +23,18 @@ internal sealed class ResnetBlockCondNorm2D : nn.Module<Tensor, Tensor?, Tensor>
         norm2 = new SpatialNorm(outChannels, latentChannels);
         conv2 = new Conv2d(outChannels, outChannels, kernel: 3, padding: 1);
         conv_shortcut = inChannels == outChannels ? null : new Conv2d(inChannels, outChannels, kernel: 1);
-        activate = Activation.ConsumingByName(activation);
+        activate_ = Activation.InPlaceByName(activation);
         RegisterComponents();
     }
 
     /// <param name="input">(batch, channels, height, width).</param>
     /// <param name="latents">(batch, latent channels, height, width) of the latents.</param>
-    public override Tensor forward(Tensor input, Tensor? latents)
+    protected override Tensor Compute(Tensor input, Tensor? latents)
     {
-        using var scope = NewDisposeScope();
-        var hidden = activate(norm1.call(input, latents)).Into(conv1);
-        hidden = activate(hidden.Into(norm2, latents)).Into(conv2);
-        return hidden.Plus_(conv_shortcut?.call(input) ?? input).MoveToOuterDisposeScope();
+        var hidden = activate_(norm1.call(input, latents));
+        hidden = conv1.call(hidden).Freeing(hidden);
+        hidden = activate_(norm2.call(hidden, latents).Freeing(hidden));
+        hidden = conv2.call(hidden).Freeing(hidden);
+        return hidden.Plus_(conv_shortcut?.call(input) ?? input);
     }
 }

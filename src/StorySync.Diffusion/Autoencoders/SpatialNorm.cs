@@ -7,7 +7,7 @@ namespace StorySync.Diffusion.Autoencoders;
 
 /// <summary>A group norm whose scale and shift come, place by place, from the latents (diffusers' <c>SpatialNorm</c>; MoVQ,
 /// arXiv 2209.09002, section 3.2). It has 32 groups and epsilon 1e-6 whatever the config says.</summary>
-internal sealed class SpatialNorm : nn.Module<Tensor, Tensor?, Tensor>
+internal sealed class SpatialNorm : ScopedModule<Tensor, Tensor?, Tensor>
 {
     private readonly GroupNorm norm_layer;
     private readonly Conv2d conv_y;
@@ -24,17 +24,12 @@ internal sealed class SpatialNorm : nn.Module<Tensor, Tensor?, Tensor>
 
     /// <param name="input">(batch, channels, height, width).</param>
     /// <param name="latents">(batch, latent channels, any height, any width); resized by nearest neighbour.</param>
-    public override Tensor forward(Tensor input, Tensor? latents)
+    protected override Tensor Compute(Tensor input, Tensor? latents)
     {
         ArgumentNullException.ThrowIfNull(latents);
-        using var scope = NewDisposeScope();
         var resized = nn.functional.interpolate(latents, size: [input.shape[2], input.shape[3]], mode: InterpolationMode.Nearest);
-        var output = norm_layer.call(input);
-        using (var scale = conv_y.call(resized))
-        {
-            output.mul_(scale);
-        }
-
-        return output.Plus_(conv_b.call(resized)).MoveToOuterDisposeScope();
+        var (output, scale) = (norm_layer.call(input), conv_y.call(resized));
+        output = output.mul_(scale).Freeing(scale);
+        return output.Plus_(conv_b.call(resized));
     }
 }

@@ -1,6 +1,7 @@
 using StorySync.Diffusion.Layers;
 using StorySync.Diffusion.Weights;
 using TorchSharp;
+using static StorySync.Diffusion.Layers.Lifetimes;
 using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Autoencoders;
@@ -79,10 +80,7 @@ public sealed class VQModel : nn.Module
         using var run = runs.Enter(cancellationToken);
         PictureShape.Check(images, Config.InChannels);
         return Slices.Map(images, sliced, image =>
-        {
-            using var scope = NewDisposeScope();
-            return encoder.call(image.to(encoder.Dtype), cancellationToken).Into(quant_conv).contiguous().MoveToOuterDisposeScope();
-        });
+            Scoped(() => quant_conv.call(encoder.call(image.to(encoder.Dtype), cancellationToken)).contiguous()));
     }
 
     /// <summary>Decodes latents.</summary>
@@ -97,13 +95,11 @@ public sealed class VQModel : nn.Module
     {
         using var run = runs.Enter(cancellationToken);
         PictureShape.Check(latents, CodeWidth);
-        return Slices.Map(latents, sliced, slice =>
+        return Slices.Map(latents, sliced, slice => Scoped(() =>
         {
-            using var scope = NewDisposeScope();
             var z = quantize ? Quantize(slice).Quantized : slice.to(decoder.Dtype);
-            var image = decoder.call(post_quant_conv.call(z), spatialNorms ? z : null, cancellationToken);
-            return image.contiguous().MoveToOuterDisposeScope();
-        });
+            return decoder.call(post_quant_conv.call(z), spatialNorms ? z : null, cancellationToken).contiguous();
+        }));
     }
 
     /// <summary>Replaces latents by their nearest codebook vectors.</summary>

@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 namespace StorySync.Diffusion.Autoencoders;
 
 /// <summary>Replaces each latent vector by the nearest one of a codebook (diffusers' <c>VectorQuantizer</c>).</summary>
-internal sealed class VectorQuantizer : nn.Module<Tensor, (Tensor Quantized, Tensor Indices)>
+internal sealed class VectorQuantizer : ScopedModule<Tensor, (Tensor Quantized, Tensor Indices)>
 {
     private readonly Embedding embedding;
 
@@ -18,12 +18,11 @@ internal sealed class VectorQuantizer : nn.Module<Tensor, (Tensor Quantized, Ten
 
     /// <param name="latents">(batch, width, height, width).</param>
     /// <returns>The nearest codebook vectors in the same shape, and their indices, (batch × height × width), place by place.</returns>
-    public override (Tensor Quantized, Tensor Indices) forward(Tensor latents)
+    protected override (Tensor Quantized, Tensor Indices) Compute(Tensor latents)
     {
-        using var scope = NewDisposeScope();
         var places = latents.permute(0, 2, 3, 1);
         var indices = cdist(places.reshape(-1, latents.shape[1]), embedding.weight).argmin(1);
         var quantized = embedding.call(indices).reshape(places.shape).permute(0, 3, 1, 2).contiguous();
-        return (quantized.MoveToOuterDisposeScope(), indices.MoveToOuterDisposeScope());
+        return (quantized, indices);
     }
 }

@@ -157,14 +157,6 @@ internal sealed class Kandinsky3UpSampleBlock : ScopedModule<Tensor, BlockContex
     }
 }
 
-/// <summary>What a resnet does to height and width.</summary>
-internal enum Resampling
-{
-    None,
-    Down,
-    Up,
-}
-
 /// <summary>Four stages of norm, SiLU and convolution, narrow between the first and the last, and a shortcut (diffusers'
 /// <c>Kandinsky3ResNetBlock</c>).</summary>
 internal sealed class Kandinsky3ResNetBlock : ScopedModule<Tensor, Tensor, Tensor>

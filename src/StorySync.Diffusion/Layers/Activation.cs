@@ -24,9 +24,9 @@ internal static class Activation
             $"Activation '{name}' is not supported; known are silu, swish, gelu, gelu_new, gelu_pytorch_tanh, quick_gelu, relu, mish."),
     };
 
-    /// <summary>Like <see cref="ByName"/>, but takes over its argument: overwrites it where it can, else disposes it.</summary>
+    /// <summary>Like <see cref="ByName"/>, but the result overwrites the argument.</summary>
     /// <exception cref="NotSupportedException">The name is not known.</exception>
-    public static Func<Tensor, Tensor> ConsumingByName(string name)
+    public static Func<Tensor, Tensor> InPlaceByName(string name)
     {
         var activation = ByName(name);
         return name switch
@@ -35,10 +35,8 @@ internal static class Activation
             "relu" => x => x.relu_(),
             _ => x =>
             {
-                using (x)
-                {
-                    return activation(x);
-                }
+                using var result = activation(x);
+                return x.copy_(result);
             },
         };
     }

@@ -1,6 +1,7 @@
 using StorySync.Attention;
 using StorySync.Diffusion.Denoising;
 using TorchSharp;
+using static StorySync.Diffusion.Layers.Lifetimes;
 using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Layers;
@@ -16,9 +17,6 @@ internal static class AttentionLayers
 
     /// <summary>Lets the run's processor attend, or the layer's own where the run brings none.</summary>
     /// <returns>(batch, query tokens, heads · head width).</returns>
-    public static Tensor Attend(this IAttentionLayer layer, AttentionInputs inputs, DenoisingContext context)
-    {
-        using var scope = NewDisposeScope();
-        return (context.Processor ?? layer.Processor).Attend(layer.Layer, inputs, context).MergeHeads().MoveToOuterDisposeScope();
-    }
+    public static Tensor Attend(this IAttentionLayer layer, AttentionInputs inputs, DenoisingContext context) =>
+        Scoped(() => (context.Processor ?? layer.Processor).Attend(layer.Layer, inputs, context).MergeHeads());
 }

@@ -1,4 +1,5 @@
 using StorySync.Kernels;
+using static StorySync.Diffusion.Layers.Lifetimes;
 using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Layers;
@@ -12,16 +13,10 @@ internal static class Fused
     /// <param name="x">(batch, channels, height, width).</param>
     /// <param name="activation">The activation; <see cref="Activation.Silu"/> is the one that is fused.</param>
     /// <param name="shift">Added to <paramref name="x"/>, (batch, channels); null for nothing.</param>
-    public static Tensor GroupNorm(GroupNorm norm, Tensor x, Func<Tensor, Tensor> activation, Tensor? shift = null)
-    {
-        if (activation == Activation.Silu)
-        {
-            return GroupNormSilu(norm, x, shift);
-        }
-
-        using var scope = NewDisposeScope();
-        return activation(norm.call(shift is null ? x : x.Plus(shift.unsqueeze(-1).unsqueeze(-1)))).MoveToOuterDisposeScope();
-    }
+    public static Tensor GroupNorm(GroupNorm norm, Tensor x, Func<Tensor, Tensor> activation, Tensor? shift = null) =>
+        activation == Activation.Silu
+            ? GroupNormSilu(norm, x, shift)
+            : Scoped(() => activation(norm.call(shift is null ? x : x.Plus(shift.unsqueeze(-1).unsqueeze(-1)))));
 
     /// <summary>Computes SiLU of a group norm of a sum.</summary>
     /// <param name="norm">The norm.</param>

@@ -65,7 +65,7 @@ internal sealed class LayerNorm : nn.Module<Tensor, Tensor>
 
 /// <summary>Scaling by the root mean square over the last axis, without a mean or a bias (diffusers' <c>RMSNorm</c>, transformers'
 /// <c>T5LayerNorm</c>; arXiv 1910.07467). The mean is taken in float32; the result has the weight's type.</summary>
-internal sealed class RmsNorm : nn.Module<Tensor, Tensor>
+internal sealed class RmsNorm : ScopedModule<Tensor, Tensor>
 {
     public readonly Parameter weight;
     private readonly double epsilon;
@@ -78,11 +78,10 @@ internal sealed class RmsNorm : nn.Module<Tensor, Tensor>
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor input)
+    protected override Tensor Compute(Tensor input)
     {
-        using var scope = NewDisposeScope();
         var x = input.to(float32);
         var scale = x.Pow(2).mean([-1], keepdim: true).Plus_(epsilon).rsqrt_();
-        return (x * scale).to(weight.dtype).mul_(weight).MoveToOuterDisposeScope();
+        return (x * scale).to(weight.dtype).mul_(weight);
     }
 }

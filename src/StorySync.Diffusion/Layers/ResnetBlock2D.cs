@@ -1,12 +1,13 @@
 using StorySync.Kernels;
 using TorchSharp;
+using static StorySync.Diffusion.Layers.Lifetimes;
 using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Layers;
 
 /// <summary>Norm, activation and convolution, twice, and a shortcut; the time embedding enters at the second norm (diffusers'
 /// <c>ResnetBlock2D</c>).</summary>
-internal sealed class ResnetBlock2D : nn.Module<Tensor, Tensor?, Tensor>
+internal sealed class ResnetBlock2D : ScopedModule<Tensor, Tensor?, Tensor>
 {
     private readonly GroupNorm norm1;
     private readonly Conv2d conv1;
@@ -47,23 +48,23 @@ internal sealed class ResnetBlock2D : nn.Module<Tensor, Tensor?, Tensor>
 
     /// <param name="input">(batch, channels, height, width).</param>
     /// <param name="temb">The time embedding, (batch, width); null where the model has none.</param>
-    public override Tensor forward(Tensor input, Tensor? temb)
+    protected override Tensor Compute(Tensor input, Tensor? temb)
     {
-        using var scope = NewDisposeScope();
         var time = temb is null ? null : time_emb_proj?.call(activation(temb));
-        var hidden = Fused.GroupNorm(norm1, input, activation).Into(conv1);
-        var normed = scaleAndShift && time is not null ? Modulate(hidden, time) : Fused.GroupNorm(norm2, hidden, activation, shift: time);
-        hidden.Dispose();
-        hidden = normed.Into(conv2).Plus_(conv_shortcut?.call(input) ?? input);
-        return (outputScale == 1 ? hidden : hidden.Over_(outputScale)).MoveToOuterDisposeScope();
+        var hidden = Fused.GroupNorm(norm1, input, activation);
+        hidden = conv1.call(hidden).Freeing(hidden);
+        hidden = (scaleAndShift && time is not null ? Modulate(hidden, time) : Fused.GroupNorm(norm2, hidden, activation, shift: time))
+            .Freeing(hidden);
+        hidden = conv2.call(hidden).Freeing(hidden);
+        hidden = hidden.Plus_(conv_shortcut?.call(input) ?? input);
+        return outputScale == 1 ? hidden : hidden.Over_(outputScale);
     }
 
-    private Tensor Modulate(Tensor hidden, Tensor time)
+    private Tensor Modulate(Tensor hidden, Tensor time) => Scoped(() =>
     {
-        using var scope = NewDisposeScope();
         var parts = time.unsqueeze(-1).unsqueeze(-1).chunk(2, dim: 1);
-        return activation(norm2.call(hidden).mul_(parts[0].Plus(1)).Plus_(parts[1])).MoveToOuterDisposeScope();
-    }
+        return activation(norm2.call(hidden).mul_(parts[0].Plus(1)).Plus_(parts[1]));
+    });
 }
 
 /// <summary>What the resnets of a model have in common.</summary>

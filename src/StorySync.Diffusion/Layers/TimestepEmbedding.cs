@@ -5,7 +5,7 @@ namespace StorySync.Diffusion.Layers;
 
 /// <summary>Two linear layers around an activation, from a sinusoidal embedding (or another condition) to the width that the blocks
 /// take (diffusers' <c>TimestepEmbedding</c>).</summary>
-internal sealed class TimestepEmbedding : nn.Module<Tensor, Tensor>
+internal sealed class TimestepEmbedding : ScopedModule<Tensor, Tensor>
 {
     private readonly Linear linear_1;
     private readonly Linear linear_2;
@@ -20,9 +20,8 @@ internal sealed class TimestepEmbedding : nn.Module<Tensor, Tensor>
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor sample)
+    protected override Tensor Compute(Tensor sample)
     {
-        using var scope = NewDisposeScope();
-        return linear_2.call(activation(linear_1.call(sample))).MoveToOuterDisposeScope();
+        return linear_2.call(activation(linear_1.call(sample)));
     }
 }

@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 namespace StorySync.Diffusion.Layers;
 
 /// <summary>Sinusoidal embedding of timesteps, or of any other numbers (diffusers' <c>Timesteps</c>).</summary>
-internal sealed class Timesteps : nn.Module<Tensor, Tensor>
+internal sealed class Timesteps : ScopedModule<Tensor, Tensor>
 {
     private readonly long width;
     private readonly bool flipSinToCos;
@@ -25,15 +25,14 @@ internal sealed class Timesteps : nn.Module<Tensor, Tensor>
 
     /// <param name="timesteps">(n); fractions are allowed.</param>
     /// <returns>(n, width), float32.</returns>
-    public override Tensor forward(Tensor timesteps)
+    protected override Tensor Compute(Tensor timesteps)
     {
-        using var scope = NewDisposeScope();
         var half = width / 2;
         var indices = Arithmetic.Arange(0, half, dtype: float32, device: timesteps.device);
         var exponent = indices.Times(-Math.Log(10000)).Over(half - frequencyShift);
         var angles = timesteps.to(float32).unsqueeze(1) * exponent.exp().unsqueeze(0);
         var (sin, cos) = (angles.sin(), angles.cos());
         var embedding = cat(flipSinToCos ? [cos, sin] : [sin, cos], dim: 1);
-        return (width % 2 == 0 ? embedding : nn.functional.pad(embedding, [0, 1])).MoveToOuterDisposeScope();
+        return width % 2 == 0 ? embedding : nn.functional.pad(embedding, [0, 1]);
     }
 }
