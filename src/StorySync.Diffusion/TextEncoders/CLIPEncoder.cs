@@ -34,7 +34,7 @@ internal sealed class CLIPEncoder : nn.Module
 
 /// <summary>Self-attention and feed-forward, each after a layer norm and with a residual (transformers'
 /// <c>CLIPEncoderLayer</c>).</summary>
-internal sealed class CLIPEncoderLayer : nn.Module<Tensor, Tensor>
+internal sealed class CLIPEncoderLayer : ScopedModule<Tensor, Tensor>
 {
     private readonly CLIPAttention self_attn;
     private readonly LayerNorm layer_norm1;
@@ -51,16 +51,15 @@ internal sealed class CLIPEncoderLayer : nn.Module<Tensor, Tensor>
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor hidden)
+    protected override Tensor Compute(Tensor hidden)
     {
-        using var scope = NewDisposeScope();
         var x = self_attn.call(layer_norm1.call(hidden)).Plus_(hidden);
-        return mlp.call(layer_norm2.call(x)).Plus_(x).MoveToOuterDisposeScope();
+        return mlp.call(layer_norm2.call(x)).Plus_(x);
     }
 }
 
 /// <summary>The feed-forward layer (transformers' <c>CLIPMLP</c>).</summary>
-internal sealed class CLIPMLP : nn.Module<Tensor, Tensor>
+internal sealed class CLIPMLP : ScopedModule<Tensor, Tensor>
 {
     private readonly Linear fc1;
     private readonly Linear fc2;
@@ -75,9 +74,8 @@ internal sealed class CLIPMLP : nn.Module<Tensor, Tensor>
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor hidden)
+    protected override Tensor Compute(Tensor hidden)
     {
-        using var scope = NewDisposeScope();
-        return fc2.call(activation(fc1.call(hidden))).MoveToOuterDisposeScope();
+        return fc2.call(activation(fc1.call(hidden)));
     }
 }

@@ -46,7 +46,7 @@ internal sealed class CLIPTextTransformer : nn.Module<Tensor, CancellationToken,
 }
 
 /// <summary>The sum of what a token is and where it stands (transformers' <c>CLIPTextEmbeddings</c>).</summary>
-internal sealed class CLIPTextEmbeddings : nn.Module<Tensor, Tensor>
+internal sealed class CLIPTextEmbeddings : ScopedModule<Tensor, Tensor>
 {
     private readonly Embedding token_embedding;
     private readonly Embedding position_embedding;
@@ -59,11 +59,10 @@ internal sealed class CLIPTextEmbeddings : nn.Module<Tensor, Tensor>
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor inputIds)
+    protected override Tensor Compute(Tensor inputIds)
     {
         TokenIds.Check(inputIds, token_embedding.weight.shape[0], position_embedding.weight.shape[0]);
-        using var scope = NewDisposeScope();
         var positions = position_embedding.weight.narrow(0, 0, inputIds.shape[1]);
-        return token_embedding.call(inputIds).to(positions.dtype).Plus_(positions).MoveToOuterDisposeScope();
+        return token_embedding.call(inputIds).to(positions.dtype).Plus_(positions);
     }
 }

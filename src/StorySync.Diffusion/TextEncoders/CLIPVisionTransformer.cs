@@ -7,7 +7,8 @@ using static TorchSharp.torch;
 namespace StorySync.Diffusion.TextEncoders;
 
 /// <summary>The image tower (transformers' <c>CLIPVisionModel</c>).</summary>
-internal sealed class CLIPVisionTransformer : nn.Module<Tensor, CancellationToken, (Tensor LastHiddenState, Tensor Pooled)>
+internal sealed class CLIPVisionTransformer
+    : ScopedModule<Tensor, CancellationToken, (Tensor LastHiddenState, Tensor Pooled)>
 {
     private readonly CLIPVisionEmbeddings embeddings;
     // The misspelling is CLIP's own, and every checkpoint has it.
@@ -30,23 +31,20 @@ internal sealed class CLIPVisionTransformer : nn.Module<Tensor, CancellationToke
     /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each layer.</param>
     /// <returns>The last layer's result, (batch, 1 + patches, hidden_size), and its class token after the final norm,
     /// (batch, hidden_size).</returns>
-    public override (Tensor LastHiddenState, Tensor Pooled) forward(Tensor pixelValues, CancellationToken cancellationToken)
+    protected override (Tensor LastHiddenState, Tensor Pooled) Compute(Tensor pixelValues, CancellationToken cancellationToken)
     {
-        using var scope = NewDisposeScope();
         var hidden = pre_layrnorm.call(embeddings.call(pixelValues));
         foreach (var next in encoder.Run(hidden, cancellationToken))
         {
-            hidden.Dispose();
-            hidden = next;
+            hidden = next.Freeing(hidden);
         }
 
-        var pooled = post_layernorm.call(hidden.select(1, 0));
-        return (hidden.MoveToOuterDisposeScope(), pooled.MoveToOuterDisposeScope());
+        return (hidden, post_layernorm.call(hidden.select(1, 0)));
     }
 }
 
 /// <summary>A class token and one token a patch, each with its position (transformers' <c>CLIPVisionEmbeddings</c>).</summary>
-internal sealed class CLIPVisionEmbeddings : nn.Module<Tensor, Tensor>
+internal sealed class CLIPVisionEmbeddings : ScopedModule<Tensor, Tensor>
 {
     private readonly Parameter class_embedding;
     private readonly Conv2d patch_embedding;
@@ -64,7 +62,7 @@ internal sealed class CLIPVisionEmbeddings : nn.Module<Tensor, Tensor>
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor pixelValues)
+    protected override Tensor Compute(Tensor pixelValues)
     {
         ArgumentNullException.ThrowIfNull(pixelValues);
         if (pixelValues.dim() != 4 || !pixelValues.shape.AsSpan(1).SequenceEqual(imageShape))
@@ -73,9 +71,8 @@ internal sealed class CLIPVisionEmbeddings : nn.Module<Tensor, Tensor>
                 + $"found ({string.Join(", ", pixelValues.shape)}). A {nameof(CLIPImageProcessor)} makes them from any image.");
         }
 
-        using var scope = NewDisposeScope();
         var patches = patch_embedding.call(pixelValues.to(patch_embedding.Dtype)).flatten(2).transpose(1, 2);
         var classes = class_embedding.expand(patches.shape[0], 1, -1);
-        return cat([classes, patches], dim: 1).Plus_(position_embedding.weight).MoveToOuterDisposeScope();
+        return cat([classes, patches], dim: 1).Plus_(position_embedding.weight);
     }
 }

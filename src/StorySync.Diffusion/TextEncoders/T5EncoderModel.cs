@@ -1,6 +1,7 @@
 using StorySync.Diffusion.Layers;
 using StorySync.Diffusion.Weights;
 using TorchSharp;
+using static StorySync.Diffusion.Layers.Lifetimes;
 using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.TextEncoders;
@@ -64,8 +65,7 @@ public sealed class T5EncoderModel : nn.Module<Tensor, Tensor?, CancellationToke
                 + $"it must have that of the token ids, ({string.Join(", ", inputIds.shape)}).");
         }
 
-        using var scope = NewDisposeScope();
-        return encoder.call(shared.call(inputIds).to(encoder.Dtype), attentionMask, cancellationToken).MoveToOuterDisposeScope();
+        return Scoped(() => encoder.call(shared.call(inputIds).to(encoder.Dtype), attentionMask, cancellationToken));
     }
 
     /// <inheritdoc/>

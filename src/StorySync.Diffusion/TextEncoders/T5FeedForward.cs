@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 namespace StorySync.Diffusion.TextEncoders;
 
 /// <summary>The feed-forward layer of the first T5 (transformers' <c>T5DenseActDense</c>).</summary>
-internal sealed class T5DenseActDense : nn.Module<Tensor, Tensor>
+internal sealed class T5DenseActDense : ScopedModule<Tensor, Tensor>
 {
     private readonly Linear wi;
     private readonly Linear wo;
@@ -20,16 +20,15 @@ internal sealed class T5DenseActDense : nn.Module<Tensor, Tensor>
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor hidden)
+    protected override Tensor Compute(Tensor hidden)
     {
-        using var scope = NewDisposeScope();
-        return wo.call(activation(wi.call(hidden)).to(wo.Dtype)).MoveToOuterDisposeScope();
+        return wo.call(activation(wi.call(hidden)).to(wo.Dtype));
     }
 }
 
 /// <summary>The gated feed-forward layer of T5 1.1 and later: <c>wo(act(wi_0 x) · wi_1 x)</c> (transformers'
 /// <c>T5DenseGatedActDense</c>).</summary>
-internal sealed class T5DenseGatedActDense : nn.Module<Tensor, Tensor>
+internal sealed class T5DenseGatedActDense : ScopedModule<Tensor, Tensor>
 {
     private readonly Linear wi_0;
     private readonly Linear wi_1;
@@ -46,10 +45,9 @@ internal sealed class T5DenseGatedActDense : nn.Module<Tensor, Tensor>
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor hidden)
+    protected override Tensor Compute(Tensor hidden)
     {
-        using var scope = NewDisposeScope();
         var gated = activation(wi_0.call(hidden)).mul_(wi_1.call(hidden));
-        return wo.call(gated.to(wo.Dtype)).MoveToOuterDisposeScope();
+        return wo.call(gated.to(wo.Dtype));
     }
 }

@@ -7,7 +7,7 @@ using static TorchSharp.torch;
 namespace StorySync.Diffusion.TextEncoders;
 
 /// <summary>The blocks of the encoder and the final norm (transformers' <c>T5Stack</c>).</summary>
-internal sealed class T5Stack : nn.Module<Tensor, Tensor?, CancellationToken, Tensor>
+internal sealed class T5Stack : ScopedModule<Tensor, Tensor?, CancellationToken, Tensor>
 {
     private readonly ModuleList<T5Block> block;
     private readonly RmsNorm final_layer_norm;
@@ -27,9 +27,8 @@ internal sealed class T5Stack : nn.Module<Tensor, Tensor?, CancellationToken, Te
     /// <param name="embedded">(batch, tokens, d_model).</param>
     /// <param name="attentionMask">(batch, tokens), 0 where nothing may look; null lets every token see every token.</param>
     /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each block.</param>
-    public override Tensor forward(Tensor embedded, Tensor? attentionMask, CancellationToken cancellationToken)
+    protected override Tensor Compute(Tensor embedded, Tensor? attentionMask, CancellationToken cancellationToken)
     {
-        using var scope = NewDisposeScope();
         var bias = block[0].ComputeBias(embedded.shape[1]);
         if (attentionMask is not null)
         {
@@ -41,17 +40,15 @@ internal sealed class T5Stack : nn.Module<Tensor, Tensor?, CancellationToken, Te
         foreach (var layer in block)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            var next = layer.call(hidden, bias);
-            hidden.Dispose();
-            hidden = next;
+            hidden = layer.call(hidden, bias).Freeing(hidden);
         }
 
-        return final_layer_norm.call(hidden).MoveToOuterDisposeScope();
+        return final_layer_norm.call(hidden);
     }
 }
 
 /// <summary>Self-attention and feed-forward (transformers' <c>T5Block</c>).</summary>
-internal sealed class T5Block : nn.Module<Tensor, Tensor, Tensor>
+internal sealed class T5Block : ScopedModule<Tensor, Tensor, Tensor>
 {
     private readonly ModuleList<nn.Module> layer;
 
@@ -68,15 +65,11 @@ internal sealed class T5Block : nn.Module<Tensor, Tensor, Tensor>
 
     public Tensor ComputeBias(long length) => Attention.ComputeBias(length);
 
-    public override Tensor forward(Tensor hidden, Tensor bias)
-    {
-        using var attended = Attention.call(hidden, bias);
-        return FeedForward.call(attended);
-    }
+    protected override Tensor Compute(Tensor hidden, Tensor bias) => FeedForward.call(Attention.call(hidden, bias));
 }
 
 /// <summary>Attention after a norm, with a residual (transformers' <c>T5LayerSelfAttention</c>).</summary>
-internal sealed class T5LayerSelfAttention : nn.Module<Tensor, Tensor, Tensor>
+internal sealed class T5LayerSelfAttention : ScopedModule<Tensor, Tensor, Tensor>
 {
     private readonly T5Attention SelfAttention;
     private readonly RmsNorm layer_norm;
@@ -91,15 +84,11 @@ internal sealed class T5LayerSelfAttention : nn.Module<Tensor, Tensor, Tensor>
 
     public Tensor ComputeBias(long length) => SelfAttention.ComputeBias(length);
 
-    public override Tensor forward(Tensor hidden, Tensor bias)
-    {
-        using var scope = NewDisposeScope();
-        return hidden.Plus(SelfAttention.call(layer_norm.call(hidden), bias)).MoveToOuterDisposeScope();
-    }
+    protected override Tensor Compute(Tensor hidden, Tensor bias) => hidden.Plus(SelfAttention.call(layer_norm.call(hidden), bias));
 }
 
 /// <summary>Feed-forward after a norm, with a residual (transformers' <c>T5LayerFF</c>).</summary>
-internal sealed class T5LayerFF : nn.Module<Tensor, Tensor>
+internal sealed class T5LayerFF : ScopedModule<Tensor, Tensor>
 {
     private readonly nn.Module<Tensor, Tensor> DenseReluDense;
     private readonly RmsNorm layer_norm;
@@ -112,10 +101,6 @@ internal sealed class T5LayerFF : nn.Module<Tensor, Tensor>
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor hidden)
-    {
-        using var scope = NewDisposeScope();
-        // With float16 weights wo stays in float32, because its sums overflow; from there on the residual is float32 too.
-        return hidden.Plus(DenseReluDense.call(layer_norm.call(hidden))).MoveToOuterDisposeScope();
-    }
+    // With float16 weights wo stays in float32, because its sums overflow; from there on the residual is float32 too.
+    protected override Tensor Compute(Tensor hidden) => hidden.Plus(DenseReluDense.call(layer_norm.call(hidden)));
 }
