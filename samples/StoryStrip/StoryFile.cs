@@ -1,16 +1,21 @@
+using System.Globalization;
+using System.Text.RegularExpressions;
 using StorySync.Pipelines;
 
 namespace StorySync.Samples.StoryStrip;
 
 /// <summary>A story in a YAML or JSON file; <c>Stories/story.schema.json</c> describes the format.</summary>
-internal sealed record StoryFile
+internal sealed partial record StoryFile
 {
     private const long LargestMaskFile = 256 << 20;
 
-    private static readonly string[] Keys = ["subjects", "scenes", "negative", "seed", "steps", "guidance", "width", "height"];
-    private static readonly string[] SceneKeys = ["prompt", "subjects", "seed", "masks"];
+    private static readonly string[] Keys = ["subjects", "cast", "scenes", "negative", "seed", "steps", "guidance", "width", "height"];
+    private static readonly string[] SceneKeys = ["prompt", "subjects", "states", "seed", "masks"];
+    private static readonly string[] CharacterKeys = ["description", "aliases", "noun"];
 
     public IReadOnlyList<string> Subjects { get; init; } = [];
+
+    public IReadOnlyList<StoryFileCharacter> Cast { get; init; } = [];
 
     public IReadOnlyList<StoryFileScene> Scenes { get; init; } = [];
 
@@ -53,6 +58,7 @@ internal sealed record StoryFile
         var file = new StoryFile
         {
             Subjects = subjects,
+            Cast = Value(entries, "cast") is { } cast ? [.. cast.RequireMap("the cast").Select(one => Character(one.Key, one.Value))] : [],
             Scenes = [.. (scenes?.RequireList("scenes") ?? []).Select(scene => Scene(scene, Path.GetDirectoryName(path)!, masks))],
             Negative = Text(entries, "negative"),
             Seed = Whole(entries, "seed", NumberRange.Any),
@@ -72,19 +78,42 @@ internal sealed record StoryFile
     }
 
     /// <summary>Creates the story for the pipeline.</summary>
-    /// <exception cref="UserErrorException">There is no subject, or a scene's list of subjects or masks does not match those of the
-    /// story.</exception>
+    /// <exception cref="UserErrorException">There is no subject, a scene's list of subjects or masks does not match those of the story, or
+    /// the cast cannot be written out in the prompts.</exception>
     public Story ToStory()
     {
-        if (Subjects.Count == 0)
+        if (Subjects.Count == 0 && Cast.Count == 0)
         {
             throw new UserErrorException(
                 "The story has no subject; --subject, or 'subjects' in the story file, gives the phrase that stands for the character in "
-                    + "the prompts.");
+                    + "the prompts, or 'cast' there gives characters names.");
         }
 
         Subject[] subjects = [.. Subjects];
-        return new Story { Subjects = subjects, Scenes = [.. Scenes.Select(scene => ToScene(scene, subjects))] };
+        var story = new Story
+        {
+            Subjects = subjects,
+            Cast = [.. Cast.Select(one => one.Character)],
+            Scenes = [.. Scenes.Select(scene => ToScene(scene, subjects))],
+        };
+        try
+        {
+            _ = story.ExpandCast();
+            return story;
+        }
+        catch (ArgumentException exception)
+        {
+            throw new UserErrorException(AtPlace(exception.Message), exception);
+        }
+    }
+
+    /// <summary>A fault of the cast with its place.</summary>
+    private string AtPlace(string fault)
+    {
+        var place = OfScene().Match(fault) is { Success: true } scene
+            ? Scenes[int.Parse(scene.Groups[1].ValueSpan, CultureInfo.InvariantCulture) - 1].Place
+            : Cast.FirstOrDefault(one => fault.StartsWith($"The character \"{one.Character.Name}\"", StringComparison.Ordinal))?.Place;
+        return string.IsNullOrEmpty(place) ? fault : $"{place}: {fault}";
     }
 
     private Scene ToScene(StoryFileScene scene, Subject[] subjects)
@@ -94,6 +123,7 @@ internal sealed record StoryFile
         return new Scene(scene.Prompt)
         {
             Seed = scene.Seed,
+            States = scene.States,
             Subjects = scene is { Subjects: null, Masks: null } ? [] : [.. subjects.Select((subject, s) => new SceneSubject(subject)
             {
                 Phrase = scene.Subjects?[s],
@@ -111,6 +141,24 @@ internal sealed record StoryFile
                 $"{scene.Place}: '{key}' has {English.Count(given, "entry")}, but the story has "
                     + $"{English.Count(Subjects.Count, "subject")}; each needs one, null for none.");
         }
+    }
+
+    private static StoryFileCharacter Character(string name, DocumentNode node)
+    {
+        if (node is ScalarNode)
+        {
+            return new StoryFileCharacter(new Character(name, NotEmpty(node, "a description")), node.Place);
+        }
+
+        var entries = node.RequireMap("a character", CharacterKeys);
+        var description = Value(entries, "description") ?? throw node.Error("a character needs a 'description'.");
+        return new StoryFileCharacter(
+            new Character(name, NotEmpty(description, "description"))
+            {
+                Aliases = [.. (Value(entries, "aliases")?.RequireList("aliases") ?? []).Select(alias => NotEmpty(alias, "an alias"))],
+                Noun = Value(entries, "noun") is { } noun ? NotEmpty(noun, "noun") : null,
+            },
+            node.Place);
     }
 
     private static string[] Phrases(DocumentNode? node) => node is null
@@ -134,6 +182,8 @@ internal sealed record StoryFile
         {
             Place = node.Place,
             Seed = Whole(entries, "seed", NumberRange.Any),
+            States = Value(entries, "states")?.RequireMap("states")
+                .ToDictionary(state => state.Key, state => NotEmpty(state.Value, "a state")) ?? [],
             Subjects = Value(entries, "subjects") is { } subjects
                 ? [.. subjects.RequireList("subjects").Select(subject => subject.IsNull ? null : NotEmpty(subject, "a subject"))]
                 : null,
@@ -176,12 +226,20 @@ internal sealed record StoryFile
     private static long? Whole(IReadOnlyDictionary<string, DocumentNode> entries, string key, NumberRange range) =>
         Value(entries, key) is { } node ? node.Check(() => range.ParseWhole(key, node.RequireText(key))) : null;
 
+    [GeneratedRegex(@"^Scene (\d+)\b")]
+    private static partial Regex OfScene();
+
     private static string NotEmpty(DocumentNode node, string what)
     {
         var text = node.RequireText(what);
         return string.IsNullOrWhiteSpace(text) ? throw node.Error($"{what} must not be empty.") : text;
     }
 }
+
+/// <summary>A character in a file.</summary>
+/// <param name="Character">The character.</param>
+/// <param name="Place">Where it stands, for messages.</param>
+internal sealed record StoryFileCharacter(Character Character, string Place);
 
 /// <summary>A scene in a file.</summary>
 /// <param name="Prompt">What the scene shows.</param>
@@ -195,6 +253,9 @@ internal sealed record StoryFileScene(string Prompt)
     public IReadOnlyList<string?>? Subjects { get; init; }
 
     public long? Seed { get; init; }
+
+    /// <summary>By the name of a character of the cast, how it is here.</summary>
+    public IReadOnlyDictionary<string, string> States { get; init; } = new Dictionary<string, string>();
 
     /// <summary>For each subject of the story its mask, white where it is, null to find it; null to find all.</summary>
     public IReadOnlyList<RgbImage?>? Masks { get; init; }

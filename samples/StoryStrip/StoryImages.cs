@@ -120,7 +120,7 @@ internal sealed partial class StoryImages(StorySettings settings, DiffusionPipel
             ("Model", Quoted(ModelName(settings.Model))),
             ("Dtype", settings.Pipeline.Dtype.ToString().ToLowerInvariant()),
             ("Device", pipeline.Device.ToString()),
-            ("Subjects", Quoted(string.Join("; ", settings.Story.Subjects))),
+            ("Subjects", Quoted(string.Join("; ", settings.Story.ExpandCast().Subjects))),
             ("Sharing", sharing.Strength),
             ("Sharing dropout", sharing.Dropout),
             ("Sharing queries", sharing.SubjectQueriesOnly == true ? "subject" : "all"),
@@ -130,7 +130,7 @@ internal sealed partial class StoryImages(StorySettings settings, DiffusionPipel
             ("Layout until", layout.Until),
             ("Version", Software),
         ];
-        return $"{scene.Scene.Prompt}{negative}\n"
+        return $"{scene.Prompt}{negative}\n"
             + string.Join(", ",
                 pairs.Where(p => p.Value is not null).Select(p => string.Create(CultureInfo.InvariantCulture, $"{p.Key}: {p.Value}")));
     }

@@ -14,7 +14,7 @@ public sealed record EvaluatedScene(string Prompt, RgbImage Image, IReadOnlyList
     {
         ArgumentNullException.ThrowIfNull(story);
         return [.. story.Scenes.Select(scene =>
-            new EvaluatedScene(scene.Scene.Prompt, scene.Image, [.. scene.Subjects.Select(subject => subject.Region)]))];
+            new EvaluatedScene(scene.Prompt, scene.Image, [.. scene.Subjects.Select(subject => subject.Region)]))];
     }
 
     internal SubjectRegion? Region(int subject) => Subjects[subject] is { Area: > 0 } region ? region : null;

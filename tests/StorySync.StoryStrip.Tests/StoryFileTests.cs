@@ -67,6 +67,7 @@ public sealed class StoryFileTests : IDisposable
         var root = schema.RootElement;
         Assert.Equal(Known("a: 1"), Names(root));
         Assert.Equal(Known("scenes: [{a: 1}]"), Names(root.GetProperty("$defs").GetProperty("scene")));
+        Assert.Equal(Known("cast: {Mia: {a: 1}}\nscenes: [Mia]"), Names(root.GetProperty("$defs").GetProperty("character")));
         Assert.Equal((Ranges.Steps.Least, Ranges.Steps.Most), Bounds(root.GetProperty("properties").GetProperty("steps")));
         Assert.Equal((Ranges.Side.Least, Ranges.Side.Most), Bounds(root.GetProperty("$defs").GetProperty("side")));
 
@@ -113,6 +114,10 @@ public sealed class StoryFileTests : IDisposable
     [InlineData("subjects: {a: frog}\nscenes: [a frog]\n", 1, 11, "subjects must be a list", "a mapping")]
     [InlineData("subjects: [null]\nscenes: [a frog]\n", 1, 12, "a subject", "null")]
     [InlineData("subjects: [a frog]\nscenes:\n- prompt: a frog\n  masks: [nowhere.png]\n", 4, 11, "There is no mask", "nowhere.png")]
+    [InlineData("cast: [Mia]\nscenes: [Mia]\n", 1, 7, "the cast must be a mapping", "a list")]
+    [InlineData("cast:\n  Mia: null\nscenes: [Mia]\n", 2, 8, "a description must be a text")]
+    [InlineData("cast:\n  Mia:\n    noun: fox\nscenes: [Mia]\n", 3, 5, "needs a 'description'")]
+    [InlineData("cast: {Mia: a fox}\nscenes:\n- prompt: Mia\n  states: {Mia: \"\"}\n", 4, 17, "a state must not be empty")]
     [InlineData("- a cat\n", 1, 1, "a story must be a mapping", "a list")]
     [InlineData("subjects: [a frog]\nscenes: [a frog]\n---\nseed: 3\n", 3, 1, "second document")]
     [InlineData("subjects: \"a frog\nscenes: [a frog]\n", 1, 11)]
@@ -165,6 +170,46 @@ public sealed class StoryFileTests : IDisposable
         new RgbImage(1, 1, [0, 0, 0]).SavePng(folder.PathOf("m.png"));
         var file = StoryFile.Load(folder.Write("story.yaml", $"subjects: [a cat]\nscenes:\n- prompt: a cat\n  {own}\n"));
         AssertPlain(Assert.Throws<UserErrorException>(file.ToStory).Message, ["line 3, column 3", .. words]);
+    }
+
+    [Theory]
+    [InlineData("story.yaml", """
+        cast:
+          Mia: a small red fox with a blue scarf
+          James: { description: an old cat, aliases: the captain, noun: tom }
+        scenes:
+        - prompt: Mia meets James
+          states: { Mia: in a raincoat }
+        - the captain sleeps, the captain snores
+        """)]
+    [InlineData("story.json", """
+        {
+          "cast": {
+            "Mia": "a small red fox with a blue scarf",
+            "James": { "description": "an old cat", "aliases": ["the captain"], "noun": "tom" }
+          },
+          "scenes": [{ "prompt": "Mia meets James", "states": { "Mia": "in a raincoat" } }, "the captain sleeps, the captain snores"]
+        }
+        """)]
+    public void A_cast_is_read_with_names_states_and_nouns(string name, string text)
+    {
+        var story = StoryFile.Load(folder.Write(name, text)).ToStory();
+
+        Assert.Equal(["Mia meets James", "the captain sleeps, the captain snores"], story.Scenes.Select(scene => scene.Prompt));
+        Assert.Equal(
+            ["A small red fox with a blue scarf in a raincoat meets an old cat", "An old cat sleeps, the tom snores"],
+            story.ExpandCast().Scenes.Select(scene => scene.Prompt));
+    }
+
+    [Theory]
+    [InlineData("cast:\n  Mia: in a hat\nscenes: [Mia]\n", "line 2, column 8", "no noun phrase")]
+    [InlineData("cast:\n  Mia: a fox\n  Leo:\n    description: a bear\nscenes: [Mia]\n", "line 4, column 5", "absent from every scene")]
+    [InlineData("cast:\n  Mia: a fox\nscenes:\n- Mia\n- prompt: a ball\n  states: {Mia: asleep}\n", "line 5, column 3", "does not mention")]
+    [InlineData("cast:\n  Mia: a fox\nscenes:\n- prompt: Mia\n  states: {Leo: asleep}\n", "line 4, column 3", "no name")]
+    public void A_fault_of_the_cast_has_its_place(string text, params string[] words)
+    {
+        var file = StoryFile.Load(folder.Write("story.yaml", text));
+        AssertPlain(Assert.Throws<UserErrorException>(file.ToStory).Message, words);
     }
 
     [Fact]

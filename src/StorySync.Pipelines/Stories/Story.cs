@@ -1,3 +1,4 @@
+using System.Collections.ObjectModel;
 using System.Text.Json.Serialization;
 
 namespace StorySync.Pipelines;
@@ -8,8 +9,29 @@ public sealed record Story
     /// <summary>Gets the scenes, at least one.</summary>
     public required IReadOnlyList<Scene> Scenes { get; init; }
 
-    /// <summary>Gets the subjects that stay the same, at least one, each with another phrase.</summary>
-    public required IReadOnlyList<Subject> Subjects { get; init; }
+    /// <summary>Gets the subjects that stay the same, each with another phrase; at least one, unless there is a
+    /// <see cref="Cast"/>.</summary>
+    public IReadOnlyList<Subject> Subjects { get; init => field = value is { Count: 0 } ? [] : value; } = [];
+
+    /// <summary>Gets the characters that prompts speak of by name. Each is a subject in the scenes that mention it, in addition to
+    /// <see cref="Subjects"/>.</summary>
+    public IReadOnlyList<Character> Cast { get; init => field = value is null or { Count: 0 } ? [] : value; } = [];
+
+    /// <summary>Returns the story as the model gets it, without a cast: its characters written out in the prompts and among the
+    /// subjects.</summary>
+    /// <remarks>
+    /// <para>A mention is a name or alias as a whole word ("Miami" and "Mia-like" do not mention Mia), in the case in which it is given,
+    /// but for a capital at its beginning; of several names at one place the longest counts. The first mention in a scene becomes the
+    /// description and, after it, the scene's state (<see cref="Scene.States"/>); each further one becomes "the" and the noun
+    /// (<see cref="Character.Noun"/>), or "the" and the noun phrase where two characters have the same noun. "Mia's", and "James'" before
+    /// another word, stay possessives. Where a mention begins a sentence there is a capital. All other text stays as it is. The rules are
+    /// those of English.</para>
+    /// <para>A scene whose prompt does not mention a character lacks it, unless its <see cref="Scene.Subjects"/> say otherwise of
+    /// <see cref="Character.Subject"/>.</para>
+    /// </remarks>
+    /// <exception cref="ArgumentException">A character has no description, or one with a name in it; two have one name; a scene mentions a
+    /// character that it says is absent, or has a state for one that it does not mention; a character is in no scene.</exception>
+    public Story ExpandCast() => Cast.Count == 0 || Scenes is null ? this : StoryRules.ExpandCast(this);
 }
 
 /// <summary>Represents what stays the same in a story. A text converts to it: <c>Subjects = ["a red fox"]</c>.</summary>
@@ -44,6 +66,10 @@ public sealed record Scene(string Prompt)
     /// <summary>Gets the story's subjects that the scene has in a way of its own: by other words, at a known place, or not at all. The
     /// others stand in the prompt by the story's phrase.</summary>
     public IReadOnlyList<SceneSubject> Subjects { get; init => field = value is { Count: 0 } ? [] : value; } = [];
+
+    /// <summary>Gets, by the name of a character of the story's cast, how it is in this scene: "in a raincoat". It follows the description
+    /// at the first mention.</summary>
+    public IReadOnlyDictionary<string, string> States { get; init => field = value ?? field; } = ReadOnlyDictionary<string, string>.Empty;
 
     /// <summary>Gets the seed of the scene's noise; null to count on from the story's.</summary>
     public long? Seed { get; init; }

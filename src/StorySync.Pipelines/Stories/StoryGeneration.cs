@@ -10,6 +10,7 @@ namespace StorySync.Pipelines;
 internal sealed class StoryGeneration
 {
     private readonly DiffusionPipeline pipeline;
+    private readonly Story given;
     private readonly Story story;
     private readonly StoryOptions options;
     private readonly StoryAttentionOptions techniques;
@@ -21,7 +22,8 @@ internal sealed class StoryGeneration
         DiffusionPipeline pipeline, Story story, StoryOptions options, IProgress<GenerationProgress>? progress,
             CancellationToken cancellationToken)
     {
-        (this.pipeline, this.story, this.options) = (pipeline, story, options);
+        (this.pipeline, given, this.options) = (pipeline, story, options);
+        this.story = story = story.ExpandCast();
         StoryRules.Check(story);
         request = options.Request ?? new();
         StoryRules.CheckTemplate(request);
@@ -49,7 +51,8 @@ internal sealed class StoryGeneration
         var result = generation.Run(Seeds(), attention);
         var scenes = story.Scenes.Select((scene, i) => new SceneResult
         {
-            Scene = scene,
+            Scene = given.Scenes[i],
+            Prompt = scene.Prompt,
             Image = result.Images[i],
             Seed = result.Seeds[i],
             Subjects = [.. story.Subjects.Select((subject, s) => Found(attention, subject, i, s))],

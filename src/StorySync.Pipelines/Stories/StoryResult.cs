@@ -37,6 +37,9 @@ public sealed class SceneResult
     /// <summary>Gets the scene.</summary>
     public required Scene Scene { get; init; }
 
+    /// <summary>Gets the prompt as the model got it: the scene's, with the names of the story's cast written out.</summary>
+    public required string Prompt { get; init; }
+
     /// <summary>Gets its image.</summary>
     public required RgbImage Image { get; init; }
 

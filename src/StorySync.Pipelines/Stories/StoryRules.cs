@@ -10,7 +10,8 @@ internal static class StoryRules
     {
         RequestRules.Require(story.Scenes is { Count: > 0 }, "The story has no scenes; give at least one.");
         RequestRules.Require(
-            story.Subjects is { Count: > 0 }, "The story has no subjects; give the phrase of at least one, such as \"a red fox\".");
+            story.Subjects is { Count: > 0 },
+            "The story has no subjects; give the phrase of at least one, such as \"a red fox\", or a cast.");
         foreach (var subject in story.Subjects)
         {
             RequestRules.Require(!string.IsNullOrWhiteSpace(subject?.Phrase), "A subject of the story has an empty phrase.");
@@ -29,6 +30,64 @@ internal static class StoryRules
             RequestRules.Require(
                 Enumerable.Range(0, story.Scenes.Count).Any(i => InScene(story, i, subject).IsPresent),
                 $"The subject \"{subject}\" is absent from every scene; leave it out.");
+        }
+    }
+
+    /// <summary>See <see cref="Story.ExpandCast"/>.</summary>
+    public static Story ExpandCast(Story story)
+    {
+        var cast = new CastExpansion(story.Cast);
+        cast.Check();
+        var scenes = story.Scenes.Select((scene, i) => scene?.Prompt is null ? scene! : ExpandCast(story, cast, scene, $"Scene {i + 1}"))
+            .ToList();
+        foreach (var character in story.Cast)
+        {
+            var subject = character.Subject();
+            RequestRules.Require(
+                scenes.Any(scene => scene?.Subjects?.Any(own => own?.Subject == subject && !own.IsPresent) != true),
+                $"The character \"{character.Name}\" is absent from every scene; leave it out.");
+        }
+
+        return story with { Scenes = scenes, Cast = [], Subjects = [.. story.Subjects ?? [], .. story.Cast.Select(c => c.Subject())] };
+    }
+
+    private static Scene ExpandCast(Story story, CastExpansion cast, Scene scene, string name)
+    {
+        var mentioned = cast.MentionedIn(scene.Prompt);
+        foreach (var (who, state) in scene.States)
+        {
+            var character = story.Cast.FirstOrDefault(c => c.Name == who);
+            RequestRules.Require(character is not null, $"{name} has a state for \"{who}\", which is no name of the story's cast: "
+                + $"{string.Join(", ", story.Cast.Select(c => $"\"{c.Name}\""))}.");
+            RequestRules.Require(!string.IsNullOrWhiteSpace(state), $"{name} has an empty state for \"{who}\".");
+            RequestRules.Require(
+                mentioned.Contains(character!), $"{name} has a state for \"{who}\", whom its prompt does not mention.");
+        }
+
+        var subjects = new List<SceneSubject>(scene.Subjects ?? []);
+        foreach (var character in story.Cast)
+        {
+            var subject = character.Subject();
+            var own = subjects.Find(own => own?.Subject == subject);
+            RequestRules.Require(
+                own is not { IsPresent: false } || !mentioned.Contains(character),
+                $"{name} mentions \"{character.Name}\", whom it says it lacks; leave the name out of the prompt, or the absence.");
+            if (own is null && !mentioned.Contains(character))
+            {
+                subjects.Add(subject.Absent());
+            }
+        }
+
+        try
+        {
+            return scene with
+            {
+                Prompt = cast.Expand(scene.Prompt, scene.States), Subjects = subjects, States = new Dictionary<string, string>(),
+            };
+        }
+        catch (ArgumentException exception)
+        {
+            throw new ArgumentException($"{name}: {exception.Message}", exception);
         }
     }
 
