@@ -1,6 +1,7 @@
 using System.CommandLine;
 using BenchmarkDotNet.Running;
 using StorySync.Benchmarks;
+using StorySync.Benchmarks.Attack;
 using StorySync.Benchmarks.DeviceCheck;
 
 var micro = new Command("micro", "Small things, by BenchmarkDotNet, which takes the rest of the line: --filter '*Name*', --list flat.")
@@ -22,8 +23,13 @@ var command = new RootCommand("How fast StorySync is and how much memory it take
     ModelRuns.Load(),
     Approximations.Command(),
     DeviceCheckCommand.Create(),
+    AttackCommand.Create(),
     micro,
 };
+foreach (var own in OwnProcess.Commands())
+{
+    command.Add(own);
+}
 
 try
 {

@@ -30,6 +30,20 @@ public class ChangedFileTests
     }
 
     [Fact]
+    public void A_run_during_whose_last_step_a_file_was_written_to_is_refused()
+    {
+        using var copy = new ModelCopy("tiny-sdxl", copiesWeights: true);
+        using var pipeline = DiffusionPipeline.Load(copy.Path, new PipelineOptions { Device = "cpu" });
+        var request = Request with
+        {
+            LatentsOnly = true,
+            OnStep = step => Change(copy.PathOf(Weights), step.Index + 1 == step.Count ? "overwritten" : "none"),
+        };
+        var error = Assert.Throws<ModelFileException>(() => pipeline.Generate(request));
+        Assert.StartsWith(copy.PathOf(Weights), error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_file_that_takes_the_place_of_another_does_no_harm()
     {
         using var copy = new ModelCopy("tiny-sdxl", copiesWeights: true);
@@ -107,6 +121,8 @@ public class ChangedFileTests
                 break;
             case "lengthened":
                 stream.SetLength(stream.Length + 1);
+                break;
+            case "none":
                 break;
             default:
                 stream.Write(new byte[stream.Length]);

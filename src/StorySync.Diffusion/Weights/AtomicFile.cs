@@ -5,10 +5,11 @@ internal static class AtomicFile
 {
     /// <summary>Writes under a temporary name in the same folder, then moves over <paramref name="path"/>. If anything fails, what was
     /// there before stays, and the temporary file goes.</summary>
+    /// <exception cref="IOException">The disk is full, for example; messages name the file, and not the temporary one.</exception>
     public static void Write(string path, Action<FileStream> write)
     {
         var full = Path.GetFullPath(path);
-        var temporary = Path.Combine(Path.GetDirectoryName(full)!, $".{Path.GetFileName(full)}.{Path.GetRandomFileName()}");
+        var temporary = Path.Combine(Path.GetDirectoryName(full)!, $".{Path.GetRandomFileName()}");
         try
         {
             using (var stream = new FileStream(temporary, FileMode.CreateNew, FileAccess.Write))
@@ -19,10 +20,35 @@ internal static class AtomicFile
 
             File.Move(temporary, full, overwrite: true);
         }
-        catch
+        catch (Exception exception)
         {
-            File.Delete(temporary);
+            // Where the folder is missing, deleting throws as well.
+            if (File.Exists(temporary))
+            {
+                File.Delete(temporary);
+            }
+
+            if (OfFile(exception, temporary, full) is { } named)
+            {
+                throw named;
+            }
+
             throw;
         }
+    }
+
+    private static Exception? OfFile(Exception exception, string temporary, string path)
+    {
+        var message = exception.Message.Replace(temporary, path, StringComparison.Ordinal);
+        return exception switch
+        {
+            // What .NET makes of a file that is larger than the system allows.
+            ArgumentOutOfRangeException { ParamName: "value", Source: "System.Private.CoreLib" } =>
+                new IOException($"The file would be larger than files may be : '{path}'", exception),
+            _ when message == exception.Message => null,
+            DirectoryNotFoundException => new DirectoryNotFoundException(message, exception),
+            UnauthorizedAccessException => new UnauthorizedAccessException(message, exception),
+            _ => new IOException(message, exception),
+        };
     }
 }

@@ -41,6 +41,11 @@ internal static class ModelLoading
         catch (Exception exception)
         {
             model?.Dispose();
+            foreach (var file in (weights as IMappedTensorSource)?.FilesInUse ?? [])
+            {
+                file.Dispose();
+            }
+
             if (exception is ArgumentException or NotSupportedException or ArithmeticException or InvalidOperationException
                 or IndexOutOfRangeException or ExternalException)
             {

@@ -30,7 +30,7 @@ public abstract class DiffusionPipeline : IDisposable
         Options = options;
         Device = options.ResolveDevice();
         settings = ModelSettings.Of(job.Folder);
-        folders = [.. new[] { job.Folder, job.Denoiser }.Distinct()];
+        folders = job.Folders;
         foreach (var folder in folders)
         {
             folder.MapsWeights = options.MapWeights;

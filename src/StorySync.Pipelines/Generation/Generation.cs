@@ -133,6 +133,8 @@ internal sealed class Generation
             pictures = Decode(latents);
         }
 
+        // What was written to meanwhile may be in the images.
+        pipeline.ThrowIfFilesChanged();
         Report(GenerationStage.Done, ModelCalls);
         return new GenerationResult
         {

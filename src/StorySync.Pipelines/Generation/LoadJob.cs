@@ -17,6 +17,9 @@ internal sealed class LoadJob(
     /// <summary>Gets the folder that has the denoiser and the scheduler; usually the same.</summary>
     public ModelFolder Denoiser { get; init; } = folder;
 
+    /// <summary>Gets the folders that weights come from.</summary>
+    public IReadOnlyList<ModelFolder> Folders => [.. new[] { Folder, Denoiser }.Distinct()];
+
     public PipelineOptions Options { get; } = options;
 
     /// <summary>Loads a part.</summary>
@@ -33,5 +36,12 @@ internal sealed class LoadJob(
     }
 
     /// <summary>Releases what was loaded.</summary>
-    public void Release() => loaded.ForEach(part => part.Dispose());
+    public void Release()
+    {
+        loaded.ForEach(part => part.Dispose());
+        foreach (var file in Folders.SelectMany(folder => folder.FilesInUse))
+        {
+            file.Dispose();
+        }
+    }
 }

@@ -1,6 +1,7 @@
 using System.Text.Json.Serialization;
 using SkiaSharp;
 using StorySync.Diffusion.TextEncoders;
+using StorySync.Diffusion.Weights;
 using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -293,15 +294,6 @@ public sealed class RgbImage
         ArgumentNullException.ThrowIfNull(path);
         var full = Path.GetFullPath(path);
         Directory.CreateDirectory(Path.GetDirectoryName(full)!);
-        var temporary = $"{full}.{Guid.NewGuid():n}.tmp";
-        try
-        {
-            File.WriteAllBytes(temporary, encoded);
-            File.Move(temporary, full, overwrite: true);
-        }
-        finally
-        {
-            File.Delete(temporary);
-        }
+        AtomicFile.Write(full, stream => stream.Write(encoded));
     }
 }

@@ -9,6 +9,38 @@ namespace StorySync.Diffusion.Tests.Weights;
 [LeavesNoTensors]
 public class SafetensorsWriterTests
 {
+    [Theory]
+    [InlineData("missing/x.safetensors")]
+    [InlineData("folder")]
+    public void What_cannot_be_written_is_named_and_leaves_nothing(string name)
+    {
+        using var folder = new TemporaryFolder();
+        using var scope = NewDisposeScope();
+        var path = Path.Combine(folder.Path, name);
+        Directory.CreateDirectory(Path.Combine(folder.Path, "folder"));
+        var error = Assert.ThrowsAny<SystemException>(() => SafetensorsWriter.Write(path, new Dictionary<string, Tensor>
+        {
+            ["a"] = zeros(3),
+        }));
+        Assert.True(error is IOException or UnauthorizedAccessException, error.ToString());
+        Assert.Contains($"'{path}'", error.Message, StringComparison.Ordinal);
+        Assert.Empty(Directory.GetFiles(folder.Path));
+    }
+
+    /// <summary>As a disk that is full, or has smaller files.</summary>
+    [Fact]
+    public void A_file_that_cannot_be_written_to_its_end_leaves_the_older_one()
+    {
+        using var folder = new TemporaryFolder();
+        var path = folder.Write("x.safetensors", "older");
+        var info = new TensorInfo("a", SafetensorsDtype.F32, [3]);
+        var error = Assert.Throws<IOException>(() =>
+            SafetensorsWriter.Write(path, [info], _ => throw new IOException("No space left on device")));
+        Assert.Contains("No space", error.Message, StringComparison.Ordinal);
+        Assert.Equal("older", File.ReadAllText(path));
+        Assert.Single(Directory.GetFiles(folder.Path));
+    }
+
     [Fact]
     public void The_header_is_that_of_the_Python_library()
     {
