@@ -13,7 +13,8 @@ internal sealed class DiskAttack : IAttack
     private const int FileSize = 1;
     private const int Larger = 200;
     private const PosixSignal FileSizeExceeded = (PosixSignal)25;
-    private static readonly string[] Shell = ["unshare", "-Urm", "sh", "-c", "mount -t tmpfs -o size=\"$0\" none \"$1\" && shift && exec \"$@\""];
+    private static readonly string[] Shell =
+        ["unshare", "-Urm", "sh", "-c", "mount -t tmpfs -o size=\"$0\" none \"$1\" && shift && exec \"$@\""];
 
     public string Input { get; private set; } = "";
 

@@ -84,7 +84,11 @@ internal sealed class MappedAttack(string models) : IAttack
         }
 
         Console.WriteLine(Ending.Of(
-            () => TinyModels.Draw(pipeline, TinyModels.Request(Steps)).AsSpan().SequenceEqual(expected) ? "the right picture" : "ANOTHER PICTURE",
+            () =>
+            {
+                var picture = TinyModels.Draw(pipeline, TinyModels.Request(Steps));
+                return picture.AsSpan().SequenceEqual(expected) ? "the right picture" : "another picture";
+            },
             exception => Ending.IsOfFile(exception, file)));
         changing.Wait();
         return 0;

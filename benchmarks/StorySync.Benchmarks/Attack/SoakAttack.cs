@@ -49,7 +49,8 @@ internal sealed class SoakAttack(string models) : IAttack
 
     public void Dispose() => Array.ForEach(pipelines, pipeline => pipeline.Dispose());
 
-    /// <summary>The median of the slopes between values of the first and of the second half (Theil and Sen): a jump moves it little.</summary>
+    /// <summary>The median of the slopes between values of the first and of the second half, as Theil and Sen have it: a jump moves it
+    /// little.</summary>
     private static double Slope(double[] values)
     {
         var half = values.Length / 2;
