@@ -20,8 +20,8 @@ public sealed partial record Character(string Name, string Description)
     public IReadOnlyList<string> Aliases { get; init => field = value is null or { Count: 0 } ? [] : value; } = [];
 
     /// <summary>Gets the noun that stands for the character once it has been described, without an article: "fox"; null for the last
-    /// word of the description's noun phrase, which ends before the first of: with, without, in, on, at, of, from, under, near, by, as, wearing,
-    /// holding, carrying, having, dressed, who, whose, whom, that, which.</summary>
+    /// word of the description's noun phrase, which ends before the first of: with, without, in, on, at, of, from, under, near, by, as,
+    /// wearing, holding, carrying, having, dressed, who, whose, whom, that, which.</summary>
     public string? Noun { get; init; }
 
     /// <summary>Gets the subject that the character is: the noun phrase of its description, without the article ("small red
