@@ -11,7 +11,7 @@ internal sealed class MethodCase : IDisposable
 {
     private const string FileName = "method.json";
 
-    // The method as it is published, and what goes beyond: who reads whom.
+    // The method as it is published, and what goes beyond: who reads whom, and placement.
     private static readonly string[] Folders = ["method", "method-bank"];
 
     private readonly SafetensorsFile file;
@@ -55,7 +55,8 @@ internal sealed class MethodCase : IDisposable
 
     public Tensor Flags(string input) => Raw(input).ne(0);
 
-    public double Number(string parameter) => Params.GetProperty(parameter).GetDouble();
+    public double Number(string parameter) => Params.GetProperty(parameter) is { ValueKind: JsonValueKind.Number } number
+        ? number.GetDouble() : double.PositiveInfinity;
 
     public bool Flag(string parameter) => Params.GetProperty(parameter).GetBoolean();
 

@@ -75,7 +75,7 @@ public class KernelFuzzTests
     public void Shared_attention() => Each(1000, draw =>
     {
         var (images, repeats, heads, tokens) = (draw.Next(1, 4), draw.Next(1, 3), draw.Next(1, 3), draw.Next(1, 40));
-        var (inner, width, bias) = (draw.Next(1, 24), draw.Next(1, 24), draw.OneOf(0f, -0.7f));
+        var (inner, width) = (draw.Next(1, 24), draw.Next(1, 24));
         var (query, key, value) = (Heads(inner), Heads(inner), Heads(width));
         var groups = Enumerable.Range(0, images).SelectMany(image => Split(image)).ToList();
         var expected = empty([images * repeats, heads, tokens, width], float64);
@@ -84,7 +84,8 @@ public class KernelFuzzTests
             for (var repeat = 0; repeat < repeats; repeat++)
             {
                 var row = (repeat * images) + group.Image;
-                var logits = cat([zeros(tokens), full(group.Foreign.Length, bias)]);
+                var logits = cat(
+                    [tensor(group.Bias ?? new float[tokens]), .. group.Foreign.Select(part => full(part.Tokens.Length, part.Bias))]);
                 var (asked, keys, values) =
                     (Take(query[row], group.Queries), With(key, group, row, repeat), With(value, group, row, repeat));
                 var attended = Attend(asked, keys, values, logits);
@@ -92,21 +93,29 @@ public class KernelFuzzTests
             }
         }
 
-        Close(expected, SharedAttentionKernel.Apply(query, key, value, images, groups, bias));
+        Close(expected, SharedAttentionKernel.Apply(query, key, value, images, groups));
 
         Tensor Heads(int size) => draw.Normal(images * repeats, tokens, heads, size).transpose(1, 2);
 
         Tensor Take(Tensor of, int[] indices) => of.index_select(1, tensor(Array.ConvertAll(indices, i => (long)i)));
 
         Tensor With(Tensor of, TokenGroup group, int row, int repeat) => cat(
-            [of[row], .. group.Foreign.Select(token => of[(repeat * images) + (token / tokens)].narrow(1, token % tokens, 1))], 1);
+            [
+                of[row],
+                .. from part in group.Foreign
+                   from token in part.Tokens
+                   select of[(repeat * images) + (token / tokens)].narrow(1, token % tokens, 1),
+            ],
+            1);
 
         IEnumerable<TokenGroup> Split(int image)
         {
             var all = Enumerable.Range(0, tokens).OrderBy(_ => draw.Next(0, 1000)).ToArray();
             var cut = draw.Next(0, tokens + 1);
-            int[] foreign = images == 1 ? [] : [.. Enumerable.Range(0, draw.Next(0, 20)).Select(_ => draw.Next(0, images * tokens))];
-            return [new(image, all[..cut], foreign), new(image, all[cut..], [])];
+            ForeignTokens[] foreign = [.. Enumerable.Range(0, images == 1 ? 0 : draw.Next(0, 3)).Select(_ => new ForeignTokens(
+                [.. Enumerable.Range(0, draw.Next(0, 20)).Select(_ => draw.Next(0, images * tokens))], draw.OneOf(0f, -0.7f)))];
+            float[]? bias = draw.OneOf(null, Enumerable.Range(0, tokens).Select(_ => draw.OneOf(0f, -2f, -5000f)).ToArray());
+            return [new(image, all[..cut], foreign, bias), new(image, all[cut..], [])];
         }
     });
 

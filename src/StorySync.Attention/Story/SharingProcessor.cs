@@ -7,12 +7,10 @@ namespace StorySync.Attention;
 /// nothing is shared.</summary>
 internal sealed class SharingProcessor(StoryState story, SharingOptions options, IAttentionProcessor inner) : IAttentionProcessor
 {
-    private readonly LayerFilter layers = new(options.Layers!);
-
     public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, AttentionContext context)
     {
-        if (options.Strength == 0 || !options.Steps!.Contains(context.Step, context.Steps) || !layers.Contains(layer.Path)
-            || story.TokensOf(layer, inputs) is not { } tokens)
+        var sharing = story.SharingAt(layer, context);
+        if (!sharing.IsOn || story.TokensOf(layer, inputs) is not { } tokens)
         {
             return inner.Attend(layer, inputs, context);
         }
@@ -24,7 +22,7 @@ internal sealed class SharingProcessor(StoryState story, SharingOptions options,
                 $"{nameof(SharingOptions)}.{nameof(SharingOptions.Layers)}.");
         }
 
-        if (!SharedAttention.IsRead(tokens, options))
+        if (tokens.Readings(sharing with { Placed = false }).Count == 0)
         {
             return inner.Attend(layer, inputs, context);
         }
@@ -34,19 +32,31 @@ internal sealed class SharingProcessor(StoryState story, SharingOptions options,
         var rotary = options.MatchPositions == true ? inputs.Rotary : null;
         if (SharedAttention.ReadsInPlace(inputs.Query, inputs.Key, inputs.Value, rotary))
         {
-            var shared = SharedAttention.InPlace(
-                batch.Modified(inputs.Query), batch.Modified(inputs.Key), batch.Modified(inputs.Value), tokens, options, SeedOf);
+            var (query, key, value) = (batch.Modified(inputs.Query), batch.Modified(inputs.Key), batch.Modified(inputs.Value));
+            var shared = cat([.. Parts(new(batch.Halves, batch.Scenes)).Select(part => SharedAttention.InPlace(
+                Of(query, part.Rows), Of(key, part.Rows), Of(value, part.Rows), tokens, part.Sharing, options.Dropout!.Value, SeedOf))]);
             var unmodified = batch.HasBase ? inner.Attend(layer, Unmodified(batch, inputs), context) : null;
             return batch.Join(shared, unmodified).MoveToOuterDisposeScope();
         }
 
         var attended = story.Writable(inner.Attend(layer, inputs, context));
-        return SharedAttention.Overwrite(
-            attended, inputs.Query, inputs.Key, inputs.Value, tokens, batch.ModifiedRows, options, SeedOf,
-                rotary).MoveToOuterDisposeScope();
+        foreach (var part in Parts(batch.ModifiedRows))
+        {
+            attended = SharedAttention.Overwrite(
+                attended, inputs.Query, inputs.Key, inputs.Value, tokens, part.Rows, part.Sharing, options.Dropout!.Value, SeedOf, rotary);
+        }
+
+        return attended.MoveToOuterDisposeScope();
 
         // By scene, step and layer, whatever ran before and whatever else is in the batch.
         string SeedOf(int scene) => $"{story.Seeds[scene]}/{context.Step}/{layer.Path}";
+
+        // Placed are the queries of the positive half alone.
+        IReadOnlyList<(ImageRows Rows, Sharing Sharing)> Parts(ImageRows rows) => sharing.Placed && batch.Guidance
+            ? [(rows.Only(0), sharing with { Placed = false }), (rows.Only(1), sharing)]
+            : [(rows, sharing)];
+
+        Tensor Of(Tensor modified, ImageRows rows) => modified.narrow(0, rows.First, rows.Repeats * batch.Scenes);
     }
 
     private static AttentionInputs Unmodified(StoryBatch batch, AttentionInputs inputs) => inputs with

@@ -22,6 +22,7 @@ public sealed class StoryAttention : IAttentionProcessor, IDisposable
     private readonly StoryState story;
     private readonly SubjectMaps? maps;
     private readonly SubjectMasks masks;
+    private readonly SubjectRegions regions;
     private readonly HarmonizationProcessor techniques;
     private int step;
 
@@ -53,12 +54,13 @@ public sealed class StoryAttention : IAttentionProcessor, IDisposable
         }
 
         this.options = options = options.Over(StoryAttentionOptions.Default);
-        masks = new SubjectMasks(subjects, scenes, options.Masks!);
+        regions = new SubjectRegions(subjects, scenes, options.Placement!.Strength!.Value);
+        masks = new SubjectMasks(subjects, scenes, regions, options.Masks!);
         maps = subjects.Any(subject => subject.Tokens.Any(tokens => tokens.Count > 0))
-            ? new SubjectMaps(subjects, scenes, options.Masks!)
+            ? new SubjectMaps(subjects, scenes, regions, options.Masks!)
             : null;
         inner ??= PlainAttention.Instance;
-        story = new StoryState(options, scenes, guidance, new StepRange(0, guidanceEnd), masks, inner)
+        story = new StoryState(options, scenes, guidance, new StepRange(0, guidanceEnd), masks, regions, inner)
         {
             Seeds = [.. Enumerable.Range(0, scenes).Select(scene => seed + scene)],
         };
@@ -68,7 +70,7 @@ public sealed class StoryAttention : IAttentionProcessor, IDisposable
             new LayoutProcessor(
                 story,
                 options.Layout!,
-                new SharingProcessor(story, options.Sharing!, inner)));
+                new SharingProcessor(story, options.Sharing!, new PlacementProcessor(story, inner))));
     }
 
     /// <summary>Gets whether a scene (first argument, from 0) reads another (second): only then does it take foreign tokens
@@ -91,6 +93,17 @@ public sealed class StoryAttention : IAttentionProcessor, IDisposable
                 ? [.. value]
                 : throw new ArgumentException($"There are {value.Count} seeds, but {story.Seeds.Count} scenes.", nameof(value));
         }
+    }
+
+    /// <summary>Gets where each scene is: those of the same location, by any name, share what belongs to no subject, as
+    /// <see cref="LocationOptions"/> say and within <see cref="Reads"/>. Null, for a scene or (default) for all: it shares none.</summary>
+    /// <exception cref="ArgumentException">There is not one location per scene.</exception>
+    public IReadOnlyList<string?>? Locations
+    {
+        get => masks.Locations;
+        init => masks.Locations = value is null || value.Count == story.Seeds.Count
+            ? value?.ToArray()
+            : throw new ArgumentException($"There are {value.Count} locations, but {story.Seeds.Count} scenes.", nameof(value));
     }
 
     /// <summary>The rows that the batch of a step must have.</summary>
@@ -117,7 +130,7 @@ public sealed class StoryAttention : IAttentionProcessor, IDisposable
 
         if (maps is not null && layer.Kind != AttentionKind.Self && context.Branch != GuidanceBranch.Unconditional)
         {
-            Collect(maps, layer, inputs, batch, context.Step);
+            Collect(maps, layer, inputs, batch, context);
         }
 
         return techniques.Attend(layer, inputs, context);
@@ -144,7 +157,7 @@ public sealed class StoryAttention : IAttentionProcessor, IDisposable
     /// <exception cref="ArgumentException">The mask is not two-dimensional.</exception>
     public void SetMask(int scene, int subject, Tensor? mask) => masks.Set(scene, subject, mask);
 
-    /// <summary>A subject's mask as it stands: the given one, or the one found so far.</summary>
+    /// <summary>A subject's mask as it stands: the given one, or the one found so far; until then its region, if it has one.</summary>
     /// <param name="scene">The scene, from 0.</param>
     /// <param name="subject">The subject, from 0.</param>
     /// <returns>A copy on the host, bool, (height, width) of its own grid, for the caller to dispose; null while there is none.</returns>
@@ -162,15 +175,18 @@ public sealed class StoryAttention : IAttentionProcessor, IDisposable
     {
         maps?.Dispose();
         masks.Dispose();
+        regions.Dispose();
     }
 
     private static void Check(StorySubject subject, int scenes)
     {
-        if (subject.Tokens.Count != scenes || (subject.Masks?.Count ?? scenes) != scenes)
+        if (subject.Tokens.Count != scenes || (subject.Masks?.Count ?? scenes) != scenes
+            || (subject.Regions?.Count ?? scenes) != scenes)
         {
             throw new ArgumentException(
                 $"The subject '{subject.Name}' has token positions for {subject.Tokens.Count} scenes" +
-                (subject.Masks is null ? "" : $" and masks for {subject.Masks.Count}") + $", but there are {scenes} scenes.",
+                (subject.Masks is null ? "" : $" and masks for {subject.Masks.Count}") +
+                (subject.Regions is null ? "" : $" and regions for {subject.Regions.Count}") + $", but there are {scenes} scenes.",
                 nameof(subject));
         }
 
@@ -183,17 +199,29 @@ public sealed class StoryAttention : IAttentionProcessor, IDisposable
         {
             SubjectMasks.Check(subject, mask, nameof(subject));
         }
+
+        foreach (var (scene, region) in (subject.Regions ?? []).Index())
+        {
+            SubjectMasks.Check(subject, region, nameof(subject), "region");
+            if (region is not null && subject.Tokens[scene].Count == 0)
+            {
+                throw new ArgumentException(
+                    $"The subject '{subject.Name}' has a region in scene {scene}, but no token position there: it is placed by its words.",
+                    nameof(subject));
+            }
+        }
     }
 
-    private void Collect(SubjectMaps maps, AttentionLayer layer, AttentionInputs inputs, StoryBatch batch, int step)
+    private void Collect(SubjectMaps maps, AttentionLayer layer, AttentionInputs inputs, StoryBatch batch, AttentionContext context)
     {
+        var step = context.Step;
         if (step != this.step && maps.Collected > 0)
         {
             throw new InvalidOperationException($"Step {step} began before {nameof(CompleteStep)} was called for step {this.step}.");
         }
 
         this.step = step;
-        maps.Collect(layer, inputs, batch);
+        maps.Collect(layer, inputs, batch, story.Places(layer, context));
         if (!masks.Found && options.Masks!.ReadyAfterLayers is > 0 and var layers && maps.Collected >= layers)
         {
             using var scope = NewDisposeScope();

@@ -16,6 +16,8 @@ public sealed record StoryAttentionOptions
         Harmonization = HarmonizationOptions.Default,
         Layout = LayoutOptions.Default,
         Masks = MaskOptions.Default,
+        Placement = PlacementOptions.Default,
+        Location = LocationOptions.Default,
     };
 
     /// <summary>Gets options with every technique off: the model's own attention, to the bit. Masks are still found.</summary>
@@ -24,6 +26,8 @@ public sealed record StoryAttentionOptions
         Sharing = new() { Strength = 0 },
         Harmonization = new() { Alpha = 0 },
         Layout = new() { Until = 0 },
+        Placement = new() { Until = 0 },
+        Location = new() { Strength = 0, Alpha = 0 },
     };
 
     /// <summary>Gets the options of masked cross-image attention sharing.</summary>
@@ -38,6 +42,12 @@ public sealed record StoryAttentionOptions
     /// <summary>Gets the options of subject mask extraction.</summary>
     public MaskOptions? Masks { get; init; }
 
+    /// <summary>Gets the options of placement, for subjects that are given regions.</summary>
+    public PlacementOptions? Placement { get; init; }
+
+    /// <summary>Gets the options of what scenes of one location share.</summary>
+    public LocationOptions? Location { get; init; }
+
     /// <summary>Returns these options with every member that is null taken from other options.</summary>
     /// <param name="defaults">The options to take members from; where they are null too, the general defaults.</param>
     /// <returns>Options with every member set.</returns>
@@ -50,11 +60,13 @@ public sealed record StoryAttentionOptions
             Harmonization = (Harmonization ?? new()).Over((defaults.Harmonization ?? new()).Over(HarmonizationOptions.Default)),
             Layout = (Layout ?? new()).Over((defaults.Layout ?? new()).Over(LayoutOptions.Default)),
             Masks = (Masks ?? new()).Over((defaults.Masks ?? new()).Over(MaskOptions.Default)),
+            Placement = (Placement ?? new()).Over((defaults.Placement ?? new()).Over(PlacementOptions.Default)),
+            Location = (Location ?? new()).Over((defaults.Location ?? new()).Over(LocationOptions.Default)),
         };
     }
 
-    /// <summary>Finds patterns of the techniques that are on, and of the masks, that match none of a model's layers. Sharing, harmonization
-    /// and layout look at layers whose queries read image tokens, masks at those whose queries read text.</summary>
+    /// <summary>Finds patterns of the techniques that are on, and of the masks, that match none of a model's layers. Sharing,
+    /// harmonization, layout and location look at layers whose queries read image tokens, masks and placement at those whose queries read text.</summary>
     /// <param name="layers">The model's layers.</param>
     /// <returns>The option (<c>Sharing.Layers</c>), the pattern, and whether the option has no layer at all; then the pattern is all of the
     /// option.</returns>
@@ -70,6 +82,8 @@ public sealed record StoryAttentionOptions
             ("Harmonization.Layers", Harmonization?.Alpha == 0 ? null : Harmonization?.Layers, image),
             ("Layout.Layers", Layout?.Until == 0 ? null : Layout?.Layers, image),
             ("Masks.Layers", Masks?.Layers, text),
+            ("Placement.Layers", Placement?.IsOn == false ? null : Placement?.Layers, text),
+            ("Location.Layers", Location is { Strength: 0, Alpha: 0 } ? null : Location?.Layers, image),
         ];
         return [.. options.Where(option => option.Layers is not null).SelectMany(option =>
             Unmatched(option.Option, option.Layers!, option.Paths))];

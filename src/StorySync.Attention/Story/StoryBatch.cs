@@ -13,7 +13,8 @@ public sealed record StoryBatch(int Scenes, bool Guidance, bool HasBase)
     /// <summary>Gets the number of rows.</summary>
     public int Rows => Halves * Branches * Scenes;
 
-    private int Halves => Guidance ? 2 : 1;
+    /// <summary>Gets the number of guidance halves.</summary>
+    internal int Halves => Guidance ? 2 : 1;
 
     private int Branches => HasBase ? 2 : 1;
 

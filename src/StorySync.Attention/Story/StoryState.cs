@@ -4,10 +4,24 @@ namespace StorySync.Attention;
 
 /// <summary>What the techniques of one run have in common.</summary>
 internal sealed class StoryState(
-    StoryAttentionOptions options, int scenes, bool guidance, StepRange guidedSteps, SubjectMasks masks, IAttentionProcessor inner)
+    StoryAttentionOptions options,
+    int scenes,
+    bool guidance,
+    StepRange guidedSteps,
+    SubjectMasks masks,
+    SubjectRegions regions,
+    IAttentionProcessor inner)
 {
+    private readonly LayerFilter sharing = new(options.Sharing!.Layers!);
+    private readonly LayerFilter harmonization = new(options.Harmonization!.Layers!);
+    private readonly LayerFilter location = new(options.Location!.Layers!);
+    private readonly LayerFilter placement = new(options.Placement!.Layers!);
+
     /// <summary>Gets or sets what decides, scene by scene, which tokens dropout drops.</summary>
     public required IReadOnlyList<long> Seeds { get; set; }
+
+    /// <summary>Gets the regions that subjects are given.</summary>
+    public SubjectRegions Regions => regions;
 
     /// <summary>The order of a step's rows.</summary>
     public StoryBatch BatchAt(int step, int steps) => new(
@@ -20,6 +34,23 @@ internal sealed class StoryState(
         return context.Branch is null ? batch : batch with { Guidance = false };
     }
 
+    /// <summary>What the queries of a layer read of other scenes.</summary>
+    public Sharing SharingAt(AttentionLayer layer, AttentionContext context) => new(
+        IsAt(options.Sharing!.Steps!, sharing, layer, context) ? options.Sharing.Strength!.Value : 0,
+        Background: options.Sharing.SubjectQueriesOnly == false,
+        IsLocated(layer, context) ? options.Location!.Strength!.Value : 0,
+        Placed: Places(layer, context));
+
+    /// <summary>The share of other scenes in a subject's token after a layer, and in a token of no subject.</summary>
+    public (double Subjects, double Location) AlphaAt(AttentionLayer layer, AttentionContext context) => (
+        IsAt(options.Harmonization!.Steps!, harmonization, layer, context) ? options.Harmonization.Alpha!.Value : 0,
+        IsLocated(layer, context) ? options.Location!.Alpha!.Value : 0);
+
+    /// <summary>Whether image tokens outside a subject's region turn from its words, which stand in the positive prompt.</summary>
+    public bool Places(AttentionLayer layer, AttentionContext context) =>
+        regions.Any && options.Placement!.IsOn && layer.Kind != AttentionKind.Self && context.Branch != GuidanceBranch.Unconditional
+        && context.Step < options.Placement.Until * context.Steps && placement.Contains(layer.Path);
+
     /// <summary>Makes a result one that a technique may write to: plain attention's belongs to nobody else.</summary>
     public Tensor Writable(Tensor attended) => inner is PlainAttention ? attended : attended.clone();
 
@@ -29,4 +60,10 @@ internal sealed class StoryState(
         layer.Kind == AttentionKind.Cross || scenes == 1
             ? null
             : masks.TokensOn(inputs.Grid, inputs.TextTokens, inputs.Query.device);
+
+    private static bool IsAt(StepRange steps, LayerFilter layers, AttentionLayer layer, AttentionContext context) =>
+        steps.Contains(context.Step, context.Steps) && layers.Contains(layer.Path);
+
+    private bool IsLocated(AttentionLayer layer, AttentionContext context) =>
+        masks.Locations is not null && IsAt(options.Location!.Steps!, location, layer, context);
 }

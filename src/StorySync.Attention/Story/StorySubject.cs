@@ -12,6 +12,25 @@ public sealed record StorySubject(string Name, IReadOnlyList<IReadOnlyList<int>>
     /// from the text; null to find all. Given masks hold from the first step on and are copied: the caller may dispose them.</summary>
     public IReadOnlyList<Tensor?>? Masks { get; init; }
 
+    /// <summary>For each scene where the subject is to be, (height, width) at any resolution, nonzero inside, or null to leave that to the
+    /// prompt; null for all. A region is also the subject's mask until one is found. It is for scenes whose prompt speaks of the subject,
+    /// and is copied; see <see cref="PlacementOptions"/>.</summary>
+    public IReadOnlyList<Tensor?>? Regions { get; init; }
+
+    /// <summary>Refuses positions that a model's text does not have.</summary>
+    internal void CheckTokens(int textTokens)
+    {
+        foreach (var (scene, tokens) in Tokens.Index())
+        {
+            if (tokens.FirstOrDefault(token => token >= textTokens, -1) is >= 0 and var token)
+            {
+                throw new ArgumentException(
+                    $"The subject '{Name}' has token {token} in scene {scene}, but the model was given {textTokens} text tokens. Put the " +
+                    "subject nearer to the beginning of the prompt.");
+            }
+        }
+    }
+
     /// <summary>Whether a scene has the subject.</summary>
     internal bool IsIn(int scene) => Tokens[scene].Count > 0 || Masks?[scene] is not null;
 }

@@ -7,7 +7,8 @@ namespace StorySync.Attention;
 /// <summary>The attention that the image tokens of each scene pay to the subjects' text tokens, averaged over tokens, heads and layers,
 /// and, with decay, over the steps. A layer's map is scaled to [0, 1] before it is averaged with others: how much a layer attends to a
 /// word says nothing of how well it knows the place.</summary>
-internal sealed class SubjectMaps(IReadOnlyList<StorySubject> subjects, int scenes, MaskOptions options) : IDisposable
+internal sealed class SubjectMaps(IReadOnlyList<StorySubject> subjects, int scenes, SubjectRegions regions, MaskOptions options)
+    : IDisposable
 {
     private readonly LayerFilter layers = new(options.Layers!);
     private readonly Dictionary<TokenGrid, List<Tensor>> thisStep = [];
@@ -18,7 +19,12 @@ internal sealed class SubjectMaps(IReadOnlyList<StorySubject> subjects, int scen
     /// <summary>Gets the layers that have been collected from in this step.</summary>
     public int Collected => thisStep.Count == 0 ? 0 : thisStep[Finest()].Count;
 
-    public void Collect(AttentionLayer layer, AttentionInputs inputs, StoryBatch batch)
+    /// <summary>Collects from a layer.</summary>
+    /// <param name="layer">The layer.</param>
+    /// <param name="inputs">Its queries and keys.</param>
+    /// <param name="batch">The order of their rows.</param>
+    /// <param name="isPlaced">Whether queries turn from the words of subjects in whose region they are not.</param>
+    public void Collect(AttentionLayer layer, AttentionInputs inputs, StoryBatch batch, bool isPlaced)
     {
         var joint = layer.Kind == AttentionKind.Joint;
         var first = joint ? inputs.TextTokens : 0;
@@ -36,7 +42,13 @@ internal sealed class SubjectMaps(IReadOnlyList<StorySubject> subjects, int scen
         // Values that are 1 / n at a subject's n tokens and 0 elsewhere make attention return the mean probability of those tokens:
         // the other tokens' probabilities are accumulated in the same pass and never stored.
         var values = SubjectValues(text, query).expand(-1, layer.Heads, -1, -1);
-        var attended = ScaledDotProduct.Attend(query, key, values, Mask(inputs, batch, first, joint));
+        var mask = Mask(inputs, batch, first, joint);
+        var attended = ScaledDotProduct.Attend(query, key, values, mask);
+        if (isPlaced)
+        {
+            attended = regions.Apply(attended, query, key, values, mask, inputs.Grid, first: 0, text, new(1, scenes));
+        }
+
         var map = attended.narrow(3, 0, subjects.Count).mean([1], type: ScalarType.Float32);
         if (!thisStep.TryGetValue(inputs.Grid, out var maps))
         {
@@ -124,17 +136,11 @@ internal sealed class SubjectMaps(IReadOnlyList<StorySubject> subjects, int scen
         var values = zeros([scenes, 1, textTokens, width], ScalarType.Float32);
         for (var subject = 0; subject < subjects.Count; subject++)
         {
+            subjects[subject].CheckTokens(textTokens);
             for (var scene = 0; scene < scenes; scene++)
             {
                 foreach (var token in subjects[subject].Tokens[scene])
                 {
-                    if (token >= textTokens)
-                    {
-                        throw new ArgumentException(
-                            $"The subject '{subjects[subject].Name}' has token {token} in scene {scene}, but the model was given " +
-                            $"{textTokens} text tokens. Put the subject nearer to the beginning of the prompt.");
-                    }
-
                     values[scene, 0, token, subject] = 1f / subjects[subject].Tokens[scene].Count;
                 }
             }

@@ -11,6 +11,7 @@ internal sealed class SubjectMasks : IDisposable
 {
     private readonly IReadOnlyList<StorySubject> subjects;
     private readonly int scenes;
+    private readonly SubjectRegions regions;
     private readonly MaskOptions options;
     private readonly Dictionary<(TokenGrid Grid, int TextTokens), SubjectTokens> tokens = [];
     private readonly Tensor?[][] given;
@@ -18,9 +19,9 @@ internal sealed class SubjectMasks : IDisposable
     private Tensor? found;
     private Tensor? maps;
 
-    public SubjectMasks(IReadOnlyList<StorySubject> subjects, int scenes, MaskOptions options)
+    public SubjectMasks(IReadOnlyList<StorySubject> subjects, int scenes, SubjectRegions regions, MaskOptions options)
     {
-        (this.subjects, this.scenes, this.options) = (subjects, scenes, options);
+        (this.subjects, this.scenes, this.regions, this.options) = (subjects, scenes, regions, options);
         using var scope = NewDisposeScope();
         given = [.. subjects.Select(subject => Enumerable.Range(0, scenes)
             .Select(scene => subject.Masks?[scene] is { } mask ? DeviceTransfer.Fetch(mask).NotEqualTo(0).DetachFromDisposeScope()
@@ -31,16 +32,19 @@ internal sealed class SubjectMasks : IDisposable
     /// <summary>Gets or sets whether a scene reads another; null for all.</summary>
     public Func<int, int, bool>? Reads { get; set; }
 
+    /// <summary>Gets or sets where each scene is; null where that does not matter.</summary>
+    public IReadOnlyList<string?>? Locations { get; set; }
+
     /// <summary>Gets a value indicating whether masks have been found from the text yet.</summary>
     public bool Found => found is not null;
 
-    /// <summary>Refuses a subject's mask that is not two-dimensional.</summary>
-    public static void Check(StorySubject subject, Tensor? mask, string name)
+    /// <summary>Refuses a subject's mask or region that is not two-dimensional.</summary>
+    public static void Check(StorySubject subject, Tensor? mask, string name, string what = "mask")
     {
         if (mask is not null && mask.dim() != 2)
         {
             throw new ArgumentException(
-                $"A mask of the subject '{subject.Name}' has shape ({string.Join(", ", mask.shape)}); (height, width) is needed.", name);
+                $"A {what} of the subject '{subject.Name}' has shape ({string.Join(", ", mask.shape)}); (height, width) is needed.", name);
         }
     }
 
@@ -80,7 +84,8 @@ internal sealed class SubjectMasks : IDisposable
     public Tensor? MaskOf(int scene, int subject)
     {
         using var scope = NewDisposeScope();
-        var mask = given[subject][scene] ?? (isSet[subject][scene] ? null : found?[scene, subject]);
+        var mask = isSet[subject][scene] ? given[subject][scene]
+            : given[subject][scene] ?? found?[scene, subject] ?? regions.Of(scene, subject);
         return mask?.clone().MoveToOuterDisposeScope();
     }
 
@@ -94,14 +99,15 @@ internal sealed class SubjectMasks : IDisposable
     /// <summary>The subjects' tokens on a layer's grid; null while there is no mask at all.</summary>
     public SubjectTokens? TokensOn(TokenGrid grid, int textTokens, Device device)
     {
-        if (!Found && given.All(masks => masks.All(mask => mask is null)))
+        if (!Found && !regions.Any && subjects.Count > 0 && given.All(masks => masks.All(mask => mask is null)))
         {
             return null;
         }
 
         if (!tokens.TryGetValue((grid, textTokens), out var onGrid))
         {
-            onGrid = new SubjectTokens(Labels(grid), subjects.Count, IsIn, textTokens, device, Reads);
+            var placed = regions.Any && textTokens > 0 ? regions.On(grid, textTokens) : null;
+            onGrid = new SubjectTokens(Labels(grid), subjects.Count, IsIn, textTokens, device, Reads, Locations, placed);
             tokens.Add((grid, textTokens), onGrid);
         }
 
@@ -131,7 +137,8 @@ internal sealed class SubjectMasks : IDisposable
             for (var subject = subjects.Count - 1; subject >= 0; subject--)
             {
                 ReadOnlySpan<bool> cells = given[subject][scene] is { } mask ? Cells(mask)
-                    : foundOnGrid is null || isSet[subject][scene] ? []
+                    : isSet[subject][scene] ? []
+                    : foundOnGrid is null ? regions.Of(scene, subject) is { } region ? Cells(region) : []
                     : foundOnGrid.AsSpan(((scene * subjects.Count) + subject) * grid.Tokens, grid.Tokens);
                 for (var token = 0; token < cells.Length; token++)
                 {

@@ -47,45 +47,43 @@ public static class Harmonization
 
         using var scope = NewDisposeScope();
         var blended = hidden.contiguous().clone();
-        Blend(blended, ReferenceEquals(features, hidden) ? blended : features, subjects, new(repeats, subjects.Images), alpha, threshold,
-            temperature);
+        var compared = ReferenceEquals(features, hidden) ? blended : features;
+        for (var subject = 0; subject < subjects.Subjects; subject++)
+        {
+            Blend(blended, compared, subjects, subject, new(repeats, subjects.Images), alpha, threshold, temperature);
+        }
+
         return blended.MoveToOuterDisposeScope();
     }
 
-    /// <summary>Blends in place.</summary>
+    /// <summary>Blends a subject's tokens in place. Subjects have no token in common: none reads what another has blended.</summary>
     /// <param name="hidden">What is blended, (rows, tokens, width); contiguous.</param>
     /// <param name="features">What similarity is measured on; may be the same tensor.</param>
     /// <param name="subjects">Where the subjects' tokens are.</param>
+    /// <param name="of">The subject.</param>
     /// <param name="rows">Where the images are among the rows.</param>
     /// <param name="alpha">The share of the other images' tokens.</param>
     /// <param name="threshold">Matches are blended if they are more similar than this.</param>
     /// <param name="temperature">κ.</param>
     internal static void Blend(
-        Tensor hidden, Tensor features, SubjectTokens subjects, ImageRows rows, double alpha, double threshold, double temperature)
+        Tensor hidden, Tensor features, SubjectTokens subjects, int of, ImageRows rows, double alpha, double threshold, double temperature)
     {
+        if (alpha == 0 || !subjects.IsRead(of))
+        {
+            return;
+        }
+
         using var scope = NewDisposeScope();
         var all = hidden.view(-1, hidden.shape[2]);
         var compared = ReferenceEquals(features, hidden) ? all : features.reshape(-1, features.shape[2]);
-        var usesKernel = compared.dtype != ScalarType.Float64 && BlendKernel.Supports(all, all);
-        for (var subject = 0; subject < subjects.Subjects; subject++)
+        if (compared.dtype != ScalarType.Float64 && BlendKernel.Supports(all, all))
         {
-            // Subjects have no token in common: none reads what another has blended.
-            if (!subjects.IsRead(subject))
-            {
-                continue;
-            }
-
-            using var one = NewDisposeScope();
-            var of = subject;
-            if (usesKernel)
-            {
-                InPlace(subjects.Indices((nameof(SubjectPlaces), of), device => SubjectPlaces.Of(subjects, of, device)));
-            }
-            else
-            {
-                Gathered(subjects.Indices((nameof(HarmonizationIndices), of, rows), device =>
-                    HarmonizationIndices.Of(subjects, of, rows, device)));
-            }
+            InPlace(subjects.Indices((nameof(SubjectPlaces), of), device => SubjectPlaces.Of(subjects, of, device)));
+        }
+        else
+        {
+            Gathered(subjects.Indices(
+                (nameof(HarmonizationIndices), of, rows), device => HarmonizationIndices.Of(subjects, of, rows, device)));
         }
 
         void InPlace(SubjectPlaces subject)

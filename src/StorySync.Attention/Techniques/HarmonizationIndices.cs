@@ -37,14 +37,14 @@ internal sealed class HarmonizationIndices : IDisposable
     {
         using var scope = NewDisposeScope();
         int[] images = [.. subjects.ImagesOf(subject)];
-        int[] readers = [.. images.Where(image => images.Any(other => subjects.Reads(image, other)))];
-        int[] sources = [.. images.Where(other => images.Any(image => subjects.Reads(image, other)))];
+        int[] readers = [.. images.Where(image => images.Any(other => subjects.Reads(image, other, subject)))];
+        int[] sources = [.. images.Where(other => images.Any(image => subjects.Reads(image, other, subject)))];
         long[][] parts =
         [
             Places(readers),
             readers.SequenceEqual(sources) ? [] : Places(sources),
             [.. Enumerable.Range(0, (int)rows.Repeats * sources.Length).Select(region => (long)region * Most(sources))],
-            [.. readers.SelectMany(image => sources.Select(other => subjects.Reads(image, other) ? 1L : 0))],
+            [.. readers.SelectMany(image => sources.Select(other => subjects.Reads(image, other, subject) ? 1L : 0))],
         ];
         var sent = DeviceTransfer.Send(tensor([.. parts.SelectMany(part => part)]), device)
             .split([.. parts.Select(part => part.LongLength)]);
@@ -88,7 +88,7 @@ internal sealed record SubjectPlaces(Tensor Places, int[] Counts, bool[] Reads) 
         return new(
             DeviceTransfer.Send(tensor(places), device).DetachFromDisposeScope(),
             [.. images.Select(image => subjects.Of(image, subject).Length)],
-            [.. images.SelectMany(image => images.Select(other => subjects.Reads(image, other)))]);
+            [.. images.SelectMany(image => images.Select(other => subjects.Reads(image, other, subject)))]);
     }
 
     public void Dispose() => Places.Dispose();

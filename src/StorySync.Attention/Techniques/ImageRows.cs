@@ -4,8 +4,12 @@ namespace StorySync.Attention;
 /// half).</summary>
 /// <param name="Repeats">How often they are repeated.</param>
 /// <param name="Stride">Rows from one repeat to the next; there may be others after the images.</param>
-internal readonly record struct ImageRows(long Repeats, long Stride)
+/// <param name="First">The row of the first.</param>
+internal readonly record struct ImageRows(long Repeats, long Stride, long First = 0)
 {
     /// <summary>Gets an image's row.</summary>
-    public long Of(long repeat, long image) => (repeat * Stride) + image;
+    public long Of(long repeat, long image) => First + (repeat * Stride) + image;
+
+    /// <summary>Gets one repeat by itself.</summary>
+    public ImageRows Only(long repeat) => new(1, Stride, Of(repeat, 0));
 }

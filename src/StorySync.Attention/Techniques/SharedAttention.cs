@@ -54,27 +54,23 @@ public static class SharedAttention
         subjects.RepeatsIn(value, tokenAxis: 2, nameof(value));
 
         using var scope = NewDisposeScope();
-        var options = new SharingOptions { Strength = strength, SubjectQueriesOnly = subjectQueriesOnly, Dropout = dropout };
-        if (!IsRead(subjects, options))
+        var sharing = new Sharing(strength, Background: !subjectQueriesOnly);
+        if (subjects.Readings(sharing).Count == 0)
         {
             return ScaledDotProduct.Attend(query, key, value).MoveToOuterDisposeScope();
         }
 
         if (ReadsInPlace(query, key, value, rotary))
         {
-            return InPlace(query, key, value, subjects, options, SeedOf).MoveToOuterDisposeScope();
+            return InPlace(query, key, value, subjects, sharing, dropout, SeedOf).MoveToOuterDisposeScope();
         }
 
         var attended = ScaledDotProduct.Attend(query, key, value);
         var rows = new ImageRows(repeats, subjects.Images);
-        return Overwrite(attended, query, key, value, subjects, rows, options, SeedOf, rotary).MoveToOuterDisposeScope();
+        return Overwrite(attended, query, key, value, subjects, rows, sharing, dropout, SeedOf, rotary).MoveToOuterDisposeScope();
 
         string SeedOf(int image) => $"{seed + image}";
     }
-
-    /// <summary>Whether any token reads another image's.</summary>
-    internal static bool IsRead(SubjectTokens subjects, SharingOptions options) =>
-        options.Strength > 0 && subjects.Readings(options.SubjectQueriesOnly!.Value).Count > 0;
 
     /// <summary>Whether <see cref="InPlace"/> takes these.</summary>
     internal static bool ReadsInPlace(Tensor query, Tensor key, Tensor value, RotaryEmbedding? rotary) =>
@@ -82,17 +78,18 @@ public static class SharedAttention
 
     /// <summary>Attends where foreign tokens are read where they lie. The rows are the images alone.</summary>
     internal static Tensor InPlace(
-        Tensor query, Tensor key, Tensor value, SubjectTokens subjects, SharingOptions options, Func<int, string> seedOf)
+        Tensor query, Tensor key, Tensor value, SubjectTokens subjects, Sharing sharing, double dropout, Func<int, string> seedOf)
     {
-        var groups = subjects.Groups(options.SubjectQueriesOnly!.Value);
-        if (options.Dropout > 0)
+        var groups = subjects.Groups(sharing);
+        if (dropout > 0)
         {
             // The groups that read are the readings, in the same order.
-            var kept = new Queue<Reading>(Drop(subjects.Readings(options.SubjectQueriesOnly!.Value), options.Dropout!.Value, seedOf));
-            groups = [.. groups.Select(group => group.Foreign.Length > 0 ? group with { Foreign = kept.Dequeue().Foreign } : group)];
+            var kept = new Queue<Reading>(Drop(subjects.Readings(sharing), dropout, seedOf));
+            groups = [.. groups.Select(group =>
+                group.Foreign.Count > 0 || group.Bias is not null ? subjects.GroupOf(kept.Dequeue()) : group)];
         }
 
-        return SharedAttentionKernel.Apply(query, key, value, subjects.Images, groups, (float)Math.Log(options.Strength!.Value));
+        return SharedAttentionKernel.Apply(query, key, value, subjects.Images, groups);
     }
 
     /// <summary>Overwrites what readers attended to in their own images alone by what they attend to with the foreign tokens.</summary>
@@ -102,7 +99,8 @@ public static class SharedAttention
     /// <param name="value">Values.</param>
     /// <param name="subjects">Where the subjects' tokens are.</param>
     /// <param name="rows">Where the images are among the rows.</param>
-    /// <param name="options">Strength, readers, dropout.</param>
+    /// <param name="sharing">What is read.</param>
+    /// <param name="dropout">The share of the foreign tokens that are dropped.</param>
     /// <param name="seedOf">What, besides the subject, decides what an image drops.</param>
     /// <param name="rotary">The positions of the keys, where foreign ones are to be moved.</param>
     internal static Tensor Overwrite(
@@ -112,51 +110,61 @@ public static class SharedAttention
         Tensor value,
         SubjectTokens subjects,
         ImageRows rows,
-        SharingOptions options,
+        Sharing sharing,
+        double dropout,
         Func<int, string> seedOf,
         RotaryEmbedding? rotary)
+    {
+        var readings = subjects.Readings(sharing);
+        if (dropout == 0)
+        {
+            return Overwrite(attended, query, key, value, null, rotary, subjects.Indices(
+                (nameof(SharingIndices), rows, sharing, query.dtype, rotary is null), Make));
+        }
+
+        readings = [.. Drop(readings, dropout, seedOf)];
+        using var once = Make(query.device);
+        return Overwrite(attended, query, key, value, null, rotary, once);
+
+        SharingIndices Make(Device device) =>
+            SharingIndices.Of(readings, subjects.Length, subjects.Length, rows, query.dtype, device, apart: rotary is not null);
+    }
+
+    /// <summary>Overwrites what some queries attended to by what they read.</summary>
+    /// <param name="attended">The attended values, (rows, heads, queries, value width); they may be written to.</param>
+    /// <param name="query">Queries of all rows.</param>
+    /// <param name="key">Keys.</param>
+    /// <param name="value">Values.</param>
+    /// <param name="mask">Added to the logits, (rows or 1, 1, 1, keys); null for none.</param>
+    /// <param name="rotary">The positions of the keys, where foreign ones are to be moved.</param>
+    /// <param name="indices">Who reads what.</param>
+    internal static Tensor Overwrite(
+        Tensor attended, Tensor query, Tensor key, Tensor value, Tensor? mask, RotaryEmbedding? rotary, SharingIndices indices)
     {
         using var scope = NewDisposeScope();
         var result = TokensFirst(attended).contiguous();
         var all = result.view(-1, result.shape[2], result.shape[3]);
         var (queries, keys, values) = (Tokens(query), Tokens(key), Tokens(value));
-        var readings = subjects.Readings(options.SubjectQueriesOnly!.Value);
-        if (options.Dropout > 0)
+        var masks = mask?.expand(key.shape[0], 1, 1, key.shape[2]).flatten();
+        foreach (var call in indices.Calls)
         {
-            readings = [.. Drop(readings, options.Dropout!.Value, seedOf)];
-            using var once = Make(query.device);
-            Read(once);
-        }
-        else
-        {
-            Read(subjects.Indices((nameof(SharingIndices), rows, options.SubjectQueriesOnly, options.Strength, query.dtype, rotary is null),
-                Make));
+            using var one = NewDisposeScope();
+            var read = Gather(keys, call.Keys, call.Groups);
+            if (rotary is not null && call.Home.shape[0] > 0)
+            {
+                read = AtHome(rotary, read, call, (int)key.shape[2]);
+            }
+
+            var bias = masks is null ? null : Gather(masks, call.Keys, call.Groups).unsqueeze(1).unsqueeze(1);
+            var answers = ScaledDotProduct.Attend(
+                TokensFirst(Gather(queries, call.Queries, call.Groups)),
+                TokensFirst(read),
+                TokensFirst(Gather(values, call.Keys, call.Groups)),
+                bias is null || call.Bias is null ? bias ?? call.Bias : bias + call.Bias);
+            all.index_copy_(0, call.Queries, TokensFirst(answers).flatten(0, 1));
         }
 
         return TokensFirst(result).MoveToOuterDisposeScope();
-
-        SharingIndices Make(Device device) =>
-            SharingIndices.Of(readings, subjects.Length, rows, options.Strength!.Value, query.dtype, device, apart: rotary is not null);
-
-        void Read(SharingIndices indices)
-        {
-            foreach (var call in indices.Calls)
-            {
-                using var one = NewDisposeScope();
-                var read = Gather(keys, call.Keys, call.Groups);
-                if (rotary is not null && call.Home.shape[0] > 0)
-                {
-                    read = AtHome(rotary, read, call, subjects.Length);
-                }
-
-                var answers = ScaledDotProduct.Attend(
-                    TokensFirst(Gather(queries, call.Queries, call.Groups)),
-                    TokensFirst(read),
-                    TokensFirst(Gather(values, call.Keys, call.Groups)),
-                    call.Bias);
-                all.index_copy_(0, call.Queries, TokensFirst(answers).flatten(0, 1));
-            }
-        }
     }
 
     /// <summary>Moves the foreign keys of a call to where their likes are in the own image.</summary>
@@ -170,14 +178,17 @@ public static class SharedAttention
 
     private static IEnumerable<Reading> Drop(IReadOnlyList<Reading> readings, double share, Func<int, string> seedOf)
     {
-        foreach (var reading in readings)
+        return readings.Select(reading =>
+            reading with { Foreign = [.. reading.Foreign.Select(part => Kept(part, seedOf(reading.Image)))] });
+
+        ForeignSubject Kept(ForeignSubject part, string seed)
         {
             using var scope = NewDisposeScope();
-            var hash = SHA256.HashData(Encoding.UTF8.GetBytes($"{seedOf(reading.Image)}/{reading.Subject}"));
+            var hash = SHA256.HashData(Encoding.UTF8.GetBytes($"{seed}/{part.Subject}"));
             using var random = new Generator(BinaryPrimitives.ReadUInt64LittleEndian(hash));
-            var tokens = reading.Foreign;
-            var kept = randperm(tokens.Length, generator: random).narrow(0, 0, tokens.Length - (long)Math.Round(share * tokens.Length));
-            yield return reading with { Foreign = Array.ConvertAll(kept.data<long>().ToArray(), index => tokens[index]) };
+            var count = part.Tokens.Length;
+            var kept = randperm(count, generator: random).narrow(0, 0, count - (long)Math.Round(share * count));
+            return part with { Tokens = Array.ConvertAll(kept.data<long>().ToArray(), index => part.Tokens[index]) };
         }
     }
 

@@ -22,20 +22,20 @@ internal sealed class SharingIndices : IDisposable
     /// <summary>Gets the calls.</summary>
     public List<Call> Calls { get; } = [];
 
-    /// <summary>Makes indices into (rows · length).</summary>
+    /// <summary>Makes indices into (rows · tokens).</summary>
     /// <param name="readings">Who reads what.</param>
-    /// <param name="length">Tokens of a row.</param>
+    /// <param name="queries">Queries of a row.</param>
+    /// <param name="keys">Keys of a row.</param>
     /// <param name="rows">Where the images are among the rows.</param>
-    /// <param name="strength">λ.</param>
     /// <param name="dtype">The type of the logits.</param>
     /// <param name="device">The device.</param>
     /// <param name="apart">Whether every reading is a call of its own, without padding.</param>
     public static SharingIndices Of(
-        IReadOnlyList<Reading> readings, int length, ImageRows rows, double strength, ScalarType dtype, Device device, bool apart)
+        IReadOnlyList<Reading> readings, int queries, int keys, ImageRows rows, ScalarType dtype, Device device, bool apart)
     {
         using var scope = NewDisposeScope();
         var result = new SharingIndices();
-        var forms = Together(readings, length, apart).Select(batch => new Form(batch, length, rows, strength)).ToList();
+        var forms = Together(readings, keys, apart).Select(batch => new Form(batch, queries, keys, rows)).ToList();
 
         // One copy holds the indices of all calls, and one their biases.
         var numbers = new long[forms.Sum(form => form.Size)];
@@ -81,7 +81,7 @@ internal sealed class SharingIndices : IDisposable
     }
 
     /// <summary>Readings that go together, the largest first.</summary>
-    private static IEnumerable<IReadOnlyList<Reading>> Together(IReadOnlyList<Reading> readings, int length, bool apart)
+    private static IEnumerable<IReadOnlyList<Reading>> Together(IReadOnlyList<Reading> readings, int keys, bool apart)
     {
         var open = new List<Reading>();
         var alone = 0.0;
@@ -100,7 +100,7 @@ internal sealed class SharingIndices : IDisposable
         yield return open;
 
         double Work(IReadOnlyList<Reading> batch) => (double)batch.Count
-            * batch.Max(reading => reading.Queries.Length) * (length + batch.Max(reading => reading.Foreign.Length));
+            * batch.Max(reading => reading.Queries.Length) * (keys + batch.Max(reading => reading.ForeignCount));
     }
 
     /// <summary>Represents readings that attend in one call.</summary>
@@ -115,16 +115,17 @@ internal sealed class SharingIndices : IDisposable
     private sealed class Form
     {
         private readonly IReadOnlyList<Reading> batch;
+        private readonly int queryLength;
         private readonly int length;
         private readonly ImageRows rows;
-        private readonly double strength;
         private readonly bool isBiased;
 
-        public Form(IReadOnlyList<Reading> batch, int length, ImageRows rows, double strength)
+        public Form(IReadOnlyList<Reading> batch, int queryLength, int length, ImageRows rows)
         {
-            (this.batch, this.length, this.rows, this.strength) = (batch, length, rows, strength);
-            var most = batch.Max(reading => reading.Foreign.Length);
-            isBiased = strength != 1 || batch.Any(reading => reading.Foreign.Length < most);
+            (this.batch, this.queryLength, this.length, this.rows) = (batch, queryLength, length, rows);
+            var most = batch.Max(reading => reading.ForeignCount);
+            isBiased = batch.Any(reading =>
+                reading.ForeignCount < most || reading.Words.Count > 0 || reading.Foreign.Any(part => part.Bias != 0));
             Keys = isBiased ? (length + most + Alignment - 1) / Alignment * Alignment : length + most;
             Queries = batch.Max(reading => reading.Queries.Length);
             Groups = batch.Count * (int)rows.Repeats;
@@ -136,7 +137,7 @@ internal sealed class SharingIndices : IDisposable
 
         public int Keys { get; }
 
-        public int Foreign => batch[0].Foreign.Length;
+        public int Foreign => batch[0].ForeignCount;
 
         public int Home => batch[0].Home.Length;
 
@@ -152,21 +153,29 @@ internal sealed class SharingIndices : IDisposable
                 var first = rows.Of(repeat, 0) * length;
                 foreach (var reading in batch)
                 {
-                    var own = first + ((long)reading.Image * length);
+                    var row = rows.Of(repeat, reading.Image);
                     for (var i = 0; i < Queries; i++)
                     {
-                        numbers[at++] = own + reading.Queries[i < reading.Queries.Length ? i : 0];
+                        numbers[at++] = (row * queryLength) + reading.Queries[i < reading.Queries.Length ? i : 0];
                     }
 
-                    for (var i = 0; i < Keys; i++)
+                    var end = keys + Keys;
+                    for (var i = 0; i < length; i++)
                     {
-                        var foreign = i - length;
-                        numbers[keys++] = foreign < 0 ? own + i : foreign < reading.Foreign.Length ? first + reading.Foreign[foreign] : own;
+                        numbers[keys++] = (row * length) + i;
                     }
+
+                    foreach (var token in reading.Foreign.SelectMany(part => part.Tokens))
+                    {
+                        numbers[keys++] = first + token;
+                    }
+
+                    numbers[keys..end].Fill(row * length);
+                    keys = end;
                 }
             }
 
-            foreach (var token in batch[0].Foreign)
+            foreach (var token in batch[0].Foreign.SelectMany(part => part.Tokens))
             {
                 numbers[keys++] = token % length;
             }
@@ -178,9 +187,20 @@ internal sealed class SharingIndices : IDisposable
 
             for (var group = 0; isBiased && group < Groups; group++)
             {
-                var ofGroup = bias.Slice(group * Keys, Keys)[length..];
-                var foreign = batch[group % batch.Count].Foreign.Length;
-                ofGroup[..foreign].Fill(Math.Log(strength));
+                var ofGroup = bias.Slice(group * Keys, Keys);
+                var reading = batch[group % batch.Count];
+                foreach (var word in reading.Words)
+                {
+                    ofGroup[word.Token] += word.Bias;
+                }
+
+                var foreign = length;
+                foreach (var part in reading.Foreign)
+                {
+                    ofGroup.Slice(foreign, part.Tokens.Length).Fill(part.Bias);
+                    foreign += part.Tokens.Length;
+                }
+
                 ofGroup[foreign..].Fill(double.NegativeInfinity);
             }
         }

@@ -9,17 +9,35 @@ namespace StorySync.Attention;
 /// <remarks>Holds tensors: dispose it.</remarks>
 public sealed class SubjectTokens : IDisposable
 {
+    // By image and subject; last those of no subject, where they are shared.
     private readonly int[][][] tokens;
     private readonly int[][] background;
     private readonly Func<int, int, bool> takesPart;
     private readonly Func<int, int, bool> reads;
     private readonly Device device;
-    private readonly Dictionary<bool, IReadOnlyList<Reading>> readings = [];
-    private readonly Dictionary<bool, IReadOnlyList<TokenGroup>> groups = [];
+    private readonly IReadOnlyList<string?>? locations;
+    private readonly IReadOnlyList<IReadOnlyList<PlacedQueries>>? placed;
+    private readonly Dictionary<Sharing, IReadOnlyList<Reading>> readings = [];
+    private readonly Dictionary<Sharing, IReadOnlyList<TokenGroup>> groups = [];
     private readonly Dictionary<object, IDisposable> indices = [];
 
+    /// <param name="labels">For every image token of every image 0 for background or s for subject s.</param>
+    /// <param name="subjects">The number of subjects.</param>
+    /// <param name="present">Whether an image takes part in sharing a subject; null: all do.</param>
+    /// <param name="textTokens">How many text tokens lead the sequences.</param>
+    /// <param name="device">Where the layers' tensors are.</param>
+    /// <param name="reads">Whether an image reads another; null: each reads all others.</param>
+    /// <param name="locations">Images of the same location share the tokens of no subject; null, of all or of one: it shares none.</param>
+    /// <param name="placed">For every image the tokens of its sequence that turn from some words; null for none.</param>
     internal SubjectTokens(
-        long[][] labels, int subjects, Func<int, int, bool>? present, int textTokens, Device device, Func<int, int, bool>? reads = null)
+        long[][] labels,
+        int subjects,
+        Func<int, int, bool>? present,
+        int textTokens,
+        Device device,
+        Func<int, int, bool>? reads = null,
+        IReadOnlyList<string?>? locations = null,
+        IReadOnlyList<IReadOnlyList<PlacedQueries>>? placed = null)
     {
         Images = labels.Length;
         Subjects = subjects;
@@ -27,12 +45,13 @@ public sealed class SubjectTokens : IDisposable
         Length = (labels.FirstOrDefault()?.Length ?? 0) + textTokens;
         takesPart = present ?? ((_, _) => true);
         this.reads = reads ?? ((_, _) => true);
-        this.device = device;
+        (this.device, this.locations, this.placed) = (device, locations, placed);
         tokens = [.. labels.Select((ofImage, image) => Enumerable.Range(0, subjects)
             .Select(subject => takesPart(image, subject) ? Where(ofImage, label => label == subject + 1) : [])
             .ToArray())];
         background = [.. labels.Select((ofImage, image) =>
             Where(ofImage, label => label < 1 || label > subjects || tokens[image][label - 1].Length == 0))];
+        tokens = [.. tokens.Select((ofImage, image) => (int[][])[.. ofImage, locations?[image] is null ? [] : background[image]])];
 
         int[] Where(long[] ofImage, Func<long, bool> chosen)
         {
@@ -114,6 +133,9 @@ public sealed class SubjectTokens : IDisposable
         indices.Clear();
     }
 
+    /// <summary>Gets the subject that stands for what belongs to none, where that is shared.</summary>
+    internal int Location => Subjects;
+
     /// <summary>Gets where a subject's tokens are in an image's sequence.</summary>
     internal int[] Of(int image, int subject) => tokens[image][subject];
 
@@ -121,40 +143,58 @@ public sealed class SubjectTokens : IDisposable
     internal IEnumerable<int> ImagesOf(int subject) => Enumerable.Range(0, Images).Where(image => tokens[image][subject].Length > 0);
 
     /// <summary>Whether any image reads tokens of a subject that it has too.</summary>
-    internal bool IsRead(int subject) => ImagesOf(subject).Any(image => ImagesOf(subject).Any(other => Reads(image, other)));
+    internal bool IsRead(int subject) => ImagesOf(subject).Any(image => ImagesOf(subject).Any(other => Reads(image, other, subject)));
 
-    /// <summary>Whether an image reads another.</summary>
-    internal bool Reads(int image, int other) => image != other && reads(image, other);
+    /// <summary>Whether an image reads another's tokens of a subject.</summary>
+    internal bool Reads(int image, int other, int subject) =>
+        image != other && reads(image, other) && (subject != Location || locations![image] == locations[other]);
 
-    /// <summary>Gets who reads tokens of other images, and which: image by image.</summary>
-    /// <param name="subjectQueriesOnly">Whether only subjects' tokens read.</param>
-    internal IReadOnlyList<Reading> Readings(bool subjectQueriesOnly)
+    /// <summary>Gets who reads tokens of other images, and which; image by image. Where queries are placed, also those that read none but
+    /// turn from words.</summary>
+    /// <param name="sharing">What is read.</param>
+    internal IReadOnlyList<Reading> Readings(Sharing sharing)
     {
-        if (!readings.TryGetValue(subjectQueriesOnly, out var found))
+        if (!readings.TryGetValue(sharing, out var found))
         {
-            found = [.. Enumerable.Range(0, Images).SelectMany(image => ReadingsOf(image, subjectQueriesOnly))];
-            readings.Add(subjectQueriesOnly, found);
+            found = [.. Enumerable.Range(0, Images).SelectMany(image => sharing.Placed
+                ? Place(image, [.. ReadingsOf(image, sharing)]) : ReadingsOf(image, sharing))];
+            readings.Add(sharing, found);
         }
 
         return found;
     }
 
     /// <summary>Gets all tokens by what they read: <see cref="Readings"/>, and for each image those that read nothing else.</summary>
-    internal IReadOnlyList<TokenGroup> Groups(bool subjectQueriesOnly)
+    /// <param name="sharing">What is read.</param>
+    internal IReadOnlyList<TokenGroup> Groups(Sharing sharing)
     {
-        if (!groups.TryGetValue(subjectQueriesOnly, out var found))
+        if (!groups.TryGetValue(sharing, out var found))
         {
-            var ofReaders = Readings(subjectQueriesOnly);
+            var ofReaders = Readings(sharing);
             found = [.. Enumerable.Range(0, Images).SelectMany(image =>
             {
                 var readers = ofReaders.Where(reading => reading.Image == image).ToList();
                 var rest = Enumerable.Range(0, Length).Except(readers.SelectMany(reading => reading.Queries));
-                return readers.Select(reading => new TokenGroup(image, reading.Queries, reading.Foreign)).Append(new(image, [.. rest], []));
+                return readers.Select(GroupOf).Append(new(image, [.. rest], []));
             })];
-            groups.Add(subjectQueriesOnly, found);
+            groups.Add(sharing, found);
         }
 
         return found;
+    }
+
+    /// <summary>Gets a reading as the kernel takes it.</summary>
+    internal TokenGroup GroupOf(Reading reading)
+    {
+        float[]? bias = null;
+        foreach (var word in reading.Words)
+        {
+            bias ??= new float[Length];
+            bias[word.Token] += (float)word.Bias;
+        }
+
+        var foreign = reading.Foreign.Select(part => new ForeignTokens(part.Tokens, (float)part.Bias));
+        return new(reading.Image, reading.Queries, [.. foreign], bias);
     }
 
     /// <summary>Gets indices that are kept until the masks change.</summary>
@@ -204,40 +244,71 @@ public sealed class SubjectTokens : IDisposable
         return [.. Enumerable.Range(0, (int)labels.shape[0]).Select(image => all.AsSpan(image * length, length).ToArray())];
     }
 
-    private IEnumerable<Reading> ReadingsOf(int image, bool subjectQueriesOnly)
+    private IEnumerable<Reading> ReadingsOf(int image, Sharing sharing)
     {
-        int[][] foreign = [.. Enumerable.Range(0, Subjects).Select(subject => ForeignTo(image, subject))];
+        var bias = Math.Log(sharing.Strength);
+        int[][] foreign = [.. Enumerable.Range(0, Subjects).Select(subject => sharing.Strength > 0 ? ForeignTo(image, subject) : [])];
         for (var subject = 0; subject < Subjects; subject++)
         {
             var own = tokens[image][subject];
             if (own.Length > 0 && foreign[subject].Length > 0)
             {
-                yield return new(image, subject, own, foreign[subject], own);
+                yield return new(image, own, [new(subject, foreign[subject], bias)], own, []);
             }
         }
 
-        if (!subjectQueriesOnly && background[image].Length > 0 && foreign.Any(read => read.Length > 0))
+        var (parts, home) = (new List<ForeignSubject>(), new List<int>());
+        if (sharing.Background && foreign.Any(read => read.Length > 0))
         {
-            int[] all = [.. foreign.SelectMany(read => read)];
-            yield return new(image, Reading.OfBackground, background[image], all, [.. tokens[image].SelectMany(own => own)]);
+            parts.Add(new(ForeignSubject.OfAll, [.. foreign.SelectMany(read => read)], bias));
+            home.AddRange(tokens[image][..Subjects].SelectMany(own => own));
+        }
+
+        if (sharing.LocationStrength > 0 && tokens[image][Location].Length > 0 && ForeignTo(image, Location) is { Length: > 0 } around)
+        {
+            parts.Add(new(Location, around, Math.Log(sharing.LocationStrength)));
+            home.AddRange(tokens[image][Location]);
+        }
+
+        if (parts.Count > 0 && background[image].Length > 0)
+        {
+            yield return new(image, background[image], parts, [.. home], []);
+        }
+    }
+
+    /// <summary>Divides what an image reads by the words that its queries turn from.</summary>
+    private IEnumerable<Reading> Place(int image, IReadOnlyList<Reading> ofImage)
+    {
+        var rest = Enumerable.Range(0, Length).Except(ofImage.SelectMany(reading => reading.Queries)).ToHashSet();
+        foreach (var reading in ofImage)
+        {
+            var others = reading.Queries.Except(placed![image].SelectMany(part => part.Queries)).ToArray();
+            if (others.Length > 0)
+            {
+                yield return reading with { Queries = others };
+            }
+
+            foreach (var part in placed[image])
+            {
+                if (reading.Queries.Intersect(part.Queries).ToArray() is { Length: > 0 } queries)
+                {
+                    yield return reading with { Queries = queries, Words = part.Words };
+                }
+            }
+        }
+
+        foreach (var part in placed![image])
+        {
+            if (part.Queries.Where(rest.Contains).ToArray() is { Length: > 0 } queries)
+            {
+                yield return new(image, queries, [], [], part.Words);
+            }
         }
     }
 
     /// <summary>Where a subject's tokens are in the images that an image reads, as indices into (images · length).</summary>
-    private int[] ForeignTo(int image, int subject) => takesPart(image, subject)
-        ? [.. Enumerable.Range(0, Images).Where(other => Reads(image, other))
+    private int[] ForeignTo(int image, int subject) => subject == Location || takesPart(image, subject)
+        ? [.. Enumerable.Range(0, Images).Where(other => Reads(image, other, subject))
             .SelectMany(other => tokens[other][subject].Select(token => (other * Length) + token))]
         : [];
-}
-
-/// <summary>Represents tokens of an image that read other images' tokens.</summary>
-/// <param name="Image">The image.</param>
-/// <param name="Subject">The subject that they belong to, or <see cref="OfBackground"/>.</param>
-/// <param name="Queries">The tokens that read, at least one.</param>
-/// <param name="Foreign">What they read, as indices into (images · length), at least one.</param>
-/// <param name="Home">The image's own tokens of the subjects that they read.</param>
-internal sealed record Reading(int Image, int Subject, int[] Queries, int[] Foreign, int[] Home)
-{
-    /// <summary>The subject of tokens that belong to none.</summary>
-    public const int OfBackground = -1;
 }

@@ -94,20 +94,20 @@ internal unsafe ref struct QueryBlock<V>
 
     /// <summary>Lets the queries attend to tokens of other images.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public void AttendForeign(HeadView key, HeadView value, int start, int head, int tokens, int[] foreign, float bias)
+    public void AttendForeign(HeadView key, HeadView value, int start, int head, int tokens, ForeignTokens foreign)
     {
-        new Span<float>(biases, KeyBlock).Fill(bias);
-        for (var first = 0; first < foreign.Length; first += KeyBlock)
+        new Span<float>(biases, KeyBlock).Fill(foreign.Bias);
+        for (var first = 0; first < foreign.Tokens.Length; first += KeyBlock)
         {
-            var count = Math.Min(KeyBlock, foreign.Length - first);
+            var count = Math.Min(KeyBlock, foreign.Tokens.Length - first);
             for (var row = 0; row < count; row++)
             {
-                var (image, token) = Math.DivRem(foreign[first + row], tokens);
+                var (image, token) = Math.DivRem(foreign.Tokens[first + row], tokens);
                 Copy(key.At(start + image, head, token).Start, inner, keyCopy + (row * inner), inner);
                 Copy(value.At(start + image, head, token).Start, width, valueCopy + (row * padded), padded);
             }
 
-            Attend(keyCopy, inner, valueCopy, padded, count, bias == 0 ? null : biases);
+            Attend(keyCopy, inner, valueCopy, padded, count, foreign.Bias == 0 ? null : biases);
         }
     }
 

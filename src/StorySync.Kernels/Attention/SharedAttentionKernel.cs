@@ -13,14 +13,13 @@ internal sealed unsafe class SharedAttentionKernel : Kernel
     private readonly int inner;
     private readonly int width;
     private readonly IReadOnlyList<TokenGroup> groups;
-    private readonly float foreignBias;
     private readonly HeadView query;
     private readonly HeadView key;
     private readonly HeadView value;
     private readonly HeadView output;
     private readonly Tensor result;
 
-    private SharedAttentionKernel(Tensor query, Tensor key, Tensor value, int images, IReadOnlyList<TokenGroup> groups, float foreignBias)
+    private SharedAttentionKernel(Tensor query, Tensor key, Tensor value, int images, IReadOnlyList<TokenGroup> groups)
     {
         if (!AttentionKernel.Supports(query, key, value) || query.size(2) != key.size(2) || images < 1 || query.size(0) % images != 0)
         {
@@ -29,7 +28,7 @@ internal sealed unsafe class SharedAttentionKernel : Kernel
 
         (rows, heads, tokens) = ((int)query.size(0), (int)query.size(1), (int)query.size(2));
         (inner, width) = ((int)query.size(3), (int)value.size(3));
-        (this.images, this.groups, this.foreignBias) = (images, groups, foreignBias);
+        (this.images, this.groups) = (images, groups);
         CheckGroups();
         using var attended = Allocate(out var address, rows, tokens, heads, width);
         result = attended.transpose(1, 2);
@@ -43,12 +42,11 @@ internal sealed unsafe class SharedAttentionKernel : Kernel
     /// <param name="value">(rows, heads, tokens, value width).</param>
     /// <param name="images">The number of images.</param>
     /// <param name="groups">The queries, each in one group.</param>
-    /// <param name="foreignBias">Added to the logits of the other images' tokens.</param>
     /// <returns>(rows, heads, tokens, value width), the heads of a token contiguous in memory.</returns>
     /// <exception cref="ArgumentException">The sizes or groups do not fit together.</exception>
-    public static Tensor Apply(Tensor query, Tensor key, Tensor value, int images, IReadOnlyList<TokenGroup> groups, float foreignBias)
+    public static Tensor Apply(Tensor query, Tensor key, Tensor value, int images, IReadOnlyList<TokenGroup> groups)
     {
-        var kernel = new SharedAttentionKernel(query, key, value, images, groups, foreignBias);
+        var kernel = new SharedAttentionKernel(query, key, value, images, groups);
         kernel.Run();
         return kernel.result;
     }
@@ -69,8 +67,16 @@ internal sealed unsafe class SharedAttentionKernel : Kernel
                 work.SetQuery(row, query.At(image, head, group.Queries[first + row]).Start);
             }
 
-            work.Attend(key.At(image, head), value.At(image, head), tokens, null);
-            work.AttendForeign(key, value, start, head, tokens, group.Foreign, foreignBias);
+            fixed (float* bias = group.Bias)
+            {
+                work.Attend(key.At(image, head), value.At(image, head), tokens, bias);
+            }
+
+            foreach (var foreign in group.Foreign)
+            {
+                work.AttendForeign(key, value, start, head, tokens, foreign);
+            }
+
             for (var row = 0; row < work.Queries; row++)
             {
                 work.GetResult(row, output.At(image, head, group.Queries[first + row]).Start);
@@ -98,7 +104,12 @@ internal sealed unsafe class SharedAttentionKernel : Kernel
                 isQuery[(group.Image * tokens) + token] = true;
             }
 
-            if (Array.Exists(group.Foreign, token => token < 0 || token >= images * tokens))
+            if (group.Bias is { } bias && bias.Length != tokens)
+            {
+                throw new ArgumentException($"A group has {bias.Length} biases for the {tokens} tokens of its image.");
+            }
+
+            if (group.Foreign.Any(foreign => Array.Exists(foreign.Tokens, token => token < 0 || token >= images * tokens)))
             {
                 throw new ArgumentException($"A group reads a token that none of the {images} images with {tokens} tokens has.");
             }

@@ -33,6 +33,7 @@ internal static class FluxTechniques
             Sharing = new SharingOptions { Layers = content },
             Harmonization = new HarmonizationOptions { Layers = content, Steps = fewSteps ? new StepRange(0.25, 0.75) : null },
             Layout = new LayoutOptions { Until = fewSteps ? 0.25 : null },
+            Location = new LocationOptions { Layers = content },
         };
     }
 

@@ -11,6 +11,14 @@ internal sealed record NaiveStory(StoryAttentionOptions Options, Tensor Labels, 
     /// <summary>Whether a scene reads another; null for all.</summary>
     public Func<int, int, bool>? Reads { get; init; }
 
+    /// <summary>Where each scene is; null for nowhere.</summary>
+    public IReadOnlyList<string?>? Locations { get; init; }
+
+    /// <summary>What is added to a logit of a scene's own token: scene, query, key.</summary>
+    public Func<int, int, int, double>? Words { get; init; }
+
+    private LocationOptions Location => Options.Over(StoryAttentionOptions.Default).Location!;
+
     private SharingOptions Sharing => Options.Over(StoryAttentionOptions.Default).Sharing!;
 
     /// <summary>Attends in one guidance half.</summary>
@@ -23,8 +31,13 @@ internal sealed record NaiveStory(StoryAttentionOptions Options, Tensor Labels, 
         var image = (arange(query.shape[2]) >= TextTokens).view(1, 1, -1, 1);
         query = where(image, (query * (1 - LayoutWeight)) + (baseQuery * LayoutWeight), query);
         var attended = Dense(query, key, value);
-        return Harmonize ? Blend(attended) : attended;
+        return Blend(attended);
     }
+
+    /// <summary>Whether a token belongs to no subject and is one of a location that the other token's scene is in too.</summary>
+    private bool SharePlace(long scene, long token, long other, long otherToken) => Locations?[(int)scene] is { } place
+        && place == Locations[(int)other] && token >= TextTokens && otherToken >= TextTokens
+        && LabelOf(scene, token) == 0 && LabelOf(other, otherToken) == 0;
 
     private long LabelOf(long scene, long token) => token < TextTokens ? 0 : Labels[scene, token - TextTokens].item<long>();
 
@@ -48,7 +61,11 @@ internal sealed record NaiveStory(StoryAttentionOptions Options, Tensor Labels, 
                 var foreign = scene != other;
                 var shared = Share && foreign && Reads?.Invoke(scene, other) != false && label[column] > 0
                     && (reads == label[column] || (reads == 0 && Sharing.SubjectQueriesOnly == false));
-                bias[row, column] = !foreign ? 0 : shared ? Math.Log(Sharing.Strength!.Value) : double.NegativeInfinity;
+                var (token, read) = ((int)(row % length), (int)(column % length));
+                bias[row, column] = !foreign ? Words?.Invoke(scene, token, read) ?? 0
+                    : shared ? Math.Log(Sharing.Strength!.Value)
+                    : Reads?.Invoke(scene, other) != false && SharePlace(scene, token, other, read) ? Math.Log(Location.Strength!.Value)
+                    : double.NegativeInfinity;
             }
         }
 
@@ -68,17 +85,15 @@ internal sealed record NaiveStory(StoryAttentionOptions Options, Tensor Labels, 
         {
             for (var token = 0L; token < length; token++)
             {
-                if (LabelOf(scene, token) == 0)
-                {
-                    continue;
-                }
+                var isSubject = LabelOf(scene, token) > 0;
+                var alpha = isSubject ? Harmonize ? options.Alpha!.Value : 0 : Location.Alpha!.Value;
 
                 var matches = new List<(double Similarity, Tensor Token)>();
                 for (var other = 0L; other < scenes; other++)
                 {
                     var candidates = Enumerable.Range(0, (int)length)
                         .Where(t => other != scene && Reads?.Invoke((int)scene, (int)other) != false)
-                        .Where(t => LabelOf(other, t) == LabelOf(scene, token))
+                        .Where(t => isSubject ? LabelOf(other, t) == LabelOf(scene, token) : SharePlace(scene, token, other, t))
                         .Select(t => (Similarity: Cosine(tokens[other, t], tokens[scene, token]), Token: tokens[other, t]))
                         .ToList();
                     if (candidates.Count > 0 && candidates.MaxBy(candidate => candidate.Similarity) is { } best
@@ -94,7 +109,7 @@ internal sealed record NaiveStory(StoryAttentionOptions Options, Tensor Labels, 
                     var mix = matches
                         .Select(match => match.Token * (Math.Exp(match.Similarity / options.Temperature!.Value) / total))
                         .Aggregate((sum, next) => sum + next);
-                    result[scene, token] = (tokens[scene, token] * (1 - options.Alpha!.Value)) + (mix * options.Alpha!.Value);
+                    result[scene, token] = (tokens[scene, token] * (1 - alpha)) + (mix * alpha);
                 }
             }
         }

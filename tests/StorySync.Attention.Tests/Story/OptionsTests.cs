@@ -20,6 +20,11 @@ public class OptionsTests
         () => new MaskOptions { Closing = -1 },
         () => new MaskOptions { Components = -1 },
         () => new MaskOptions { MinArea = 2 },
+        () => new PlacementOptions { Until = 1.5 },
+        () => new PlacementOptions { Strength = -1 },
+        () => new PlacementOptions { Strength = double.NaN },
+        () => new LocationOptions { Strength = -1 },
+        () => new LocationOptions { Alpha = 2 },
         () => new StepRange(-0.1, 1),
         () => new StepRange(0.6, 0.5));
 
@@ -46,8 +51,16 @@ public class OptionsTests
             Layout = new() { Start = 0.7, End = 0.1, Until = 0.4, Layers = "down*" },
             Masks =
                 new() { MaxGrid = 16, Decay = 0.5, ReadyAfterLayers = 3, Closing = 1, Components = 2, MinArea = 0.01, Layers = "*attn2" },
+            Placement = new() { Until = 0.3, Strength = 4, Layers = "up*" },
+            Location = new() { Strength = 0.5, Alpha = 0.2, Steps = new(0, 0.5), Layers = "mid*" },
         };
         Assert.Equal(options, JsonSerializer.Deserialize<StoryAttentionOptions>(JsonSerializer.Serialize(options)));
+        Assert.Equal(
+            StoryAttentionOptions.Default,
+            JsonSerializer.Deserialize<StoryAttentionOptions>(JsonSerializer.Serialize(StoryAttentionOptions.Default)));
+        Assert.Equal(
+            new PlacementOptions { Strength = double.PositiveInfinity },
+            JsonSerializer.Deserialize<PlacementOptions>("""{ "Strength": "Infinity" }"""));
         Assert.Equal(new StoryAttentionOptions(), JsonSerializer.Deserialize<StoryAttentionOptions>("{}"));
     }
 

@@ -21,22 +21,26 @@ public class StoryAttentionTests
         (_, _) => false,
     ];
 
-    private static readonly
-        Gen<(int Text, bool Guidance, int Step, ulong Seed, double Density, int Relation, StoryAttentionOptions Options)>
-        Runs = Gen.Select(
+    private static readonly IReadOnlyList<string?>?[] Places =
+        [null, ["wood", "wood", "wood"], ["wood", null, "wood"], ["wood", "sea", "wood"]];
+
+    private static readonly Gen<Run> Runs = Gen.Select(
         Gen.Bool,
         Gen.Bool,
         Gen.Int[0, 9],
         Gen.ULong,
         Gen.OneOf(0.0, 0.15, 0.5, 0.8, 1),
-        Gen.Int[0, Relations.Length - 1],
+        Gen.Select(Gen.Int[0, Relations.Length - 1], Gen.Int[0, Places.Length - 1], Gen.OneOf(0.0, 1.5, double.PositiveInfinity)),
         Gen.Select(Gen.OneOf(0.0, 0.6, 1, 2), Gen.Bool, Gen.OneOf(0.0, 0.5, 1), Gen.Double[-0.5, 0.9], Gen.OneOf(0.0, 0.4)),
-        (joint, guidance, step, seed, density, relation, o) => (joint ? 5 : 0, guidance, step, seed, density, relation,
-            new StoryAttentionOptions
+        Gen.Select(Gen.OneOf(0.0, 0.7, 1), Gen.OneOf(0.0, 0.5)),
+        (joint, guidance, step, seed, density, scenes, o, place) => new Run(
+            joint ? 5 : 0, guidance, step, seed, density, Relations[scenes.Item1], Places[scenes.Item2], new()
             {
                 Sharing = new() { Strength = o.Item1, SubjectQueriesOnly = o.Item2, Steps = new(0, 0.7) },
                 Harmonization = new() { Alpha = o.Item3, Threshold = o.Item4 },
                 Layout = new() { Until = o.Item5 },
+                Placement = new() { Strength = scenes.Item3 },
+                Location = new() { Strength = place.Item1, Alpha = place.Item2 },
             }));
 
     [Fact]
@@ -48,7 +52,8 @@ public class StoryAttentionTests
             using var random = new Generator(run.Seed);
             var masks = Masks(run.Density, random);
             var (first, second) = (masks[0], masks[1].logical_and(masks[0].logical_not()));
-            using var story = Story(run.Options, run.Guidance, Relations[run.Relation], first, second);
+            var regions = Masks(0.5, random).data<bool>().ToArray();
+            using var story = Placed(run, regions, first, second);
             var labels = (first.to_type(ScalarType.Int64) + (second.to_type(ScalarType.Int64) * 2)).flatten(1);
 
             var batch = story.BatchAt(run.Step, 10);
@@ -59,21 +64,20 @@ public class StoryAttentionTests
             var naive = new NaiveStory(
                 run.Options, labels, run.Text, weight, run.Step < 7, run.Options.Harmonization!.Alpha > 0 && run.Step is >= 2 and < 8)
             {
-                Reads = Relations[run.Relation],
+                Reads = run.Reads,
+                Locations = run.Locations,
             };
-            var query = batch.Modified(inputs.Query);
-            var baseQuery = batch.HasBase ? batch.Unmodified(inputs.Query) : query;
-            for (var half = 0L; half < (run.Guidance ? 2 : 1); half++)
+            var alone = naive with { LayoutWeight = 0, Share = false, Harmonize = false, Locations = null };
+            var halves = run.Guidance ? 2 : 1;
+            for (var half = 0L; half < halves; half++)
             {
-                var expected = naive.Attend(
-                    Half(query, half), Half(batch.Modified(inputs.Key), half), Half(batch.Modified(inputs.Value), half),
-                        Half(baseQuery, half));
-                AssertClose(expected, Half(batch.Modified(attended), half));
-            }
-
-            if (batch.HasBase)
-            {
-                AssertClose(batch.Unmodified(Plain(inputs)), batch.Unmodified(attended));
+                // Words are in the positive half.
+                var words = half == halves - 1 && run.Step < 5 ? Words : null as Func<int, int, int, double>;
+                AssertHalf(naive with { Words = words }, batch.Modified, half);
+                if (batch.HasBase)
+                {
+                    AssertHalf(alone with { Words = words }, batch.Unmodified, half);
+                }
             }
 
             foreach (var half in run.Guidance ? Enum.GetValues<GuidanceBranch>() : [])
@@ -81,8 +85,23 @@ public class StoryAttentionTests
                 var context = new AttentionContext { Step = run.Step, Steps = 10, Branch = half };
                 AssertClose(OfHalf(attended, half), story.Attend(Layer(run.Text), OfHalf(inputs, half), context));
             }
+
+            void AssertHalf(NaiveStory expected, Func<Tensor, Tensor> rows, long half) => AssertClose(
+                expected.Attend(
+                    Half(rows(inputs.Query), half), Half(rows(inputs.Key), half), Half(rows(inputs.Value), half),
+                    Half(batch.HasBase ? batch.Unmodified(inputs.Query) : rows(inputs.Query), half)),
+                Half(rows(attended), half));
+
+            // The first subject has two words and a region in every scene, the second one word and, in the first scene, no region.
+            double Words(int scene, int query, int key)
+            {
+                var subject = key is 1 or 2 ? 0 : key == 4 && scene > 0 ? 1 : -1;
+                var isOutside = query >= run.Text && subject >= 0 && key < run.Text
+                    && !regions[(((subject * Scenes) + scene) * Grid.Tokens) + query - run.Text];
+                return isOutside ? -run.Options.Placement!.Strength!.Value : 0;
+            }
         },
-        iter: 100,
+        iter: 150,
         threads: 1);
 
     [Theory]
@@ -222,18 +241,29 @@ public class StoryAttentionTests
 
     internal static AttentionLayer Layer(int text) => new("layer", text > 0 ? AttentionKind.Joint : AttentionKind.Self, Heads, Width);
 
-    private static StoryAttention Story(StoryAttentionOptions options, bool guidance, params Tensor[] masks) =>
-        Story(options, guidance, reads: null, masks);
-
-    private static StoryAttention Story(
-        StoryAttentionOptions options, bool guidance, Func<int, int, bool>? reads, params Tensor[] masks)
+    private static StoryAttention Story(StoryAttentionOptions options, bool guidance, params Tensor[] masks)
     {
         int[][] none = [[], [], []];
         return new(
             options, [.. masks.Select((mask, subject) => new StorySubject($"subject {subject}", none) { Masks = mask.unbind() })], Scenes,
-                guidance)
+                guidance);
+    }
+
+    private static StoryAttention Placed(Run run, bool[] regions, Tensor first, Tensor second)
+    {
+        var all = tensor(regions).view(2, Scenes, Grid.Height, Grid.Width);
+        var (of, other) = (all[0].unbind(), all[1].unbind());
+        return new(
+            run.Options,
+            [
+                new("fox", [[1, 2], [1, 2], [1, 2]]) { Masks = first.unbind(), Regions = of },
+                new("owl", [[4], [4], [4]]) { Masks = second.unbind(), Regions = [null, other[1], other[2]] },
+            ],
+            Scenes,
+            run.Guidance)
         {
-            Reads = reads,
+            Reads = run.Reads,
+            Locations = run.Locations,
         };
     }
 
@@ -269,6 +299,10 @@ public class StoryAttentionTests
         var error = (expected - actual).abs().max().item<double>();
         Assert.True(error < 1e-11, $"off by {error}");
     }
+
+    private sealed record Run(
+        int Text, bool Guidance, int Step, ulong Seed, double Density, Func<int, int, bool>? Reads, IReadOnlyList<string?>? Locations,
+        StoryAttentionOptions Options);
 
     private sealed class Spy : IAttentionProcessor
     {
