@@ -66,7 +66,8 @@ public sealed record StoryAttentionOptions
     }
 
     /// <summary>Finds patterns of the techniques that are on, and of the masks, that match none of a model's layers. Sharing,
-    /// harmonization, layout and location look at layers whose queries read image tokens, masks and placement at those whose queries read text.</summary>
+    /// harmonization, layout and location look at layers whose queries read image tokens, masks and placement at those whose queries read
+    /// text.</summary>
     /// <param name="layers">The model's layers.</param>
     /// <returns>The option (<c>Sharing.Layers</c>), the pattern, and whether the option has no layer at all; then the pattern is all of the
     /// option.</returns>

@@ -1,3 +1,4 @@
+using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -19,9 +20,8 @@ internal sealed class SubjectRegions : IDisposable
     {
         (this.subjects, this.strength) = (subjects, Math.Min(strength, Hidden));
         using var scope = NewDisposeScope();
-        regions = [.. subjects.Select(subject => Enumerable.Range(0, scenes)
-            .Select(scene => subject.Regions?[scene] is { } region ? DeviceTransfer.Fetch(region).ne(0).DetachFromDisposeScope() : null)
-            .ToArray())];
+        regions = [.. subjects.Select(subject => Enumerable.Range(0, scenes).Select(scene => subject.Regions?[scene] is { } region
+            ? DeviceTransfer.Fetch(region).NotEqualTo(0).DetachFromDisposeScope() : null).ToArray())];
         Any = regions.Any(ofSubject => ofSubject.Any(region => region is not null));
     }
 

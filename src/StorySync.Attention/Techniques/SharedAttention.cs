@@ -160,7 +160,7 @@ public static class SharedAttention
                 TokensFirst(Gather(queries, call.Queries, call.Groups)),
                 TokensFirst(read),
                 TokensFirst(Gather(values, call.Keys, call.Groups)),
-                bias is null || call.Bias is null ? bias ?? call.Bias : bias + call.Bias);
+                bias is null || call.Bias is null ? bias ?? call.Bias : bias.Plus(call.Bias));
             all.index_copy_(0, call.Queries, TokensFirst(answers).flatten(0, 1));
         }
 
