@@ -102,9 +102,8 @@ public class KernelFuzzTests
         Tensor With(Tensor of, TokenGroup group, int row, int repeat) => cat(
             [
                 of[row],
-                .. from part in group.Foreign
-                   from token in part.Tokens
-                   select of[(repeat * images) + (token / tokens)].narrow(1, token % tokens, 1),
+                .. group.Foreign.SelectMany(part => part.Tokens)
+                    .Select(token => of[(repeat * images) + (token / tokens)].narrow(1, token % tokens, 1)),
             ],
             1);
 
