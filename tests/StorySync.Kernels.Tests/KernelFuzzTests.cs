@@ -93,7 +93,11 @@ public class KernelFuzzTests
             }
         }
 
-        Close(expected, SharedAttentionKernel.Apply(query, key, value, images, groups));
+        // Where all that a group reads is lowered, logits lie near 5,000, where numbers are 2⁻¹¹ apart, and weights are that much less
+        // exact.
+        var isAllLowered = groups.Any(group => group.Queries.Length > 0 && group.Bias?.All(bias => bias == -5000) == true
+            && group.Foreign.All(part => part.Tokens.Length == 0));
+        Close(expected, SharedAttentionKernel.Apply(query, key, value, images, groups), isAllLowered ? 2e-3 : 1e-5);
 
         Tensor Heads(int size) => draw.Normal(images * repeats, tokens, heads, size).transpose(1, 2);
 
