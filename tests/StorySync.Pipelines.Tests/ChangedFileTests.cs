@@ -29,6 +29,32 @@ public class ChangedFileTests
         Assert.Contains("was changed while its weights were in use", error.Message, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(Weights, "shortened", 0)]
+    [InlineData(Weights, "overwritten", 0)]
+    [InlineData(Weights, "overwritten", 1)]
+    [InlineData("vae/diffusion_pytorch_model.safetensors", "shortened", 1)]
+    public void A_run_is_refused_from_the_step_on_after_which_a_file_is_written_to(string file, string change, int step)
+    {
+        using var copy = new ModelCopy("tiny-sdxl", copiesWeights: true);
+        using var pipeline = DiffusionPipeline.Load(copy.Path, new PipelineOptions { Device = "cpu" });
+        var steps = new List<int>();
+        var request = Request with
+        {
+            OnStep = made =>
+            {
+                steps.Add(made.Index);
+                if (made.Index == step)
+                {
+                    Change(copy.PathOf(file), change);
+                }
+            },
+        };
+        var error = Assert.Throws<ModelFileException>(() => pipeline.Generate(request));
+        Assert.StartsWith(copy.PathOf(file), error.Message, StringComparison.Ordinal);
+        Assert.Equal(Enumerable.Range(0, step + 1), steps);
+    }
+
     [Fact]
     public void A_run_during_whose_last_step_a_file_was_written_to_is_refused()
     {

@@ -191,6 +191,7 @@ internal sealed class Generation
     {
         finite.Look(step);
         request.OnStep?.Invoke(step);
+        pipeline.ThrowIfFilesChanged();
         var made = step.Index + 1;
         var due = request.PreviewInterval > 0 && made % request.PreviewInterval == 0;
         progress?.Report(new GenerationProgress
