@@ -48,27 +48,44 @@ internal static class ImageReader
     /// <param name="rgba">Red, green, blue and alpha of every pixel, not multiplied.</param>
     public static (byte[] OverWhite, byte[]? Colors) Split(ReadOnlySpan<byte> rgba)
     {
-        var colors = new byte[rgba.Length / 4 * Channels];
-        var isOpaque = true;
-        for (int from = 0, to = 0; from < rgba.Length; from += 4, to += Channels)
+        var pixels = MemoryMarshal.Cast<byte, uint>(rgba);
+        var colors = new byte[pixels.Length * Channels];
+        var common = uint.MaxValue;
+        for (int i = 0, to = 0; i < pixels.Length; i++, to += Channels)
         {
-            rgba.Slice(from, Channels).CopyTo(colors.AsSpan(to));
-            isOpaque &= rgba[from + 3] == byte.MaxValue;
+            var pixel = pixels[i];
+            common &= pixel;
+            (colors[to], colors[to + 1], colors[to + 2]) = ((byte)pixel, (byte)(pixel >> 8), (byte)(pixel >> 16));
         }
 
-        if (isOpaque)
+        return common >> 24 == byte.MaxValue ? (colors, null) : (OverWhite(pixels, colors), colors);
+    }
+
+    private static byte[] OverWhite(ReadOnlySpan<uint> pixels, byte[] colors)
+    {
+        var result = colors.AsSpan().ToArray();
+        for (var i = 0; i < pixels.Length; i++)
         {
-            return (colors, null);
+            var alpha = pixels[i] >> 24;
+            if (alpha == byte.MaxValue)
+            {
+                continue;
+            }
+
+            var pixel = result.AsSpan(i * Channels, Channels);
+            if (alpha == 0)
+            {
+                pixel.Fill(byte.MaxValue);
+                continue;
+            }
+
+            foreach (ref var value in pixel)
+            {
+                value = (byte)(((value * alpha) + (byte.MaxValue * (byte.MaxValue - alpha)) + (byte.MaxValue / 2)) / byte.MaxValue);
+            }
         }
 
-        var overWhite = new byte[colors.Length];
-        for (var i = 0; i < overWhite.Length; i++)
-        {
-            int alpha = rgba[(i / Channels * 4) + 3];
-            overWhite[i] = (byte)(((colors[i] * alpha) + (byte.MaxValue * (byte.MaxValue - alpha)) + (byte.MaxValue / 2)) / byte.MaxValue);
-        }
-
-        return (overWhite, colors);
+        return result;
     }
 
     private static void ThrowIfTooLarge(string source, int width, int height, long maxPixels)
