@@ -51,7 +51,7 @@ internal sealed class FluxTransformerBlock
     {
         var forImage = norm1.call(image, temb);
         var forText = norm1_context.call(text, temb);
-        var (imageAttended, textAttended) = attn.call(forImage.Normed, forText.Normed, context)
+        var (imageAttended, textAttended) = attn.call((forImage.Normed, forText.Normed), context)
             .Freeing(forImage.Normed, forText.Normed);
 
         image = image.AddGated(forImage.Gate, imageAttended);
@@ -104,15 +104,43 @@ internal sealed class FluxSingleTransformerBlock : ScopedModule<Tensor, Tensor, 
     }
 }
 
+/// <summary>What the attention of both kinds of blocks has: projections of image tokens, which in a single block are all tokens
+/// (diffusers' <c>FluxAttention</c>).</summary>
+/// <typeparam name="TTokens">The tokens, projected together or apart.</typeparam>
+internal abstract class FluxAttentionBase<TTokens> : ScopedModule<TTokens, FluxBlockContext, TTokens>, IAttentionLayer
+{
+    protected readonly RmsNorm norm_q;
+    protected readonly RmsNorm norm_k;
+    protected readonly Linear to_q;
+    protected readonly Linear to_k;
+    protected readonly Linear to_v;
+
+    protected FluxAttentionBase(string name, int heads, int headWidth)
+        : base(name)
+    {
+        var width = (long)heads * headWidth;
+        norm_q = new RmsNorm(headWidth, epsilon: 1e-6);
+        norm_k = new RmsNorm(headWidth, epsilon: 1e-6);
+        to_q = new Linear(width, width);
+        to_k = new Linear(width, width);
+        to_v = new Linear(width, width);
+        Layer = new AttentionLayer("", AttentionKind.Joint, heads, headWidth);
+    }
+
+    public AttentionLayer Layer { get; set; }
+
+    public IAttentionProcessor Processor { get; set; } = PlainAttention.Instance;
+
+    protected Tensor Split(Tensor tokens) => tokens.SplitHeads(Layer.Heads);
+
+    protected Tensor Attend(Tensor query, Tensor key, Tensor value, FluxBlockContext context) => this.Attend(
+        new AttentionInputs(query, key, value, context.Grid, context.TextTokens) { Rotary = context.Rotary }, context.Context);
+}
+
 /// <summary>The attention of a double block: text and image tokens have projections of their own and attend as one sequence
 /// (diffusers' <c>FluxAttention</c> with <c>added_kv_proj_dim</c>).</summary>
-internal sealed class FluxAttention : ScopedModule<Tensor, Tensor, FluxBlockContext, (Tensor Image, Tensor Text)>, IAttentionLayer
+internal sealed class FluxAttention : FluxAttentionBase<(Tensor Image, Tensor Text)>
 {
-    private readonly RmsNorm norm_q;
-    private readonly RmsNorm norm_k;
-    private readonly Linear to_q;
-    private readonly Linear to_k;
-    private readonly Linear to_v;
     private readonly ModuleList<Linear> to_out;
     private readonly RmsNorm norm_added_q;
     private readonly RmsNorm norm_added_k;
@@ -122,14 +150,9 @@ internal sealed class FluxAttention : ScopedModule<Tensor, Tensor, FluxBlockCont
     private readonly Linear to_add_out;
 
     public FluxAttention(int heads, int headWidth)
-        : base(nameof(FluxAttention))
+        : base(nameof(FluxAttention), heads, headWidth)
     {
         var width = (long)heads * headWidth;
-        norm_q = new RmsNorm(headWidth, epsilon: 1e-6);
-        norm_k = new RmsNorm(headWidth, epsilon: 1e-6);
-        to_q = new Linear(width, width);
-        to_k = new Linear(width, width);
-        to_v = new Linear(width, width);
         to_out = new ModuleList<Linear>(new Linear(width, width));
         norm_added_q = new RmsNorm(headWidth, epsilon: 1e-6);
         norm_added_k = new RmsNorm(headWidth, epsilon: 1e-6);
@@ -137,62 +160,34 @@ internal sealed class FluxAttention : ScopedModule<Tensor, Tensor, FluxBlockCont
         add_k_proj = new Linear(width, width);
         add_v_proj = new Linear(width, width);
         to_add_out = new Linear(width, width);
-        Layer = new AttentionLayer("", AttentionKind.Joint, heads, headWidth);
         RegisterComponents();
     }
 
-    public AttentionLayer Layer { get; set; }
-
-    public IAttentionProcessor Processor { get; set; } = PlainAttention.Instance;
-
-    /// <param name="image">(batch, image tokens, width).</param>
-    /// <param name="text">(batch, text tokens, width).</param>
+    /// <param name="tokens">(batch, image tokens, width) and (batch, text tokens, width).</param>
     /// <param name="context">Positions, grid and run.</param>
-    protected override (Tensor Image, Tensor Text) Compute(Tensor image, Tensor text, FluxBlockContext context)
+    protected override (Tensor Image, Tensor Text) Compute((Tensor Image, Tensor Text) tokens, FluxBlockContext context)
     {
+        var (image, text) = tokens;
         var query = Scoped(() => context.Rotary.Apply(
             Joined(norm_q.call(Split(to_q.call(image))), norm_added_q.call(Split(add_q_proj.call(text))))));
         var key = Scoped(() => context.Rotary.Apply(
             Joined(norm_k.call(Split(to_k.call(image))), norm_added_k.call(Split(add_k_proj.call(text))))));
         var value = Scoped(() => Joined(Split(to_v.call(image)), Split(add_v_proj.call(text))));
-        var inputs = new AttentionInputs(query, key, value, context.Grid, context.TextTokens) { Rotary = context.Rotary };
-        var attended = this.Attend(inputs, context.Context).Freeing(query, key, value);
+        var attended = Attend(query, key, value, context).Freeing(query, key, value);
         return (
             to_out[0].call(attended.narrow(1, context.TextTokens, context.Grid.Tokens)),
             to_add_out.call(attended.narrow(1, 0, context.TextTokens)));
     }
 
     private static Tensor Joined(Tensor image, Tensor text) => cat([text, image], 2);
-
-    private Tensor Split(Tensor tokens) => tokens.SplitHeads(Layer.Heads);
 }
 
 /// <summary>The attention of a single block: text and image tokens share their projections, and what they attend to is not projected
 /// back here (diffusers' <c>FluxAttention</c> with <c>pre_only</c>).</summary>
-internal sealed class FluxSingleAttention : ScopedModule<Tensor, FluxBlockContext, Tensor>, IAttentionLayer
+internal sealed class FluxSingleAttention : FluxAttentionBase<Tensor>
 {
-    private readonly RmsNorm norm_q;
-    private readonly RmsNorm norm_k;
-    private readonly Linear to_q;
-    private readonly Linear to_k;
-    private readonly Linear to_v;
-
     public FluxSingleAttention(int heads, int headWidth)
-        : base(nameof(FluxSingleAttention))
-    {
-        var width = (long)heads * headWidth;
-        norm_q = new RmsNorm(headWidth, epsilon: 1e-6);
-        norm_k = new RmsNorm(headWidth, epsilon: 1e-6);
-        to_q = new Linear(width, width);
-        to_k = new Linear(width, width);
-        to_v = new Linear(width, width);
-        Layer = new AttentionLayer("", AttentionKind.Joint, heads, headWidth);
-        RegisterComponents();
-    }
-
-    public AttentionLayer Layer { get; set; }
-
-    public IAttentionProcessor Processor { get; set; } = PlainAttention.Instance;
+        : base(nameof(FluxSingleAttention), heads, headWidth) => RegisterComponents();
 
     /// <param name="joint">Text tokens, then image tokens, (batch, tokens, width).</param>
     /// <param name="context">Positions, grid and run.</param>
@@ -200,12 +195,8 @@ internal sealed class FluxSingleAttention : ScopedModule<Tensor, FluxBlockContex
     {
         var query = Scoped(() => context.Rotary.Apply(norm_q.call(Split(to_q.call(joint)))));
         var key = Scoped(() => context.Rotary.Apply(norm_k.call(Split(to_k.call(joint)))));
-        var value = Split(to_v.call(joint));
-        return this.Attend(
-            new AttentionInputs(query, key, value, context.Grid, context.TextTokens) { Rotary = context.Rotary }, context.Context);
+        return Attend(query, key, Split(to_v.call(joint)), context);
     }
-
-    private Tensor Split(Tensor tokens) => tokens.SplitHeads(Layer.Heads);
 }
 
 /// <summary>The norm before the attention of a double block; brings the modulation of the feed-forward along (diffusers'

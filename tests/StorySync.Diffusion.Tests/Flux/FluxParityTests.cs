@@ -55,7 +55,7 @@ public sealed class FluxParityTests
         if (comparison.OptionalInput("encoder_hidden_states") is { } text)
         {
             var pass = new FluxBlockContext(rotary, grid, (int)text.shape[1], new DenoisingContext());
-            var (image, encoder) = ((FluxAttention)layer).call(hidden, text, pass);
+            var (image, encoder) = ((FluxAttention)layer).call((hidden, text), pass);
             comparison.Check("out.output.0", image);
             comparison.Check("out.output.1", encoder);
         }
