@@ -1,3 +1,4 @@
+using StorySync.Diffusion.Weights;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -16,11 +17,11 @@ internal static class MemoryGuard
             throw new InsufficientMemoryException(
                 $"{(asked.Images == 1 ? "1 image" : $"{asked.Images} images")} of {asked.Width}×{asked.Height} "
                     + $"{(asked.Images == 1 ? "needs" : "need")} "
-                + $"{MemorySize.Text(needed)} on "
-                + $"{pipeline.Device}, which has {MemorySize.Text(there)} for them. "
+                + $"{ByteSize.Text(needed)} on "
+                + $"{pipeline.Device}, which has {ByteSize.Text(there)} for them. "
                 + (advice.Count == 0
                     ? "Generate fewer or smaller images"
-                    : $"Less is needed with {string.Join("; ", advice.Select(a => $"{a.Change} ({MemorySize.Text(a.PeakBytes)})"))}")
+                    : $"Less is needed with {string.Join("; ", advice.Select(a => $"{a.Change} ({ByteSize.Text(a.PeakBytes)})"))}")
                 + $". {nameof(PipelineOptions)}.{nameof(PipelineOptions.ChecksMemory)} = false goes on regardless.");
         }
     }

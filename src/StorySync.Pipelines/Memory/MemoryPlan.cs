@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using StorySync.Diffusion.Weights;
 
 namespace StorySync.Pipelines;
 
@@ -40,22 +41,22 @@ public sealed record MemoryPlan
     public override string ToString()
     {
         var text = new StringBuilder();
-        var host = HostBytes > 0 ? $", {MemorySize.Text(HostBytes)} in addition on the host" : "";
-        Line($"{MemorySize.Text(PeakBytes)} at most on {Device}{host}");
+        var host = HostBytes > 0 ? $", {ByteSize.Text(HostBytes)} in addition on the host" : "";
+        Line($"{ByteSize.Text(PeakBytes)} at most on {Device}{host}");
         foreach (var part in Weights)
         {
-            Line($"  {part.Part}: {MemorySize.Text(part.Bytes)}");
+            Line($"  {part.Part}: {ByteSize.Text(part.Bytes)}");
         }
 
         foreach (var stage in Stages)
         {
-            var activations = MemorySize.Text(stage.ActivationBytes);
-            Line($"  {stage.Stage}: {MemorySize.Text(stage.Bytes)}, of which {activations} activations ({stage.Largest})");
+            var activations = ByteSize.Text(stage.ActivationBytes);
+            Line($"  {stage.Stage}: {ByteSize.Text(stage.Bytes)}, of which {activations} activations ({stage.Largest})");
         }
 
         foreach (var advice in Advice)
         {
-            Line($"  {advice.Change}: {MemorySize.Text(advice.SavedBytes)} less");
+            Line($"  {advice.Change}: {ByteSize.Text(advice.SavedBytes)} less");
         }
 
         return text.ToString().TrimEnd();

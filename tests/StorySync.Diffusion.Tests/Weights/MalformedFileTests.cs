@@ -71,7 +71,7 @@ public class MalformedFileTests
         { "empty", [], "empty" },
         { "3 bytes", [1, 2, 3], "only 3 bytes" },
         { "Git LFS", "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 6938078334\n"u8.ToArray(),
-            "Git LFS pointer, not the file itself of 6.9 GB" },
+            "Git LFS pointer, not the file itself of 6.94 GB" },
         { "web page", "<!DOCTYPE html>\n<html><head><title>Access denied</title></head></html>"u8.ToArray(), "web page" },
         { "web page, indented", "\n\n  <html lang=\"en\">"u8.ToArray(), "web page" },
         { "error answer", "{\"error\":\"Repository not found\"}"u8.ToArray(), "JSON" },
@@ -112,7 +112,7 @@ public class MalformedFileTests
         }
 
         var exception = Assert.Throws<ModelFileException>(() => SafetensorsFile.Open(path));
-        Assert.Contains("1.2 of 6.9 GB present", exception.Message, StringComparison.Ordinal);
+        Assert.Contains("1.2 of 6.94 GB present", exception.Message, StringComparison.Ordinal);
     }
 
     [Theory]
