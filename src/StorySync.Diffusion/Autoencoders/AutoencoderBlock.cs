@@ -32,6 +32,18 @@ internal sealed class AutoencoderBlock : ScopedModule<Tensor, Tensor?, Tensor>
         RegisterComponents();
     }
 
+    /// <summary>The most elements that the tensors of a pass take together for each pixel of the input, which is there until the pass is
+    /// over.</summary>
+    /// <param name="inChannels">Channels of the input.</param>
+    /// <param name="outChannels">Channels of the output.</param>
+    /// <param name="resampling">What comes last, if it is not <see cref="Resampling.Down"/>.</param>
+    /// <param name="layers">What all layers of the decoder have in common.</param>
+    /// <param name="enlarges">Whether images are enlarged in memory before a convolution, and not by it.</param>
+    public static long PeakElements(long inChannels, long outChannels, Resampling resampling, AutoencoderLayers layers, bool enlarges) =>
+        inChannels + Math.Max(
+            layers.ResnetPeakElements(inChannels, outChannels),
+            resampling == Resampling.Up ? Upsample2D.PeakElements(enlarges) * outChannels : 0);
+
     /// <param name="input">(batch, channels, height, width).</param>
     /// <param name="latents">What spatial norms look at; else not used.</param>
     protected override Tensor Compute(Tensor input, Tensor? latents)

@@ -22,4 +22,9 @@ internal sealed record AutoencoderLayers(long Groups, string Activation, long? L
         LatentChannels is { } latents
             ? new ResnetBlockCondNorm2D(inChannels, outChannels, latents, Activation)
             : new ResnetBlock2D(inChannels, outChannels, new ResnetSettings(Groups, Epsilon, Activation: Activation));
+
+    /// <summary>The most elements that a pass of <see cref="Resnet"/> makes for each pixel.</summary>
+    public long ResnetPeakElements(long inChannels, long outChannels) => LatentChannels is null
+        ? ResnetBlock2D.PeakElementsOf(inChannels, outChannels)
+        : ResnetBlockCondNorm2D.PeakElementsOf(inChannels, outChannels);
 }

@@ -1,3 +1,4 @@
+using StorySync.Diffusion.Denoising;
 using StorySync.Diffusion.Layers;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -15,29 +16,43 @@ internal sealed class Decoder : ScopedModule<Tensor, Tensor?, CancellationToken,
     private readonly Conv2d conv_out;
 
     /// <param name="config">The sizes.</param>
-    /// <param name="spatialNorms">Whether the norms look at the latents.</param>
-    public Decoder(ConvolutionalAutoencoderConfig config, bool spatialNorms = false)
+    public Decoder(ConvolutionalAutoencoderConfig config)
         : base(nameof(Decoder))
     {
-        long[] channels = [.. config.BlockOutChannels.Reverse()];
-        var layers = new AutoencoderLayers(config.NormNumGroups, config.ActFn, spatialNorms ? config.LatentChannels : null);
-        conv_in = new Conv2d(config.LatentChannels, channels[0], kernel: 3, padding: 1);
-        mid_block = new AutoencoderMidBlock(channels[0], config.MidBlockAddAttention, layers);
-        for (var i = 0; i < channels.Length; i++)
+        var (layers, levels) = (LayersOf(config), LevelsOf(config));
+        conv_in = new Conv2d(config.LatentChannels, levels[0].In, kernel: 3, padding: 1);
+        mid_block = new AutoencoderMidBlock(levels[0].In, config.MidBlockAddAttention, layers);
+        foreach (var (i, level) in levels.Index())
         {
             var attention = config.UpBlockTypes[i] == "AttnUpDecoderBlock2D";
-            var resampling = i < channels.Length - 1 ? Resampling.Up : Resampling.None;
-            var before = channels[Math.Max(i - 1, 0)];
-            up_blocks.Add(new AutoencoderBlock(before, channels[i], config.LayersPerBlock + 1, attention, resampling, layers));
+            up_blocks.Add(new AutoencoderBlock(level.In, level.Out, config.LayersPerBlock + 1, attention, level.Resampling, layers));
         }
 
-        var (group, spatial) = layers.Norm(channels[^1]);
+        var (group, spatial) = layers.Norm(levels[^1].Out);
         conv_norm_out = spatial ?? (nn.Module)group!;
-        conv_out = new Conv2d(channels[^1], config.OutChannels, kernel: 3, padding: 1);
+        conv_out = new Conv2d(levels[^1].Out, config.OutChannels, kernel: 3, padding: 1);
         RegisterComponents();
     }
 
     public ScalarType Dtype => conv_in.Dtype;
+
+    /// <summary>The moment of a pass at which the tensors that it made take most memory.</summary>
+    /// <param name="config">The sizes.</param>
+    /// <param name="pixels">Height times width of the image.</param>
+    /// <param name="enlarges">Whether images are enlarged in memory before a convolution, and not by it.</param>
+    public static ActivationPeak PeakElements(ConvolutionalAutoencoderConfig config, double pixels, bool enlarges)
+    {
+        var (layers, levels) = (LayersOf(config), LevelsOf(config));
+        var peak = new ActivationPeak("", 0);
+        foreach (var (i, level) in levels.Index())
+        {
+            var area = pixels / Math.Pow(4, levels.Count - 1 - i);
+            var elements = AutoencoderBlock.PeakElements(level.In, level.Out, level.Resampling, layers, enlarges);
+            peak = peak.Or(new($"decoder.up_blocks.{i}", area * elements));
+        }
+
+        return peak;
+    }
 
     /// <param name="latents">(batch, latent channels, height, width).</param>
     /// <param name="condition">What spatial norms look at: latents of the same shape. Null without such norms.</param>
@@ -56,5 +71,16 @@ internal sealed class Decoder : ScopedModule<Tensor, Tensor?, CancellationToken,
         cancellationToken.ThrowIfCancellationRequested();
         var normed = conv_norm_out is SpatialNorm spatial ? spatial.call(hidden, condition) : ((GroupNorm)conv_norm_out).call(hidden);
         return conv_out.call(normed.Freeing(hidden).silu_());
+    }
+
+    private static AutoencoderLayers LayersOf(ConvolutionalAutoencoderConfig config) =>
+        new(config.NormNumGroups, config.ActFn, config is VQModelConfig { NormType: "spatial" } ? config.LatentChannels : null);
+
+    /// <summary>From the coarsest to the finest.</summary>
+    private static List<(long In, long Out, Resampling Resampling)> LevelsOf(ConvolutionalAutoencoderConfig config)
+    {
+        int[] channels = [.. config.BlockOutChannels.Reverse()];
+        return [.. channels.Select((width, i) =>
+            ((long)channels[Math.Max(i - 1, 0)], (long)width, i < channels.Length - 1 ? Resampling.Up : Resampling.None))];
     }
 }

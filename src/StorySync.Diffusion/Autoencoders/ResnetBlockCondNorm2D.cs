@@ -27,6 +27,10 @@ internal sealed class ResnetBlockCondNorm2D : ScopedModule<Tensor, Tensor?, Tens
         RegisterComponents();
     }
 
+    /// <summary>The most elements that a pass makes for each pixel: those of a resnet with plain norms, and the map that a norm makes of
+    /// the latents.</summary>
+    public static long PeakElementsOf(long inChannels, long outChannels) => Math.Max((2 * inChannels) + outChannels, 4 * outChannels);
+
     /// <param name="input">(batch, channels, height, width).</param>
     /// <param name="latents">(batch, latent channels, height, width) of the latents.</param>
     protected override Tensor Compute(Tensor input, Tensor? latents)

@@ -41,7 +41,7 @@ public sealed class VQModel : nn.Module
         quant_conv = new Conv2d(config.LatentChannels, CodeWidth, kernel: 1);
         quantize = new VectorQuantizer(config.NumVqEmbeddings, CodeWidth);
         post_quant_conv = new Conv2d(CodeWidth, config.LatentChannels, kernel: 1);
-        decoder = new Decoder(config, spatialNorms);
+        decoder = new Decoder(config);
         RegisterComponents();
     }
 

@@ -42,9 +42,12 @@ internal sealed class ResnetBlock2D : ScopedModule<Tensor, Tensor?, Tensor>
 
     public long OutChannels { get; }
 
-    /// <summary>Gets the most elements that a pass makes for each pixel: the first norm and what the convolution after it gives, or the
-    /// second norm with its input and its convolution's output.</summary>
-    public long PeakElements => Math.Max(InChannels + OutChannels, 3 * OutChannels);
+    /// <summary>Gets the most elements that a pass makes for each pixel.</summary>
+    public long PeakElements => PeakElementsOf(InChannels, OutChannels);
+
+    /// <summary>The most elements that a pass makes for each pixel: the first norm and what the convolution after it gives, or the second
+    /// norm with its input and its convolution's output.</summary>
+    public static long PeakElementsOf(long inChannels, long outChannels) => Math.Max(inChannels + outChannels, 3 * outChannels);
 
     /// <param name="input">(batch, channels, height, width).</param>
     /// <param name="temb">The time embedding, (batch, width); null where the model has none.</param>

@@ -24,6 +24,11 @@ internal sealed class T5Stack : ScopedModule<Tensor, Tensor?, CancellationToken,
     /// <summary>Gets the type in which the blocks compute.</summary>
     public ScalarType Dtype => final_layer_norm.weight.dtype;
 
+    /// <summary>The most elements that the tensors of a pass take together: the bias by distance is as large as the attention
+    /// scores.</summary>
+    public static long PeakElements(T5Config config, long rows, long tokens) =>
+        (rows * tokens * ((6 * config.DModel) + (3 * config.DFf))) + ((rows + 2) * config.NumHeads * tokens * tokens);
+
     /// <param name="embedded">(batch, tokens, d_model).</param>
     /// <param name="attentionMask">(batch, tokens), 0 where nothing may look; null lets every token see every token.</param>
     /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each block.</param>

@@ -22,30 +22,12 @@ internal static class DecoderMoments
     {
         double picture = (double)height * width;
         var part = tile is { } side ? (double)Math.Min(side, height) * Math.Min(side, width) : picture;
-        var decoding = Decoder(config, part, enlarges);
+        var decoding = Decoder.PeakElements(config, part, enlarges);
 
         // Tiles are kept until their picture is whole, pictures until all are; then all are joined.
         var tiles = part < picture ? 2 * Colors * picture : 0;
         var whole = new ActivationPeak("joining the pictures",
             Math.Max((2 * Colors * pictures) + Colors, (Colors * pictures) + BecomingBytes) * picture);
         return (decoding with { Elements = decoding.Elements + tiles + (Colors * (pictures - 1) * picture) }).Or(whole);
-    }
-
-    private static ActivationPeak Decoder(ConvolutionalAutoencoderConfig config, double pixels, bool enlarges)
-    {
-        int[] channels = [.. config.BlockOutChannels.Reverse()];
-        var spatial = config is VQModelConfig { NormType: "spatial" };
-        var largest = new ActivationPeak("", 0);
-        for (var level = 0; level < channels.Length; level++)
-        {
-            // The level's input stays until its last resnet is done; norms that look at the latents hold a map of their own.
-            var (from, to) = (channels[Math.Max(level - 1, 0)], channels[level]);
-            var area = pixels / Math.Pow(4, channels.Length - 1 - level);
-            var resnet = Math.Max(((spatial ? 3 : 2) * from) + to, from + ((spatial ? 4 : 3) * to));
-            var upsampled = level < channels.Length - 1 ? from + ((enlarges ? 9 : 5) * to) : 0;
-            largest = largest.Or(new($"decoder.up_blocks.{level}", area * Math.Max(resnet, upsampled)));
-        }
-
-        return largest;
     }
 }
