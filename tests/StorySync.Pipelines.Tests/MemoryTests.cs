@@ -23,6 +23,30 @@ public class MemoryTests(StorybookModel model) : IClassFixture<StorybookModel>
                 new() { Steps = 3, GuidanceScale = 4, GuidanceEnd = guidanceEnd, BlockCacheThreshold = blockCacheThreshold } }).Dispose());
 
     [Fact]
+    public void Banks_and_their_scenes_leave_no_tensor_behind() => LiveTensors.AssertNoneLeft(() =>
+    {
+        using var folder = new TemporaryFolder();
+        var options = new StoryOptions { Request = new() { Steps = 2, GuidanceScale = 4, Height = 64, Width = 64 }, BatchSize = 1 };
+        using (var bank = model.Pipeline.CreateBank(Frog, options))
+        {
+            bank.Save(folder.PathOf("frog"));
+        }
+
+        using var loaded = StoryBank.Load(folder.PathOf("frog"));
+        model.Pipeline.GenerateScenes(loaded, [new("a frog"), new("a frog at home")], options).Dispose();
+        model.Pipeline.GenerateStory(Frog, options with { Anchors = 1 }).Dispose();
+        var bytes = File.ReadAllBytes(folder.PathOf("frog"));
+        bytes[^1] ^= 1;
+        File.WriteAllBytes(folder.PathOf("frog"), bytes);
+        Assert.ThrowsAny<IOException>(() => model.Pipeline.GenerateScenes(loaded, [new("a frog")]));
+        Assert.ThrowsAny<IOException>(() => StoryBank.Load(folder.PathOf("frog")));
+        using var source = new CancellationTokenSource();
+        var progress = new CancelAfterFirstStep(source);
+        Assert.Throws<OperationCanceledException>(() =>
+            model.Pipeline.GenerateStory(Frog, options with { Anchors = 1 }, progress, source.Token));
+    });
+
+    [Fact]
     public void Previews_leave_no_tensor_behind() => LiveTensors.AssertNoneLeft(() =>
     {
         var watch = new Watch();

@@ -217,7 +217,7 @@ internal sealed class AdaLayerNormZero
 
     protected override (Tensor Normed, Tensor Gate, Tensor MlpShift, Tensor MlpScale, Tensor MlpGate) Compute(Tensor x, Tensor temb)
     {
-        var parts = linear.call(nn.functional.silu(temb)).chunk(6, dim: 1);
+        var parts = linear.call(Activation.Silu(temb)).chunk(6, dim: 1);
         return (norm.call(x).Modulate(shift: parts[0], scale: parts[1]), parts[2], parts[3], parts[4], parts[5]);
     }
 }
@@ -239,7 +239,7 @@ internal sealed class AdaLayerNormZeroSingle : ScopedModule<Tensor, Tensor, (Ten
 
     protected override (Tensor Normed, Tensor Gate) Compute(Tensor x, Tensor temb)
     {
-        var parts = linear.call(nn.functional.silu(temb)).chunk(3, dim: 1);
+        var parts = linear.call(Activation.Silu(temb)).chunk(3, dim: 1);
         return (norm.call(x).Modulate(shift: parts[0], scale: parts[1]), parts[2]);
     }
 }
@@ -260,7 +260,7 @@ internal sealed class AdaLayerNormContinuous : ScopedModule<Tensor, Tensor, Tens
 
     protected override Tensor Compute(Tensor x, Tensor temb)
     {
-        var parts = linear.call(nn.functional.silu(temb)).chunk(2, dim: 1);
+        var parts = linear.call(Activation.Silu(temb)).chunk(2, dim: 1);
         return norm.call(x).Modulate(shift: parts[1], scale: parts[0]);
     }
 }

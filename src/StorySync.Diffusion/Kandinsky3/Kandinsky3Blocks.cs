@@ -254,7 +254,7 @@ internal sealed class Kandinsky3AttentionBlock : ScopedModule<Tensor, Tensor?, B
         out_norm = new Kandinsky3ConditionalGroupNorm(channels, settings);
         feed_forward = nn.Sequential(
             new Conv2d(channels, 4 * channels, kernel: 1, bias: false),
-            nn.SiLU(inplace: true),
+            new Silu(inPlace: true),
             new Conv2d(4 * channels, channels, kernel: 1, bias: false));
         RegisterComponents();
     }
@@ -288,7 +288,7 @@ internal sealed class Kandinsky3ConditionalGroupNorm : ScopedModule<Tensor, Tens
         : base(nameof(Kandinsky3ConditionalGroupNorm))
     {
         norm = new GroupNorm(settings.Groups, channels, epsilon: 1e-5, affine: false, entry: "groups");
-        context_mlp = nn.Sequential(nn.SiLU(), new Linear(settings.TimeWidth, 2 * channels));
+        context_mlp = nn.Sequential(new Silu(inPlace: false), new Linear(settings.TimeWidth, 2 * channels));
         RegisterComponents();
     }
 
@@ -328,6 +328,8 @@ internal sealed class Kandinsky3EncoderProj : ScopedModule<Tensor, Tensor>
 /// <summary>Adds what the text as a whole says to the time embedding (diffusers' <c>Kandinsky3AttentionPooling</c>).</summary>
 internal sealed class Kandinsky3AttentionPooling : ScopedModule<Tensor, Tensor, Tensor?, Tensor?, Tensor>
 {
+    private const long EqualLength = 128;
+
     private readonly PoolingAttention attention;
 
     public Kandinsky3AttentionPooling(Kandinsky3Settings settings)
@@ -344,9 +346,17 @@ internal sealed class Kandinsky3AttentionPooling : ScopedModule<Tensor, Tensor, 
     protected override Tensor Compute(Tensor timeEmbedding, Tensor text, Tensor? mask, Tensor? absent) =>
         attention.call(Mean(text, absent), text, mask).squeeze(1).Plus_(timeEmbedding);
 
-    private static Tensor Mean(Tensor text, Tensor? absent) => absent is null
-        ? text.mean([1], keepdim: true)
-        : text.MaskedFill(absent.unsqueeze(2), 0).sum(1, keepdim: true) / absent.logical_not().sum(1).view(-1, 1, 1);
+    /// <summary>The mean over the tokens. How libtorch sums depends on how many there are: with so many zeros that texts of any length become
+    /// equally long, a text's last bits do not depend on the length of the others.</summary>
+    private static Tensor Mean(Tensor text, Tensor? absent)
+    {
+        var tokens = text.shape[1];
+        var counts = absent is null
+            ? tensor(tokens, device: text.device)
+            : absent.logical_not().sum(1).view(-1, 1, 1);
+        var present = absent is null ? text : text.MaskedFill(absent.unsqueeze(2), 0);
+        return nn.functional.pad(present, [0, 0, 0, -tokens & (EqualLength - 1)]).sum(1, keepdim: true) / counts;
+    }
 }
 
 /// <summary>Attention of one token to the text, from the text's width to that of the time embedding. No image takes part, so it is none
@@ -373,7 +383,7 @@ internal sealed class PoolingAttention : ScopedModule<Tensor, Tensor, Tensor?, T
 
     protected override Tensor Compute(Tensor query, Tensor text, Tensor? mask)
     {
-        var attended = nn.functional.scaled_dot_product_attention(
+        var attended = ScaledDotProduct.Attend(
             to_q.call(query).SplitHeads(heads), to_k.call(text).SplitHeads(heads), to_v.call(text).SplitHeads(heads), mask);
         return to_out[0].call(attended.MergeHeads());
     }

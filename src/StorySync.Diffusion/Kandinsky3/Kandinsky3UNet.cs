@@ -121,7 +121,7 @@ public sealed class Kandinsky3UNet : nn.Module<Kandinsky3Inputs, DenoisingContex
 
         var blocks = new Blocks(this, conv_in.call(inputs.Sample.ChannelsLast()), block);
         block.Driver.Run(blocks);
-        return conv_out.call(conv_norm_out.call(blocks.Hidden).silu_()).contiguous().MoveToOuterDisposeScope();
+        return conv_out.call(ImageByImage.SiluInPlace(conv_norm_out.call(blocks.Hidden))).contiguous().MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>

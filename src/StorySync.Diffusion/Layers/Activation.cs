@@ -9,17 +9,17 @@ namespace StorySync.Diffusion.Layers;
 internal static class Activation
 {
     /// <summary>Gets the SiLU, which some layers compute in the same pass.</summary>
-    public static Func<Tensor, Tensor> Silu { get; } = x => nn.functional.silu(x);
+    public static Func<Tensor, Tensor> Silu { get; } = ByImage(x => nn.functional.silu(x));
 
     /// <exception cref="NotSupportedException">The name is not known.</exception>
     public static Func<Tensor, Tensor> ByName(string name) => name switch
     {
         "silu" or "swish" => Silu,
-        "gelu" => x => nn.functional.gelu(x),
-        "gelu_new" or "gelu_pytorch_tanh" => x => nn.functional.gelu(x, GELU.Approximate.tanh),
-        "quick_gelu" => QuickGelu,
+        "gelu" => ByImage(x => nn.functional.gelu(x)),
+        "gelu_new" or "gelu_pytorch_tanh" => ByImage(x => nn.functional.gelu(x, GELU.Approximate.tanh)),
+        "quick_gelu" => ByImage(QuickGelu),
         "relu" => x => nn.functional.relu(x),
-        "mish" => Mish,
+        "mish" => ByImage(Mish),
         _ => throw new NotSupportedException(
             $"Activation '{name}' is not supported; known are silu, swish, gelu, gelu_new, gelu_pytorch_tanh, quick_gelu, relu, mish."),
     };
@@ -31,7 +31,7 @@ internal static class Activation
         var activation = ByName(name);
         return name switch
         {
-            "silu" or "swish" => x => x.silu_(),
+            "silu" or "swish" => ImageByImage.SiluInPlace,
             "relu" => x => x.relu_(),
             _ => x =>
             {
@@ -40,6 +40,8 @@ internal static class Activation
             },
         };
     }
+
+    private static Func<Tensor, Tensor> ByImage(Func<Tensor, Tensor> function) => x => ImageByImage.Apply(x, function);
 
     private static Tensor QuickGelu(Tensor x)
     {
@@ -50,4 +52,10 @@ internal static class Activation
     /// <summary><c>x·tanh(log(1 + eˣ))</c>. TorchSharp's own makes numbers on the way that nothing keeps alive
     /// (<see cref="Arithmetic"/>).</summary>
     private static Tensor Mish(Tensor x) => x.exp().log1p_().tanh_().mul_(x);
+}
+
+/// <summary>SiLU as a module, image by image.</summary>
+internal sealed class Silu(bool inPlace) : nn.Module<Tensor, Tensor>(nameof(Silu))
+{
+    public override Tensor forward(Tensor x) => inPlace ? ImageByImage.SiluInPlace(x).alias() : Activation.Silu(x);
 }

@@ -41,6 +41,9 @@ public sealed class LoraAdapters : IDisposable
     /// weights are not rounded to less. Null keeps the type of each weight.</summary>
     internal ScalarType? ComputeType { get; init; }
 
+    /// <summary>The files of the LoRAs that are loaded, by name.</summary>
+    internal IReadOnlyDictionary<string, ITensorSource> Files => adapters.ToDictionary(a => a.Key, a => a.Value.File.Source);
+
     /// <summary>The LoRAs that are loaded, by name, with their scales.</summary>
     public IReadOnlyDictionary<string, double> Scales => adapters.ToDictionary(a => a.Key, a => a.Value.Scale);
 

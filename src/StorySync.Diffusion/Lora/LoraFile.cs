@@ -19,6 +19,9 @@ internal sealed partial class LoraFile : IDisposable
     /// <c>lora_unet_down_blocks_1_…_to_q</c>. Layers of rank 0, which add nothing, are left out.</summary>
     public IReadOnlyDictionary<string, LoraLayer> Layers { get; }
 
+    /// <summary>Gets the file's tensors.</summary>
+    public ITensorSource Source => file;
+
     /// <exception cref="ModelFileException">The file is missing, damaged, or no LoRA of a layout that is known.</exception>
     public static LoraFile Open(string path)
     {

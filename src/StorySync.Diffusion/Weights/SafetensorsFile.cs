@@ -116,6 +116,9 @@ public sealed class SafetensorsFile : IMappedTensorSource
         return flat.view(shape);
     }
 
+    /// <exception cref="ModelFileException">The file is not what it was when it was opened.</exception>
+    internal void ThrowIfChanged() => file.ThrowIfChanged();
+
     IEnumerable<MappedFile> IMappedTensorSource.FilesInUse => file.IsInUse ? [file] : [];
 
     void IMappedTensorSource.Hold(string name) => file.IsInUse = true;

@@ -4,7 +4,8 @@ using static TorchSharp.torch;
 namespace StorySync.Kernels;
 
 /// <summary>Convolutions by oneDNN with weights in its own order, into which libtorch by itself sorts them in every call.</summary>
-/// <remarks>For float32 on the CPU. Where it does not take an input the ordinary operators compute the same.</remarks>
+/// <remarks>For float32 on the CPU. Where it does not take an input the ordinary operators compute the same. Images are computed one
+/// after the other: oneDNN chooses how to sum by the size of the batch, and an image's last bits would depend on it.</remarks>
 internal static unsafe class OneDnnConvolution
 {
     /// <summary>Gets what computes; null where there is none.</summary>
@@ -20,7 +21,42 @@ internal static unsafe class OneDnnConvolution
     /// <param name="bias">(out).</param>
     /// <param name="stride">Down and to the right.</param>
     /// <param name="padding">Above and below, left and right.</param>
-    public static Tensor Convolve(Tensor input, Tensor packed, Tensor? bias, long[] stride, long[] padding)
+    public static Tensor Convolve(Tensor input, Tensor packed, Tensor? bias, long[] stride, long[] padding) =>
+        EachImage(input, image => ConvolveOne(image, packed, bias, stride, padding));
+
+    /// <summary>A transposed convolution; the channels of the result are last in memory.</summary>
+    /// <param name="input">(batch, channels, height, width).</param>
+    /// <param name="packed">Weights from <see cref="OneDnnTransposedFilter"/>.</param>
+    /// <param name="bias">(out).</param>
+    /// <param name="stride">Down and to the right.</param>
+    /// <param name="padding">Above and below, left and right.</param>
+    public static Tensor ConvolveTransposed(Tensor input, Tensor packed, Tensor? bias, long[] stride, long[] padding) =>
+        EachImage(input, image => ConvolveOneTransposed(image, packed, bias, stride, padding));
+
+    private static Tensor EachImage(Tensor input, Func<Tensor, Tensor> convolve)
+    {
+        var count = input.size(0);
+        if (count <= 1)
+        {
+            return convolve(input);
+        }
+
+        using var scope = NewDisposeScope();
+        Tensor? results = null;
+        for (var image = 0L; image < count; image++)
+        {
+            using var one = input.narrow(0, image, 1);
+            using var result = convolve(one);
+            var (channels, height, width) = (result.size(1), result.size(2), result.size(3));
+            results ??= empty([count, height, width, channels], ScalarType.Float32).permute(0, 3, 1, 2);
+            using var place = results.narrow(0, image, 1);
+            place.copy_(result);
+        }
+
+        return results!.MoveToOuterDisposeScope();
+    }
+
+    private static Tensor ConvolveOne(Tensor input, Tensor packed, Tensor? bias, long[] stride, long[] padding)
     {
         var dilation = stackalloc long[] { 1, 1 };
         fixed (long* strides = stride, paddings = padding)
@@ -35,13 +71,7 @@ internal static unsafe class OneDnnConvolution
         }
     }
 
-    /// <summary>A transposed convolution; the channels of the result are last in memory.</summary>
-    /// <param name="input">(batch, channels, height, width).</param>
-    /// <param name="packed">Weights from <see cref="OneDnnTransposedFilter"/>.</param>
-    /// <param name="bias">(out).</param>
-    /// <param name="stride">Down and to the right.</param>
-    /// <param name="padding">Above and below, left and right.</param>
-    public static Tensor ConvolveTransposed(Tensor input, Tensor packed, Tensor? bias, long[] stride, long[] padding)
+    private static Tensor ConvolveOneTransposed(Tensor input, Tensor packed, Tensor? bias, long[] stride, long[] padding)
     {
         var dilation = stackalloc long[] { 1, 1 };
         var outputPadding = stackalloc long[] { 0, 0 };

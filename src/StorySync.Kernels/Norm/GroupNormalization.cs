@@ -31,7 +31,7 @@ internal static class GroupNormalization
 
         using var scope = NewDisposeScope();
         var sum = shift is null ? input : input.Plus(shift.unsqueeze(-1).unsqueeze(-1));
-        return Run(sum, groups, epsilon, weight, bias).silu_().MoveToOuterDisposeScope();
+        return ImageByImage.SiluInPlace(Run(sum, groups, epsilon, weight, bias)).MoveToOuterDisposeScope();
     }
 
     /// <summary>Normalizes, with a scale and a shift for each image, and applies SiLU or not.</summary>
@@ -51,6 +51,6 @@ internal static class GroupNormalization
         using var scope = NewDisposeScope();
         var output = Run(input, groups, epsilon, null, null);
         output.mul_(scale.unsqueeze(-1).unsqueeze(-1)).Plus_(shift.unsqueeze(-1).unsqueeze(-1));
-        return (silu ? output.silu_() : output).MoveToOuterDisposeScope();
+        return (silu ? ImageByImage.SiluInPlace(output) : output).MoveToOuterDisposeScope();
     }
 }

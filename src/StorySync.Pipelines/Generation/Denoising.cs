@@ -53,6 +53,22 @@ internal sealed record DenoisingJob
 
     /// <summary>Gets the story that the run belongs to.</summary>
     public StoryAttention? Story { get; init; }
+
+    /// <summary>Gets what looks at the latents before each step, or replaces some; null for nothing.</summary>
+    public IStepEntry? Entry { get; init; }
+
+    /// <summary>Gets the number of first rows that nobody is shown.</summary>
+    public int HiddenRows { get; init; }
+}
+
+/// <summary>Looks at the latents that enter a step, or replaces some.</summary>
+internal interface IStepEntry
+{
+    /// <param name="step">The model call.</param>
+    /// <param name="isBase">Whether they are the unmodified branch's.</param>
+    /// <param name="latents">The latents of all rows.</param>
+    /// <returns>The latents to go on with: the argument, or others in the caller's dispose scope.</returns>
+    Tensor Enter(int step, bool isBase, Tensor latents);
 }
 
 /// <summary>The denoising loop, the same for every model, for single pictures and for stories.</summary>
@@ -97,18 +113,28 @@ internal static class Denoising
                         ?? throw new InvalidOperationException("An unmodified branch needs noise of its own."));
                 }
 
+                if (job.Entry is { } entry)
+                {
+                    modified.Enter(entry, step, isBase: false);
+                    unmodified?.Enter(entry, step, isBase: true);
+                }
+
                 var timestep = modified.Run.Timestep;
                 Step(predict, job, unmodified is null ? [modified] : [modified, unmodified]);
                 job.Story?.CompleteStep();
-                onStep(new DenoisingStep(step, count, timestep, modified.Latents, modified.Original!), clock.Elapsed);
+                using var shown = Shown(modified.Latents);
+                using var original = Shown(modified.Original!);
+                onStep(new DenoisingStep(step, count, timestep, shown, original), clock.Elapsed);
             }
 
-            return modified.Latents.MoveToOuterDisposeScope();
+            return (job.HiddenRows == 0 ? modified.Latents : Shown(modified.Latents).clone()).MoveToOuterDisposeScope();
         }
         finally
         {
             unmodified?.Dispose();
         }
+
+        Tensor Shown(Tensor rows) => rows.narrow(0, job.HiddenRows, rows.shape[0] - job.HiddenRows);
     }
 
     private static void Step(Func<Tensor, Tensor, PromptEmbeddings, DenoisingContext, Tensor> predict, DenoisingJob job, Branch[] branches)
@@ -203,18 +229,32 @@ internal static class Denoising
                 next = afterStep(next, Run.Index);
             }
 
-            // The latents outlive the step, in the scope that held the ones before.
-            next.MoveToOtherDisposeScope(Latents);
-            Latents.Dispose();
-            Latents = next;
+            Replace(next);
             Original?.Dispose();
             Original = original.DetachFromDisposeScope();
+        }
+
+        public void Enter(IStepEntry entry, int step, bool isBase)
+        {
+            using var scope = NewDisposeScope();
+            if (entry.Enter(step, isBase, Latents) is var next && !ReferenceEquals(next, Latents))
+            {
+                Replace(next);
+            }
         }
 
         public void Dispose()
         {
             Original?.Dispose();
             Run.Dispose();
+        }
+
+        // The latents outlive the step, in the scope that held the ones before.
+        private void Replace(Tensor next)
+        {
+            next.MoveToOtherDisposeScope(Latents);
+            Latents.Dispose();
+            Latents = next;
         }
     }
 }

@@ -20,6 +20,7 @@ public abstract partial class DiffusionPipeline : IDisposable
     private readonly RunGate runs;
     private readonly ModelSettings settings;
     private readonly IReadOnlyList<ModelFolder> folders;
+    private string? identity;
 
     /// <param name="job">What is loaded.</param>
     private protected DiffusionPipeline(LoadJob job)
@@ -155,8 +156,8 @@ public abstract partial class DiffusionPipeline : IDisposable
     /// <summary>Generates a story's images, its subjects the same in all of them (StorySync, arXiv 2508.03735): subject masks from the
     /// attention to the subjects' words, masked cross-image attention sharing, regional feature harmonization, base layout
     /// interpolation.</summary>
-    /// <remarks>All scenes are denoised as one batch. With every technique off, or with one scene, the latents are those of
-    /// <see cref="Generate"/>, to the last bit.</remarks>
+    /// <remarks>All scenes are denoised as one batch, or, with <see cref="StoryOptions.Anchors"/>, batch by batch. With every technique
+    /// off, or with one scene, the latents are those of <see cref="Generate"/>, to the last bit.</remarks>
     /// <param name="story">The story.</param>
     /// <param name="options">How it is made; null for the defaults.</param>
     /// <param name="progress">The provider that receives progress updates after each denoising step.</param>
@@ -170,7 +171,9 @@ public abstract partial class DiffusionPipeline : IDisposable
     {
         ArgumentNullException.ThrowIfNull(story);
         return Run(
-            token => new StoryGeneration(this, story, options ?? new(), progress, token).Run(),
+            token => options?.Anchors is null
+                ? new StoryGeneration(this, story, options ?? new(), progress, token).Run()
+                : new AnchoredStory(this, story, options, progress, token).Run(),
             alone: options?.Request?.LoraScales is not null,
             cancellationToken);
     }
@@ -181,6 +184,66 @@ public abstract partial class DiffusionPipeline : IDisposable
         Story story, StoryOptions? options = null, IProgress<GenerationProgress>? progress = null,
             CancellationToken cancellationToken = default) =>
         Task.Run(() => GenerateStory(story, options, progress, cancellationToken), cancellationToken);
+
+    /// <summary>Makes a story's scenes as anchors, and keeps of them what further scenes read: see <see cref="GenerateScenes"/>.</summary>
+    /// <param name="story">The story; all of its scenes become anchors.</param>
+    /// <param name="options">How they are made; null for the defaults.</param>
+    /// <param name="progress">The provider that receives progress updates after each denoising step.</param>
+    /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each layer.</param>
+    /// <returns>The bank, for the caller to dispose.</returns>
+    /// <exception cref="ArgumentException"><paramref name="story"/> or <paramref name="options"/> is invalid. No work is
+    /// performed.</exception>
+    /// <inheritdoc cref="Generate" path="/exception[not(contains(@cref, 'ArgumentException'))]"/>
+    public StoryBank CreateBank(
+        Story story, StoryOptions? options = null, IProgress<GenerationProgress>? progress = null,
+            CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(story);
+        return Run(
+            token => new AnchoredStory(this, story, (options ?? new()) with { Anchors = null }, progress, token).RunAnchors(),
+            alone: options?.Request?.LoraScales is not null,
+            cancellationToken);
+    }
+
+    /// <summary>Makes a story's scenes as anchors, on a thread of the pool.</summary>
+    /// <inheritdoc cref="CreateBank"/>
+    public Task<StoryBank> CreateBankAsync(
+        Story story, StoryOptions? options = null, IProgress<GenerationProgress>? progress = null,
+            CancellationToken cancellationToken = default) =>
+        Task.Run(() => CreateBank(story, options, progress, cancellationToken), cancellationToken);
+
+    /// <summary>Generates scenes that have the subjects of a bank's anchors. A scene depends on the bank, its prompt, its subjects, its
+    /// seed and the options alone: on the CPU in float32 it has the same bits in any batch, in any order, on any day.</summary>
+    /// <remarks>The anchors are computed along with each batch, from the latents and masks that the bank has of them, so that a batch of N
+    /// scenes and A anchors takes the time of A + N images, and memory does not grow with the number of batches.</remarks>
+    /// <param name="bank">The bank. It stays the caller's.</param>
+    /// <param name="scenes">The scenes. One without a seed has the bank's plus the number of scenes before it, anchors included.</param>
+    /// <param name="options">What they are made with; null, and what is null in it, for the bank's. Settings that change numbers must be
+    /// the bank's; lists of the request have one entry for all scenes or one each.</param>
+    /// <param name="progress">The provider that receives progress updates after each denoising step.</param>
+    /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each layer.</param>
+    /// <exception cref="ArgumentException">A scene or an option is invalid, or the bank was made with another model or with other settings;
+    /// the message names the difference. No work is performed.</exception>
+    /// <inheritdoc cref="Generate" path="/exception[not(contains(@cref, 'ArgumentException'))]"/>
+    public StoryResult GenerateScenes(
+        StoryBank bank, IReadOnlyList<Scene> scenes, StoryOptions? options = null, IProgress<GenerationProgress>? progress = null,
+            CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(bank);
+        ArgumentNullException.ThrowIfNull(scenes);
+        var all = progress is null ? null : new BatchProgress(progress);
+        return Run(
+            token => new BankScenes(this, bank, scenes, options ?? new(), bank.Anchors, all, token).Run(),
+            alone: bank.Card.Request.LoraScales is not null,
+            cancellationToken);
+    }
+
+    /// <summary>Generates scenes that have the subjects of a bank's anchors, on a thread of the pool.</summary>
+    /// <inheritdoc cref="GenerateScenes"/>
+    public Task<StoryResult> GenerateScenesAsync(
+        StoryBank bank, IReadOnlyList<Scene> scenes, StoryOptions? options = null, IProgress<GenerationProgress>? progress = null,
+            CancellationToken cancellationToken = default) =>
+        Task.Run(() => GenerateScenes(bank, scenes, options, progress, cancellationToken), cancellationToken);
 
     /// <summary>Estimates the memory required by a generation and suggests options that reduce it. Nothing is computed, and no weight is
     /// read.</summary>
@@ -204,7 +267,9 @@ public abstract partial class DiffusionPipeline : IDisposable
     public MemoryPlan PlanMemory(Story story, StoryOptions? options = null, PipelineOptions? model = null)
     {
         ArgumentNullException.ThrowIfNull(story);
-        return Run(token => new StoryGeneration(this, story, options ?? new(), null, token).PlanMemory(model));
+        return Run(token => options?.Anchors is null
+            ? new StoryGeneration(this, story, options ?? new(), null, token).PlanMemory(model)
+            : new AnchoredStory(this, story, options, null, token).PlanMemory(model));
     }
 
     /// <summary>Cancels the generations under way, waits for them, and releases all resources used by the pipeline.</summary>
@@ -250,6 +315,13 @@ public abstract partial class DiffusionPipeline : IDisposable
     /// <summary>Takes what depends on the parts, once they are there.</summary>
     /// <exception cref="ModelFileException">The model's settings do not fit its autoencoder.</exception>
     internal void Complete() => LatentColors = settings.ColorsOf(DecoderConfig);
+
+    /// <summary>Gets what tells the model apart from others, without its LoRAs.</summary>
+    internal string Identity => identity ??= ModelIdentity.Of(
+        WeightParts.Select(part => (part.Name, part.Stage == GenerationStage.Denoising ? folders[^1] : folders[0])), Options.Variant);
+
+    /// <summary>Gets what tells the LoRAs on the model apart from others; those that are off count as none.</summary>
+    internal IReadOnlyList<string> LoraIdentities => Loras.Enabled ? ModelIdentity.Of(Loras.Files, Loras.Scales) : [];
 
     /// <summary>The files whose bytes are the model's weights.</summary>
     private IEnumerable<MappedFile> FilesInUse => folders.SelectMany(folder => folder.FilesInUse);

@@ -53,11 +53,29 @@ internal sealed class Generation
 
     private IReadOnlyList<long> Seeds => request.Seeds ?? [.. Enumerable.Range(0, images).Select(i => Seed + i)];
 
+    public SchedulePlan Plan { get; }
+
+    public int BeginIndex { get; }
+
+    /// <summary>Gets the request with the values that are taken where it names none, and without what belongs to single images or to the
+    /// program.</summary>
+    public GenerationRequest Settings => request with
+    {
+        Prompts = [],
+        Height = request.Height ?? Height,
+        Width = request.Width ?? Width,
+        Steps = Plan.Steps,
+        GuidanceScale = pipeline.GuidanceScaleOrDefault(request),
+        Scheduler = new SchedulerChoice(Scheduler),
+        Strength = request.Images is null ? null : pipeline.StrengthOf(request),
+        Seed = Seed,
+        Images = null,
+        OnStep = null,
+        PreviewInterval = 0,
+        AttentionProcessor = null,
+    };
+
     private Scheduler Scheduler { get; }
-
-    private SchedulePlan Plan { get; }
-
-    private int BeginIndex { get; }
 
     /// <summary>Refuses a generation that cannot fit into the memory there is.</summary>
     /// <param name="hasBase">Whether an unmodified branch would run along.</param>
@@ -81,7 +99,9 @@ internal sealed class Generation
     /// <summary>Runs; the memory was checked.</summary>
     /// <param name="seeds">The seed of each image.</param>
     /// <param name="story">The story that the images are the scenes of; null for images that know nothing of each other.</param>
-    public GenerationResult Run(IReadOnlyList<long> seeds, StoryAttention? story)
+    /// <param name="entry">What looks at the latents before each step, or replaces some.</param>
+    /// <param name="hidden">How many of the first images are not decoded, and in no result.</param>
+    public GenerationResult Run(IReadOnlyList<long> seeds, StoryAttention? story, IStepEntry? entry = null, int hidden = 0)
     {
         using var scales = request.LoraScales is { } own ? pipeline.Loras.With(own) : null;
         using var mode = inference_mode();
@@ -120,6 +140,8 @@ internal sealed class Generation
             ExtraChannels = start.ExtraChannels,
             AfterStep = start.AfterStep,
             Story = story,
+            Entry = entry,
+            HiddenRows = hidden,
         };
         var encoded = clock.Elapsed;
         var latents = Denoise(job, finite);
@@ -140,7 +162,7 @@ internal sealed class Generation
         {
             Images = pictures,
             Latents = latents.DetachFromDisposeScope(),
-            Seeds = seeds,
+            Seeds = [.. seeds.Skip(hidden)],
             Timings =
                 new GenerationTimings { Encoding = encoded - begun, Denoising = denoised - encoded, Decoding = clock.Elapsed - denoised },
             Warnings = [.. pipeline.Warnings, .. Warnings.List],
@@ -151,8 +173,12 @@ internal sealed class Generation
     /// <param name="options">How the model would be loaded.</param>
     /// <param name="hasBase">Whether an unmodified branch would run along.</param>
     /// <param name="shares">Whether the images would share attention.</param>
-    public MemoryPlan PlanMemory(PipelineOptions? options, bool hasBase = false, bool shares = false) =>
-        MemoryPlanner.Plan(pipeline, Case(options ?? pipeline.Options, hasBase, shares));
+    /// <param name="rows">The number of images; null for as many as there are.</param>
+    public MemoryPlan PlanMemory(PipelineOptions? options, bool hasBase = false, bool shares = false, int? rows = null)
+    {
+        var asked = Case(options ?? pipeline.Options, hasBase, shares);
+        return MemoryPlanner.Plan(pipeline, asked with { Images = rows ?? images });
+    }
 
     private MemoryCase Case(PipelineOptions options, bool hasBase, bool shares) =>
         new(options, images, Guidance ? 2 : 1, Height, Width, hasBase, shares, Caches: request.BlockCacheThreshold > 0);

@@ -31,7 +31,7 @@ public sealed record Story
     /// </remarks>
     /// <exception cref="ArgumentException">A character has no description, or one with a name in it; two have one name; a scene mentions a
     /// character that it says is absent, or has a state for one that it does not mention; a character is in no scene.</exception>
-    public Story ExpandCast() => Cast.Count == 0 || Scenes is null ? this : StoryRules.ExpandCast(this);
+    public Story ExpandCast() => StoryRules.ExpandCast(this, new StoryBatchOrigin());
 }
 
 /// <summary>Represents what stays the same in a story. A text converts to it: <c>Subjects = ["a red fox"]</c>.</summary>

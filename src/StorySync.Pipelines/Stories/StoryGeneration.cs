@@ -6,12 +6,15 @@ using static TorchSharp.torch;
 
 namespace StorySync.Pipelines;
 
-/// <summary>One story of a pipeline: the scenes are the images of one generation whose attention the techniques take part in.</summary>
+/// <summary>One batch of a pipeline's story: the scenes, after a bank's anchors where there is one, are the images of one generation whose
+/// attention the techniques take part in.</summary>
 internal sealed class StoryGeneration
 {
     private readonly DiffusionPipeline pipeline;
     private readonly Story given;
     private readonly Story story;
+    private readonly StoryBatchOrigin origin;
+    private readonly ImmutableArray<int>[][] tokens;
     private readonly StoryOptions options;
     private readonly StoryAttentionOptions techniques;
     private readonly GenerationRequest request;
@@ -20,51 +23,116 @@ internal sealed class StoryGeneration
     /// <exception cref="ArgumentException">The story or an option is invalid.</exception>
     public StoryGeneration(
         DiffusionPipeline pipeline, Story story, StoryOptions options, IProgress<GenerationProgress>? progress,
-            CancellationToken cancellationToken)
+            CancellationToken cancellationToken, StoryBatchOrigin? origin = null)
     {
-        (this.pipeline, given, this.options) = (pipeline, story, options);
-        this.story = story = story.ExpandCast();
-        StoryRules.Check(story);
+        (this.pipeline, given, this.options, this.origin) = (pipeline, story, options, origin ?? new());
+        var bank = this.origin.Bank;
+        story = bank is null ? story : bank.Card.Story with { Scenes = [.. bank.Card.Story.Scenes, .. story.Scenes] };
+
+        this.story = story = StoryRules.ExpandCast(story, this.origin);
+        StoryRules.Check(story, this.origin);
         request = options.Request ?? new();
         StoryRules.CheckTemplate(request);
-        request = request with { Prompts = [.. story.Scenes.Select(scene => scene.Prompt)] };
+        IReadOnlyList<string> prompts = [.. story.Scenes.Select(scene => scene.Prompt)];
+        request = request with { Prompts = [.. prompts.Skip(Anchors)] };
+        if (bank is not null)
+        {
+            var anchors = bank.Card.Request with
+            {
+                Prompts = [.. prompts.Take(Anchors)],
+                Images = request.Images is null ? null : bank.Portraits,
+                OnStep = request.OnStep,
+                PreviewInterval = request.PreviewInterval,
+                AttentionProcessor = request.AttentionProcessor,
+            };
+            request = RequestRows.Join(anchors, request);
+        }
+
         techniques = (options.Techniques ?? new()).Over(pipeline.DefaultTechniques);
         generation = new Generation(pipeline, request, progress, cancellationToken);
-        StoryRules.CheckMasks(story, generation.Width, generation.Height);
+        StoryRules.CheckMasks(story, generation.Width, generation.Height, NameOf);
         StoryRules.CheckLayers(techniques, pipeline.AttentionProcessors.Layers, generation.Warnings);
+        tokens = [.. story.Subjects.Select(subject =>
+            story.Scenes.Select((_, i) => Tokens(StoryRules.InScene(story, i, subject), i)).ToArray())];
     }
 
-    public StoryResult Run()
+    /// <summary>Gets the seed that the scenes' seeds are counted from.</summary>
+    public long Seed => generation.Seed;
+
+    private int Anchors => origin.Bank?.Anchors ?? 0;
+
+    public StoryResult Run() =>
+        origin.Bank is { } bank ? Run(attention => new BankReplay(bank, attention)) : Run(_ => null);
+
+    /// <summary>Makes the story's scenes as anchors.</summary>
+    public (StoryBank Bank, StoryResult Result) RunAnchors()
+    {
+        BankRecorder? recorder = null;
+        try
+        {
+            var result = Run(attention => recorder = new BankRecorder(story, attention));
+            var card = Card(result.Scenes.Select(scene => scene.Seed));
+            return (StoryBank.Of(card, [.. result.Scenes.Select(scene => scene.Image)], recorder!.Take()), result);
+        }
+        finally
+        {
+            recorder?.Dispose();
+        }
+    }
+
+    /// <summary>Gets what a bank of the story's scenes says of itself.</summary>
+    /// <param name="seeds">The seeds of the scenes.</param>
+    public StoryBankCard Card(IEnumerable<long> seeds) => new()
+    {
+        Version = StoryBankCard.CurrentVersion,
+        Pipeline = pipeline.GetType().Name,
+        Model = pipeline.Identity,
+        Loras = pipeline.LoraIdentities,
+        Dtype = pipeline.Options.Dtype.ToString(),
+        Request = generation.Settings,
+        Techniques = techniques,
+        Story = given,
+        Seeds = [.. seeds],
+        Timesteps = [.. generation.Plan.Timesteps.Skip(generation.BeginIndex)],
+        Sigmas = [.. generation.Plan.Sigmas.Skip(generation.BeginIndex)],
+    };
+
+    private StoryResult Run(Func<StoryAttention, IStepEntry?> entryOf)
     {
         generation.CheckMemory(HasBase, Shares);
-        var subjects = Subjects();
         Warn();
         using var scope = NewDisposeScope();
+        var seeds = Seeds();
         using var attention = new StoryAttention(
             techniques,
-            subjects,
+            Subjects(),
             story.Scenes.Count,
             generation.Guidance,
             generation.Seed,
             request.AttentionProcessor ?? ModelProcessors(),
-            request.GuidanceEnd);
-        var result = generation.Run(Seeds(), attention);
-        var scenes = story.Scenes.Select((scene, i) => new SceneResult
+            request.GuidanceEnd)
+        {
+            Reads = origin.Bank is { Anchors: var anchors } ? (_, other) => other < anchors : null,
+            Seeds = origin.IsAnchored ? seeds : [.. seeds.Select((_, i) => generation.Seed + i)],
+        };
+        var result = generation.Run(seeds, attention, entryOf(attention), Anchors);
+        var scenes = story.Scenes.Skip(Anchors).Select((scene, i) => new SceneResult
         {
             Scene = given.Scenes[i],
             Prompt = scene.Prompt,
             Image = result.Images[i],
             Seed = result.Seeds[i],
-            Subjects = [.. story.Subjects.Select((subject, s) => Found(attention, subject, i, s))],
+            Subjects = [.. story.Subjects.Select((subject, s) => Found(attention, subject, Anchors + i, s))],
         }).ToList();
         foreach (var (index, scene) in scenes.Index())
         {
             foreach (var lost in scene.Subjects.Where(found => found.Region is not { Area: > 0 }
-                && StoryRules.InScene(story, index, found.Subject) is { IsPresent: true, Mask: null }))
+                && StoryRules.InScene(story, Anchors + index, found.Subject) is { IsPresent: true, Mask: null }))
             {
                 generation.Warnings.Add(
                     GenerationWarningCode.SubjectNotFound,
-                    $"Scene {index + 1}: the subject \"{lost.Subject}\" was not found in the image, so that it took no part in the story.");
+                    $"{NameOf(Anchors + index)}: the subject \"{lost.Subject}\" was not found in the image, so that it took no part in the "
+                        + $"story.");
             }
         }
 
@@ -77,7 +145,12 @@ internal sealed class StoryGeneration
         };
     }
 
-    public MemoryPlan PlanMemory(PipelineOptions? model) => generation.PlanMemory(model, HasBase, Shares);
+    /// <summary>The memory that the batch would take.</summary>
+    /// <param name="model">How the model would be loaded.</param>
+    /// <param name="rows">The scenes with the anchors; null for as many as there are.</param>
+    public MemoryPlan PlanMemory(PipelineOptions? model, int? rows = null) => generation.PlanMemory(model, HasBase, Shares, rows);
+
+    private string NameOf(int scene) => origin.NameOf(scene);
 
     private bool Shares => story.Scenes.Count > 1 && techniques.Sharing!.Strength > 0;
 
@@ -91,8 +164,9 @@ internal sealed class StoryGeneration
         }
     }
 
-    private long[] Seeds() =>
-        [.. story.Scenes.Select((scene, i) => scene.Seed ?? (options.SameNoise ? generation.Seed : generation.Seed + i))];
+    private long[] Seeds() => [.. story.Scenes.Select((scene, i) =>
+        i < Anchors ? origin.Bank!.Card.Seeds[i]
+        : scene.Seed ?? (options.SameNoise ? generation.Seed : generation.Seed + origin.First + i - Anchors))];
 
     private void Warn()
     {
@@ -100,7 +174,7 @@ internal sealed class StoryGeneration
             options.Techniques?.Sharing?.MatchPositions == true && !pipeline.HasRotaryPositions,
             "Techniques.Sharing.MatchPositions has no effect: this model's attention keys carry no positions.");
         generation.Warnings.AddIf(
-            options.SameNoise && story.Scenes.All(scene => scene.Seed is not null),
+            options.SameNoise && story.Scenes.Skip(Anchors).All(scene => scene.Seed is not null),
                 "SameNoise has no effect: every scene has a seed of its own.");
     }
 
@@ -114,10 +188,10 @@ internal sealed class StoryGeneration
         return new SubjectResult { Subject = subject, Region = mask is null ? null : SubjectRegion.FromTensor(mask) };
     }
 
-    private IReadOnlyList<StorySubject> Subjects() => [.. story.Subjects.Select(subject =>
+    private IReadOnlyList<StorySubject> Subjects() => [.. story.Subjects.Select((subject, s) =>
     {
         SceneSubject[] scenes = [.. Enumerable.Range(0, story.Scenes.Count).Select(i => StoryRules.InScene(story, i, subject))];
-        return new StorySubject(subject.Phrase, [.. scenes.Select((own, i) => Tokens(own, i))])
+        return new StorySubject(subject.Phrase, [.. tokens[s]])
         {
             Masks = scenes.Any(own => own.Mask is not null)
                 ? [.. scenes.Select(own => own.Mask is { } mask ? mask.WithoutAlpha().ToMask() : null)]
@@ -147,7 +221,7 @@ internal sealed class StoryGeneration
             // The framework puts the parameter's name after the first line of a message.
             var said = exception.Message.Replace($" (Parameter '{exception.ParamName}')", "", StringComparison.Ordinal);
             throw new ArgumentException(
-                $"Scene {scene + 1}: {said} If the scene has other words for the subject, or lacks it, say so in Scene.Subjects.",
+                $"{NameOf(scene)}: {said} If the scene has other words for the subject, or lacks it, say so in Scene.Subjects.",
                     exception);
         }
     }
@@ -158,4 +232,15 @@ internal sealed class StoryGeneration
         public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, AttentionContext context) =>
             processors[layer.Path].Attend(layer, inputs, context);
     }
+}
+
+/// <summary>Where a batch of scenes comes from.</summary>
+/// <param name="Bank">The bank whose anchors come before the scenes; null for none.</param>
+/// <param name="First">The first scene's index among those that are asked for.</param>
+/// <param name="IsAnchored">Whether the scenes are anchors, or read them, so that nothing of one may depend on its place in the
+/// batch.</param>
+internal sealed record StoryBatchOrigin(StoryBank? Bank = null, int First = 0, bool IsAnchored = false)
+{
+    /// <summary>What messages call a row of the batch.</summary>
+    public string NameOf(int row) => row - (Bank?.Anchors ?? 0) is >= 0 and var scene ? $"Scene {First + scene + 1}" : $"Anchor {row + 1}";
 }

@@ -15,6 +15,16 @@ public sealed record StoryOptions
     /// each other in their layout too. Default false.</summary>
     public bool SameNoise { get; init; }
 
+    /// <summary>Gets the number of anchors, from 1 to the number of scenes: the first scenes. They read each other; every other scene reads
+    /// the anchors and no further scene, so that it depends on them, its prompt, its subjects and its seed alone, and can be drawn again,
+    /// or later, as it is. Null (default): all scenes read each other.</summary>
+    public int? Anchors { get; init; }
+
+    /// <summary>Gets how many scenes that read anchors are drawn at a time, at least 1. On the CPU in float32 it changes no bit of a scene;
+    /// on a device libtorch chooses kernels by the size of a batch, so that last bits are those of the batch size. Null (default): up to 8,
+    /// as many as <see cref="DiffusionPipeline.PlanMemory(Story, StoryOptions, PipelineOptions)"/> has room for.</summary>
+    public int? BatchSize { get; init; }
+
     /// <summary>Gets the techniques, their strengths, layers and steps. What is null, in whole or in part, is as it suits the model:
     /// <see cref="DiffusionPipeline.DefaultTechniques"/>.</summary>
     public StoryAttentionOptions? Techniques { get; init; }

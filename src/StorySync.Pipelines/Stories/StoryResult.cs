@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Pipelines;
 
-/// <summary>Represents a story in images. Dispose the instance to release its latents.</summary>
+/// <summary>Represents a story in images. Dispose the instance to release its latents and its bank.</summary>
 public sealed class StoryResult : IDisposable
 {
     private readonly ResultLatents latents = new(null);
@@ -17,6 +17,11 @@ public sealed class StoryResult : IDisposable
     /// <summary>Gets what the caller should know of the generation: options without effect, prompts that were cut, and the like.</summary>
     public IReadOnlyList<GenerationWarning> Warnings { get; init; } = [];
 
+    /// <summary>Gets the bank of the story's anchors, which is disposed with the result; null where <see cref="StoryOptions.Anchors"/> was
+    /// not given. It is not part of the result's JSON.</summary>
+    [JsonIgnore]
+    public StoryBank? Bank { get; internal init; }
+
     /// <summary>Gets the latents that the images were decoded from, one row per scene. They are not part of the result's JSON.</summary>
     /// <exception cref="ObjectDisposedException">The result was disposed.</exception>
     /// <exception cref="InvalidOperationException">The result was read from JSON.</exception>
@@ -28,7 +33,11 @@ public sealed class StoryResult : IDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose() => latents.Dispose();
+    public void Dispose()
+    {
+        latents.Dispose();
+        Bank?.Dispose();
+    }
 }
 
 /// <summary>Represents a scene in an image.</summary>

@@ -6,7 +6,7 @@ namespace StorySync.Pipelines;
 internal static class StoryRules
 {
     /// <exception cref="ArgumentException">The story breaks a rule; the message names it.</exception>
-    public static void Check(Story story)
+    public static void Check(Story story, StoryBatchOrigin origin)
     {
         RequestRules.Require(story.Scenes is { Count: > 0 }, "The story has no scenes; give at least one.");
         RequestRules.Require(
@@ -22,10 +22,10 @@ internal static class StoryRules
         RequestRules.Require(twice is null, $"The story has the subject \"{twice?.First()}\" twice; give each subject once.");
         for (var i = 0; i < story.Scenes.Count; i++)
         {
-            CheckScene(story, i);
+            CheckScene(story, i, origin.NameOf(i));
         }
 
-        foreach (var subject in story.Subjects)
+        foreach (var subject in origin.IsAnchored ? [] : story.Subjects)
         {
             RequestRules.Require(
                 Enumerable.Range(0, story.Scenes.Count).Any(i => InScene(story, i, subject).IsPresent),
@@ -34,17 +34,22 @@ internal static class StoryRules
     }
 
     /// <summary>See <see cref="Story.ExpandCast"/>.</summary>
-    public static Story ExpandCast(Story story)
+    public static Story ExpandCast(Story story, StoryBatchOrigin origin)
     {
+        if (story is { Cast.Count: 0 } or { Scenes: null })
+        {
+            return story;
+        }
+
         var cast = new CastExpansion(story.Cast);
         cast.Check();
-        var scenes = story.Scenes.Select((scene, i) => scene?.Prompt is null ? scene! : ExpandCast(story, cast, scene, $"Scene {i + 1}"))
+        var scenes = story.Scenes.Select((scene, i) => scene?.Prompt is null ? scene! : ExpandCast(story, cast, scene, origin.NameOf(i)))
             .ToList();
         foreach (var character in story.Cast)
         {
             var subject = character.Subject();
             RequestRules.Require(
-                scenes.Any(scene => scene?.Subjects?.Any(own => own?.Subject == subject && !own.IsPresent) != true),
+                origin.IsAnchored || scenes.Any(scene => scene?.Subjects?.Any(own => own?.Subject == subject && !own.IsPresent) != true),
                 $"The character \"{character.Name}\" is absent from every scene; leave it out.");
         }
 
@@ -103,7 +108,7 @@ internal static class StoryRules
     }
 
     /// <exception cref="ArgumentException">A mask has other proportions than the images, or no white.</exception>
-    public static void CheckMasks(Story story, int width, int height)
+    public static void CheckMasks(Story story, int width, int height, Func<int, string> nameOf)
     {
         for (var i = 0; i < story.Scenes.Count; i++)
         {
@@ -113,12 +118,12 @@ internal static class StoryRules
                 {
                     RequestRules.Require(
                         (long)mask.Width * height == (long)mask.Height * width,
-                        $"Scene {i + 1}: a mask is {mask.Width}×{mask.Height}, the image {width}×{height}; a mask can have any resolution "
+                        $"{nameOf(i)}: a mask is {mask.Width}×{mask.Height}, the image {width}×{height}; a mask can have any resolution "
                             + $"but must "
                         + "have the image's proportions.");
                     RequestRules.Require(
                         mask.HasWhite(),
-                        $"Scene {i + 1}: the mask of \"{own.Subject}\" has no white, so the subject would be nowhere; paint it white "
+                        $"{nameOf(i)}: the mask of \"{own.Subject}\" has no white, so the subject would be nowhere; paint it white "
                             + $"where the subject "
                         + "is (a luma of one half or more), or say by Absent() that the scene lacks it.");
                 }
@@ -141,6 +146,13 @@ internal static class StoryRules
     public static SceneSubject InScene(Story story, int scene, Subject subject) =>
         story.Scenes[scene].Subjects.FirstOrDefault(own => own.Subject == subject) ?? new SceneSubject(subject);
 
+    /// <summary>The scenes and subjects, by their indices, whose masks are found and not given.</summary>
+    public static IEnumerable<(int Scene, int Subject)> FoundSubjects(Story story, int scenes) =>
+        from scene in Enumerable.Range(0, scenes)
+        from subject in Enumerable.Range(0, story.Subjects.Count)
+        where InScene(story, scene, story.Subjects[subject]) is { IsPresent: true, Mask: null }
+        select (scene, subject);
+
     /// <summary>A phrase without the article that leads it: attention to an article is all over the image and blurs the mask.</summary>
     public static string WithoutArticle(string phrase)
     {
@@ -156,9 +168,9 @@ internal static class StoryRules
         return words;
     }
 
-    private static void CheckScene(Story story, int index)
+    private static void CheckScene(Story story, int index, string name)
     {
-        var (scene, name) = (story.Scenes[index], $"Scene {index + 1}");
+        var scene = story.Scenes[index];
         RequestRules.Require(scene is not null, $"{name} is null.");
         RequestRules.Require(scene!.Prompt is not null, $"{name} has no prompt.");
         RequestRules.Require(scene.Subjects?.All(own => own?.Subject is not null) == true, $"{name}: Subjects is null or holds a null.");

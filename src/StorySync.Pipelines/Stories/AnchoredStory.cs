@@ -1,0 +1,95 @@
+namespace StorySync.Pipelines;
+
+/// <summary>A story whose first scenes are anchors: they become a bank, and the other scenes are drawn with it.</summary>
+internal sealed class AnchoredStory
+{
+    private readonly DiffusionPipeline pipeline;
+    private readonly Story story;
+    private readonly StoryOptions options;
+    private readonly BatchProgress? progress;
+    private readonly CancellationToken cancellationToken;
+    private readonly StoryGeneration whole;
+    private readonly StoryGeneration first;
+    private readonly int count;
+
+    /// <param name="pipeline">The model.</param>
+    /// <param name="story">The story.</param>
+    /// <param name="options">How it is made; without <see cref="StoryOptions.Anchors"/> all scenes are anchors.</param>
+    /// <param name="progress">Receives the progress of all batches; null for none.</param>
+    /// <param name="cancellationToken">The token to monitor for cancellation requests.</param>
+    /// <exception cref="ArgumentException">The story or an option is invalid.</exception>
+    public AnchoredStory(
+        DiffusionPipeline pipeline, Story story, StoryOptions options, IProgress<GenerationProgress>? progress,
+        CancellationToken cancellationToken)
+    {
+        (this.pipeline, this.story, this.cancellationToken) = (pipeline, story, cancellationToken);
+        this.progress = progress is null ? null : new BatchProgress(progress);
+        RequestRules.Require(
+            options.BatchSize is null or >= 1, $"BatchSize is {options.BatchSize}; it must be at least 1.");
+        BankRules.CheckIndependence(options.Request ?? new());
+        whole = new StoryGeneration(pipeline, story, options, null, cancellationToken);
+        count = options.Anchors ?? story.Scenes.Count;
+        RequestRules.Require(
+            count >= 1 && count <= story.Scenes.Count,
+            $"Anchors is {options.Anchors}; it must be from 1 to the number of scenes, {story.Scenes.Count}.");
+        this.options = options with { Anchors = null, Request = (options.Request ?? new()) with { Seed = whole.Seed } };
+        first = new StoryGeneration(
+            pipeline,
+            story with { Scenes = [.. story.Scenes.Take(count)] },
+            this.options with { Request = Request(0, count) },
+            this.progress,
+            cancellationToken,
+            new StoryBatchOrigin(IsAnchored: true));
+    }
+
+    /// <summary>Makes the anchors alone.</summary>
+    public StoryBank RunAnchors()
+    {
+        var (bank, result) = first.RunAnchors();
+        result.Dispose();
+        return bank;
+    }
+
+    /// <summary>Makes the story.</summary>
+    public StoryResult Run()
+    {
+        var further = story.Scenes.Count - count;
+        if (progress is not null && further > 0)
+        {
+            progress.Batches++;
+        }
+
+        var (bank, anchors) = first.RunAnchors();
+        using (anchors)
+        {
+            try
+            {
+                if (further == 0)
+                {
+                    return BankScenes.Join([anchors], bank);
+                }
+
+                using var scenes = new BankScenes(
+                    pipeline, bank, [.. story.Scenes.Skip(count)], options with { Request = Request(count, further) }, count, progress,
+                    cancellationToken).Run();
+                return BankScenes.Join([anchors, scenes], bank);
+            }
+            catch
+            {
+                bank.Dispose();
+                throw;
+            }
+        }
+    }
+
+    /// <summary>The memory that the largest batch takes.</summary>
+    /// <param name="model">How the model would be loaded.</param>
+    public MemoryPlan PlanMemory(PipelineOptions? model)
+    {
+        var further = story.Scenes.Count - count;
+        return whole.PlanMemory(
+            model, count + (further == 0 ? 0 : BankScenes.BatchSize(pipeline, whole, count, further, options)));
+    }
+
+    private GenerationRequest Request(int begin, int scenes) => RequestRows.Take(options.Request!, story.Scenes.Count, begin, scenes);
+}

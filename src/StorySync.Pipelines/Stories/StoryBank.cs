@@ -1,0 +1,206 @@
+using System.Globalization;
+using System.IO.Hashing;
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using StorySync.Diffusion.Weights;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Pipelines;
+
+/// <summary>Represents a story's anchors as further scenes read them: the latents with which they enter each step, and their masks then.
+/// With a bank scenes can be added to a story at any time (<see cref="DiffusionPipeline.GenerateScenes"/>), on the model, with the steps,
+/// at the size and with the settings that the bank was made with. It lies on the host, whatever the device.</summary>
+/// <remarks>A file of a bank is a safetensors file with these tensors: <c>latents.{step}</c>, float32, the anchors' latents that enter a
+/// model call; <c>base.{step}</c>, the same of the unmodified branch, for the steps that have one; <c>masks.{step}</c>, bool, (anchors,
+/// subjects, height, width), where the step has masks that were found; <c>portraits.{anchor}</c>, uint8, the anchors' images as PNG files.
+/// The metadata have <c>format</c> (<c>storybank</c>), <c>card</c>, the <see cref="Card"/> as JSON, and <c>checksum</c>, the XXH128 of the
+/// card and of each tensor's name, type, shape and bytes, in the order of the names.</remarks>
+public sealed class StoryBank : IDisposable
+{
+    private const string Format = "storybank";
+
+    private readonly Dictionary<string, Tensor> tensors;
+    private readonly SafetensorsFile? file;
+    private bool disposed;
+
+    private StoryBank(StoryBankCard card, IReadOnlyList<RgbImage> portraits, Dictionary<string, Tensor> tensors, SafetensorsFile? file)
+    {
+        (Card, Portraits, this.tensors, this.file) = (card, portraits, tensors, file);
+    }
+
+    /// <summary>Gets what the bank says of itself.</summary>
+    public StoryBankCard Card { get; }
+
+    /// <summary>Gets the anchors' images, in the order of the card's scenes.</summary>
+    public IReadOnlyList<RgbImage> Portraits { get; }
+
+    /// <summary>Gets the bytes of the latents, masks and portraits.</summary>
+    public long Bytes => tensors.Values.Sum(tensor => tensor.numel() * tensor.ElementSize);
+
+    /// <summary>Gets the anchors and subjects, by their indices, whose masks were found and not given.</summary>
+    internal IEnumerable<(int Anchor, int Subject)> FoundSubjects => field ??= [.. StoryRules.FoundSubjects(
+        StoryRules.ExpandCast(Card.Story, new StoryBatchOrigin(IsAnchored: true)), Anchors)];
+
+    /// <summary>Gets the number of anchors.</summary>
+    internal int Anchors => Card.Story.Scenes.Count;
+
+    /// <summary>Reads a bank. Its tensors are views of the mapped file, which must not be written to while the bank lives; another file may
+    /// take its name.</summary>
+    /// <param name="path">The file.</param>
+    /// <exception cref="ModelFileException">The file is missing, truncated or damaged, no bank, or one of another version.</exception>
+    public static StoryBank Load(string path)
+    {
+        var file = SafetensorsFile.Open(path);
+        var tensors = new Dictionary<string, Tensor>();
+        try
+        {
+            if (file.Metadata.GetValueOrDefault("format") != Format || !file.Metadata.TryGetValue("card", out var json))
+            {
+                throw new ModelFileException(path, "a safetensors file, but no story bank; expected one that StoryBank.Save wrote");
+            }
+
+            foreach (var name in file.Tensors.Keys)
+            {
+                tensors[name] = file.Read(name).DetachFromDisposeScope();
+            }
+
+            var card = ReadCard(path, json);
+            if (Checksum(json, tensors) != file.Metadata.GetValueOrDefault("checksum"))
+            {
+                throw new ModelFileException(
+                    path, "the story bank is damaged: its content does not have the checksum that it was written with; copy it again");
+            }
+
+            return new StoryBank(card, [.. Enumerable.Range(0, card.Story.Scenes.Count).Select(Portrait)], tensors, file);
+
+            RgbImage Portrait(int anchor) => RgbImage.Decode(tensors[PortraitName(anchor)].bytes);
+        }
+        catch (Exception exception)
+        {
+            Release(tensors, file);
+            if (exception is JsonException or NotSupportedException or InvalidOperationException or KeyNotFoundException
+                or InvalidDataException)
+            {
+                throw new ModelFileException(path, $"no valid story bank: {exception.Message}", exception);
+            }
+
+            throw;
+        }
+    }
+
+    /// <summary>Writes the bank. The file appears whole, under its name, when all is written; one that was there before is
+    /// replaced.</summary>
+    /// <param name="path">The file to write; its folder must exist.</param>
+    /// <param name="cancellationToken">The token to monitor for cancellation requests; checked between tensors. No file is left.</param>
+    /// <exception cref="ObjectDisposedException">The bank was disposed.</exception>
+    public void Save(string path, CancellationToken cancellationToken = default)
+    {
+        ObjectDisposedException.ThrowIf(disposed, this);
+        var card = JsonSerializer.Serialize(Card);
+        var metadata = new Dictionary<string, string>
+        {
+            ["format"] = Format, ["card"] = card, ["checksum"] = Checksum(card, tensors),
+        };
+        SafetensorsWriter.Write(path, tensors, metadata, cancellationToken);
+    }
+
+    /// <summary>Returns what the bank is, in lines of text.</summary>
+    public string Describe()
+    {
+        var (text, request) = (new StringBuilder(), Card.Request);
+        Line($"{Anchors} anchors by {Card.Pipeline} (model {Card.Model[..12]}, {Card.Dtype}), {ByteSize.Text(Bytes)}");
+        Line($"  {request.Width}×{request.Height}, {Card.Timesteps.Count} calls by {request.Scheduler}, guidance {request.GuidanceScale}");
+        foreach (var lora in Card.Loras)
+        {
+            Line($"  LoRA {lora}");
+        }
+
+        Line($"  subjects: {string.Join(", ", [.. Card.Story.Subjects, .. Card.Story.Cast.Select(character => character.Subject())])}");
+        foreach (var (scene, seed) in Card.Story.Scenes.Zip(Card.Seeds))
+        {
+            Line($"  {scene.Prompt} (seed {seed})");
+        }
+
+        return text.ToString().TrimEnd();
+
+        void Line(FormattableString line) => text.AppendLine(line.ToString(CultureInfo.InvariantCulture));
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        if (!disposed)
+        {
+            disposed = true;
+            Release(tensors, file);
+        }
+    }
+
+    /// <summary>Makes a bank of what was recorded.</summary>
+    /// <param name="card">The card.</param>
+    /// <param name="portraits">The anchors' images.</param>
+    /// <param name="recorded">Tensors on the host, which become the bank's.</param>
+    internal static StoryBank Of(StoryBankCard card, IReadOnlyList<RgbImage> portraits, Dictionary<string, Tensor> recorded)
+    {
+        foreach (var (anchor, portrait) in portraits.Index())
+        {
+            recorded[PortraitName(anchor)] = tensor(portrait.EncodePng()).DetachFromDisposeScope();
+        }
+
+        return new StoryBank(card, portraits, recorded, file: null);
+    }
+
+    internal static string LatentsName(int step, bool isBase) =>
+        string.Create(CultureInfo.InvariantCulture, $"{(isBase ? "base" : "latents")}.{step}");
+
+    internal static string MasksName(int step) => string.Create(CultureInfo.InvariantCulture, $"masks.{step}");
+
+    /// <summary>A tensor of the bank, which stays the bank's; null where it has none of that name.</summary>
+    /// <exception cref="ObjectDisposedException">The bank was disposed.</exception>
+    /// <exception cref="ModelFileException">The file was written to.</exception>
+    internal Tensor? Find(string name)
+    {
+        ObjectDisposedException.ThrowIf(disposed, this);
+        file?.ThrowIfChanged();
+        return tensors.GetValueOrDefault(name);
+    }
+
+    private static string PortraitName(int anchor) => string.Create(CultureInfo.InvariantCulture, $"portraits.{anchor}");
+
+    private static StoryBankCard ReadCard(string path, string json)
+    {
+        var version = JsonNode.Parse(json)?[nameof(StoryBankCard.Version)]?.GetValue<int>();
+        return version == StoryBankCard.CurrentVersion
+            ? JsonSerializer.Deserialize<StoryBankCard>(json)!
+            : throw new ModelFileException(
+                path,
+                $"the story bank has version {version?.ToString(CultureInfo.InvariantCulture) ?? "none"}; this library reads version "
+                    + $"{StoryBankCard.CurrentVersion}");
+    }
+
+    private static string Checksum(string card, Dictionary<string, Tensor> tensors)
+    {
+        var hash = new XxHash128();
+        hash.Append(Encoding.UTF8.GetBytes(card));
+        foreach (var (name, tensor) in tensors.OrderBy(pair => pair.Key, StringComparer.Ordinal))
+        {
+            hash.Append(Encoding.UTF8.GetBytes($"{name} {tensor.dtype} ({string.Join(", ", tensor.shape)})"));
+            hash.Append(tensor.bytes);
+        }
+
+        return Convert.ToHexStringLower(hash.GetCurrentHash());
+    }
+
+    private static void Release(Dictionary<string, Tensor> tensors, SafetensorsFile? file)
+    {
+        foreach (var tensor in tensors.Values)
+        {
+            tensor.Dispose();
+        }
+
+        tensors.Clear();
+        file?.Dispose();
+    }
+}

@@ -1,0 +1,365 @@
+using System.Text.Json;
+using StorySync.Attention;
+using StorySync.Diffusion.Schedulers;
+using StorySync.Diffusion.Weights;
+using StorySync.TestSupport;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Pipelines.Tests;
+
+/// <summary>Anchors, banks and the scenes that are drawn with them.</summary>
+public sealed class StoryBankTests
+{
+    private const int Side = 64;
+
+    private static readonly Story Anchors = new()
+    {
+        Subjects = ["a bear"],
+        Scenes = [new("a bear standing in the forest"), new("a bear waving at the beach")],
+    };
+
+    private static readonly Scene[] Further =
+    [
+        new("a bear reading in the library") { Seed = 11 },
+        new("a bear running through the snow") { Seed = 3 },
+        new("a bear on a boat at night, in the rain") { Seed = 71 },
+        new("a bear") { Seed = 5 },
+        new("an old city") { Seed = 6, Subjects = [new Subject("a bear").Absent()] },
+        new("the forest, and a bear") { Seed = 90 },
+        new("a bear sleeping") { Seed = 12 },
+    ];
+
+    private static readonly GenerationRequest Quick = new() { Steps = 3, GuidanceScale = 4, Seed = 5, Height = Side, Width = Side };
+
+    public static TheoryData<string> Models() => ["storybook", "tiny-sdxl", "tiny-kandinsky3", "tiny-flux"];
+
+    [Theory]
+    [MemberData(nameof(Models))]
+    public void A_scene_has_the_same_bits_in_every_batch_and_order(string model)
+    {
+        using var pipeline = Load(model);
+        var options = new StoryOptions { Request = Quick, Techniques = new() { Sharing = new() { Dropout = 0.3 } } };
+        using var bank = pipeline.CreateBank(Anchors, options);
+        using var scope = NewDisposeScope();
+        var alone = Further.Select(scene => Latents(pipeline, bank, [scene], null)).ToList();
+        Assert.Equal(Further.Length, alone.Select(latents => Convert.ToHexString(latents.bytes)).Distinct().Count());
+
+        var random = new Random(4);
+        foreach (var size in new int?[] { 2, 7, null })
+        {
+            int[] order = [.. Enumerable.Range(0, Further.Length)];
+            random.Shuffle(order);
+            var together = Latents(pipeline, bank, [.. order.Select(i => Further[i])], size);
+            foreach (var (place, scene) in order.Index())
+            {
+                TensorAssert.SameBits(alone[scene], together.narrow(0, place, 1));
+            }
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Models))]
+    public void A_story_with_anchors_is_its_bank_and_the_scenes_drawn_with_it(string model)
+    {
+        using var pipeline = Load(model);
+        var story = Anchors with { Scenes = [.. Anchors.Scenes, new("a bear at home"), new("a bear in a tree"), new("a bear, tired")] };
+        using var whole = pipeline.GenerateStory(story, new() { Request = Quick, Anchors = 2, BatchSize = 2 });
+        using var anchors = pipeline.GenerateStory(Anchors, new() { Request = Quick });
+        using var bank = pipeline.CreateBank(Anchors, new() { Request = Quick });
+        using var scenes = pipeline.GenerateScenes(bank, [.. story.Scenes.Skip(2)]);
+
+        TensorAssert.SameBits(anchors.Latents, whole.Latents.narrow(0, 0, 2));
+        TensorAssert.SameBits(scenes.Latents, whole.Latents.narrow(0, 2, 3));
+        Assert.Equal([5, 6, 7, 8, 9], whole.Scenes.Select(scene => scene.Seed));
+        Assert.Equal([7, 8, 9], scenes.Scenes.Select(scene => scene.Seed));
+        Assert.Equal(story.Scenes, whole.Scenes.Select(scene => scene.Scene));
+        Assert.Equal(JsonSerializer.Serialize(bank.Card), JsonSerializer.Serialize(whole.Bank!.Card));
+        Assert.Equal(anchors.Scenes.Select(scene => scene.Image.Pixels.ToArray()), bank.Portraits.Select(image => image.Pixels.ToArray()));
+    }
+
+    /// <summary>The anchors' rows go through the same numbers as when they were made: what a scene reads is theirs.</summary>
+    [Theory]
+    [InlineData("storybook")]
+    [InlineData("tiny-sdxl")]
+    [InlineData("tiny-kandinsky3")]
+    public void Anchors_are_computed_again_as_they_were(string model)
+    {
+        using var pipeline = Load(model);
+        var kept = new List<byte[]>();
+        using var bank = pipeline.CreateBank(Anchors, new() { Request = Quick with { AttentionProcessor = new Watch(kept, 2) } });
+        var again = new List<byte[]>();
+        using var drawn = pipeline.GenerateScenes(
+            bank, Further[..3], new() { Request = new() { AttentionProcessor = new Watch(again, 2, 5) }, BatchSize = 3 });
+
+        Assert.NotEmpty(kept);
+        Assert.Equal(kept.Count, again.Count);
+        Assert.All(kept.Zip(again), pair => Assert.Equal(pair.First, pair.Second));
+    }
+
+    [Theory]
+    [MemberData(nameof(Models))]
+    public void A_scene_reads_the_anchors(string model)
+    {
+        using var pipeline = Load(model);
+        using var bank = pipeline.CreateBank(Anchors, new() { Request = Quick });
+        using var other = pipeline.CreateBank(Anchors, new() { Request = Quick with { Seed = 99 } });
+        using var read = pipeline.GenerateScenes(bank, Further[..1]);
+        using var readOther = pipeline.GenerateScenes(other, Further[..1]);
+        using var alone = pipeline.GenerateStory(Anchors with { Scenes = Further[..1] }, new() { Request = Quick });
+
+        Assert.False(read.Latents.SameBitsAs(readOther.Latents));
+        Assert.False(read.Latents.SameBitsAs(alone.Latents));
+    }
+
+    [Theory]
+    [MemberData(nameof(Models))]
+    public void A_bank_comes_back_from_its_file(string model)
+    {
+        using var folder = new TemporaryFolder();
+        using var pipeline = Load(model);
+        using var bank = pipeline.CreateBank(Anchors, new() { Request = Quick });
+        bank.Save(folder.PathOf("a.storybank"));
+        using var loaded = StoryBank.Load(folder.PathOf("a.storybank"));
+        loaded.Save(folder.PathOf("b.storybank"));
+
+        Assert.Equal(File.ReadAllBytes(folder.PathOf("a.storybank")), File.ReadAllBytes(folder.PathOf("b.storybank")));
+        Assert.Equal(JsonSerializer.Serialize(bank.Card), JsonSerializer.Serialize(loaded.Card));
+        Assert.Equal(bank.Describe(), loaded.Describe());
+        Assert.Contains("a bear waving at the beach (seed 6)", loaded.Describe(), StringComparison.Ordinal);
+        Assert.Equal(bank.Portraits.Select(image => image.Pixels.ToArray()), loaded.Portraits.Select(image => image.Pixels.ToArray()));
+        using var fresh = Load(model);
+        using var expected = pipeline.GenerateScenes(bank, Further[..2]);
+        using var actual = fresh.GenerateScenes(loaded, Further[..2]);
+        TensorAssert.SameBits(expected.Latents, actual.Latents);
+    }
+
+    public static TheoryData<string> Options() => [.. Cases.Keys];
+
+    private static readonly Dictionary<string, (PipelineOptions Load, StoryOptions Story)> Cases = new()
+    {
+        ["guidance end"] = (new(), new() { Request = Quick with { GuidanceEnd = 0.5 } }),
+        ["one negative prompt"] = (new(), new() { Request = Quick with { NegativePrompts = ["blurry"] } }),
+        ["ancestral steps"] = (new(), new() { Request = Quick with { Scheduler = nameof(EulerAncestralDiscreteScheduler) } }),
+        ["Heun"] = (new(), new() { Request = Quick with { Scheduler = nameof(HeunDiscreteScheduler) } }),
+        ["multistep"] = (new(), new() { Request = Quick with { Scheduler = nameof(DPMSolverMultistepScheduler) } }),
+        ["offload"] = (new() { Offload = true }, new() { Request = Quick }),
+        ["streaming"] = (new() { StreamBlocks = true }, new() { Request = Quick }),
+        ["tiling"] = (new() { TiledDecoding = true }, new() { Request = Quick }),
+        ["same noise"] = (new(), new() { Request = Quick, SameNoise = true }),
+        ["masks in the first step"] = (new(), new() { Request = Quick, Techniques = new() { Masks = new() { ReadyAfterLayers = 1 } } }),
+        ["all read"] = (new(), new() { Request = Quick, Techniques = new() { Sharing = new() { SubjectQueriesOnly = false } } }),
+        ["moved keys"] = (new(), new() { Request = Quick, Techniques = new() { Sharing = new() { MatchPositions = true } } }),
+        ["layout to the end"] = (new(), new() { Request = Quick, Techniques = new() { Layout = new() { Until = 1 } } }),
+        ["no techniques"] = (new(), new() { Request = Quick, Techniques = StoryAttentionOptions.Disabled }),
+        ["guidance halves one after the other"] = (new(), new() { Request = Quick with { Steps = 2, Height = 256, Width = 512 } }),
+    };
+
+    [Theory]
+    [MemberData(nameof(Options))]
+    public void Every_option_leaves_a_scenes_bits_to_itself(string option)
+    {
+        var (load, options) = Cases[option];
+        foreach (var model in (string[])["tiny-sdxl", "tiny-kandinsky3", "tiny-flux"])
+        {
+            if (model == "tiny-flux" && options.Request!.Scheduler?.ClassName is not (null or nameof(DPMSolverMultistepScheduler)))
+            {
+                continue;
+            }
+
+            var own = model == "tiny-flux" && options.Request!.Scheduler is not null ? options with
+            {
+                Request = options.Request with
+                {
+                    Scheduler = new DPMSolverMultistepScheduler(
+                        new() { UseFlowSigmas = true, PredictionType = "flow_prediction", FinalSigmasType = "zero" }),
+                },
+            } : options;
+            using var pipeline = Load(model, load);
+            using var scope = NewDisposeScope();
+            using var bank = pipeline.CreateBank(Anchors, own);
+            var together = Latents(pipeline, bank, Further[..3], 3);
+            var pair = Latents(pipeline, bank, [Further[2], Further[0]], 2);
+            var alone = Latents(pipeline, bank, [Further[1]], null);
+            TensorAssert.SameBits(together.narrow(0, 2, 1), pair.narrow(0, 0, 1));
+            TensorAssert.SameBits(together.narrow(0, 0, 1), pair.narrow(0, 1, 1));
+            TensorAssert.SameBits(together.narrow(0, 1, 1), alone);
+        }
+    }
+
+    public static TheoryData<string, Func<StoryOptions, StoryOptions>> Different() => new()
+    {
+        { "Steps 3", options => options.With(r => r with { Steps = 4 }) },
+        { "GuidanceScale 4", options => options.With(r => r with { GuidanceScale = 5 }) },
+        { "GuidanceEnd 1", options => options.With(r => r with { GuidanceEnd = 0.5 }) },
+        { "Height 64", options => options.With(r => r with { Height = 128 }) },
+        { "Scheduler", options => options.With(r => r with { Scheduler = nameof(DDIMScheduler) }) },
+        { "ClipSkip", options => options.With(_ => new StableDiffusionXLRequest { ClipSkip = 1 }) },
+        { "Techniques.Sharing.Strength 1", options => options with { Techniques = new() { Sharing = new() { Strength = 2 } } } },
+        { "BlockCacheThreshold is 1", options => options.With(r => r with { BlockCacheThreshold = 1 }) },
+        { "NegativePrompts", options => options.With(r => r with { NegativePrompts = ["blurry"] }) },
+        { "Images", options => options.With(r => r with { Images = [new(Side, Side, new byte[3 * Side * Side])] }) },
+        { "Anchors is set", options => options with { Anchors = 1 } },
+    };
+
+    [Theory]
+    [MemberData(nameof(Different))]
+    public void What_differs_from_the_bank_is_named(string what, Func<StoryOptions, StoryOptions> change)
+    {
+        using var pipeline = Load("storybook");
+        using var bank = pipeline.CreateBank(Anchors, new() { Request = Quick with { Steps = 3 } });
+        var error = Assert.Throws<ArgumentException>(() => pipeline.GenerateScenes(bank, Further, change(new())));
+        Assert.Contains(what, error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_bank_of_another_model_type_or_LoRA_is_refused()
+    {
+        using var pipeline = Load("storybook");
+        using var other = Load("tiny-sdxl");
+        using var half = Load("storybook", new() { Dtype = ScalarType.BFloat16 });
+        using var third = Load("tiny-flux");
+        using var bank = pipeline.CreateBank(Anchors, new() { Request = Quick });
+        Refuse(other, "made with model ");
+        Refuse(half, "made with Dtype Float32");
+        Refuse(third, "made with pipeline StableDiffusionXLPipeline");
+
+        void Refuse(DiffusionPipeline by, string what) => Assert.Contains(
+            what, Assert.Throws<ArgumentException>(() => by.GenerateScenes(bank, Further)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Anchors_with_a_cache_or_too_many_of_them_are_refused()
+    {
+        using var pipeline = Load("tiny-sdxl");
+        foreach (var (options, what) in new[]
+        {
+            (new StoryOptions { Request = Quick with { BlockCacheThreshold = 1 }, Anchors = 1 }, "BlockCacheThreshold"),
+            (new StoryOptions { Request = Quick, Anchors = 3 }, "Anchors is 3"),
+            (new StoryOptions { Request = Quick, Anchors = 0 }, "Anchors is 0"),
+            (new StoryOptions { Request = Quick, Anchors = 1, BatchSize = 0 }, "BatchSize is 0"),
+        })
+        {
+            Assert.Contains(
+                what, Assert.Throws<ArgumentException>(() => pipeline.GenerateStory(Anchors, options)).Message, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public void A_damaged_or_foreign_file_gives_one_error_that_names_it()
+    {
+        using var folder = new TemporaryFolder();
+        using var pipeline = Load("tiny-sdxl");
+        using var bank = pipeline.CreateBank(Anchors, new() { Request = Quick with { Steps = 2 } });
+        var path = folder.PathOf("a.storybank");
+        bank.Save(path);
+        var whole = File.ReadAllBytes(path);
+        var random = new Random(7);
+        for (var i = 0; i < 150; i++)
+        {
+            var damaged = (byte[])whole.Clone();
+            if (i % 3 == 0)
+            {
+                damaged = damaged[..random.Next(whole.Length)];
+            }
+            else
+            {
+                // Half of the flips are in the header, where the card is.
+                damaged[random.Next(i % 2 == 0 ? whole.Length : 4000)] ^= (byte)(1 << random.Next(8));
+            }
+
+            File.WriteAllBytes(path, damaged);
+            Assert.StartsWith(path, Assert.Throws<ModelFileException>(() => StoryBank.Load(path)).Message, StringComparison.Ordinal);
+        }
+
+        SafetensorsWriter.Write(path, new Dictionary<string, Tensor>());
+        Assert.Contains("no story bank", Assert.Throws<ModelFileException>(() => StoryBank.Load(path)).Message, StringComparison.Ordinal);
+        Assert.Throws<ModelFileException>(() => StoryBank.Load(folder.PathOf("missing")));
+        var card = JsonSerializer.Serialize(bank.Card with { Version = 2 });
+        SafetensorsWriter.Write(path, new Dictionary<string, Tensor>(), new Dictionary<string, string>
+        {
+            ["format"] = "storybank", ["card"] = card,
+        });
+        Assert.Contains("version 2", Assert.Throws<ModelFileException>(() => StoryBank.Load(path)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_cast_is_spoken_of_by_name_in_further_scenes()
+    {
+        using var pipeline = Load("tiny-sdxl");
+        var cast = new Story
+        {
+            Cast = [new Character("Mia", "a small bear"), new Character("Tom", "an old man")],
+            Scenes = [new("Mia in the forest"), new("Mia at the beach"), new("Mia and Tom at home")],
+        };
+        using var bank = pipeline.CreateBank(cast with { Scenes = [new("Mia and Tom in the forest"), .. cast.Scenes.Skip(1)] },
+            new() { Request = Quick });
+        using var result = pipeline.GenerateScenes(bank, [new("Mia sleeping")]);
+        Assert.Equal("A small bear sleeping", result.Scenes[0].Prompt);
+        using var whole = pipeline.GenerateStory(cast, new() { Request = Quick, Anchors = 2 });
+        Assert.Equal("A small bear and an old man at home", whole.Scenes[2].Prompt);
+    }
+
+    [Fact]
+    public void Progress_goes_through_all_batches()
+    {
+        using var pipeline = Load("tiny-sdxl");
+        var seen = new List<GenerationProgress>();
+        var steps = new List<long>();
+        using var story = pipeline.GenerateStory(
+            Anchors with { Scenes = [.. Anchors.Scenes, .. Further[..3]] },
+            new()
+            {
+                Request = Quick with { PreviewInterval = 1, OnStep = step => steps.Add(step.Latents.shape[0]) }, Anchors = 2, BatchSize = 2,
+            },
+            new Report(seen));
+        Assert.Equal([2, 2, 2, 2, 2, 2, 1, 1, 1], steps);
+        Assert.Equal((9, 9, GenerationStage.Done), (seen[^1].Step, seen[^1].Steps, seen[^1].Stage));
+        Assert.Single(seen, progress => progress.Stage == GenerationStage.Done);
+        Assert.Equal(seen.Select(progress => progress.Elapsed).Order(), seen.Select(progress => progress.Elapsed));
+        Assert.Equal(seen.Select(progress => progress.Step).Order(), seen.Select(progress => progress.Step));
+    }
+
+    private sealed class Report(List<GenerationProgress> seen) : IProgress<GenerationProgress>
+    {
+        void IProgress<GenerationProgress>.Report(GenerationProgress value) => seen.Add(value);
+    }
+
+    private static Tensor Latents(DiffusionPipeline pipeline, StoryBank bank, IReadOnlyList<Scene> scenes, int? batch)
+    {
+        using var result = pipeline.GenerateScenes(bank, scenes, new() { BatchSize = batch });
+        Assert.Equal(scenes, result.Scenes.Select(scene => scene.Scene));
+        return result.Latents.clone();
+    }
+
+    private static DiffusionPipeline Load(string model, PipelineOptions? options = null)
+    {
+        if (model != "storybook")
+        {
+            ReferenceData.RequireRoot();
+            model = ReferenceData.PathOf("models/" + model);
+            Assert.SkipUnless(Directory.Exists(model), $"There is no {model}.");
+        }
+
+        return DiffusionPipeline.Load(model, (options ?? new()) with { Device = "cpu" });
+    }
+
+    /// <summary>Remembers what the anchors' rows of each call get.</summary>
+    /// <param name="seen">Receives it.</param>
+    /// <param name="anchors">The anchors.</param>
+    /// <param name="images">All images.</param>
+    private sealed class Watch(List<byte[]> seen, int anchors, int? images = null) : IAttentionProcessor
+    {
+        public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, AttentionContext context)
+        {
+            if (layer.Kind == AttentionKind.Cross)
+            {
+                using var scope = NewDisposeScope();
+                var rows = inputs.Query.unflatten(0, [-1, images ?? anchors]).narrow(1, 0, anchors).contiguous();
+                seen.Add(System.Security.Cryptography.SHA256.HashData(rows.bytes));
+            }
+
+            return PlainAttention.Instance.Attend(layer, inputs, context);
+        }
+    }
+}
