@@ -4,7 +4,6 @@ using StorySync.TestSupport;
 
 namespace StorySync.Diffusion.Tests.Weights;
 
-[LeavesNoTensors]
 public class MalformedFileTests
 {
     public static TheoryData<string, byte[], string> Headers()

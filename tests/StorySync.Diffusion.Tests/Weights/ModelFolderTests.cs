@@ -6,7 +6,6 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Tests.Weights;
 
-[LeavesNoTensors]
 public class ModelFolderTests
 {
     private const string Commit = "0123456789abcdef0123456789abcdef01234567";

@@ -6,7 +6,6 @@ using TorchSharp;
 
 namespace StorySync.Diffusion.Tests.Weights;
 
-[LeavesNoTensors]
 public class ModelManifestTests
 {
     private sealed class Giant : torch.nn.Module

@@ -7,7 +7,6 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Tests.Weights;
 
-[LeavesNoTensors]
 public class SafetensorsFileTests
 {
     [Theory]

@@ -6,7 +6,6 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Tests.Weights;
 
-[LeavesNoTensors]
 public class SafetensorsPropertyTests
 {
     private static readonly ScalarType[] Types =

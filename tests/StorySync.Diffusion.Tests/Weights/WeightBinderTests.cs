@@ -6,7 +6,6 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Tests.Weights;
 
-[LeavesNoTensors]
 public class WeightBinderTests
 {
     private sealed class Block : nn.Module
