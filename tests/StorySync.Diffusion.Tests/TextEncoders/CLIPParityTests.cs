@@ -37,14 +37,14 @@ public class CLIPParityTests
     {
         using var model = CLIPModel.Load(folder);
         Activations.Watch(comparison, model);
-        var vision = (CLIPVisionTransformer)model.named_modules().Single(m => m.name == "vision_model").module;
-        vision.register_forward_hook((_, _, _, result) =>
-        {
-            comparison.Check("out.vision_last_hidden_state", result.LastHiddenState);
-            return result;
-        });
         var (ids, pixels) = (comparison.Input("input_ids"), comparison.Input("pixel_values"));
         var output = model.call(ids, pixels, CancellationToken.None);
+
+        // transformers has the patches as tokens, row by row, after the class token.
+        var tokens = comparison.Golden("out.vision_last_hidden_state");
+        var patches = model.GetImagePatches(pixels);
+        Assert.Equal([pixels.shape[0], patches.shape[1], patches.shape[1], tokens.shape[2]], patches.shape);
+        comparison.Check("out.vision_last_hidden_state", cat([tokens.narrow(1, 0, 1), patches.flatten(1, 2)], 1));
 
         comparison.Check("out.image_embeds", output.ImageEmbeds);
         comparison.Check("out.text_embeds", output.TextEmbeds);

@@ -1,4 +1,6 @@
+using System.Reflection;
 using System.Runtime.InteropServices;
+using System.Runtime.Loader;
 using TorchSharp;
 
 namespace StorySync.Kernels.Tests;
@@ -23,6 +25,21 @@ public class NativeBackendTests
         {
             Assert.Equal(!stockLoads, File.ReadAllText("/proc/self/maps").Contains("/memfd:libLibTorchSharp.so"));
         }
+    }
+
+    [Fact]
+    public void It_is_registered_once_however_often_it_is_called()
+    {
+        NativeBackend.Register();
+        NativeBackend.Register();
+
+        var context = AssemblyLoadContext.GetLoadContext(typeof(torch).Assembly);
+        var handlers = typeof(AssemblyLoadContext).GetField("_resolvingUnmanagedDll", BindingFlags.Instance | BindingFlags.NonPublic);
+        Assert.SkipWhen(handlers is null, "This runtime keeps the handlers of its load contexts elsewhere.");
+        var own = ((Delegate?)handlers.GetValue(context))?.GetInvocationList().OfType<Func<Assembly, string, nint>>()
+            .Where(handler => handler.Method.DeclaringType!.FullName!.StartsWith(typeof(NativeBackend).FullName!, StringComparison.Ordinal));
+        var resolve = Assert.Single(own ?? []);
+        Assert.Equal(0, resolve(typeof(torch).Assembly, "a library that is not TorchSharp's"));
     }
 
     [Fact]
