@@ -162,6 +162,6 @@ public sealed class DPMSolverMultistepScheduler : DiffusionScheduler
         private Tensor Threshold(Tensor original) =>
             SampleLimit.Threshold(original, config.DynamicThresholdingRatio, config.SampleMaxValue);
 
-        private protected override void Forget() => outputs.Dispose();
+        private protected override void DisposeCore() => outputs.Dispose();
     }
 }

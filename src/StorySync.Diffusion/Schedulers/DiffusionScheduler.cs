@@ -9,7 +9,7 @@ public abstract class DiffusionScheduler : Scheduler
     private protected DiffusionScheduler(DiffusionSchedulerConfig config, bool rescaleZeroSnr = false, bool finiteSigmas = false)
         : base(config)
     {
-        AlphasCumprod = [.. NoiseTable.AlphasCumprod(config, rescaleZeroSnr)];
+        AlphasCumprod = [.. NoiseSchedule.AlphasCumprod(config, rescaleZeroSnr)];
         var signals = rescaleZeroSnr ? AlphasCumprod.RemoveAt(TrainTimesteps - 1) : AlphasCumprod;
         if (!signals.All(signal => signal is > 0 and < 1))
         {

@@ -77,7 +77,7 @@ public sealed class HeunDiscreteScheduler : DiffusionScheduler
             return new SchedulerOutput(corrected, original);
         }
 
-        private protected override void Forget()
+        private protected override void DisposeCore()
         {
             firstDerivative.Dispose();
             firstSample.Dispose();

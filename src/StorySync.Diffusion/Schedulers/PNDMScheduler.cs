@@ -128,7 +128,7 @@ public sealed class PNDMScheduler : DiffusionScheduler
                 $"PNDM steps from timestep {timestep}, but the model was trained on 0 … {scheduler.TrainTimesteps - 1}. "
                 + "Take fewer steps, a smaller 'steps_offset' or another 'timestep_spacing'.");
 
-        private protected override void Forget()
+        private protected override void DisposeCore()
         {
             slopes.Dispose();
             stepStart.Dispose();

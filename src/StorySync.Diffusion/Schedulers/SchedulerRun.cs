@@ -78,12 +78,12 @@ public abstract class SchedulerRun : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        Forget();
+        DisposeCore();
         GC.SuppressFinalize(this);
     }
 
     /// <summary>Frees what the run remembers.</summary>
-    private protected virtual void Forget()
+    private protected virtual void DisposeCore()
     {
     }
 

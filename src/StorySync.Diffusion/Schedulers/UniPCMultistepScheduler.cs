@@ -183,7 +183,7 @@ public sealed class UniPCMultistepScheduler : DiffusionScheduler
             return config.Thresholding ? SampleLimit.Threshold(original, config.DynamicThresholdingRatio, config.SampleMaxValue) : original;
         }
 
-        private protected override void Forget()
+        private protected override void DisposeCore()
         {
             outputs.Dispose();
             lastSample.Dispose();

@@ -23,7 +23,7 @@ internal static partial class ForeignFile
     public static ModelFileException Pickle(string path) => new(path, $"a PyTorch pickle. {Conversion}");
 
     /// <summary>The exception for a file that does not start as a safetensors file does.</summary>
-    public static ModelFileException Recognise(Stream stream, string path)
+    public static ModelFileException Detect(Stream stream, string path)
     {
         Span<byte> start = stackalloc byte[512];
         stream.Position = 0;

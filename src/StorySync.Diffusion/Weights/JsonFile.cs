@@ -29,7 +29,7 @@ internal static partial class JsonFile
         catch (Exception exception) when (exception is JsonException or InvalidOperationException)
         {
             throw json.Span.StartsWith("version https://git-lfs"u8) || json.Span.TrimStart(" \r\n\t"u8).StartsWith("<"u8)
-                ? ForeignFile.Recognise(new MemoryStream(json.ToArray()), path)
+                ? ForeignFile.Detect(new MemoryStream(json.ToArray()), path)
                 : new ModelFileException(path, $"no valid JSON{Place(exception)}", exception);
         }
     }

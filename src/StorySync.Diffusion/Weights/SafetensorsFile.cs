@@ -149,7 +149,7 @@ public sealed class SafetensorsFile : IMappedTensorSource
         var headerLength = BinaryPrimitives.ReadUInt64LittleEndian(start);
         if (!isThere || headerLength > SafetensorsHeader.MaximumLength || start[^1] != '{')
         {
-            throw ForeignFile.Recognise(stream, path);
+            throw ForeignFile.Detect(stream, path);
         }
 
         var dataOffset = sizeof(ulong) + (long)headerLength;

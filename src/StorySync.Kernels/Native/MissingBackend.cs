@@ -12,7 +12,7 @@ internal static class MissingBackend
     /// device. So the search ends here with a handle to nothing, and the resolver of the first call throws.</remarks>
     /// <returns>The handle to end the search with; 0 to let TorchSharp go on, in a script or notebook that runs out of the NuGet cache
     /// and in a program with a resolver of its own.</returns>
-    public static nint Refuse(string library)
+    public static nint Throw(string library)
     {
         if (RunsOutOfPackage(typeof(torch).Assembly.Location))
         {

@@ -40,6 +40,6 @@ public static class NativeBackend
     private static nint Load()
     {
         var copy = OperatingSystem.IsLinux() ? WeakVersionCopy.Load(Library) : 0;
-        return copy != 0 ? copy : MissingBackend.Refuse(Library);
+        return copy != 0 ? copy : MissingBackend.Throw(Library);
     }
 }

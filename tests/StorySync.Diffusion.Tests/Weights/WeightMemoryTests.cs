@@ -64,7 +64,10 @@ public class WeightMemoryTests
         using var folder = new TemporaryFolder();
         Write(folder.PathOf("unet/model-00001-of-00001.safetensors"), ScalarType.Float32);
         folder.Write("unet/model.safetensors.index.json", """
-            {"metadata": {"total_size": 32}, "weight_map": {"weight": "model-00001-of-00001.safetensors", "bias": "model-00001-of-00001.safetensors"} }
+            {
+              "metadata": {"total_size": 32},
+              "weight_map": {"weight": "model-00001-of-00001.safetensors", "bias": "model-00001-of-00001.safetensors"}
+            }
             """);
         using var source = ModelFolder.Open(folder.Path).OpenWeights("unet");
         source.Read("weight").Dispose();

@@ -36,9 +36,10 @@ public class NativeBackendTests
         var context = AssemblyLoadContext.GetLoadContext(typeof(torch).Assembly);
         var handlers = typeof(AssemblyLoadContext).GetField("_resolvingUnmanagedDll", BindingFlags.Instance | BindingFlags.NonPublic);
         Assert.SkipWhen(handlers is null, "This runtime keeps the handlers of its load contexts elsewhere.");
-        var own = ((Delegate?)handlers.GetValue(context))?.GetInvocationList().OfType<Func<Assembly, string, nint>>()
-            .Where(handler => handler.Method.DeclaringType!.FullName!.StartsWith(typeof(NativeBackend).FullName!, StringComparison.Ordinal));
-        var resolve = Assert.Single(own ?? []);
+        var all = ((Delegate?)handlers.GetValue(context))?.GetInvocationList().OfType<Func<Assembly, string, nint>>() ?? [];
+        var own = typeof(NativeBackend).FullName!;
+        var resolve = Assert.Single(
+            all, handler => handler.Method.DeclaringType!.FullName!.StartsWith(own, StringComparison.Ordinal));
         Assert.Equal(0, resolve(typeof(torch).Assembly, "a library that is not TorchSharp's"));
     }
 

@@ -2,8 +2,8 @@
 
     python make_inpainting.py STORYBOOK OUT
 
-STORYBOOK is models/storybook, whose UNet gets five more channels to read as in InpaintingModelTests. Needs torch, diffusers and transformers of the
-versions in the reference's README; the processor alone is used.
+STORYBOOK is models/storybook, whose UNet gets five more channels to read as in InpaintingModelTests. Needs torch, diffusers and
+transformers of the versions in the reference's README; the processor alone is used.
 """
 import sys
 from pathlib import Path

@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 namespace StorySync.Diffusion.Schedulers.Tables;
 
 /// <summary>The noise levels of training, computed by torch in float32 as diffusers does, so that every number has its rounding.</summary>
-internal static class NoiseTable
+internal static class NoiseSchedule
 {
     /// <summary>The cumulative products of 1 − beta, by training timestep.</summary>
     public static float[] AlphasCumprod(DiffusionSchedulerConfig config, bool rescaleZeroSnr)
