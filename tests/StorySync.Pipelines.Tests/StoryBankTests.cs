@@ -283,6 +283,50 @@ public sealed class StoryBankTests
         Assert.Contains("version 2", Assert.Throws<ModelFileException>(() => StoryBank.Load(path)).Message, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [MemberData(nameof(Models))]
+    public void One_scene_is_drawn_again_and_the_others_stay(string model)
+    {
+        using var pipeline = Load(model);
+        var story = Anchors with { Scenes = [.. Anchors.Scenes, new("a bear at home"), new("a bear in a tree")] };
+        using var first = pipeline.GenerateStory(story, new() { Request = Quick, Anchors = 2 });
+        using var second = pipeline.RedrawScene(first, 2);
+        using var third = pipeline.RedrawScene(second, 2, story.Scenes[2]);
+        using var other = pipeline.RedrawScene(third, 3, new Scene("a bear at the beach") { Seed = 8 });
+
+        Assert.Equal([5, 6, 9, 8], second.Scenes.Select(scene => scene.Seed));
+        foreach (var i in (int[])[0, 1, 3])
+        {
+            Assert.Same(first.Scenes[i], second.Scenes[i]);
+            TensorAssert.SameBits(first.Latents[i], second.Latents[i]);
+        }
+
+        Assert.False(first.Latents[2].SameBitsAs(second.Latents[2]));
+        Assert.Equal([5, 6, 9, 8], third.Scenes.Select(scene => scene.Seed));
+        TensorAssert.SameBits(second.Latents, third.Latents);
+        Assert.Equal("a bear at the beach", other.Scenes[3].Scene.Prompt);
+        Assert.False(first.Latents[3].SameBitsAs(other.Latents[3]));
+
+        first.Dispose();
+        using var again = pipeline.RedrawScene(second, 2, story.Scenes[2] with { Seed = 7 });
+        using var expected = pipeline.GenerateScenes(second.Bank!, [story.Scenes[2] with { Seed = 7 }]);
+        TensorAssert.SameBits(expected.Latents[0], again.Latents[2]);
+    }
+
+    [Fact]
+    public void An_anchor_is_not_drawn_again_alone()
+    {
+        using var pipeline = Load("tiny-sdxl");
+        using var plain = pipeline.GenerateStory(Anchors, new() { Request = Quick });
+        using var anchored = pipeline.GenerateStory(Anchors, new() { Request = Quick, Anchors = 1 });
+        Refuse(plain, 1, "StoryOptions.Anchors");
+        Refuse(anchored, 0, "Scene 1 is an anchor");
+        Refuse(anchored, 2, "index is 2");
+
+        void Refuse(StoryResult story, int index, string what) => Assert.Contains(
+            what, Assert.Throws<ArgumentException>(() => pipeline.RedrawScene(story, index)).Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void A_cast_is_spoken_of_by_name_in_further_scenes()
     {

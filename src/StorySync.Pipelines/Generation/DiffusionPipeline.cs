@@ -238,6 +238,36 @@ public abstract partial class DiffusionPipeline : IDisposable
             cancellationToken);
     }
 
+    /// <summary>Draws one scene of a story with anchors again; all others stay as they are.</summary>
+    /// <param name="story">The story, made with <see cref="StoryOptions.Anchors"/>. It stays as it is, and the caller's.</param>
+    /// <param name="index">The scene, from 0; no anchor, because the others read those.</param>
+    /// <param name="replacement">What to draw in its place; without a seed it has that of the scene before. Null for the same scene with a
+    /// new seed, the one after the largest of the story's.</param>
+    /// <param name="options">What it is made with; see <see cref="GenerateScenes"/>.</param>
+    /// <param name="progress">The provider that receives progress updates after each denoising step.</param>
+    /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each layer.</param>
+    /// <returns>The story with the new scene, for the caller to dispose; the other scenes are the same objects.</returns>
+    /// <exception cref="ArgumentException">There is no such scene, or it is an anchor; the story has no bank; the replacement or an option
+    /// is invalid. No work is performed.</exception>
+    /// <inheritdoc cref="Generate" path="/exception[not(contains(@cref, 'ArgumentException'))]"/>
+    public StoryResult RedrawScene(
+        StoryResult story, int index, Scene? replacement = null, StoryOptions? options = null,
+            IProgress<GenerationProgress>? progress = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(story);
+        return Run(
+            token => new SceneRedrawing(this, story, index, replacement, options ?? new(), progress, token).Run(),
+            alone: story.Bank?.Card.Request.LoraScales is not null,
+            cancellationToken);
+    }
+
+    /// <summary>Draws one scene of a story with anchors again, on a thread of the pool.</summary>
+    /// <inheritdoc cref="RedrawScene"/>
+    public Task<StoryResult> RedrawSceneAsync(
+        StoryResult story, int index, Scene? replacement = null, StoryOptions? options = null,
+            IProgress<GenerationProgress>? progress = null, CancellationToken cancellationToken = default) =>
+        Task.Run(() => RedrawScene(story, index, replacement, options, progress, cancellationToken), cancellationToken);
+
     /// <summary>Generates scenes that have the subjects of a bank's anchors, on a thread of the pool.</summary>
     /// <inheritdoc cref="GenerateScenes"/>
     public Task<StoryResult> GenerateScenesAsync(

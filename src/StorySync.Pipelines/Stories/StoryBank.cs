@@ -152,6 +152,14 @@ public sealed class StoryBank : IDisposable
         return new StoryBank(card, portraits, recorded, file: null);
     }
 
+    /// <summary>Returns a bank of the same tensors, which are freed with the last of the two.</summary>
+    internal StoryBank Share()
+    {
+        ObjectDisposedException.ThrowIf(disposed, this);
+        var shared = tensors.ToDictionary(pair => pair.Key, pair => pair.Value.alias().DetachFromDisposeScope());
+        return new StoryBank(Card, Portraits, shared, file: null);
+    }
+
     internal static string LatentsName(int step, bool isBase) =>
         string.Create(CultureInfo.InvariantCulture, $"{(isBase ? "base" : "latents")}.{step}");
 
