@@ -106,6 +106,14 @@ public sealed class StoryAttention : IAttentionProcessor, IDisposable
             : throw new ArgumentException($"There are {value.Count} locations, but {story.Seeds.Count} scenes.", nameof(value));
     }
 
+    /// <summary>Gets what the subjects' tokens of all scenes are written to, call by call, where sharing or harmonization are on; null
+    /// (default) for nothing.</summary>
+    public IKeyBank? Recorder { get => story.Recorder; init => story.Recorder = value; }
+
+    /// <summary>Gets the kept anchors that every scene reads, as if they stood before the scenes in the batch; null (default) for none.
+    /// Their subjects are these subjects, in the same order.</summary>
+    public IKeyBank? Keys { get => story.Keys; init => story.Keys = value; }
+
     /// <summary>The rows that the batch of a step must have.</summary>
     /// <param name="step">The step, 0 … <paramref name="steps"/> − 1.</param>
     /// <param name="steps">The number of steps of the run.</param>

@@ -20,12 +20,19 @@ internal sealed class StoryState(
     /// <summary>Gets or sets what decides, scene by scene, which tokens dropout drops.</summary>
     public required IReadOnlyList<long> Seeds { get; set; }
 
+    /// <summary>Gets or sets what the scenes' tokens are written to.</summary>
+    public IKeyBank? Recorder { get; set; }
+
+    /// <summary>Gets or sets the anchors that the scenes read.</summary>
+    public IKeyBank? Keys { get; set; }
+
     /// <summary>Gets the regions that subjects are given.</summary>
     public SubjectRegions Regions => regions;
 
     /// <summary>The order of a step's rows.</summary>
     public StoryBatch BatchAt(int step, int steps) => new(
-        scenes, guidance && guidedSteps.Contains(step, steps), scenes > 1 && options.Layout!.NeedsBase(step, steps));
+        scenes, guidance && guidedSteps.Contains(step, steps),
+        (scenes > 1 || Keys is not null) && options.Layout!.NeedsBase(step, steps));
 
     /// <summary>The order of the rows of the forward pass under way.</summary>
     public StoryBatch BatchOf(AttentionContext context)
@@ -54,10 +61,27 @@ internal sealed class StoryState(
     /// <summary>Makes a result one that a technique may write to: plain attention's belongs to nobody else.</summary>
     public Tensor Writable(Tensor attended) => inner is PlainAttention ? attended : attended.clone();
 
-    /// <summary>Where the subjects are among the tokens of a call; null if the layer does not mix image tokens, there is a single scene,
-    /// or there are no masks yet.</summary>
+    /// <summary>The guidance halves of the forward pass under way, in order.</summary>
+    public IReadOnlyList<GuidanceBranch> HalvesOf(AttentionContext context) => context.Branch is { } one ? [one]
+        : BatchOf(context).Guidance ? [GuidanceBranch.Unconditional, GuidanceBranch.Conditional] : [GuidanceBranch.Conditional];
+
+    /// <summary>The kept anchors that the scenes read in a call; null if there are none.</summary>
+    public KeptAnchors? KeptAt(AttentionLayer layer, AttentionInputs inputs, AttentionContext context)
+    {
+        if (Keys is null)
+        {
+            return null;
+        }
+
+        var halves = HalvesOf(context).Select(half => Keys.Read(new(context.Step, layer.Path, half))).OfType<KeptKeys>().ToList();
+        return halves.Count < HalvesOf(context).Count ? null
+            : new(halves, masks.TokensWith(halves[0].Positions, inputs.Grid, inputs.TextTokens, inputs.Query.device));
+    }
+
+    /// <summary>Where the subjects are among the tokens of a call; null if the layer does not mix image tokens, there is a single scene
+    /// with no other to read or to be read by, or there are no masks yet.</summary>
     public SubjectTokens? TokensOf(AttentionLayer layer, AttentionInputs inputs) =>
-        layer.Kind == AttentionKind.Cross || scenes == 1
+        layer.Kind == AttentionKind.Cross || (scenes == 1 && Keys is null && Recorder is null)
             ? null
             : masks.TokensOn(inputs.Grid, inputs.TextTokens, inputs.Query.device);
 

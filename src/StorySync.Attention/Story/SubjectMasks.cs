@@ -14,6 +14,7 @@ internal sealed class SubjectMasks : IDisposable
     private readonly SubjectRegions regions;
     private readonly MaskOptions options;
     private readonly Dictionary<(TokenGrid Grid, int TextTokens), SubjectTokens> tokens = [];
+    private readonly Dictionary<(TokenGrid Grid, int TextTokens), (object Positions, SubjectTokens Tokens)> withKept = [];
     private readonly Tensor?[][] given;
     private readonly bool[][] isSet;
     private Tensor? found;
@@ -114,6 +115,44 @@ internal sealed class SubjectMasks : IDisposable
         return onGrid;
     }
 
+    /// <summary>The subjects' tokens in kept anchors and, after them, in the scenes, which read the anchors.</summary>
+    public SubjectTokens TokensWith(
+        IReadOnlyList<IReadOnlyList<IReadOnlyList<int>>> kept, TokenGrid grid, int textTokens, Device device)
+    {
+        if (withKept.TryGetValue((grid, textTokens), out var known) && ReferenceEquals(known.Positions, kept))
+        {
+            return known.Tokens;
+        }
+
+        known.Tokens?.Dispose();
+        var anchors = kept.Count;
+        var labels = kept.Select(ofAnchor =>
+        {
+            var ofImage = new long[grid.Tokens];
+            foreach (var (subject, positions) in ofAnchor.Index())
+            {
+                foreach (var position in positions)
+                {
+                    ofImage[position] = subject + 1;
+                }
+            }
+
+            return ofImage;
+        });
+        var placed = regions.Any && textTokens > 0 ? regions.On(grid, textTokens) : null;
+        var onGrid = new SubjectTokens(
+            [.. labels, .. Labels(grid)],
+            subjects.Count,
+            (image, subject) => image < anchors || IsIn(image - anchors, subject),
+            textTokens,
+            device,
+            (image, other) => image >= anchors && (other < anchors || Reads?.Invoke(image - anchors, other - anchors) != false),
+            Locations is null ? null : [.. new string?[anchors], .. Locations],
+            placed is null ? null : [.. kept.Select(_ => (IReadOnlyList<PlacedQueries>)[]), .. placed]);
+        withKept[(grid, textTokens)] = (kept, onGrid);
+        return onGrid;
+    }
+
     public void Dispose()
     {
         Clear();
@@ -170,6 +209,12 @@ internal sealed class SubjectMasks : IDisposable
             onGrid.Dispose();
         }
 
+        foreach (var onGrid in withKept.Values)
+        {
+            onGrid.Tokens.Dispose();
+        }
+
         tokens.Clear();
+        withKept.Clear();
     }
 }

@@ -78,7 +78,8 @@ public static class SharedAttention
 
     /// <summary>Attends where foreign tokens are read where they lie. The rows are the images alone.</summary>
     internal static Tensor InPlace(
-        Tensor query, Tensor key, Tensor value, SubjectTokens subjects, Sharing sharing, double dropout, Func<int, string> seedOf)
+        Tensor query, Tensor key, Tensor value, SubjectTokens subjects, Sharing sharing, double dropout, Func<int, string> seedOf,
+        int readOnly = 0)
     {
         var groups = subjects.Groups(sharing);
         if (dropout > 0)
@@ -89,7 +90,8 @@ public static class SharedAttention
                 group.Foreign.Count > 0 || group.Bias is not null ? subjects.GroupOf(kept.Dequeue()) : group)];
         }
 
-        return SharedAttentionKernel.Apply(query, key, value, subjects.Images, groups);
+        return SharedAttentionKernel.Apply(
+            query, key, value, subjects.Images, [.. groups.Where(group => group.Image >= readOnly)], readOnly);
     }
 
     /// <summary>Overwrites what readers attended to in their own images alone by what they attend to with the foreign tokens.</summary>

@@ -10,6 +10,7 @@ internal sealed unsafe class SharedAttentionKernel : Kernel
     private readonly int heads;
     private readonly int tokens;
     private readonly int images;
+    private readonly int readOnly;
     private readonly int inner;
     private readonly int width;
     private readonly IReadOnlyList<TokenGroup> groups;
@@ -19,7 +20,7 @@ internal sealed unsafe class SharedAttentionKernel : Kernel
     private readonly HeadView output;
     private readonly Tensor result;
 
-    private SharedAttentionKernel(Tensor query, Tensor key, Tensor value, int images, IReadOnlyList<TokenGroup> groups)
+    private SharedAttentionKernel(Tensor query, Tensor key, Tensor value, int images, IReadOnlyList<TokenGroup> groups, int readOnly)
     {
         if (!AttentionKernel.Supports(query, key, value) || query.size(2) != key.size(2) || images < 1 || query.size(0) % images != 0)
         {
@@ -28,7 +29,7 @@ internal sealed unsafe class SharedAttentionKernel : Kernel
 
         (rows, heads, tokens) = ((int)query.size(0), (int)query.size(1), (int)query.size(2));
         (inner, width) = ((int)query.size(3), (int)value.size(3));
-        (this.images, this.groups) = (images, groups);
+        (this.images, this.groups, this.readOnly) = (images, groups, readOnly);
         CheckGroups();
         using var attended = Allocate(out var address, rows, tokens, heads, width);
         result = attended.transpose(1, 2);
@@ -42,11 +43,13 @@ internal sealed unsafe class SharedAttentionKernel : Kernel
     /// <param name="value">(rows, heads, tokens, value width).</param>
     /// <param name="images">The number of images.</param>
     /// <param name="groups">The queries, each in one group.</param>
+    /// <param name="readOnly">The number of images, the first, that have no groups: they are read, and have no results.</param>
     /// <returns>(rows, heads, tokens, value width), the heads of a token contiguous in memory.</returns>
     /// <exception cref="ArgumentException">The sizes or groups do not fit together.</exception>
-    public static Tensor Apply(Tensor query, Tensor key, Tensor value, int images, IReadOnlyList<TokenGroup> groups)
+    public static Tensor Apply(
+        Tensor query, Tensor key, Tensor value, int images, IReadOnlyList<TokenGroup> groups, int readOnly = 0)
     {
-        var kernel = new SharedAttentionKernel(query, key, value, images, groups);
+        var kernel = new SharedAttentionKernel(query, key, value, images, groups, readOnly);
         kernel.Run();
         return kernel.result;
     }
@@ -115,7 +118,7 @@ internal sealed unsafe class SharedAttentionKernel : Kernel
             }
         }
 
-        if (Array.IndexOf(isQuery, false) is var missing && missing >= 0)
+        if (Array.IndexOf(isQuery, false, readOnly * tokens) is var missing && missing >= 0)
         {
             throw new ArgumentException($"Token {missing % tokens} of image {missing / tokens} is in no group.");
         }

@@ -44,65 +44,80 @@ public class StoryAttentionTests
             }));
 
     [Fact]
-    public void The_composition_equals_the_dense_definition() => Runs.Sample(
-        run =>
+    public void The_composition_equals_the_dense_definition() => Runs.Sample(AssertComposed, iter: 150, threads: 1);
+
+    [Fact]
+    public void The_composition_equals_the_definition_where_a_region_has_no_cell()
+    {
+        using var random = new Generator(187617781);
+        using var scope = NewDisposeScope();
+        Masks(0, random);
+        Assert.Contains(0, Masks(0.5, random).flatten(2).sum(-1).data<long>().ToArray());
+        AssertComposed(new(5, true, 0, 187617781, 0, null, null, new()
         {
-            using var mode = inference_mode();
-            using var scope = NewDisposeScope();
-            using var random = new Generator(run.Seed);
-            var masks = Masks(run.Density, random);
-            var (first, second) = (masks[0], masks[1].logical_and(masks[0].logical_not()));
-            var regions = Masks(0.5, random).data<bool>().ToArray();
-            using var story = Placed(run, regions, first, second);
-            var labels = (first.to_type(ScalarType.Int64) + (second.to_type(ScalarType.Int64) * 2)).flatten(1);
+            Harmonization = new() { Alpha = 0 }, Layout = new() { Until = 0.4 }, Placement = new() { Strength = 1.5 },
+        }));
+    }
 
-            var batch = story.BatchAt(run.Step, 10);
-            var inputs = Inputs(batch, run.Text, random);
-            var attended = story.Attend(Layer(run.Text), inputs, new() { Step = run.Step, Steps = 10 });
+    private static void AssertComposed(Run run)
+    {
+        using var mode = inference_mode();
+        using var scope = NewDisposeScope();
+        using var random = new Generator(run.Seed);
+        var masks = Masks(run.Density, random);
+        var (first, second) = (masks[0], masks[1].logical_and(masks[0].logical_not()));
+        var regions = Masks(0.5, random).data<bool>().ToArray();
+        using var story = Placed(run, regions, first, second);
+        var labels = (first.to_type(ScalarType.Int64) + (second.to_type(ScalarType.Int64) * 2)).flatten(1);
 
-            var weight = LayoutInterpolation.Weight(run.Step, 10, 0.9, 0, run.Options.Layout!.Until!.Value);
-            var naive = new NaiveStory(
-                run.Options, labels, run.Text, weight, run.Step < 7, run.Options.Harmonization!.Alpha > 0 && run.Step is >= 2 and < 8)
+        var batch = story.BatchAt(run.Step, 10);
+        var inputs = Inputs(batch, run.Text, random);
+        var attended = story.Attend(Layer(run.Text), inputs, new() { Step = run.Step, Steps = 10 });
+
+        var weight = LayoutInterpolation.Weight(run.Step, 10, 0.9, 0, run.Options.Layout!.Until!.Value);
+        var naive = new NaiveStory(
+            run.Options, labels, run.Text, weight, run.Step < 7, run.Options.Harmonization!.Alpha > 0 && run.Step is >= 2 and < 8)
+        {
+            Reads = run.Reads,
+            Locations = run.Locations,
+        };
+        var alone = naive with { LayoutWeight = 0, Share = false, Harmonize = false, Locations = null };
+        var halves = run.Guidance ? 2 : 1;
+        for (var half = 0L; half < halves; half++)
+        {
+            // Words are in the positive half.
+            var words = half == halves - 1 && run.Step < 5 ? Words : null as Func<int, int, int, double>;
+            AssertHalf(naive with { Words = words }, batch.Modified, half);
+            if (batch.HasBase)
             {
-                Reads = run.Reads,
-                Locations = run.Locations,
-            };
-            var alone = naive with { LayoutWeight = 0, Share = false, Harmonize = false, Locations = null };
-            var halves = run.Guidance ? 2 : 1;
-            for (var half = 0L; half < halves; half++)
-            {
-                // Words are in the positive half.
-                var words = half == halves - 1 && run.Step < 5 ? Words : null as Func<int, int, int, double>;
-                AssertHalf(naive with { Words = words }, batch.Modified, half);
-                if (batch.HasBase)
-                {
-                    AssertHalf(alone with { Words = words }, batch.Unmodified, half);
-                }
+                AssertHalf(alone with { Words = words }, batch.Unmodified, half);
             }
+        }
 
-            foreach (var half in run.Guidance ? Enum.GetValues<GuidanceBranch>() : [])
-            {
-                var context = new AttentionContext { Step = run.Step, Steps = 10, Branch = half };
-                AssertClose(OfHalf(attended, half), story.Attend(Layer(run.Text), OfHalf(inputs, half), context));
-            }
+        foreach (var half in run.Guidance ? Enum.GetValues<GuidanceBranch>() : [])
+        {
+            var context = new AttentionContext { Step = run.Step, Steps = 10, Branch = half };
+            AssertClose(OfHalf(attended, half), story.Attend(Layer(run.Text), OfHalf(inputs, half), context));
+        }
 
-            void AssertHalf(NaiveStory expected, Func<Tensor, Tensor> rows, long half) => AssertClose(
-                expected.Attend(
-                    Half(rows(inputs.Query), half), Half(rows(inputs.Key), half), Half(rows(inputs.Value), half),
-                    Half(batch.HasBase ? batch.Unmodified(inputs.Query) : rows(inputs.Query), half)),
-                Half(rows(attended), half));
+        void AssertHalf(NaiveStory expected, Func<Tensor, Tensor> rows, long half) => AssertClose(
+            expected.Attend(
+                Half(rows(inputs.Query), half), Half(rows(inputs.Key), half), Half(rows(inputs.Value), half),
+                Half(batch.HasBase ? batch.Unmodified(inputs.Query) : rows(inputs.Query), half)),
+            Half(rows(attended), half));
 
-            // The first subject has two words and a region in every scene, the second one word and, in the first scene, no region.
-            double Words(int scene, int query, int key)
-            {
-                var subject = key is 1 or 2 ? 0 : key == 4 && scene > 0 ? 1 : -1;
-                var isOutside = query >= run.Text && subject >= 0 && key < run.Text
-                    && !regions[(((subject * Scenes) + scene) * Grid.Tokens) + query - run.Text];
-                return isOutside ? -run.Options.Placement!.Strength!.Value : 0;
-            }
-        },
-        iter: 150,
-        threads: 1);
+        // The first subject has two words and a region in every scene, the second one word and, in the first scene, no region.
+        double Words(int scene, int query, int key)
+        {
+            var subject = key is 1 or 2 ? 0 : key == 4 && scene > 0 ? 1 : -1;
+            var isOutside = query >= run.Text && subject >= 0 && key < run.Text
+                && !regions[(((subject * Scenes) + scene) * Grid.Tokens) + query - run.Text];
+
+            // A region without a cell places nothing.
+            var region = regions.AsSpan(((Math.Max(subject, 0) * Scenes) + scene) * Grid.Tokens, Grid.Tokens);
+            return isOutside && region.Contains(true) ? -run.Options.Placement!.Strength!.Value : 0;
+        }
+    }
 
     [Theory]
     [InlineData(0)]
