@@ -69,7 +69,11 @@ public class HostileCaseTests
                     "Generate" => () => pipeline.Generate(request, new Unexpected()),
                     "PlanMemory" => () => pipeline.PlanMemory(request),
                     "story" => () => pipeline.GenerateStory(
-                        new Story { Subjects = ["a red fox"], Scenes = [.. Enumerable.Repeat(new Scene("a red fox"), (int)entry["scenes"]!)] },
+                        new Story
+                        {
+                            Subjects = ["a red fox"],
+                            Scenes = [.. Enumerable.Repeat(new Scene("a red fox"), (int)entry["scenes"]!)],
+                        },
                         new StoryOptions { Request = request with { Prompts = [] } },
                         new Unexpected()),
                     var other => throw new InvalidDataException($"The case has the call '{other}'."),

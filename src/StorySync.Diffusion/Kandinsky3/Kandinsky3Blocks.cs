@@ -346,8 +346,8 @@ internal sealed class Kandinsky3AttentionPooling : ScopedModule<Tensor, Tensor, 
     protected override Tensor Compute(Tensor timeEmbedding, Tensor text, Tensor? mask, Tensor? absent) =>
         attention.call(Mean(text, absent), text, mask).squeeze(1).Plus_(timeEmbedding);
 
-    /// <summary>The mean over the tokens. How libtorch sums depends on how many there are: with so many zeros that texts of any length become
-    /// equally long, a text's last bits do not depend on the length of the others.</summary>
+    /// <summary>The mean over the tokens. How libtorch sums depends on how many there are: with so many zeros that texts of any length
+    /// become equally long, a text's last bits do not depend on the length of the others.</summary>
     private static Tensor Mean(Tensor text, Tensor? absent)
     {
         var tokens = text.shape[1];

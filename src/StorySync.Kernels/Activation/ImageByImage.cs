@@ -3,8 +3,8 @@ using static TorchSharp.torch;
 
 namespace StorySync.Kernels;
 
-/// <summary>Functions of libtorch's that are computed for each image of a batch by itself. On the CPU libtorch computes the values that fill
-/// no vector, at the end of a tensor and of each thread's part, in another way than the others, so that over the batch as a whole an
+/// <summary>Functions of libtorch's that are computed for each image of a batch by itself. On the CPU libtorch computes the values that
+/// fill no vector, at the end of a tensor and of each thread's part, in another way than the others, so that over the batch as a whole an
 /// image's last bits would depend on how many images there are.</summary>
 internal static class ImageByImage
 {

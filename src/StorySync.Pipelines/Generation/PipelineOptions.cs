@@ -33,10 +33,10 @@ public sealed record PipelineOptions
     public bool Offload { get; init; }
 
     /// <summary>Gets a value indicating whether weights are used where they are in their files, mapped into memory (default), which takes
-    /// no
-    /// memory of their own where the type is the file's. Such a file must not be written to while the model lives: a run then ends in a
+    /// no memory of their own where the type is the file's. Such a file must not be written to while the model lives: a run then ends in a
     /// <see cref="StorySync.Diffusion.Weights.ModelFileException"/> before its next step, or, where a file is shortened within a step, the
-    /// operating system ends the process. Choose false to read weights into memory instead, where files may change or lie on a network drive.</summary>
+    /// operating system ends the process. Choose false to read weights into memory instead, where files may change or lie on a network
+    /// drive.</summary>
     public bool MapWeights { get; init; } = true;
 
     /// <summary>Gets the scheduler, by its class in diffusers or as an object; null (default) for the one in the model's folder.</summary>
