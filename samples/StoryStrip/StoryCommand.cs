@@ -53,6 +53,20 @@ internal sealed class StoryCommand
 
     private readonly Option<bool> sameNoise = new("--same-noise") { Description = "Begin all scenes from the same noise." };
 
+    private readonly Option<int?> anchors = CommandLine.Whole(
+        "--anchors", new NumberRange(1, GenerationRequest.MaxImages),
+            "The first so many scenes read each other, and all others read them alone. [default: all read each other]");
+
+    private readonly Option<string?> saveBank = new("--save-bank")
+    {
+        Description = "Write the anchors to this file, for scenes to be added at any time; needs --anchors.",
+    };
+
+    private readonly Option<string?> bank = new("--bank")
+    {
+        Description = "Draw the scenes with the anchors of this file, which --save-bank wrote; without the plain model's row.",
+    };
+
     private readonly Option<double?> sharing = CommandLine.Number(
         "--sharing", NumberRange.NotNegative, "Strength of attention sharing; 0 turns it off. [default: the model's]");
 
@@ -128,7 +142,7 @@ internal sealed class StoryCommand
     private IEnumerable<Option> Options =>
     [
         model, storyFile, scenes, subjects, negative, seed, steps, guidance, guidanceEnd, blockCache, width, height, sameNoise,
-        sharing, dropout, shareAll, harmonization, threshold, layout, layoutUntil,
+        anchors, saveBank, bank, sharing, dropout, shareAll, harmonization, threshold, layout, layoutUntil,
         noPlain, masks, previews, plan, device, dtype, variant, tiledDecoding, streamBlocks, offload, noMemoryCheck, output,
     ];
 
@@ -147,6 +161,12 @@ internal sealed class StoryCommand
     private StorySettings Settings(ParseResult parsed)
     {
         var modelName = parsed.GetValue(model)!;
+        var isAnchored = parsed.GetValue(anchors) is not null;
+        var usesBank = parsed.GetValue(bank) is not null;
+        Require(!isAnchored || !usesBank, "--anchors and --bank exclude each other: a bank has its anchors.");
+        Require(isAnchored || parsed.GetValue(saveBank) is null, "--save-bank needs --anchors: anchors are what is written.");
+        Require(!(isAnchored || usesBank) || !parsed.GetValue(previews), "--previews is not for --anchors or --bank.");
+        Require(!usesBank || !parsed.GetValue(plan), "--plan is not for --bank.");
         var story = Story(parsed);
         return new StorySettings
         {
@@ -178,9 +198,12 @@ internal sealed class StoryCommand
                     Height = parsed.GetValue(height) ?? story.Height,
                 },
                 SameNoise = parsed.GetValue(sameNoise),
+                Anchors = parsed.GetValue(anchors),
                 Techniques = Techniques(parsed),
             },
-            WithPlain = !parsed.GetValue(noPlain),
+            WithPlain = !parsed.GetValue(noPlain) && !usesBank,
+            Bank = parsed.GetValue(bank),
+            SaveBank = parsed.GetValue(saveBank),
             WithMasks = parsed.GetValue(masks),
             Output = parsed.GetValue(output)!,
         };
@@ -204,6 +227,14 @@ internal sealed class StoryCommand
                 : story.Scenes,
             Subjects = phrases.Length > 0 ? phrases : story.Subjects,
         };
+    }
+
+    private static void Require(bool holds, string message)
+    {
+        if (!holds)
+        {
+            throw new UserErrorException(message);
+        }
     }
 
     private static string CheckedDevice(string name)

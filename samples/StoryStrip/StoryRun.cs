@@ -14,7 +14,8 @@ internal sealed partial class StoryRun(StorySettings settings, TextWriter consol
         var options = settings.Options with { Techniques = settings.Options.Techniques!.Over(pipeline.DefaultTechniques) };
         var off = options with { Techniques = StoryAttentionOptions.Disabled.Over(options.Techniques) };
 
-        if (settings.Pipeline.ChecksMemory && ProcessMemory.Misfit(pipeline.PlanMemory(settings.Story, options)) is { } misfit)
+        using var bank = settings.Bank is { } path ? StoryBank.Load(path) : null;
+        if (bank is null && settings.Pipeline.ChecksMemory && ProcessMemory.Misfit(pipeline.PlanMemory(settings.Story, options)) is { } misfit)
         {
             throw new UserErrorException(
                 $"The story does not fit into memory: {misfit}. --plan says what would reduce it, --no-memory-check goes on regardless.");
@@ -26,14 +27,19 @@ internal sealed partial class StoryRun(StorySettings settings, TextWriter consol
         {
             await using (var display = Display.Start(error))
             {
-                plain = settings.WithPlain ? await MakeAsync(pipeline, off, display.Progress("plain model"), cancellationToken) : null;
+                plain = settings.WithPlain ? await MakeAsync(pipeline, null, off with { Anchors = null }, display.Progress("plain model"), cancellationToken) : null;
                 var progress = new PreviewKeeper(display.Progress("StorySync"), previews);
-                story = await MakeAsync(pipeline, options, progress, cancellationToken);
+                story = await MakeAsync(pipeline, bank, options, progress, cancellationToken);
             }
 
             var files = new StoryImages(settings, pipeline);
             files.AddPreviews(previews, story);
             Write(folder, files, plain, off, story, options);
+            if (settings.SaveBank is { } saved)
+            {
+                story.Bank!.Save(saved, cancellationToken);
+                console.WriteLine($"Bank: {saved}");
+            }
         }
         finally
         {
@@ -43,15 +49,22 @@ internal sealed partial class StoryRun(StorySettings settings, TextWriter consol
     }
 
     private async Task<StoryResult> MakeAsync(
-        DiffusionPipeline pipeline, StoryOptions options, IProgress<GenerationProgress> progress, CancellationToken cancellationToken)
+        DiffusionPipeline pipeline, StoryBank? bank, StoryOptions options, IProgress<GenerationProgress> progress,
+        CancellationToken cancellationToken)
     {
         try
         {
-            return await pipeline.GenerateStoryAsync(settings.Story, options, progress, cancellationToken);
+            return bank is not null
+                ? await pipeline.GenerateScenesAsync(bank, settings.Story.Scenes, options, progress, cancellationToken)
+                : await pipeline.GenerateStoryAsync(settings.Story, options, progress, cancellationToken);
         }
         catch (Exception exception) when (exception is InsufficientMemoryException or NonFiniteException)
         {
             throw new UserErrorException(OptionNames.In(exception.Message), exception);
+        }
+        catch (ArgumentException exception) when (bank is not null)
+        {
+            throw new UserErrorException(exception.Message, exception);
         }
         catch (ArgumentException exception) when (OfScene().Match(exception.Message) is { Success: true } match)
         {

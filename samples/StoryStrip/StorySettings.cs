@@ -18,6 +18,12 @@ internal sealed record StorySettings
 
     public required bool WithPlain { get; init; }
 
+    /// <summary>The file of the bank that the scenes are drawn with; null for none.</summary>
+    public string? Bank { get; init; }
+
+    /// <summary>The file that the bank of the story's anchors is written to; null for none.</summary>
+    public string? SaveBank { get; init; }
+
     public required bool WithMasks { get; init; }
 
     public required string Output { get; init; }
