@@ -15,7 +15,8 @@ internal sealed partial class StoryRun(StorySettings settings, TextWriter consol
         var off = options with { Techniques = StoryAttentionOptions.Disabled.Over(options.Techniques) };
 
         using var bank = settings.Bank is { } path ? StoryBank.Load(path) : null;
-        if (bank is null && settings.Pipeline.ChecksMemory && ProcessMemory.Misfit(pipeline.PlanMemory(settings.Story, options)) is { } misfit)
+        if (bank is null && settings.Pipeline.ChecksMemory
+            && ProcessMemory.Misfit(pipeline.PlanMemory(settings.Story, options)) is { } misfit)
         {
             throw new UserErrorException(
                 $"The story does not fit into memory: {misfit}. --plan says what would reduce it, --no-memory-check goes on regardless.");
@@ -27,7 +28,9 @@ internal sealed partial class StoryRun(StorySettings settings, TextWriter consol
         {
             await using (var display = Display.Start(error))
             {
-                plain = settings.WithPlain ? await MakeAsync(pipeline, null, off with { Anchors = null }, display.Progress("plain model"), cancellationToken) : null;
+                plain = settings.WithPlain
+                    ? await MakeAsync(pipeline, null, off with { Anchors = null }, display.Progress("plain model"), cancellationToken)
+                    : null;
                 var progress = new PreviewKeeper(display.Progress("StorySync"), previews);
                 story = await MakeAsync(pipeline, bank, options, progress, cancellationToken);
             }
