@@ -35,9 +35,29 @@ public class CheckpointKindTests
     [InlineData("model.diffusion_model.input_blocks.0.0.weight", "a single-file checkpoint's")]
     [InlineData("double_blocks.0.img_attn.proj.weight", "a FLUX transformer's in the original layout")]
     [InlineData("controlnet_cond_embedding.conv_in.weight", "a ControlNet's")]
+    [InlineData("lora_te_text_model.lora_down.weight", "a LoRA's")]
+    [InlineData("decoder.mid_block.resnets.0.conv1.weight", "FLUX.1's autoencoder's")]
     public void Files_of_other_layouts_are_recognised(string name, string kind) => Assert.StartsWith(
         kind, CheckpointKind.Guess(new Dictionary<string, TensorInfo> { [name] = new(name, SafetensorsDtype.F32, 1) }),
             StringComparison.Ordinal);
+
+    [Fact]
+    public void A_UNet_of_another_width_is_recognised() => Assert.Equal("another UNet's", Guess("down_blocks.0.x", "time_embedding.x"));
+
+    [Theory]
+    [InlineData("any.weight")]
+    [InlineData("single_transformer_blocks.0.norm.weight")]
+    [InlineData("context_embedder.weight")]
+    [InlineData("down_blocks.0.resnets.0.conv1.weight")]
+    [InlineData("time_embedding.linear_1.weight")]
+    [InlineData("add_embedding.linear_1.weight")]
+    [InlineData("post_quant_conv.weight")]
+    [InlineData("text_projection.weight")]
+    [InlineData("layers.0.self_attn.k_proj.weight")]
+    public void Half_of_what_marks_a_model_is_no_mark(string name) => Assert.Null(Guess(name));
+
+    private static string? Guess(params string[] names) =>
+        CheckpointKind.Guess(names.ToDictionary(name => name, name => new TensorInfo(name, SafetensorsDtype.F32, 1)));
 
     [Fact]
     public void Nothing_is_guessed_of_what_is_unknown() => Assert.Null(CheckpointKind.Guess(new Dictionary<string, TensorInfo>()));

@@ -35,6 +35,13 @@ public class ComponentConfigTests
 
         [Range(0.0, 1.0)]
         public double Dropout { get; init; }
+
+        public bool UseLinear { get; init; } = true;
+
+        public OneOrMany<bool> Crosses { get; init; } = true;
+
+        [Unsupported]
+        public object? Adapter { get; init; }
     }
 
     private sealed record Inner
@@ -52,6 +59,10 @@ public class ComponentConfigTests
     private static string Error(string json) => Assert.Throws<ModelFileException>(() => Read(json)).Message;
 
     [Fact]
+    public void The_place_in_the_reader_is_no_part_of_a_message() =>
+        Assert.DoesNotContain("Path:", Error("""{"norm_num_groups": "8"}"""), StringComparison.Ordinal);
+
+    [Fact]
     public void Entries_are_read_under_their_Python_names_and_unknown_ones_passed_over()
     {
         var config = Read("""
@@ -65,6 +76,45 @@ public class ComponentConfigTests
         Assert.Equal(0.1159, config.ShiftFactor);
         Assert.Equal(5, config.TextConfig!.HiddenSize);
         Assert.Equal("trailing", config.TimestepSpacing);
+    }
+
+    [Fact]
+    public void Null_is_false_to_Python_where_a_truth_value_is_asked()
+    {
+        var config = Read("""{"use_linear": null, "crosses": null}""");
+        Assert.False(config.UseLinear);
+        Assert.Equal([false], config.Crosses.For(1));
+        Assert.True(Read("{}").UseLinear);
+        Assert.Equal([true], Read("{}").Crosses.For(1));
+    }
+
+    [Fact]
+    public void Null_in_a_part_has_the_part_s_default() =>
+        Assert.Equal(8, Read("""{"text_config": {"hidden_size": null}}""").TextConfig!.HiddenSize);
+
+    [Fact]
+    public void What_is_not_supported_must_be_missing_or_null()
+    {
+        Assert.Null(Read("""{"adapter": null}""").Adapter);
+        Assert.Contains("models with 'adapter' are not supported", Error("""{"adapter": 1}"""), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void What_differs_from_the_defaults_is_written_as_it_is_read()
+    {
+        Assert.Equal("{}", ComponentConfig.WithoutDefaults(new Config()).ToJsonString());
+        Assert.Equal(
+            """{"norm_num_groups":8,"transformer_layers_per_block":[1,2],"crosses":false}""",
+            ComponentConfig.WithoutDefaults(
+                new Config { NormNumGroups = 8, TransformerLayersPerBlock = new[] { 1, 2 }, Crosses = false }).ToJsonString());
+    }
+
+    [Fact]
+    public void One_value_is_not_a_list_of_one()
+    {
+        OneOrMany<int> one = 1, other = 2, list = new[] { 1 };
+        Assert.True(one == 1 && one != other && one != list && list == new[] { 1 });
+        Assert.False(one != 1 || one == other || one == list || list == new[] { 2 });
     }
 
     [Fact]

@@ -99,6 +99,30 @@ public class MalformedFileTests
         Assert.True(text.Contains(message, StringComparison.Ordinal), $"{kind}: {text}");
     }
 
+    [Theory]
+    [InlineData(new byte[] { 0x80 }, "only 1 bytes")]
+    [InlineData(new byte[] { 0x80, 1, 0 }, "only 3 bytes")]
+    [InlineData(new byte[] { 0x80, 6, 0 }, "only 3 bytes")]
+    [InlineData(new byte[] { 0x80, 2, 0 }, "a PyTorch pickle")]
+    [InlineData(new byte[] { 0x80, 5, 0 }, "a PyTorch pickle")]
+    [InlineData(new byte[] { 1, 2, 3, 4, 5, 6, 7, 8, 9 }, "only 9 bytes")]
+    [InlineData(new byte[] { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 }, "does not start with a length")]
+    public void The_first_bytes_tell_what_a_file_is(byte[] content, string message)
+    {
+        using var folder = new TemporaryFolder();
+        var path = folder.Write("x.safetensors", content);
+        Assert.Contains(message, Assert.Throws<ModelFileException>(() => SafetensorsFile.Open(path)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_pointer_of_Git_LFS_need_not_tell_a_size()
+    {
+        using var folder = new TemporaryFolder();
+        var path = folder.Write("x.safetensors", "version https://git-lfs.github.com/spec/v1\noid sha256:0\n");
+        Assert.Contains("not the file itself: run", Assert.Throws<ModelFileException>(() => SafetensorsFile.Open(path)).Message,
+            StringComparison.Ordinal);
+    }
+
     [Fact]
     public void A_truncated_download_tells_how_much_is_there()
     {
@@ -118,6 +142,8 @@ public class MalformedFileTests
     [InlineData("model.ckpt")]
     [InlineData("pytorch_model.bin")]
     [InlineData("x.PT")]
+    [InlineData("x.pth")]
+    [InlineData("x.pkl")]
     public void Pickles_are_known_by_their_names(string name)
     {
         using var folder = new TemporaryFolder();

@@ -93,6 +93,12 @@ public class ModelFolderTests
     [InlineData("flux-Q4.gguf", null, "it has flux-Q4.gguf")]
     [InlineData("unet.safetensors", null, "it has unet.safetensors")]
     [InlineData("model.bin", null, "a PyTorch pickle")]
+    [InlineData("model.ckpt", null, "a PyTorch pickle")]
+    [InlineData("model.pt", null, "a PyTorch pickle")]
+    [InlineData("model.pth", null, "a PyTorch pickle")]
+    [InlineData("model.msgpack", null, "it has model.msgpack")]
+    [InlineData("model.onnx", null, "it has model.onnx")]
+    [InlineData("model-of-clay.txt", null, "it has no file of weights")]
     public void Weights_that_cannot_be_taken_are_said_to_be_there(string file, string? variant, string message)
     {
         using var folder = new TemporaryFolder();
@@ -121,6 +127,43 @@ public class ModelFolderTests
         folder.Write("unet/model.safetensors.index.json", index);
         var exception = Assert.Throws<ModelFileException>(() => ModelFolder.Open(folder.Path).OpenWeights("unet"));
         Assert.Contains(message, exception.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("""{ "_class_name": ["diffusers_modules", "Own"] }""", "brings Python code of its own")]
+    [InlineData("""{ "_class_name": 7 }""", "'_class_name' is 7; it must be the name of a class")]
+    public void A_class_is_a_name(string index, string message)
+    {
+        using var folder = new TemporaryFolder();
+        folder.Write("model_index.json", index);
+        Assert.Contains(message, Assert.Throws<ModelFileException>(() => ModelFolder.Open(folder.Path)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_component_is_a_pair_of_names_or_a_folder()
+    {
+        using var folder = new TemporaryFolder();
+        folder.Write("model_index.json", """
+            { "a": ["lib", "A"], "b": [null, "B"], "c": ["lib", null], "d": ["lib"], "e": ["x", "y", "z"], "f": true, "g": [null, null] }
+            """);
+        folder.Write("extra/file", "");
+        var model = ModelFolder.Open(folder.Path);
+        Assert.Equal(["a"], model.Components.Keys);
+        Assert.True(model.Has("a") && model.Has("extra"));
+        Assert.False(model.Has("b") || model.Has("c") || model.Has("d") || model.Has("e") || model.Has("f") || model.Has("g"));
+    }
+
+    [Fact]
+    public void Variants_are_told_once_and_in_order()
+    {
+        using var folder = new TemporaryFolder();
+        foreach (var name in (string[])["model.fp16", "model.bf16", "diffusion_pytorch_model.fp16"])
+        {
+            folder.Write($"unet/{name}.safetensors", "x");
+        }
+
+        var error = Assert.Throws<ModelFileException>(() => ModelFolder.Open(folder.Path).OpenWeights("unet", "q8"));
+        Assert.EndsWith("it has the variants bf16, fp16", error.Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -244,11 +287,19 @@ public class VerifyTests
         }
 
         cache.Write("snapshots/c/config.json", "{}");
+        var reported = new List<FileCheck>();
         var checks = await ModelFolder.Open(Path.Combine(cache.Path, "snapshots", "c")).VerifyAsync(
+            new Listener(reported),
             cancellationToken: TestContext.Current.CancellationToken);
         Assert.Equal(
             [("config.json", FileState.Unknown), ("bad", FileState.Damaged), ("gone", FileState.Missing), ("good", FileState.Intact),
                 ("small", FileState.Unknown)],
             checks.Select(check => (Path.GetFileName(check.Path), check.State)));
+        Assert.Equal(checks, reported);
+    }
+
+    private sealed class Listener(List<FileCheck> heard) : IProgress<FileCheck>
+    {
+        public void Report(FileCheck value) => heard.Add(value);
     }
 }

@@ -84,6 +84,30 @@ public class SafetensorsWriterTests
     }
 
     [Fact]
+    public void Control_characters_of_names_are_escaped_as_json_has_them()
+    {
+        using var folder = new TemporaryFolder();
+        using var scope = NewDisposeScope();
+        var path = folder.PathOf("x.safetensors");
+        SafetensorsWriter.Write(path, new Dictionary<string, Tensor> { ["\b\t\n\f\r"] = zeros(1) });
+
+        var bytes = File.ReadAllBytes(path);
+        Assert.StartsWith("""{"\b\t\n\f\r":""", Encoding.UTF8.GetString(bytes, 8, bytes.Length - 8), StringComparison.Ordinal);
+        using var file = SafetensorsFile.Open(path);
+        Assert.Equal(["\b\t\n\f\r"], file.Tensors.Keys);
+    }
+
+    [Fact]
+    public void A_name_is_given_once()
+    {
+        using var folder = new TemporaryFolder();
+        var info = new TensorInfo("a", SafetensorsDtype.F32, [1]);
+        var path = folder.PathOf("x.safetensors");
+        var error = Assert.Throws<ArgumentException>(() => SafetensorsWriter.Write(path, [info, info], _ => ones(1)));
+        Assert.Contains("Two tensors are called 'a'", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Views_are_written_as_they_look()
     {
         using var folder = new TemporaryFolder();

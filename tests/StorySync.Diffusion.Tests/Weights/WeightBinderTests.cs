@@ -135,6 +135,40 @@ public class WeightBinderTests
     }
 
     [Fact]
+    public void Binding_stops_where_it_is_cancelled()
+    {
+        using var folder = new TemporaryFolder();
+        using var scope = NewDisposeScope();
+        using var block = new Block();
+        using var source = Open(folder, Weights());
+        var cancelled = new CancellationToken(canceled: true);
+        Assert.Throws<OperationCanceledException>(() => WeightBinder.Bind(block, source, cancellationToken: cancelled));
+    }
+
+    [Fact]
+    public void What_is_missing_is_told_in_order_and_at_most_five_at_a_time()
+    {
+        using var folder = new TemporaryFolder();
+        using var scope = NewDisposeScope();
+        using var block = new Block();
+        var weights = Weights();
+        weights.Remove("proj.bias");
+        weights.Remove("norm.bias");
+        foreach (var name in (string[])["z6", "z1", "z5", "z2", "z4", "z3"])
+        {
+            weights[name] = zeros(1);
+        }
+
+        using var source = Open(folder, weights);
+        var error = Assert.Throws<WeightMismatchException>(() => WeightBinder.Bind(block, source));
+        Assert.Equal(["norm.bias [2]", "proj.bias [2]"], error.Missing);
+        Assert.Equal(["z1", "z2", "z3", "z4", "z5", "z6"], error.Unexpected.Select(text => text.Split(' ')[0]));
+        Assert.Contains("6 unexpected: z1 F32[1]; z2 F32[1]; z3 F32[1]; z4 F32[1]; z5 F32[1]; …", error.Message, StringComparison.Ordinal);
+        Assert.DoesNotContain("of another shape", error.Message, StringComparison.Ordinal);
+        Assert.DoesNotContain("All names are right", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_checkpoint_of_something_else_is_recognised()
     {
         using var folder = new TemporaryFolder();
