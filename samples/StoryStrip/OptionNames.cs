@@ -11,6 +11,8 @@ internal static class OptionNames
         .Replace("PipelineOptions.Dtype = BFloat16", "--dtype bfloat16", StringComparison.Ordinal)
         .Replace("PipelineOptions.ChecksMemory = false", "--no-memory-check", StringComparison.Ordinal)
         .Replace("StoryOptions.Techniques.Layout.Until = 0", "--layout-until 0", StringComparison.Ordinal)
+        .Replace("Request has NegativePrompts", "--negative is given", StringComparison.Ordinal)
+        .Replace("with Dtype ", "with --dtype ", StringComparison.Ordinal)
         .Replace("BlockCacheThreshold = 0", "no --block-cache", StringComparison.Ordinal)
         .Replace("Height = ", "--height ", StringComparison.Ordinal)
         .Replace(", Width = ", " --width ", StringComparison.Ordinal)

@@ -11,7 +11,7 @@ internal sealed class PlanRun(StorySettings settings, TextWriter console, TextWr
     public async Task RunAsync(CancellationToken cancellationToken)
     {
         using var pipeline = await ModelLoading.LoadAsync(settings, error, cancellationToken);
-        var plan = pipeline.PlanMemory(settings.Story, settings.Options);
+        var plan = pipeline.PlanMemory(settings.WithAnchors, settings.Planned);
         var terminal = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(console) });
         if (!ReferenceEquals(console, Console.Out) || Console.IsOutputRedirected)
         {

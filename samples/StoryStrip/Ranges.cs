@@ -9,6 +9,8 @@ internal static class Ranges
 
     public static NumberRange Side { get; } = new(8, GenerationRequest.MaxSide);
 
+    public static NumberRange Scenes { get; } = new(1, 100_000);
+
     public static NumberRange GuidanceEnd { get; } = new(0, 1, IsOpen: true);
 
     public static NumberRange Dropout { get; } = new(0, 0.99);

@@ -53,20 +53,6 @@ internal sealed class StoryCommand
 
     private readonly Option<bool> sameNoise = new("--same-noise") { Description = "Begin all scenes from the same noise." };
 
-    private readonly Option<int?> anchors = CommandLine.Whole(
-        "--anchors", new NumberRange(1, GenerationRequest.MaxImages),
-            "The first so many scenes read each other, and all others read them alone. [default: all read each other]");
-
-    private readonly Option<string?> saveBank = new("--save-bank")
-    {
-        Description = "Write the anchors to this file, for scenes to be added at any time; needs --anchors.",
-    };
-
-    private readonly Option<string?> bank = new("--bank")
-    {
-        Description = "Draw the scenes with the anchors of this file, which --save-bank wrote; without the plain model's row.",
-    };
-
     private readonly Option<double?> sharing = CommandLine.Number(
         "--sharing", NumberRange.NotNegative, "Strength of attention sharing; 0 turns it off. [default: the model's]");
 
@@ -87,6 +73,22 @@ internal sealed class StoryCommand
 
     private readonly Option<double?> layoutUntil = CommandLine.Number(
         "--layout-until", NumberRange.Fraction, "Fraction of the steps that interpolate layouts, 0 to 1. [default: the model's]");
+
+    private readonly Option<int?> anchors = CommandLine.Whole(
+        "--anchors", Ranges.Scenes,
+            "Number of anchors: the first scenes, which read each other; all others read the anchors alone, so that a story can have any "
+                + "number of scenes. [default: all scenes read each other]");
+
+    private readonly Option<string> saveBank = CommandLine.Name(
+        "--save-bank", "Write the anchors to a file, to draw further scenes with them later; without --anchors, all scenes are anchors.");
+
+    private readonly Option<string> bank = CommandLine.Name(
+        "--bank", "Draw the scenes with the anchors of a file that --save-bank wrote, and with their subjects and settings.");
+
+    private readonly Option<int?> redraw = CommandLine.Whole(
+        "--redraw", Ranges.Scenes,
+            "With --bank: draw only the scene of this number again, with the seed after the story's largest or with --seed; the pictures "
+                + "of the others are those in the output folder.");
 
     private readonly Option<bool> noPlain = new("--no-plain") { Description = "Omit the plain model's row; takes half the time." };
 
@@ -142,32 +144,78 @@ internal sealed class StoryCommand
     private IEnumerable<Option> Options =>
     [
         model, storyFile, scenes, subjects, negative, seed, steps, guidance, guidanceEnd, blockCache, width, height, sameNoise,
-        anchors, saveBank, bank, sharing, dropout, shareAll, harmonization, threshold, layout, layoutUntil,
+        sharing, dropout, shareAll, harmonization, threshold, layout, layoutUntil, anchors, saveBank, bank, redraw,
         noPlain, masks, previews, plan, device, dtype, variant, tiledDecoding, streamBlocks, offload, noMemoryCheck, output,
     ];
 
     private Task<int> RunAsync(ParseResult parsed, CancellationToken cancellationToken)
     {
         var (console, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
-        return CommandLine.GuardedAsync(error, "nothing was written.", () =>
+        return CommandLine.GuardedAsync(error, "nothing was written.", async () =>
         {
-            var settings = Settings(parsed);
-            return parsed.GetValue(plan)
+            CheckTogether(parsed);
+            using var kept = BankFile.Load(parsed.GetValue(bank));
+            var settings = Settings(parsed, kept);
+            await (parsed.GetValue(plan)
                 ? new PlanRun(settings, console, error).RunAsync(cancellationToken)
-                : new StoryRun(settings, console, error).RunAsync(cancellationToken);
+                : new StoryRun(settings, console, error).RunAsync(cancellationToken));
         });
     }
 
-    private StorySettings Settings(ParseResult parsed)
+    /// <summary>Refuses options that contradict each other.</summary>
+    private void CheckTogether(ParseResult parsed)
+    {
+        bool Given(Option option) => parsed.GetResult(option) is { Implicit: false };
+        var anchored = new Option[] { anchors, saveBank }.FirstOrDefault(Given);
+        if (Given(bank))
+        {
+            Option[] settled =
+            [
+                subjects, steps, guidance, guidanceEnd, blockCache, width, height, sharing, dropout, shareAll, harmonization, threshold,
+                layout, layoutUntil,
+            ];
+            if (settled.FirstOrDefault(Given) is { } other)
+            {
+                throw new UserErrorException(
+                    $"{other.Name} cannot be given with --bank: scenes have the subjects and settings of the bank. Leave it out.");
+            }
+
+            if (anchored is not null)
+            {
+                throw new UserErrorException(
+                    $"{anchored.Name} cannot be given with --bank: the anchors are those of the bank, and "
+                        + "scenes that are drawn with them become none. Leave one of the two out.");
+            }
+
+            if (!Given(scenes) && !Given(storyFile))
+            {
+                throw new UserErrorException("--bank has the anchors, but no scenes to draw; give them by --scene or --story.");
+            }
+        }
+        else if (Given(redraw))
+        {
+            throw new UserErrorException(
+                "--redraw needs --bank: only a scene that reads anchors alone can be drawn again without the others. Make the story with "
+                    + "--save-bank first.");
+        }
+
+        if (Given(blockCache) && anchored is not null)
+        {
+            throw new UserErrorException(
+                $"--block-cache cannot be given with {anchored.Name}: a cache decides by all scenes of a "
+                    + "batch, and a scene that reads anchors must not depend on its batch. Leave one of the two out.");
+        }
+    }
+
+    private StorySettings Settings(ParseResult parsed, StoryBank? kept)
     {
         var modelName = parsed.GetValue(model)!;
-        var isAnchored = parsed.GetValue(anchors) is not null;
-        var usesBank = parsed.GetValue(bank) is not null;
-        Require(!isAnchored || !usesBank, "--anchors and --bank exclude each other: a bank has its anchors.");
-        Require(isAnchored || parsed.GetValue(saveBank) is null, "--save-bank needs --anchors: anchors are what is written.");
-        Require(!(isAnchored || usesBank) || !parsed.GetValue(previews), "--previews is not for --anchors or --bank.");
-        Require(!usesBank || !parsed.GetValue(plan), "--plan is not for --bank.");
         var story = Story(parsed);
+        story = kept is null ? story : story.On(kept);
+        CheckScenes(parsed, anchors, story);
+        CheckScenes(parsed, redraw, story);
+        var start = kept?.Card.Request ?? new GenerationRequest();
+        var firstSeed = parsed.GetValue(seed) ?? story.Seed ?? (kept is null ? 7 : kept.Card.Seeds.Max() + 1);
         return new StorySettings
         {
             Model = modelName,
@@ -181,29 +229,31 @@ internal sealed class StoryCommand
                 Offload = parsed.GetValue(offload),
                 ChecksMemory = !parsed.GetValue(noMemoryCheck),
             },
-            Story = story.ToStory(),
+            Story = kept is null ? story.ToStory() : story.ToStory(kept.Card.Story.Scenes, firstSeed, parsed.GetValue(sameNoise)),
+            Bank = kept,
+            SaveBank = parsed.GetValue(saveBank),
+            Redraw = parsed.GetValue(redraw) - 1,
+            RedrawSeed = parsed.GetValue(seed),
             ScenePlaces = [.. story.Scenes.Select(scene => scene.Place)],
             Options = new StoryOptions
             {
-                Request = new GenerationRequest
+                Request = start with
                 {
-                    NegativePrompts = (parsed.GetValue(negative) ?? story.Negative) is { } avoided ? [avoided] : null,
-                    Seed = parsed.GetValue(seed) ?? story.Seed ?? 7,
-                    Steps = parsed.GetValue(steps) ?? story.Steps,
-                    GuidanceScale = parsed.GetValue(guidance) ?? story.Guidance,
-                    GuidanceEnd = parsed.GetValue(guidanceEnd) ?? 1,
-                    BlockCacheThreshold = parsed.GetValue(blockCache) ?? 0,
+                    NegativePrompts = (parsed.GetValue(negative) ?? story.Negative) is { } avoided ? [avoided] : start.NegativePrompts,
+                    Seed = start.Seed ?? firstSeed,
+                    Steps = parsed.GetValue(steps) ?? story.Steps ?? start.Steps,
+                    GuidanceScale = parsed.GetValue(guidance) ?? story.Guidance ?? start.GuidanceScale,
+                    GuidanceEnd = parsed.GetValue(guidanceEnd) ?? start.GuidanceEnd,
+                    BlockCacheThreshold = parsed.GetValue(blockCache) ?? start.BlockCacheThreshold,
                     PreviewInterval = parsed.GetValue(previews) ? 1 : 0,
-                    Width = parsed.GetValue(width) ?? story.Width,
-                    Height = parsed.GetValue(height) ?? story.Height,
+                    Width = parsed.GetValue(width) ?? story.Width ?? start.Width,
+                    Height = parsed.GetValue(height) ?? story.Height ?? start.Height,
                 },
-                SameNoise = parsed.GetValue(sameNoise),
-                Anchors = parsed.GetValue(anchors),
-                Techniques = Techniques(parsed),
+                SameNoise = kept is null && parsed.GetValue(sameNoise),
+                Anchors = parsed.GetValue(anchors) ?? (parsed.GetValue(saveBank) is null ? null : story.Scenes.Count),
+                Techniques = kept?.Card.Techniques ?? Techniques(parsed),
             },
-            WithPlain = !parsed.GetValue(noPlain) && !usesBank,
-            Bank = parsed.GetValue(bank),
-            SaveBank = parsed.GetValue(saveBank),
+            WithPlain = !parsed.GetValue(noPlain),
             WithMasks = parsed.GetValue(masks),
             Output = parsed.GetValue(output)!,
         };
@@ -229,11 +279,12 @@ internal sealed class StoryCommand
         };
     }
 
-    private static void Require(bool holds, string message)
+    private static void CheckScenes(ParseResult parsed, Option<int?> option, StoryFile story)
     {
-        if (!holds)
+        if (parsed.GetValue(option) is { } number && number > story.Scenes.Count)
         {
-            throw new UserErrorException(message);
+            throw new UserErrorException(
+                $"{option.Name} is '{number}', but the story has {English.Count(story.Scenes.Count, "scene")}.");
         }
     }
 

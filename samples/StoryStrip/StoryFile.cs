@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json;
 using System.Text.RegularExpressions;
 using StorySync.Pipelines;
 
@@ -77,10 +78,43 @@ internal sealed partial record StoryFile
         return file;
     }
 
+    /// <summary>The same scenes with the subjects and cast of a bank.</summary>
+    /// <exception cref="UserErrorException">The story has others.</exception>
+    public StoryFile On(StoryBank bank)
+    {
+        var anchors = bank.Card.Story;
+        string[] phrases = [.. anchors.Subjects.Select(subject => subject.Phrase)];
+        if ((Subjects.Count > 0 && !Subjects.SequenceEqual(phrases))
+            || (Cast.Count > 0 && JsonSerializer.Serialize(Cast.Select(one => one.Character)) != JsonSerializer.Serialize(anchors.Cast)))
+        {
+            throw new UserErrorException(
+                $"The story has other {(Subjects.Count > 0 ? "'subjects'" : "characters in its 'cast'")} than the bank, whose are "
+                    + $"{string.Join(", ", [.. phrases, .. anchors.Cast.Select(one => one.Name)])}; leave them out of the story file, or "
+                    + "give the same.");
+        }
+
+        return this with { Subjects = phrases, Cast = [.. anchors.Cast.Select(one => new StoryFileCharacter(one, ""))] };
+    }
+
+    /// <summary>Creates further scenes of a story, for a bank. Each has a seed.</summary>
+    /// <param name="anchors">The scenes of the bank.</param>
+    /// <param name="seed">The seed of the first scene without one.</param>
+    /// <param name="sameNoise">Whether the others have the same seed, in place of the next one each.</param>
+    /// <exception cref="UserErrorException">A scene does not fit the story.</exception>
+    public Story ToStory(IReadOnlyList<Scene> anchors, long seed, bool sameNoise)
+    {
+        var story = ToStory(anchors);
+        return story with
+        {
+            Scenes = [.. story.Scenes.Select((scene, i) => scene with { Seed = scene.Seed ?? seed + (sameNoise ? 0 : i) })],
+        };
+    }
+
     /// <summary>Creates the story for the pipeline.</summary>
+    /// <param name="anchors">Scenes before those of the file, which characters may be in too.</param>
     /// <exception cref="UserErrorException">There is no subject, a scene's list of subjects or masks does not match those of the story, or
     /// the cast cannot be written out in the prompts.</exception>
-    public Story ToStory()
+    public Story ToStory(IReadOnlyList<Scene>? anchors = null)
     {
         if (Subjects.Count == 0 && Cast.Count == 0)
         {
@@ -98,20 +132,20 @@ internal sealed partial record StoryFile
         };
         try
         {
-            _ = story.ExpandCast();
+            _ = (story with { Scenes = [.. anchors ?? [], .. story.Scenes] }).ExpandCast();
             return story;
         }
         catch (ArgumentException exception)
         {
-            throw new UserErrorException(AtPlace(exception.Message), exception);
+            throw new UserErrorException(AtPlace(exception.Message, anchors?.Count ?? 0), exception);
         }
     }
 
     /// <summary>A fault of the cast with its place.</summary>
-    private string AtPlace(string fault)
+    private string AtPlace(string fault, int anchors)
     {
         var place = OfScene().Match(fault) is { Success: true } scene
-            ? Scenes[int.Parse(scene.Groups[1].ValueSpan, CultureInfo.InvariantCulture) - 1].Place
+            ? Scenes.ElementAtOrDefault(int.Parse(scene.Groups[1].ValueSpan, CultureInfo.InvariantCulture) - 1 - anchors)?.Place
             : Cast.FirstOrDefault(one => fault.StartsWith($"The character \"{one.Character.Name}\"", StringComparison.Ordinal))?.Place;
         return string.IsNullOrEmpty(place) ? fault : $"{place}: {fault}";
     }

@@ -13,6 +13,7 @@ namespace StorySync.Samples.StoryStrip;
 internal sealed partial class StoryImages(StorySettings settings, DiffusionPipeline pipeline)
 {
     public const string Strip = "strip.png";
+    public const string Title = "StorySync";
 
     private static readonly string Software =
         $"StorySync "
@@ -24,17 +25,18 @@ internal sealed partial class StoryImages(StorySettings settings, DiffusionPipel
     /// <param name="name">How the files' names begin.</param>
     /// <param name="result">The story.</param>
     /// <param name="options">How it was made.</param>
-    public void Add(string name, StoryResult result, StoryOptions options)
+    /// <param name="first">The number of scenes before.</param>
+    public void Add(string name, StoryResult result, StoryOptions options, int first = 0)
     {
         for (var i = 0; i < result.Scenes.Count; i++)
         {
             var scene = result.Scenes[i];
-            Add($"{name}-{i + 1}.png", scene.Image, Parameters(scene, options));
+            Add($"{name}-{first + i + 1}.png", scene.Image, Parameters(scene, options));
             for (var s = 0; settings.WithMasks && s < scene.Subjects.Count; s++)
             {
                 if (scene.Subjects[s].Region is { } mask)
                 {
-                    Add($"{name}-{i + 1}-mask-{s + 1}.png", mask.ToImage(scene.Image.Width, scene.Image.Height));
+                    Add($"{name}-{first + i + 1}-mask-{s + 1}.png", mask.ToImage(scene.Image.Width, scene.Image.Height));
                 }
             }
         }
@@ -43,14 +45,15 @@ internal sealed partial class StoryImages(StorySettings settings, DiffusionPipel
     /// <summary>Adds the previews of a story, in the size of its scenes.</summary>
     /// <param name="reports">The progress that carried them.</param>
     /// <param name="result">The story.</param>
-    public void AddPreviews(IEnumerable<GenerationProgress> reports, StoryResult result)
+    /// <param name="first">The number of scenes before.</param>
+    public void AddPreviews(IEnumerable<GenerationProgress> reports, StoryResult result, int first = 0)
     {
         foreach (var report in reports)
         {
             foreach (var (i, preview) in report.Previews!.Index())
             {
                 var image = result.Scenes[i].Image;
-                Add($"preview-{i + 1}-{report.Step}.png", preview.Resize(image.Width, image.Height));
+                Add($"preview-{first + i + 1}-{report.Step}.png", preview.Resize(image.Width, image.Height));
             }
         }
     }
@@ -58,13 +61,23 @@ internal sealed partial class StoryImages(StorySettings settings, DiffusionPipel
     /// <summary>Adds the strip of one or more stories.</summary>
     public void AddStrip(IReadOnlyList<(string Title, StoryResult Story)> rows) => Add(Strip, StoryStrip.Strip.Draw(rows));
 
-    /// <summary>Writes the files. Files of an earlier, longer story go: they would pass for scenes of this one.</summary>
+    /// <summary>Adds the strip of a story's pictures.</summary>
+    public void AddStrip(IReadOnlyList<RgbImage> images) => Add(
+        Strip, StoryStrip.Strip.Draw([(Title, images)], [.. settings.Story.Scenes.Select(scene => scene.Prompt)]));
+
+    /// <summary>Writes the files. Where all scenes were drawn, files of an earlier, longer story go: they would pass for scenes of this
+    /// one.</summary>
     /// <exception cref="UserErrorException">A file cannot be written.</exception>
     public void WriteTo(OutputFolder folder)
     {
         foreach (var (name, bytes) in files)
         {
             folder.Write(name, bytes);
+        }
+
+        if (settings.Redraw is not null)
+        {
+            return;
         }
 
         foreach (var path in Directory.EnumerateFiles(folder.Path, "*.png").ToArray())
@@ -120,7 +133,7 @@ internal sealed partial class StoryImages(StorySettings settings, DiffusionPipel
             ("Model", Quoted(ModelName(settings.Model))),
             ("Dtype", settings.Pipeline.Dtype.ToString().ToLowerInvariant()),
             ("Device", pipeline.Device.ToString()),
-            ("Subjects", Quoted(string.Join("; ", settings.Story.ExpandCast().Subjects))),
+            ("Subjects", Quoted(string.Join("; ", settings.WithAnchors.ExpandCast().Subjects))),
             ("Sharing", sharing.Strength),
             ("Sharing dropout", sharing.Dropout),
             ("Sharing queries", sharing.SubjectQueriesOnly == true ? "subject" : "all"),
@@ -128,6 +141,7 @@ internal sealed partial class StoryImages(StorySettings settings, DiffusionPipel
             ("Harmonization threshold", harmonization.Threshold),
             ("Layout", layout.Start),
             ("Layout until", layout.Until),
+            ("Anchors", settings.Planned.Anchors),
             ("Version", Software),
         ];
         return $"{scene.Prompt}{negative}\n"

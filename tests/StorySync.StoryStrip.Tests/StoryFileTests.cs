@@ -169,7 +169,7 @@ public sealed class StoryFileTests : IDisposable
     {
         new RgbImage(1, 1, [0, 0, 0]).SavePng(folder.PathOf("m.png"));
         var file = StoryFile.Load(folder.Write("story.yaml", $"subjects: [a cat]\nscenes:\n- prompt: a cat\n  {own}\n"));
-        AssertPlain(Assert.Throws<UserErrorException>(file.ToStory).Message, ["line 3, column 3", .. words]);
+        AssertPlain(Assert.Throws<UserErrorException>(() => file.ToStory()).Message, ["line 3, column 3", .. words]);
     }
 
     [Theory]
@@ -209,7 +209,7 @@ public sealed class StoryFileTests : IDisposable
     public void A_fault_of_the_cast_has_its_place(string text, params string[] words)
     {
         var file = StoryFile.Load(folder.Write("story.yaml", text));
-        AssertPlain(Assert.Throws<UserErrorException>(file.ToStory).Message, words);
+        AssertPlain(Assert.Throws<UserErrorException>(() => file.ToStory()).Message, words);
     }
 
     [Fact]

@@ -1,0 +1,56 @@
+using StorySync.Pipelines;
+
+namespace StorySync.Samples.StoryStrip;
+
+/// <summary>The files that keep a story's anchors.</summary>
+internal static class BankFile
+{
+    /// <summary>Reads a bank.</summary>
+    /// <param name="path">The file; null for none.</param>
+    /// <returns>The bank, for the caller to dispose; null where no file is given.</returns>
+    /// <exception cref="UserErrorException">The file is missing, damaged or no bank.</exception>
+    public static StoryBank? Load(string? path)
+    {
+        if (path is null)
+        {
+            return null;
+        }
+
+        RegularFile.Check(path, "story bank", long.MaxValue);
+        try
+        {
+            return StoryBank.Load(path);
+        }
+        catch (IOException exception)
+        {
+            throw new UserErrorException($"--bank: {exception.Message}", exception);
+        }
+    }
+
+    /// <summary>Tries, before the work, whether a bank can be written.</summary>
+    /// <param name="path">The file.</param>
+    /// <exception cref="UserErrorException">It cannot.</exception>
+    public static void CheckWritable(string path)
+    {
+        if (Directory.Exists(path))
+        {
+            throw new UserErrorException($"--save-bank is '{path}', which is a folder; give a file in it a name.");
+        }
+
+        _ = OutputFolder.Open("--save-bank", Path.GetDirectoryName(Path.GetFullPath(path))!);
+    }
+
+    /// <summary>Writes a bank.</summary>
+    /// <exception cref="UserErrorException">It cannot be written.</exception>
+    public static void Save(StoryBank bank, string path)
+    {
+        try
+        {
+            bank.Save(path);
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            throw new UserErrorException($"--save-bank: {exception.Message}", exception);
+        }
+    }
+}
