@@ -54,6 +54,52 @@ public class MaskRepairTests
         ],
         closing: 1);
 
+    [Theory]
+    [InlineData("#....#", "######")]
+    [InlineData("#.....#", "#.....#")]
+    public void Gaps_up_to_twice_the_radius_close(string row, string closed)
+    {
+        Repair([row], [closed], closing: 2);
+        Repair([.. row.Select(cell => $"{cell}")], [.. closed.Select(cell => $"{cell}")], closing: 2);
+    }
+
+    [Theory]
+    [InlineData("#.#", "...", "...")]
+    [InlineData("#..", "...", "#..")]
+    [InlineData("..#", "#.#", "...")]
+    [InlineData("#..#", ".#..", "..#.")]
+    public void Cells_with_one_between_them_do_not_touch(params string[] rows)
+    {
+        using var scope = NewDisposeScope();
+        var mask = Parse(rows);
+        Assert.True(MaskRepair.Apply(mask, components: 1).sum().item<long>() < mask.sum().item<long>());
+        TensorAssert.SameBits(mask, MaskRepair.Apply(mask, components: 2));
+    }
+
+    [Fact]
+    public void Of_equal_components_the_upper_left_one_stays() => Repair(["..#", "...", "#.."], ["..#", "...", "..."], components: 1);
+
+    [Fact]
+    public void A_component_of_just_the_least_area_stays() => Repair(["##..", "...#"], ["##..", "...."], minArea: 0.25);
+
+    [Fact]
+    public void A_single_cell_in_the_corner_is_a_component()
+    {
+        Repair(["#..", "..."], ["#..", "..."], components: 1);
+        Repair(["...", "..#"], ["...", "..#"], components: 1);
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(3)]
+    public void A_mask_has_two_dimensions(int dimensions)
+    {
+        using var scope = NewDisposeScope();
+        var mask = ones(Enumerable.Repeat(2L, dimensions).ToArray(), ScalarType.Bool);
+        Assert.Contains($"has {dimensions} dimensions", Assert.Throws<ArgumentException>(() => MaskRepair.Apply(mask)).Message,
+            StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Closing_never_takes_a_cell_away()
     {
@@ -75,7 +121,7 @@ public class MaskRepairTests
     {
         using var scope = NewDisposeScope();
         var repaired = MaskRepair.Apply(Parse(mask), closing, components, minArea);
-        Assert.Equal(Parse(expected).data<bool>().ToArray(), repaired.data<bool>().ToArray());
+        TensorAssert.SameBits(Parse(expected), repaired);
     }
 
     private static Tensor Parse(string[] rows) =>

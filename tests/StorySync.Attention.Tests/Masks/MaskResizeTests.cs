@@ -22,6 +22,36 @@ public class MaskResizeTests
         iter: 200,
         threads: 1);
 
+    [Theory]
+    [InlineData(0, 1)]
+    [InlineData(1, 0)]
+    public void Sizes_are_at_least_1(int height, int width)
+    {
+        using var scope = NewDisposeScope();
+        Assert.Throws<ArgumentOutOfRangeException>(() => MaskResize.Apply(ones([2, 2], ScalarType.Bool), height, width));
+    }
+
+    [Fact]
+    public void A_mask_of_the_right_size_is_copied()
+    {
+        using var scope = NewDisposeScope();
+        var mask = tensor(new[] { true, false }).view(1, 2);
+        var copy = MaskResize.Apply(mask, 1, 2);
+        TensorAssert.SameBits(mask, copy);
+        copy.fill_(true);
+        Assert.Equal([true, false], mask.data<bool>().ToArray());
+    }
+
+    [Fact]
+    public void One_axis_can_grow_while_the_other_shrinks()
+    {
+        using var scope = NewDisposeScope();
+        var resized = MaskResize.Apply(tensor(new[] { true, false, false, true }).view(1, 4), 2, 2);
+        Assert.Equal([true, true, true, true], resized.data<bool>().ToArray());
+        resized = MaskResize.Apply(tensor(new[] { true, false, false, false }).view(4, 1), 2, 3);
+        Assert.Equal([true, true, true, false, false, false], resized.data<bool>().ToArray());
+    }
+
     [Fact]
     public void Growing_takes_the_nearest_cell()
     {

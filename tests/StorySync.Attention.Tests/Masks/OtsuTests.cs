@@ -29,6 +29,18 @@ public class OtsuTests
     }
 
     [Theory]
+    [InlineData(ScalarType.Float64, ScalarType.Float64)]
+    [InlineData(ScalarType.Float32, ScalarType.Float32)]
+    [InlineData(ScalarType.Float16, ScalarType.Float32)]
+    public void A_threshold_is_float64_for_float64_and_else_float32(ScalarType values, ScalarType threshold)
+    {
+        using var scope = NewDisposeScope();
+        var found = Otsu.Threshold(tensor(new[] { 0.0, 0.0, 1.0, 1.0 }, values));
+        Assert.Equal(threshold, found.dtype);
+        Assert.Equal(1.0 / 512, found.to(ScalarType.Float64).item<double>());
+    }
+
+    [Theory]
     [InlineData(0)]
     [InlineData(0.5)]
     [InlineData(1)]

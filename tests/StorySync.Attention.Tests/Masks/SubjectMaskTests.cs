@@ -23,4 +23,24 @@ public class SubjectMaskTests
             [true, true, true, false, false, false, false, false],
             SubjectMask.Exclusive(maps, masks).data<bool>().ToArray());
     }
+
+    /// <summary>The mean over layers and heads is 1, 2, 3 and 9, of which the largest stands out.</summary>
+    [Fact]
+    public void Maps_are_averaged_over_layers_and_heads_scaled_and_cut()
+    {
+        using var scope = NewDisposeScope();
+        var offsets = tensor(new[] { 1f, -1, 2, -2 }).view(2, 2, 1, 1);
+        var (map, mask) = SubjectMask.FromMaps(tensor(new float[] { 1, 2, 3, 9 }).view(1, 1, 2, 2) + offsets);
+        Assert.Equal([2, 2], map.shape);
+        Assert.Equal([0, 0.125f, 0.25f, 1], map.data<float>().ToArray());
+        Assert.Equal([false, false, false, true], mask.data<bool>().ToArray());
+    }
+
+    [Fact]
+    public void Each_map_is_cut_by_its_own_threshold()
+    {
+        using var scope = NewDisposeScope();
+        var maps = tensor(new[] { 0f, 0, 0, 1, 0, 0.5f, 0.5f, 0.5f }).view(2, 2, 2);
+        Assert.Equal([false, false, false, true, false, true, true, true], SubjectMask.Cut(maps).data<bool>().ToArray());
+    }
 }
