@@ -171,13 +171,13 @@ internal sealed class StoryCommand
         {
             Option[] settled =
             [
-                subjects, steps, guidance, guidanceEnd, blockCache, width, height, sharing, dropout, shareAll, harmonization, threshold,
-                layout, layoutUntil,
+                steps, guidance, guidanceEnd, blockCache, width, height, sharing, dropout, shareAll, harmonization, threshold, layout,
+                layoutUntil,
             ];
             if (settled.FirstOrDefault(Given) is { } other)
             {
                 throw new UserErrorException(
-                    $"{other.Name} cannot be given with --bank: scenes have the subjects and settings of the bank. Leave it out.");
+                    $"{other.Name} cannot be given with --bank: scenes have the settings of the bank. Leave it out.");
             }
 
             if (anchored is not null)

@@ -88,9 +88,8 @@ internal sealed partial record StoryFile
             || (Cast.Count > 0 && JsonSerializer.Serialize(Cast.Select(one => one.Character)) != JsonSerializer.Serialize(anchors.Cast)))
         {
             throw new UserErrorException(
-                $"The story has other {(Subjects.Count > 0 ? "'subjects'" : "characters in its 'cast'")} than the bank, whose are "
-                    + $"{string.Join(", ", [.. phrases, .. anchors.Cast.Select(one => one.Name)])}; leave them out of the story file, or "
-                    + "give the same.");
+                $"The story has other {(Subjects.Count > 0 ? "subjects" : "characters in its 'cast'")} than the bank, whose are "
+                    + $"{string.Join(", ", [.. phrases, .. anchors.Cast.Select(one => one.Name)])}; leave them out, or give the same.");
         }
 
         return this with { Subjects = phrases, Cast = [.. anchors.Cast.Select(one => new StoryFileCharacter(one, ""))] };

@@ -35,7 +35,7 @@ public sealed class BankCommandTests : IDisposable
     public async Task The_plain_model_draws_a_banks_scenes_from_their_noise()
     {
         var bank = await Saved();
-        var (code, _, errors) = await Run("--bank", bank, "--scene", "a cat in the snow", "--seed", "20");
+        var (code, _, errors) = await Run("--bank", bank, "--scene", "a cat in the snow", "--subject", "a cat", "--seed", "20");
         Assert.True(code == 0, errors);
         var plain = Picture("plain-1.png");
         Assert.Contains(" Seed: 20,", Parameters("plain-1.png"));
@@ -98,7 +98,8 @@ public sealed class BankCommandTests : IDisposable
         }
 
         var other = folder.Write("other.yaml", "subjects: a dog\nscenes: [a dog]\n");
-        await Refused("The story has other 'subjects' than the bank, whose are a cat;", "--story", other);
+        await Refused("The story has other subjects than the bank, whose are a cat;", "--story", other);
+        await Refused("The story has other subjects than the bank", "--scene", "a dog", "--subject", "a dog");
         var cast = folder.Write("cast.yaml", "cast: { Mia: a cat }\nscenes: [Mia]\n");
         await Refused("The story has other characters in its 'cast' than the bank, whose are a cat;", "--story", cast);
         var longer = folder.Write("longer.yaml", "subjects: a cat\nsteps: 9\nscenes: [a cat]\n");
@@ -117,8 +118,7 @@ public sealed class BankCommandTests : IDisposable
     }
 
     [Theory]
-    [InlineData("--steps cannot be given with --bank: scenes have the subjects and settings of the bank.", "--bank", "a", "--steps", "3")]
-    [InlineData("--subject cannot be given with --bank:", "--bank", "a", "--subject", "a cat")]
+    [InlineData("--steps cannot be given with --bank: scenes have the settings of the bank.", "--bank", "a", "--steps", "3")]
     [InlineData("--share-all-queries cannot be given with --bank:", "--bank", "a", "--share-all-queries")]
     [InlineData("--save-bank cannot be given with --bank: the anchors are those of the bank,", "--bank", "a", "--save-bank", "b")]
     [InlineData("--anchors cannot be given with --bank:", "--bank", "a", "--anchors", "2")]

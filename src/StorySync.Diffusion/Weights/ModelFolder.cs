@@ -13,15 +13,18 @@ public sealed class ModelFolder
     /// <summary>What the index has under names that may be components', where it is no component: as it is written there.</summary>
     private readonly Dictionary<string, string> otherEntries;
 
-    private ModelFolder(string path)
+    private ModelFolder(string path, string name)
     {
-        Path = path;
+        (Path, Name) = (path, name);
         var index = System.IO.Path.Combine(path, "model_index.json");
         (ClassName, Components, otherEntries) = File.Exists(index) ? ReadIndex(index) : (null, [], []);
     }
 
     /// <summary>Gets the folder.</summary>
     public string Path { get; }
+
+    /// <summary>Gets what the model is called: the name that it was opened by, without the folders that it lies in.</summary>
+    internal string Name { get; }
 
     /// <summary>Gets the pipeline's class in diffusers (<c>StableDiffusionXLPipeline</c>, for example); null if there is no
     /// <c>model_index.json</c>.</summary>
@@ -50,7 +53,9 @@ public sealed class ModelFolder
                 + "`StableDiffusionXLPipeline.from_single_file(file).save_pretrained(folder)`");
         }
 
-        return new ModelFolder(Directory.Exists(model) ? model : KnownModels.Find(model) ?? HubCache.Default.Resolve(model));
+        return Directory.Exists(model)
+            ? new ModelFolder(model, new DirectoryInfo(model).Name)
+            : new ModelFolder(KnownModels.Find(model) ?? HubCache.Default.Resolve(model), model);
     }
 
     /// <summary>Whether a component is there: named in the index, or as a folder.</summary>

@@ -29,6 +29,7 @@ public abstract partial class DiffusionPipeline : IDisposable
         Options = options;
         Device = options.ResolveDevice();
         settings = ModelSettings.Of(job.Folder);
+        ModelName = job.Folder.Name;
         folders = job.Folders;
         foreach (var folder in folders)
         {
@@ -335,6 +336,9 @@ public abstract partial class DiffusionPipeline : IDisposable
     /// <summary>The guidance scale of a request: its own, the model's or the class's.</summary>
     internal double GuidanceScaleOrDefault(GenerationRequest request) =>
         request.GuidanceScale ?? settings.GuidanceScale ?? DefaultGuidanceScaleOfClass(request);
+
+    /// <summary>What the model is called.</summary>
+    internal string ModelName { get; }
 
     /// <summary>What the model was trained to predict; null if it does not say.</summary>
     internal string? PredictionType { get; }

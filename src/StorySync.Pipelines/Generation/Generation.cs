@@ -18,6 +18,7 @@ internal sealed class Generation
     private readonly Stopwatch clock = Stopwatch.StartNew();
     private readonly int images;
     private readonly double guidanceScale;
+    private TimeSpan stepBegun;
 
     /// <exception cref="ArgumentException">The request is invalid.</exception>
     public Generation(
@@ -90,10 +91,34 @@ internal sealed class Generation
     }
 
     /// <summary>Runs a generation of images that know nothing of each other.</summary>
-    public GenerationResult Run()
+    public GenerationResult Run() => Trace("generate_content", () =>
     {
         CheckMemory();
         return Run(Seeds, story: null);
+    });
+
+    /// <summary>Runs something in the span of the generation.</summary>
+    /// <param name="operation">What is generated.</param>
+    /// <param name="run">Generates it.</param>
+    public T Trace<T>(string operation, Func<T> run)
+    {
+        using var span = Telemetry.StartGeneration(operation, pipeline.ModelName);
+        span?.SetTag("gen_ai.request.choice.count", images)
+            .SetTag("gen_ai.request.seed", Seeds[0])
+            .SetTag("gen_ai.request.image.width", Width)
+            .SetTag("gen_ai.request.image.height", Height)
+            .SetTag("storysync.steps", ModelCalls)
+            .SetTag("storysync.guidance_scale", guidanceScale)
+            .SetTag("storysync.device", pipeline.Device.ToString());
+        try
+        {
+            return run();
+        }
+        catch (Exception exception)
+        {
+            Telemetry.Fail(span, exception);
+            throw;
+        }
     }
 
     /// <summary>Runs; the memory was checked.</summary>
@@ -110,6 +135,7 @@ internal sealed class Generation
         pipeline.ThrowIfFilesChanged();
         RequestRules.Warn(request, pipeline, Scheduler, Guidance, progress is not null, Warnings);
         Report(GenerationStage.Encoding);
+        using var encoding = Telemetry.StartStage("encode");
         var begun = clock.Elapsed;
         using var noise = new SeededNoise(seeds);
         var embeddings = pipeline.Encode(request, Height, Width, Guidance, cancellationToken);
@@ -143,6 +169,7 @@ internal sealed class Generation
             Entry = entry,
             HiddenRows = hidden,
         };
+        encoding?.Dispose();
         var encoded = clock.Elapsed;
         var latents = Denoise(job, finite);
         finite.Require();
@@ -157,6 +184,7 @@ internal sealed class Generation
 
         // What was written to meanwhile may be in the images.
         pipeline.ThrowIfFilesChanged();
+        Telemetry.CountImages(pipeline.ModelName, pictures.Count);
         Report(GenerationStage.Done, ModelCalls);
         return new GenerationResult
         {
@@ -185,8 +213,10 @@ internal sealed class Generation
 
     private Tensor Denoise(DenoisingJob job, FiniteNumbers finite)
     {
+        using var span = Telemetry.StartStage("denoise");
         pipeline.ThrowIfFilesChanged();
         using var held = pipeline.HoldDenoiser();
+        stepBegun = clock.Elapsed;
         return Denoising.Run(pipeline.Predict, job, (step, elapsed) => OnStep(step, elapsed, finite));
     }
 
@@ -206,6 +236,7 @@ internal sealed class Generation
 
     private IReadOnlyList<RgbImage> Decode(Tensor latents)
     {
+        using var span = Telemetry.StartStage("decode");
         using var scope = NewDisposeScope();
         pipeline.ThrowIfFilesChanged();
         var decoded = pipeline.DecodeLatents(latents, Height, Width, cancellationToken);
@@ -215,6 +246,7 @@ internal sealed class Generation
 
     private void OnStep(DenoisingStep step, TimeSpan elapsed, FiniteNumbers finite)
     {
+        Telemetry.RecordStep(pipeline.ModelName, clock.Elapsed - stepBegun);
         finite.Look(step);
         request.OnStep?.Invoke(step);
         pipeline.ThrowIfFilesChanged();
@@ -229,6 +261,9 @@ internal sealed class Generation
             Remaining = elapsed / made * (step.Count - made),
             Previews = due ? Preview(step.PredOriginalSample) : null,
         });
+
+        // Callbacks and previews are no part of the next step.
+        stepBegun = clock.Elapsed;
     }
 
     private IReadOnlyList<RgbImage>? Preview(Tensor original)

@@ -97,7 +97,10 @@ internal sealed class StoryGeneration
         Sigmas = [.. generation.Plan.Sigmas.Skip(generation.BeginIndex)],
     };
 
-    private StoryResult Run(Func<StoryAttention, IStepEntry?> entryOf)
+    private StoryResult Run(Func<StoryAttention, IStepEntry?> entryOf) =>
+        generation.Trace("generate_story", () => RunTraced(entryOf));
+
+    private StoryResult RunTraced(Func<StoryAttention, IStepEntry?> entryOf)
     {
         generation.CheckMemory(HasBase, Shares);
         Warn();

@@ -21,10 +21,10 @@ public class SchedulerOptionTests
 
     [Theory]
     [MemberData(nameof(Names))]
-    public void Mixed_options_give_what_diffusers_gives(int index, string name)
+    public void Mixed_options_give_what_diffusers_gives(int entry, string name)
     {
         using var scope = NewDisposeScope();
-        var golden = Cases[index];
+        var golden = Cases[entry];
         var plan = Scheduler.FromConfig(golden.GetProperty("config"), golden.GetProperty("class").GetString()).CreatePlan(Options(golden));
         AssertClose(golden, name, "timesteps", [.. plan.Timesteps]);
         if (golden.TryGetProperty("expected_sigmas", out _))
@@ -36,7 +36,8 @@ public class SchedulerOptionTests
         var sample = tensor([0.5f, -1, 1.5f, -0.25f], [1, 2, 1, 2]) * plan.InitNoiseSigma;
         var drawn = 0;
         var originals = new List<float>();
-        using var run = plan.Start(_ => Cosines(4 * drawn++), eta: golden.GetProperty("eta").GetDouble());
+        var begin = golden.TryGetProperty("begin", out var index) ? index.GetInt32() : 0;
+        using var run = plan.Start(_ => Cosines(4 * drawn++), begin, golden.GetProperty("eta").GetDouble());
         while (!run.IsFinished)
         {
             (sample, var original) = run.Step(denoise(run.ScaleModelInput(sample), run.Timestep), sample);

@@ -58,7 +58,10 @@ def run(entry):
     if getattr(scheduler.config, "algorithm_type", "").endswith("++") or getattr(scheduler.config, "predict_x0", False):
         convert = scheduler.convert_model_output
         scheduler.convert_model_output = lambda *given, **named: originals.append(convert(*given, **named)) or originals[-1]
-    for t in scheduler.timesteps:
+    begin = entry.get("begin", 0)
+    if begin and hasattr(scheduler, "set_begin_index"):
+        scheduler.set_begin_index(begin)
+    for t in scheduler.timesteps[begin:]:
         x = scheduler.scale_model_input(sample, t) if hasattr(scheduler, "scale_model_input") else sample
         arguments = {"eta": entry["eta"]} if cls is diffusers.DDIMScheduler else {}
         output = scheduler.step(torch.tanh(0.7 * x - 0.4 * t.to(x.dtype) / 1000), t, sample, **arguments)
