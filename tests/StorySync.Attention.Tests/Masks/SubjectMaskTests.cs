@@ -1,3 +1,4 @@
+using StorySync.TestSupport;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -36,11 +37,36 @@ public class SubjectMaskTests
         Assert.Equal([false, false, false, true], mask.data<bool>().ToArray());
     }
 
+    /// <summary>The last map's threshold is the centre of its lowest bin, 1/512: what lies just there is background.</summary>
     [Fact]
     public void Each_map_is_cut_by_its_own_threshold()
     {
         using var scope = NewDisposeScope();
-        var maps = tensor(new[] { 0f, 0, 0, 1, 0, 0.5f, 0.5f, 0.5f }).view(2, 2, 2);
-        Assert.Equal([false, false, false, true, false, true, true, true], SubjectMask.Cut(maps).data<bool>().ToArray());
+        var maps = tensor(new[] { 0f, 0, 0, 1, 0, 0.5f, 0.5f, 0.5f, 1f / 512, 1, 0, 0 }).view(3, 2, 2);
+        Assert.Equal(
+            [false, false, false, true, false, true, true, true, false, true, false, false],
+            SubjectMask.Cut(maps).data<bool>().ToArray());
+    }
+
+    [Fact]
+    public void Small_differences_are_scaled_too()
+    {
+        using var scope = NewDisposeScope();
+        Assert.Equal([0, 1, 0.5f], SubjectMask.Scale(tensor(new[] { 0.25f, 0.75f, 0.5f }).view(1, 3)).data<float>().ToArray());
+    }
+
+    [Fact]
+    public void Scenes_are_divided_between_subjects_one_by_one()
+    {
+        using var scope = NewDisposeScope();
+        var maps = rand([2, 3, 4, 5], generator: new Generator(3, CPU));
+        var masks = maps.gt(rand([2, 3, 4, 5], generator: new Generator(4, CPU)));
+        var together = SubjectMask.Exclusive(maps, masks);
+        Assert.Equal(maps.shape, together.shape);
+        Assert.True(together.sum(1).le(1).all().item<bool>());
+        for (var scene = 0; scene < 2; scene++)
+        {
+            TensorAssert.SameBits(SubjectMask.Exclusive(maps[scene], masks[scene]), together[scene]);
+        }
     }
 }
