@@ -303,6 +303,69 @@ public abstract partial class DiffusionPipeline : IDisposable
             : new AnchoredStory(this, story, options, null, token).PlanMemory(model));
     }
 
+    /// <summary>Estimates the memory required by scenes that are drawn with a bank, and suggests options that reduce it: that of the largest
+    /// batch, with the anchors that are computed along. Nothing is computed, and no weight is read.</summary>
+    /// <param name="bank">The bank.</param>
+    /// <param name="scenes">The scenes.</param>
+    /// <param name="options">What they would be made with; see <see cref="GenerateScenes"/>.</param>
+    /// <param name="model">How the model would be loaded; null for how it is: see <see cref="PlanMemory(GenerationRequest,
+    /// PipelineOptions)"/>.</param>
+    /// <exception cref="ArgumentException">A scene or an option is invalid, or differs from the bank where it must not.</exception>
+    public MemoryPlan PlanMemory(
+        StoryBank bank, IReadOnlyList<Scene> scenes, StoryOptions? options = null, PipelineOptions? model = null)
+    {
+        ArgumentNullException.ThrowIfNull(bank);
+        ArgumentNullException.ThrowIfNull(scenes);
+        return Run(token => new BankScenes(this, bank, scenes, options ?? new(), bank.Anchors, null, token).PlanMemory(model));
+    }
+
+    /// <summary>Estimates how long a story's denoising takes. One step is measured, after one that warms: that is all that is
+    /// computed.</summary>
+    /// <param name="story">The story.</param>
+    /// <param name="options">How it would be made; null for the defaults.</param>
+    /// <param name="clock">The clock to measure by; null for the system's.</param>
+    /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each layer.</param>
+    /// <exception cref="ArgumentException"><paramref name="story"/> or <paramref name="options"/> is invalid. No work is
+    /// performed.</exception>
+    /// <inheritdoc cref="Generate" path="/exception[not(contains(@cref, 'ArgumentException'))]"/>
+    public TimePlan PlanTime(
+        Story story, StoryOptions? options = null, TimeProvider? clock = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(story);
+        clock ??= TimeProvider.System;
+        return Run(
+            token => options?.Anchors is null
+                ? StepTimer.Plan(
+                    clock, story.Scenes.Count, [story.Scenes.Count],
+                    watch => new StoryGeneration(
+                        this, story, (options ?? new()) with { Request = watch(options?.Request) }, null, token))
+                : new AnchoredStory(this, story, options, null, token).PlanTime(clock),
+            alone: options?.Request?.LoraScales is not null,
+            cancellationToken);
+    }
+
+    /// <summary>Estimates how long the denoising of scenes takes that are drawn with a bank. One step is measured, after one that warms: that
+    /// is all that is computed.</summary>
+    /// <param name="bank">The bank.</param>
+    /// <param name="scenes">The scenes.</param>
+    /// <param name="options">What they would be made with; see <see cref="GenerateScenes"/>.</param>
+    /// <param name="clock">The clock to measure by; null for the system's.</param>
+    /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each layer.</param>
+    /// <exception cref="ArgumentException">A scene or an option is invalid, or differs from the bank where it must not.</exception>
+    /// <inheritdoc cref="Generate" path="/exception[not(contains(@cref, 'ArgumentException'))]"/>
+    public TimePlan PlanTime(
+        StoryBank bank, IReadOnlyList<Scene> scenes, StoryOptions? options = null, TimeProvider? clock = null,
+            CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(bank);
+        ArgumentNullException.ThrowIfNull(scenes);
+        return Run(
+            token => new BankScenes(this, bank, scenes, options ?? new(), bank.Anchors, null, token)
+                .PlanTime(clock ?? TimeProvider.System),
+            alone: bank.Card.Request.LoraScales is not null,
+            cancellationToken);
+    }
+
     /// <summary>Cancels the generations under way, waits for them, and releases all resources used by the pipeline.</summary>
     /// <exception cref="InvalidOperationException">A callback of a generation of this pipeline called it.</exception>
     public void Dispose()

@@ -30,6 +30,10 @@ public sealed record MemoryPlan
     /// most.</summary>
     public required IReadOnlyList<MemoryAdvice> Advice { get; init; }
 
+    /// <summary>Gets the most bytes that the bank of a story with anchors takes on the host, with portraits uncompressed and masks on the
+    /// finest grid; 0 for what makes no bank. They are not in <see cref="PeakBytes"/>.</summary>
+    public long BankBytes { get; init; }
+
     /// <summary>Gets the most bytes at one time on the device that computes.</summary>
     public long PeakBytes => Stages.Max(stage => stage.Bytes);
 
@@ -52,6 +56,11 @@ public sealed record MemoryPlan
         {
             var activations = ByteSize.Text(stage.ActivationBytes);
             Line($"  {stage.Stage}: {ByteSize.Text(stage.Bytes)}, of which {activations} activations ({stage.Largest})");
+        }
+
+        if (BankBytes > 0)
+        {
+            Line($"  bank: {ByteSize.Text(BankBytes)} at most on the host");
         }
 
         foreach (var advice in Advice)

@@ -82,14 +82,36 @@ internal sealed class AnchoredStory
         }
     }
 
-    /// <summary>The memory that the largest batch takes.</summary>
+    /// <summary>The memory that the largest batch takes, and the bank.</summary>
     /// <param name="model">How the model would be loaded.</param>
-    public MemoryPlan PlanMemory(PipelineOptions? model)
+    public MemoryPlan PlanMemory(PipelineOptions? model) =>
+        whole.PlanMemory(model, count + BatchSize) with { BankBytes = first.BankBytes };
+
+    /// <summary>How long the story takes.</summary>
+    /// <param name="clock">Measures a step of the largest batch.</param>
+    public TimePlan PlanTime(TimeProvider clock)
     {
-        var further = story.Scenes.Count - count;
-        return whole.PlanMemory(
-            model, count + (further == 0 ? 0 : BankScenes.BatchSize(pipeline, whole, count, further, options)));
+        var (size, further) = (BatchSize, story.Scenes.Count - count);
+        List<int> batches = [count];
+        for (var begin = 0; begin < further; begin += size)
+        {
+            batches.Add(count + Math.Min(size, further - begin));
+        }
+
+        // No bank is needed for the time of a step: the same rows are a story in which all scenes read each other.
+        return StepTimer.Plan(
+            clock, story.Scenes.Count, batches,
+            watch => new StoryGeneration(
+                pipeline,
+                story with { Scenes = [.. story.Scenes.Take(count + size)] },
+                options with { Request = watch(Request(0, count + size)) },
+                null,
+                cancellationToken));
     }
+
+    /// <summary>Gets how many further scenes the largest batch has.</summary>
+    private int BatchSize => story.Scenes.Count - count is var further and > 0
+        ? Math.Min(further, BankScenes.BatchSize(pipeline, whole, count, further, options)) : 0;
 
     private GenerationRequest Request(int begin, int scenes) => RequestRows.Take(options.Request!, story.Scenes.Count, begin, scenes);
 }

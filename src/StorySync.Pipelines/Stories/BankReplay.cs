@@ -7,9 +7,13 @@ namespace StorySync.Pipelines;
 /// <summary>Puts a bank's anchors into the first rows of each step, as they were when they were made.</summary>
 internal sealed class BankReplay(StoryBank bank, StoryAttention attention) : IStepEntry
 {
+    /// <summary>Gets what looks at the latents first.</summary>
+    public IStepEntry? Watch { get; init; }
+
     public Tensor Enter(int step, bool isBase, Tensor latents)
     {
         using var scope = NewDisposeScope();
+        Watch?.Enter(step, isBase, latents);
         if (!isBase && bank.Find(StoryBank.MasksName(step)) is { } masks)
         {
             foreach (var (anchor, subject) in bank.FoundSubjects)

@@ -10,7 +10,13 @@ internal sealed class BankScenes
     private const int MostChosen = 8;
 
     private readonly List<StoryGeneration> batches = [];
+    private readonly DiffusionPipeline pipeline;
+    private readonly StoryBank bank;
+    private readonly IReadOnlyList<Scene> scenes;
+    private readonly StoryOptions options;
+    private readonly int first;
     private readonly BatchProgress? progress;
+    private readonly CancellationToken cancellationToken;
 
     /// <param name="pipeline">The model.</param>
     /// <param name="bank">The bank.</param>
@@ -24,9 +30,10 @@ internal sealed class BankScenes
         DiffusionPipeline pipeline, StoryBank bank, IReadOnlyList<Scene> scenes, StoryOptions options, int first,
         BatchProgress? progress, CancellationToken cancellationToken)
     {
-        this.progress = progress;
+        (this.pipeline, this.bank, this.scenes, this.first) = (pipeline, bank, scenes, first);
+        (this.progress, this.cancellationToken) = (progress, cancellationToken);
         RequestRules.Require(scenes.Count > 0, "There are no scenes to draw; give at least one.");
-        options = BankRules.Settle(bank, options, pipeline);
+        this.options = options = BankRules.Settle(bank, options, pipeline);
         var probe = Batch(0, 1);
         BankRules.CheckPlan(bank.Card, probe.Card([]));
         var size = BatchSize(pipeline, probe, bank.Anchors, scenes.Count, options);
@@ -34,14 +41,6 @@ internal sealed class BankScenes
         {
             batches.Add(Batch(begin, Math.Min(size, scenes.Count - begin)));
         }
-
-        StoryGeneration Batch(int begin, int count) => new(
-            pipeline,
-            bank.Card.Story with { Scenes = [.. scenes.Skip(begin).Take(count)] },
-            options with { Request = RequestRows.Take(options.Request!, scenes.Count, begin, count) },
-            progress,
-            cancellationToken,
-            new StoryBatchOrigin(bank, first + begin, IsAnchored: true));
     }
 
     public StoryResult Run()
@@ -66,6 +65,15 @@ internal sealed class BankScenes
             results.ForEach(result => result.Dispose());
         }
     }
+
+    /// <summary>The memory that the largest batch takes.</summary>
+    /// <param name="model">How the model would be loaded.</param>
+    public MemoryPlan PlanMemory(PipelineOptions? model) => batches[0].PlanMemory(model);
+
+    /// <summary>How long the scenes take.</summary>
+    /// <param name="clock">Measures a step of the largest batch.</param>
+    public TimePlan PlanTime(TimeProvider clock) => StepTimer.Plan(
+        clock, scenes.Count, [.. batches.Select(batch => batch.Images)], watch => Batch(0, batches[0].Images - bank.Anchors, watch));
 
     /// <summary>Puts results together; they remain the caller's to dispose.</summary>
     /// <param name="results">The results.</param>
@@ -108,6 +116,18 @@ internal sealed class BankScenes
 
         var batches = (scenes + most - 1) / most;
         return (scenes + batches - 1) / batches;
+    }
+
+    private StoryGeneration Batch(int begin, int count, Func<GenerationRequest?, GenerationRequest>? change = null)
+    {
+        var request = RequestRows.Take(options.Request!, scenes.Count, begin, count);
+        return new(
+            pipeline,
+            bank.Card.Story with { Scenes = [.. scenes.Skip(begin).Take(count)] },
+            options with { Request = change?.Invoke(request) ?? request },
+            progress,
+            cancellationToken,
+            new StoryBatchOrigin(bank, first + begin, IsAnchored: true));
     }
 
     private static TimeSpan Sum(IReadOnlyList<StoryResult> results, Func<GenerationTimings, TimeSpan> part) =>

@@ -61,8 +61,10 @@ internal sealed class StoryGeneration
 
     private int Anchors => origin.Bank?.Anchors ?? 0;
 
-    public StoryResult Run() =>
-        origin.Bank is { } bank ? Run(attention => new BankReplay(bank, attention)) : Run(_ => null);
+    /// <summary>Makes the scenes.</summary>
+    /// <param name="watch">Looks at the latents of each step; null for nobody.</param>
+    public StoryResult Run(IStepEntry? watch = null) =>
+        Run(attention => origin.Bank is { } bank ? new BankReplay(bank, attention) { Watch = watch } : watch);
 
     /// <summary>Makes the story's scenes as anchors.</summary>
     public (StoryBank Bank, StoryResult Result) RunAnchors()
@@ -152,6 +154,35 @@ internal sealed class StoryGeneration
     /// <param name="model">How the model would be loaded.</param>
     /// <param name="rows">The scenes with the anchors; null for as many as there are.</param>
     public MemoryPlan PlanMemory(PipelineOptions? model, int? rows = null) => generation.PlanMemory(model, HasBase, Shares, rows);
+
+    /// <summary>Gets the images of the batch, with the anchors.</summary>
+    public int Images => story.Scenes.Count;
+
+    /// <summary>Gets the most bytes of a bank of the story's scenes.</summary>
+    public long BankBytes
+    {
+        get
+        {
+            using var attention = new StoryAttention(techniques, [], Images, generation.Guidance);
+            var steps = generation.ModelCalls;
+            var kept = Enumerable.Range(0, steps).Sum(step => attention.BatchAt(step, steps).HasBase ? 2 : 1);
+            var latents = pipeline.LatentShape(Images, generation.Height, generation.Width).Aggregate(sizeof(float), (long a, long b) => a * b);
+            var side = (long)techniques.Masks!.MaxGrid!.Value;
+            var masks = StoryRules.FoundSubjects(story, Images).Any() ? (steps - 1) * Images * story.Subjects.Count * side * side : 0;
+            return (kept * latents) + masks + (3L * Images * generation.Height * generation.Width);
+        }
+    }
+
+    /// <summary>The rows of each step of a batch of so many images.</summary>
+    public IEnumerable<long> RowsOf(int images)
+    {
+        using var attention = new StoryAttention(
+            techniques, [], images, generation.Guidance, generation.Seed, guidanceEnd: request.GuidanceEnd);
+        for (var step = 0; step < generation.ModelCalls; step++)
+        {
+            yield return attention.BatchAt(step, generation.ModelCalls).Rows;
+        }
+    }
 
     private string NameOf(int scene) => origin.NameOf(scene);
 
