@@ -53,7 +53,7 @@ expect() {
 
 cd "$work"
 quietly dotnet pack "$root/StorySync.sln" -c Release -p:Version="$version" -p:RepositoryUrl="$address" -o feed
-for package in StorySync StorySync.Kernels StorySync.Attention StorySync.Diffusion StorySync.Pipelines StorySync.Evaluation StorySync.Models.Storybook; do
+for package in StorySync StorySync.Kernels StorySync.Attention StorySync.Diffusion StorySync.Pipelines StorySync.Evaluation StorySync.Extensions StorySync.Models.Storybook; do
     [ -f "feed/$package.$version.nupkg" ] || fail "$package is packed"
 done
 ok "the packages pack without a warning"
@@ -141,6 +141,27 @@ printfn "model %O" (File.Exists(Path.Combine(AppContext.BaseDirectory, "models",
 FS
 quietly dotnet build Sharp
 expect "an F# program that uses a type of StorySync's first" dotnet run --no-build --project Sharp
+
+program Hosted StorySync
+hosting=$(sed -n 's|.*"Microsoft.Extensions.Hosting" Version="\(.*\)".*|\1|p' "$root/Directory.Packages.props")
+sed -i "s|  </ItemGroup>|    <PackageReference Include=\"StorySync.Extensions\" Version=\"$version\" />\n    <PackageReference Include=\"Microsoft.Extensions.Hosting\" Version=\"$hosting\" />\n&|" Hosted/Hosted.csproj
+cat >Hosted/Program.cs <<'CS'
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using StorySync.Extensions;
+using StorySync.Pipelines;
+
+var builder = Host.CreateApplicationBuilder();
+builder.Services.AddStorySync("storybook", options => options.LoadAtStart = true);
+using var host = builder.Build();
+await host.StartAsync();
+var model = host.Services.GetRequiredService<StorySyncModel>();
+using var result = await model.GenerateAsync(new GenerationRequest { Prompts = ["a fox"], Steps = 1, Height = 64, Width = 64 });
+Console.WriteLine($"sum {result.Images[0].Pixels.Length / 512}");
+Console.WriteLine($"model {model.IsLoaded}");
+CS
+quietly dotnet build Hosted
+expect "a host with a model of StorySync.Extensions" dotnet run --no-build --project Hosted
 
 [ "$before" = "$(hashes)" ] || fail "the NuGet cache is as it was"
 ok "the NuGet cache is as it was"

@@ -20,6 +20,8 @@ public partial class SnippetTests
         ["src/StorySync.Attention/README.md"] =
             "int steps, Func<StoryBatch, StoryAttention, AttentionContext, TorchSharp.torch.Tensor> Denoise, StorySubject fox, "
                 + "TorchSharp.torch.Tensor keptMask",
+        ["src/StorySync.Extensions/README.md"] =
+            "Microsoft.Extensions.DependencyInjection.IServiceCollection services, Microsoft.Extensions.AI.IImageGenerator generator",
         ["src/StorySync.Pipelines/README.md"] = "DiffusionPipeline pipeline, Story story, long availableBytes",
     };
 
@@ -58,7 +60,10 @@ public partial class SnippetTests
             : $"class Snippet {{ async Task Run({given}) {{ {rest} }} }}";
         var tree = CSharpSyntaxTree.ParseText($"{ImplicitUsings}\n{usings}\n{code}");
         var compilation =
-            CSharpCompilation.Create("snippet", [tree], References, new CSharpCompilationOptions(OutputKind.DynamicallyLinkedLibrary));
+            CSharpCompilation.Create("snippet", [tree], References, new CSharpCompilationOptions(
+                OutputKind.DynamicallyLinkedLibrary,
+                // Microsoft's interface of image generators is experimental.
+                specificDiagnosticOptions: [new("MEAI001", ReportDiagnostic.Suppress)]));
         return compilation.GetDiagnostics().Where(diagnostic => diagnostic.Severity == DiagnosticSeverity.Error).Select(diagnostic =>
             diagnostic.ToString());
     }

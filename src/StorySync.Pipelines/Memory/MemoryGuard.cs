@@ -10,19 +10,28 @@ internal static class MemoryGuard
     /// <exception cref="InsufficientMemoryException">The generation does not fit.</exception>
     public static void Check(DiffusionPipeline pipeline, MemoryCase asked)
     {
-        var needed = MemoryPlanner.PeakBytes(pipeline, asked);
-        if (AvailableMemory.Of(pipeline.Device) is { } there && needed > there)
+        if (AvailableMemory.Of(pipeline.Device) is { } there && MemoryPlanner.PeakBytes(pipeline, asked) > there)
         {
-            var advice = MemoryPlanner.Plan(pipeline, asked).Advice;
-            throw new InsufficientMemoryException(
-                $"{(asked.Images == 1 ? "1 image" : $"{asked.Images} images")} of {asked.Width}×{asked.Height} "
-                    + $"{(asked.Images == 1 ? "needs" : "need")} "
-                + $"{ByteSize.Text(needed)} on "
-                + $"{pipeline.Device}, which has {ByteSize.Text(there)} for them. "
-                + (advice.Count == 0
-                    ? "Generate fewer or smaller images"
-                    : $"Less is needed with {string.Join("; ", advice.Select(a => $"{a.Change} ({ByteSize.Text(a.PeakBytes)})"))}")
-                + $". {nameof(PipelineOptions)}.{nameof(PipelineOptions.ChecksMemory)} = false goes on regardless.");
+            var images = asked.Images == 1 ? "1 image" : $"{asked.Images} images";
+            throw Refusal(
+                $"{images} of {asked.Width}×{asked.Height} {(asked.Images == 1 ? "needs" : "need")}",
+                MemoryPlanner.Plan(pipeline, asked), pipeline.Device, there);
         }
     }
+
+    /// <exception cref="InsufficientMemoryException">What the plan is for does not fit.</exception>
+    public static void Check(MemoryPlan plan, Device device)
+    {
+        if (AvailableMemory.Of(device) is { } there && !plan.Fits(there))
+        {
+            throw Refusal("The images need", plan, device, there);
+        }
+    }
+
+    private static InsufficientMemoryException Refusal(string needs, MemoryPlan plan, Device device, long there) => new(
+        $"{needs} {ByteSize.Text(plan.PeakBytes)} on {device}, which has {ByteSize.Text(there)} for them. "
+        + (plan.Advice.Count == 0
+            ? "Generate fewer or smaller images"
+            : $"Less is needed with {string.Join("; ", plan.Advice.Select(a => $"{a.Change} ({ByteSize.Text(a.PeakBytes)})"))}")
+        + $". {nameof(PipelineOptions)}.{nameof(PipelineOptions.ChecksMemory)} = false goes on regardless.");
 }
