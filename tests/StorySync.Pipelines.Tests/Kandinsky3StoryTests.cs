@@ -63,6 +63,24 @@ public class Kandinsky3StoryTests(Kandinsky3Model model) : IClassFixture<Kandins
     }
 
     [Fact]
+    public void By_default_scenes_read_each_other_in_the_positive_half_alone_once_layouts_stand()
+    {
+        var own = Pipeline.DefaultTechniques;
+        Assert.Equal(
+            StoryAttentionOptions.Default with
+            {
+                NegativeHalf = false, Sharing = StoryAttentionOptions.Default.Sharing! with { Steps = new(0.3, 1) },
+            },
+            own);
+
+        using var both = Pipeline.GenerateStory(Friends, Quick with { Techniques = new() { NegativeHalf = true } });
+        using var one = Pipeline.GenerateStory(Friends, Quick with { Techniques = new() { NegativeHalf = false } });
+        using var story = Pipeline.GenerateStory(Friends, Quick);
+        TensorAssert.SameBits(one.Latents, story.Latents);
+        Assert.False(both.Latents.SameBitsAs(story.Latents));
+    }
+
+    [Fact]
     public void A_story_leaves_no_tensor_behind()
     {
         var pipeline = model.Pipeline;

@@ -141,7 +141,9 @@ public sealed class StoryAttention : IAttentionProcessor, IDisposable
             Collect(maps, layer, inputs, batch, context);
         }
 
-        return techniques.Attend(layer, inputs, context);
+        return story.SplitsHalves(layer, inputs, context)
+            ? AttendByHalf(layer, inputs, context)
+            : techniques.Attend(layer, inputs, context);
     }
 
     /// <summary>Ends a step: the masks that the next one uses are made from what this and the steps before have shown.</summary>
@@ -218,6 +220,22 @@ public sealed class StoryAttention : IAttentionProcessor, IDisposable
                     nameof(subject));
             }
         }
+    }
+
+    private Tensor AttendByHalf(AttentionLayer layer, AttentionInputs inputs, AttentionContext context)
+    {
+        using var scope = NewDisposeScope();
+        var rows = inputs.Query.shape[0] / 2;
+        return cat([.. story.HalvesOf(context).Select((half, i) => techniques.Attend(
+            layer,
+            inputs with
+            {
+                Query = inputs.Query.narrow(0, i * rows, rows),
+                Key = inputs.Key.narrow(0, i * rows, rows),
+                Value = inputs.Value.narrow(0, i * rows, rows),
+                Mask = inputs.Mask is { } mask && mask.shape[0] == 2 * rows ? mask.narrow(0, i * rows, rows) : inputs.Mask,
+            },
+            new AttentionContext { Step = context.Step, Steps = context.Steps, Branch = half }))]).MoveToOuterDisposeScope();
     }
 
     private void Collect(SubjectMaps maps, AttentionLayer layer, AttentionInputs inputs, StoryBatch batch, AttentionContext context)

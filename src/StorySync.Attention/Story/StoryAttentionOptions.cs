@@ -18,6 +18,7 @@ public sealed record StoryAttentionOptions
         Masks = MaskOptions.Default,
         Placement = PlacementOptions.Default,
         Location = LocationOptions.Default,
+        NegativeHalf = true,
     };
 
     /// <summary>Gets options with every technique off: the model's own attention, to the bit. Masks are still found.</summary>
@@ -48,6 +49,11 @@ public sealed record StoryAttentionOptions
     /// <summary>Gets the options of what scenes of one location share.</summary>
     public LocationOptions? Location { get; init; }
 
+    /// <summary>Gets a value indicating whether sharing, harmonization and location act in the negative half of guidance too. Default true.
+    /// Guidance leads away from what the negative half predicts: where that half follows the other scenes more readily than the positive
+    /// one does, what acts in both drives the scenes apart. Layout interpolation acts in both in any case.</summary>
+    public bool? NegativeHalf { get; init; }
+
     /// <summary>Returns these options with every member that is null taken from other options.</summary>
     /// <param name="defaults">The options to take members from; where they are null too, the general defaults.</param>
     /// <returns>Options with every member set.</returns>
@@ -62,6 +68,7 @@ public sealed record StoryAttentionOptions
             Masks = (Masks ?? new()).Over((defaults.Masks ?? new()).Over(MaskOptions.Default)),
             Placement = (Placement ?? new()).Over((defaults.Placement ?? new()).Over(PlacementOptions.Default)),
             Location = (Location ?? new()).Over((defaults.Location ?? new()).Over(LocationOptions.Default)),
+            NegativeHalf = NegativeHalf ?? defaults.NegativeHalf ?? true,
         };
     }
 

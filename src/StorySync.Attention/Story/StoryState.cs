@@ -53,6 +53,11 @@ internal sealed class StoryState(
         IsAt(options.Harmonization!.Steps!, harmonization, layer, context) ? options.Harmonization.Alpha!.Value : 0,
         IsLocated(layer, context) ? options.Location!.Alpha!.Value : 0);
 
+    /// <summary>Whether the halves of a call's batch are attended differently: scenes read each other in the positive one alone.</summary>
+    public bool SplitsHalves(AttentionLayer layer, AttentionInputs inputs, AttentionContext context) =>
+        options.NegativeHalf == false && BatchOf(context).Guidance && TokensOf(layer, inputs) is not null
+        && (SharingAt(layer, context).IsOn || AlphaAt(layer, context) is not (0, 0));
+
     /// <summary>Whether image tokens outside a subject's region turn from its words, which stand in the positive prompt.</summary>
     public bool Places(AttentionLayer layer, AttentionContext context) =>
         regions.Any && options.Placement!.IsOn && layer.Kind != AttentionKind.Self && context.Branch != GuidanceBranch.Unconditional
@@ -85,8 +90,9 @@ internal sealed class StoryState(
             ? null
             : masks.TokensOn(inputs.Grid, inputs.TextTokens, inputs.Query.device);
 
-    private static bool IsAt(StepRange steps, LayerFilter layers, AttentionLayer layer, AttentionContext context) =>
-        steps.Contains(context.Step, context.Steps) && layers.Contains(layer.Path);
+    private bool IsAt(StepRange steps, LayerFilter layers, AttentionLayer layer, AttentionContext context) =>
+        (options.NegativeHalf == true || context.Branch != GuidanceBranch.Unconditional)
+        && steps.Contains(context.Step, context.Steps) && layers.Contains(layer.Path);
 
     private bool IsLocated(AttentionLayer layer, AttentionContext context) =>
         masks.Locations is not null && IsAt(options.Location!.Steps!, location, layer, context);

@@ -68,6 +68,12 @@ public sealed class Kandinsky3Pipeline : DiffusionPipeline
     /// <inheritdoc/>
     public override int SizeMultiple => 8 * Movq.SpatialFactor;
 
+    /// <inheritdoc/>
+    /// <remarks>Scenes read each other in the positive half of guidance alone: the negative one follows the other scenes more readily, and
+    /// guidance would lead away from them. Sharing begins when layouts stand.</remarks>
+    public override StoryAttentionOptions DefaultTechniques { get; } =
+        new StoryAttentionOptions { NegativeHalf = false, Sharing = new() { Steps = new(0.3, 1) } }.Over(StoryAttentionOptions.Default);
+
     /// <summary>Loads the model.</summary>
     /// <inheritdoc cref="DiffusionPipeline.Load"/>
     /// <exception cref="WeightMismatchException">Weights are not those of their configuration.</exception>

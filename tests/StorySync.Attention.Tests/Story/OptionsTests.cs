@@ -53,6 +53,7 @@ public class OptionsTests
                 new() { MaxGrid = 16, Decay = 0.5, ReadyAfterLayers = 3, Closing = 1, Components = 2, MinArea = 0.01, Layers = "*attn2" },
             Placement = new() { Until = 0.3, Strength = 4, Layers = "up*" },
             Location = new() { Strength = 0.5, Alpha = 0.2, Steps = new(0, 0.5), Layers = "mid*" },
+            NegativeHalf = false,
         };
         Assert.Equal(options, JsonSerializer.Deserialize<StoryAttentionOptions>(JsonSerializer.Serialize(options)));
         Assert.Equal(

@@ -32,7 +32,7 @@ public class StoryAttentionTests
         Gen.OneOf(0.0, 0.15, 0.5, 0.8, 1),
         Gen.Select(Gen.Int[0, Relations.Length - 1], Gen.Int[0, Places.Length - 1], Gen.OneOf(0.0, 1.5, double.PositiveInfinity)),
         Gen.Select(Gen.OneOf(0.0, 0.6, 1, 2), Gen.Bool, Gen.OneOf(0.0, 0.5, 1), Gen.Double[-0.5, 0.9], Gen.OneOf(0.0, 0.4)),
-        Gen.Select(Gen.OneOf(0.0, 0.7, 1), Gen.OneOf(0.0, 0.5)),
+        Gen.Select(Gen.OneOf(0.0, 0.7, 1), Gen.OneOf(0.0, 0.5), Gen.Bool),
         (joint, guidance, step, seed, density, scenes, o, place) => new Run(
             joint ? 5 : 0, guidance, step, seed, density, Relations[scenes.Item1], Places[scenes.Item2], new()
             {
@@ -41,6 +41,7 @@ public class StoryAttentionTests
                 Layout = new() { Until = o.Item5 },
                 Placement = new() { Strength = scenes.Item3 },
                 Location = new() { Strength = place.Item1, Alpha = place.Item2 },
+                NegativeHalf = place.Item3,
             }));
 
     [Fact]
@@ -87,7 +88,10 @@ public class StoryAttentionTests
         {
             // Words are in the positive half.
             var words = half == halves - 1 && run.Step < 5 ? Words : null as Func<int, int, int, double>;
-            AssertHalf(naive with { Words = words }, batch.Modified, half);
+            var reading = half == halves - 1 || run.Options.NegativeHalf != false
+                ? naive
+                : naive with { Share = false, Harmonize = false, Locations = null };
+            AssertHalf(reading with { Words = words }, batch.Modified, half);
             if (batch.HasBase)
             {
                 AssertHalf(alone with { Words = words }, batch.Unmodified, half);
