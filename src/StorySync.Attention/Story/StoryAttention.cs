@@ -10,8 +10,8 @@ namespace StorySync.Attention;
 /// <see cref="CompleteStep"/>: the masks of a step are used in the next one. The unmodified branch starts from the same noise and
 /// prompts and is denoised by itself while the batch has it. A step may also be made of two calls, the positive half first, each with
 /// its half of the rows (<see cref="AttentionContext.Branch"/>): that takes half the memory.
-/// <para>Attention is shared and harmonized in both guidance halves (<see cref="StoryAttentionOptions.NegativeHalf"/>), each by itself, with the same masks; the masks come from the
-/// positive half of the modified branch.</para>
+/// <para>Attention is shared and harmonized in both guidance halves, each by itself, with the same masks, or in the positive one alone
+/// (<see cref="StoryAttentionOptions.NegativeHalf"/>); the masks come from the positive half of the modified branch.</para>
 /// <para>Where nothing is to be done, a call goes to the inner processor as it came: with every technique off, or with one scene, the
 /// result is the plain model's to the last bit.</para>
 /// <para>Not thread-safe; a run is one sequence of steps.</para>
