@@ -47,6 +47,19 @@ public class MemoryTests(StorybookModel model) : IClassFixture<StorybookModel>
     });
 
     [Fact]
+    public void Pictures_among_anchors_leave_no_tensor_behind() => LiveTensors.AssertNoneLeft(() =>
+    {
+        var options = new StoryOptions { Request = new() { Steps = 2, GuidanceScale = 4, Height = 64, Width = 64 }, Anchors = 2 };
+        var picture = new RgbImage(64, 64, new byte[64 * 64 * 3]);
+        var story = Frog with { Scenes = [Frog.Scenes[0] with { Picture = picture }, .. Frog.Scenes] };
+        model.Pipeline.GenerateStory(story, options).Dispose();
+        model.Pipeline.CreateBank(story with { Scenes = [story.Scenes[0]] }, options).Dispose();
+        using var source = new CancellationTokenSource();
+        Assert.Throws<OperationCanceledException>(() =>
+            model.Pipeline.GenerateStory(story, options, new CancelAfterFirstStep(source), source.Token));
+    });
+
+    [Fact]
     public void Previews_leave_no_tensor_behind() => LiveTensors.AssertNoneLeft(() =>
     {
         var watch = new Watch();

@@ -80,14 +80,22 @@ public sealed class StoryBankTests
 
     /// <summary>The anchors' rows go through the same numbers as when they were made: what a scene reads is theirs.</summary>
     [Theory]
-    [InlineData("storybook")]
-    [InlineData("tiny-sdxl")]
-    [InlineData("tiny-kandinsky3")]
-    public void Anchors_are_computed_again_as_they_were(string model)
+    [InlineData("storybook", false)]
+    [InlineData("storybook", true)]
+    [InlineData("tiny-sdxl", false)]
+    [InlineData("tiny-sdxl", true)]
+    [InlineData("tiny-kandinsky3", false)]
+    public void Anchors_are_computed_again_as_they_were(string model, bool withPicture)
     {
+        var picture = new RgbImage(Side, Side, [.. Enumerable.Range(0, 3 * Side * Side).Select(i => (byte)i)]);
+        var mask = new RgbImage(1, 1, [255, 255, 255]);
+        var story = !withPicture ? Anchors : Anchors with
+        {
+            Scenes = [Anchors.Scenes[0], Anchors.Scenes[1] with { Picture = picture, Subjects = [Anchors.Subjects[0].At(mask)] }],
+        };
         using var pipeline = Load(model);
         var kept = new List<byte[]>();
-        using var bank = pipeline.CreateBank(Anchors, new() { Request = Quick with { AttentionProcessor = new Watch(kept, 2) } });
+        using var bank = pipeline.CreateBank(story, new() { Request = Quick with { AttentionProcessor = new Watch(kept, 2) } });
         var again = new List<byte[]>();
         using var drawn = pipeline.GenerateScenes(
             bank, Further[..3], new() { Request = new() { AttentionProcessor = new Watch(again, 2, 5) }, BatchSize = 3 });

@@ -126,7 +126,9 @@ internal sealed class Generation
     /// <param name="story">The story that the images are the scenes of; null for images that know nothing of each other.</param>
     /// <param name="entry">What looks at the latents before each step, or replaces some.</param>
     /// <param name="hidden">How many of the first images are not decoded, and in no result.</param>
-    public GenerationResult Run(IReadOnlyList<long> seeds, StoryAttention? story, IStepEntry? entry = null, int hidden = 0)
+    /// <param name="pictures">The images that are not drawn; null for none.</param>
+    public GenerationResult Run(
+        IReadOnlyList<long> seeds, StoryAttention? story, IStepEntry? entry = null, int hidden = 0, PictureAnchors? pictures = null)
     {
         using var scales = request.LoraScales is { } own ? pipeline.Loras.With(own) : null;
         using var mode = inference_mode();
@@ -142,6 +144,7 @@ internal sealed class Generation
         FiniteNumbers.RequireText(embeddings, pipeline.Options.Dtype);
         using var blockCache = request.BlockCacheThreshold > 0 ? new BlockCache(request.BlockCacheThreshold) : null;
         var start = Start(request.Noise ?? noise.Draw);
+        start = pictures?.Begin(pipeline, Plan, BeginIndex, seeds, start, Height, Width, cancellationToken) ?? start;
         using var baseNoise = story?.BatchAt(0, ModelCalls).HasBase == true ? noise.Fork() : null;
         using var finite = new FiniteNumbers(pipeline.Device, pipeline.Options.Dtype);
         var job = new DenoisingJob
@@ -171,24 +174,24 @@ internal sealed class Generation
         };
         encoding?.Dispose();
         var encoded = clock.Elapsed;
-        var latents = Denoise(job, finite);
+        var latents = Denoise(job, finite, pictures);
         finite.Require();
         var denoised = clock.Elapsed;
 
-        IReadOnlyList<RgbImage> pictures = [];
+        IReadOnlyList<RgbImage> decoded = [];
         if (!request.LatentsOnly)
         {
             Report(GenerationStage.Decoding, ModelCalls);
-            pictures = Decode(latents);
+            decoded = pictures is null ? Decode(latents) : pictures.Decode(latents, Decode);
         }
 
         // What was written to meanwhile may be in the images.
         pipeline.ThrowIfFilesChanged();
-        Telemetry.CountImages(pipeline.ModelName, pictures.Count);
+        Telemetry.CountImages(pipeline.ModelName, decoded.Count);
         Report(GenerationStage.Done, ModelCalls);
         return new GenerationResult
         {
-            Images = pictures,
+            Images = decoded,
             Latents = latents.DetachFromDisposeScope(),
             Seeds = [.. seeds.Skip(hidden)],
             Timings =
@@ -211,11 +214,12 @@ internal sealed class Generation
     private MemoryCase Case(PipelineOptions options, bool hasBase, bool shares) =>
         new(options, images, Guidance ? 2 : 1, Height, Width, hasBase, shares, Caches: request.BlockCacheThreshold > 0);
 
-    private Tensor Denoise(DenoisingJob job, FiniteNumbers finite)
+    private Tensor Denoise(DenoisingJob job, FiniteNumbers finite, PictureAnchors? pictures)
     {
         using var span = Telemetry.StartStage("denoise");
         pipeline.ThrowIfFilesChanged();
         using var held = pipeline.HoldDenoiser();
+        pictures?.FindSubjects(pipeline.Predict, job);
         stepBegun = clock.Elapsed;
         return Denoising.Run(pipeline.Predict, job, (step, elapsed) => OnStep(step, elapsed, finite));
     }

@@ -13,9 +13,9 @@ internal static class ImageReader
     /// <param name="encoded">The whole file.</param>
     /// <param name="source">The file as messages name it.</param>
     /// <param name="maxPixels">The largest number of pixels that is decoded.</param>
-    /// <returns>The size, the pixels over white, and, where some are transparent, the colors without regard to it.</returns>
+    /// <returns>The size, and red, green, blue and alpha of every pixel, not multiplied.</returns>
     /// <exception cref="InvalidDataException">It is no image, too large, truncated or damaged.</exception>
-    public static (int Width, int Height, byte[] OverWhite, byte[]? Colors) Read(byte[] encoded, string source, long maxPixels)
+    public static (int Width, int Height, byte[] Rgba) Read(byte[] encoded, string source, long maxPixels)
     {
         var pin = GCHandle.Alloc(encoded, GCHandleType.Pinned);
         try
@@ -35,8 +35,7 @@ internal static class ImageReader
             var origin = codec.EncodedFormat == SKEncodedImageFormat.Png ? PngOrientation.Read(encoded) : codec.EncodedOrigin;
             var upright = Upright(rgba, width, height, origin);
             var turned = origin >= SKEncodedOrigin.LeftTop;
-            var (overWhite, colors) = Split(upright);
-            return (turned ? height : width, turned ? width : height, overWhite, colors);
+            return (turned ? height : width, turned ? width : height, upright);
         }
         finally
         {
@@ -46,6 +45,7 @@ internal static class ImageReader
 
     /// <summary>Separates colors and transparency.</summary>
     /// <param name="rgba">Red, green, blue and alpha of every pixel, not multiplied.</param>
+    /// <returns>The pixels over white, and, where some are transparent, the colors without regard to it.</returns>
     public static (byte[] OverWhite, byte[]? Colors) Split(ReadOnlySpan<byte> rgba)
     {
         var pixels = MemoryMarshal.Cast<byte, uint>(rgba);

@@ -93,6 +93,26 @@ public sealed class RgbImage
     public static RgbImage Decode(ReadOnlySpan<byte> encoded, long maxPixels = DefaultMaxPixels) =>
         Read(encoded.ToArray(), "The data", maxPixels);
 
+    /// <summary>Reads the transparency of an image file, as a mask of what a picture shows that is cut out of its background.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="maxPixels">As in <see cref="Load(string, long)"/>.</param>
+    /// <returns>White where the image is opaque, black where it is transparent, grays between; null where all of it is opaque.</returns>
+    /// <inheritdoc cref="Load(string, long)" path="/exception"/>
+    public static RgbImage? LoadAlpha(string path, long maxPixels = DefaultMaxPixels)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        ArgumentOutOfRangeException.ThrowIfLessThan(maxPixels, 1);
+        var (width, height, rgba) = ImageReader.Read(ReadFile(path), $"'{path}'", maxPixels);
+        var (mask, opaque) = (new byte[width * height * 3], true);
+        for (int from = 3, to = 0; from < rgba.Length; from += 4, to += 3)
+        {
+            mask.AsSpan(to, 3).Fill(rgba[from]);
+            opaque &= rgba[from] == byte.MaxValue;
+        }
+
+        return opaque ? null : new RgbImage(width, height, mask);
+    }
+
     /// <summary>Reads the texts of a PNG file, such as the generation settings that <see cref="SavePng"/> embeds.</summary>
     /// <param name="path">The file.</param>
     /// <returns>The texts by keyword.</returns>
@@ -271,7 +291,8 @@ public sealed class RgbImage
     private static RgbImage Read(byte[] encoded, string source, long maxPixels)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(maxPixels, 1);
-        var (width, height, overWhite, colors) = ImageReader.Read(encoded, source, maxPixels);
+        var (width, height, rgba) = ImageReader.Read(encoded, source, maxPixels);
+        var (overWhite, colors) = ImageReader.Split(rgba);
         return new RgbImage(width, height, overWhite, colors);
     }
 

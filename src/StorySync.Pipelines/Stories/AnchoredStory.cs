@@ -27,7 +27,8 @@ internal sealed class AnchoredStory
         RequestRules.Require(
             options.BatchSize is null or >= 1, $"BatchSize is {options.BatchSize}; it must be at least 1.");
         BankRules.CheckIndependence(options.Request ?? new());
-        whole = new StoryGeneration(pipeline, story, options, null, cancellationToken);
+        whole = new StoryGeneration(
+            pipeline, story, options with { Anchors = options.Anchors ?? int.MaxValue }, null, cancellationToken);
         count = options.Anchors ?? story.Scenes.Count;
         RequestRules.Require(
             count >= 1 && count <= story.Scenes.Count,

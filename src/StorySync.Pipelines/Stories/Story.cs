@@ -73,6 +73,20 @@ public sealed record Scene(string Prompt)
 
     /// <summary>Gets the seed of the scene's noise; null to count on from the story's.</summary>
     public long? Seed { get; init; }
+
+    /// <summary>Gets a picture of one's own that the scene is, for the others to read; null (default) to draw the scene. It must be among
+    /// the anchors: <see cref="DiffusionPipeline.CreateBank"/>, <see cref="StoryOptions.Anchors"/>.</summary>
+    /// <remarks>
+    /// <para>The prompt says what the picture shows. At each model call the anchor's latents are the encoded picture with that call's
+    /// noise, <see cref="Diffusion.Schedulers.SchedulePlan.AddNoise"/> of one noise, that of the seed. The picture itself, at the story's
+    /// size, is the scene's image and the anchor's portrait.</para>
+    /// <para>It is resized to the story's size as <see cref="GenerationRequest.Images"/> are: to other proportions it is stretched, so
+    /// crop it before. A <see cref="SceneSubject.Mask"/> has the picture's proportions and is stretched with it;
+    /// <see cref="RgbImage.LoadAlpha"/> reads that of a picture that is cut out. A subject without a mask is found by one call of the model
+    /// with the pictures alone, the first call with less noise than signal (σ below a half in flow matching, elsewhere 1 − ᾱ), and is there
+    /// in all steps.</para>
+    /// </remarks>
+    public RgbImage? Picture { get; init; }
 }
 
 /// <summary>Represents how a scene has a subject.</summary>

@@ -30,7 +30,7 @@ internal sealed class StoryGeneration
         story = bank is null ? story : bank.Card.Story with { Scenes = [.. bank.Card.Story.Scenes, .. story.Scenes] };
 
         this.story = story = StoryRules.ExpandCast(story, this.origin);
-        StoryRules.Check(story, this.origin);
+        StoryRules.Check(story, this.origin, bank?.Anchors ?? (this.origin.IsAnchored ? story.Scenes.Count : options.Anchors ?? 0));
         request = options.Request ?? new();
         StoryRules.CheckTemplate(request);
         IReadOnlyList<string> prompts = [.. story.Scenes.Select(scene => scene.Prompt)];
@@ -50,7 +50,7 @@ internal sealed class StoryGeneration
 
         techniques = (options.Techniques ?? new()).Over(pipeline.DefaultTechniques);
         generation = new Generation(pipeline, request, progress, cancellationToken);
-        StoryRules.CheckMasks(story, generation.Width, generation.Height, NameOf);
+        StoryRules.CheckMasks(story, Anchors, generation.Width, generation.Height, NameOf);
         StoryRules.CheckLayers(techniques, pipeline.AttentionProcessors.Layers, generation.Warnings);
         tokens = [.. story.Subjects.Select(subject =>
             story.Scenes.Select((_, i) => Tokens(StoryRules.InScene(story, i, subject), i)).ToArray())];
@@ -73,7 +73,7 @@ internal sealed class StoryGeneration
         try
         {
             var result = Run(attention => recorder = new BankRecorder(story, attention));
-            var card = Card(result.Scenes.Select(scene => scene.Seed));
+            var card = Card(result.Scenes.Select(scene => scene.Seed)) with { Story = Settled(result) };
             return (StoryBank.Of(card, [.. result.Scenes.Select(scene => scene.Image)], recorder!.Take()), result);
         }
         finally
@@ -108,19 +108,23 @@ internal sealed class StoryGeneration
         Warn();
         using var scope = NewDisposeScope();
         var seeds = Seeds();
+        var subjects = Subjects();
+        var inner = request.AttentionProcessor ?? ModelProcessors();
         using var attention = new StoryAttention(
-            techniques,
-            Subjects(),
-            story.Scenes.Count,
-            generation.Guidance,
-            generation.Seed,
-            request.AttentionProcessor ?? ModelProcessors(),
-            request.GuidanceEnd)
+            techniques, subjects, story.Scenes.Count, generation.Guidance, generation.Seed, inner, request.GuidanceEnd)
         {
             Reads = origin.Bank is { Anchors: var anchors } ? (_, other) => other < anchors : null,
             Seeds = origin.IsAnchored ? seeds : [.. seeds.Select((_, i) => generation.Seed + i)],
         };
-        var result = generation.Run(seeds, attention, entryOf(attention), Anchors);
+        var pictures = story.Scenes.Any(scene => scene.Picture is not null)
+            ? new PictureAnchors(story, attention, scenes => new StoryAttention(
+                StoryAttentionOptions.Disabled with { Masks = techniques.Masks },
+                [.. subjects.Select(subject => new StorySubject(subject.Name, [.. scenes.Select(scene => subject.Tokens[scene])]))],
+                scenes.Count,
+                guidance: false,
+                inner: inner))
+            : null;
+        var result = generation.Run(seeds, attention, entryOf(attention), Anchors, pictures);
         var scenes = story.Scenes.Skip(Anchors).Select((scene, i) => new SceneResult
         {
             Scene = given.Scenes[i],
@@ -183,6 +187,18 @@ internal sealed class StoryGeneration
             yield return attention.BatchAt(step, generation.ModelCalls).Rows;
         }
     }
+
+    /// <summary>The scenes as their bank knows them: a picture is its portrait, with its subjects where they were found.</summary>
+    private Story Settled(StoryResult result) => given with
+    {
+        Scenes = [.. given.Scenes.Select((scene, i) => scene.Picture is null ? scene : scene with
+        {
+            Picture = null,
+            Subjects = [.. story.Subjects.Select((subject, s) => StoryRules.InScene(story, i, subject) is var own
+                && own is { IsPresent: true, Mask: null } && result.Scenes[i].Subjects[s].Region is { } region
+                    ? own with { Mask = region.ToImage(region.Width, region.Height) } : own)],
+        })],
+    };
 
     private string NameOf(int scene) => origin.NameOf(scene);
 

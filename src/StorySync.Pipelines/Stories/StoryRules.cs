@@ -5,8 +5,11 @@ namespace StorySync.Pipelines;
 /// <summary>What holds for every story, whatever the model.</summary>
 internal static class StoryRules
 {
+    /// <param name="story">The story, without a cast.</param>
+    /// <param name="origin">Where it comes from.</param>
+    /// <param name="anchors">How many of the first scenes are anchors.</param>
     /// <exception cref="ArgumentException">The story breaks a rule; the message names it.</exception>
-    public static void Check(Story story, StoryBatchOrigin origin)
+    public static void Check(Story story, StoryBatchOrigin origin, int anchors)
     {
         RequestRules.Require(story.Scenes is { Count: > 0 }, "The story has no scenes; give at least one.");
         RequestRules.Require(
@@ -23,6 +26,10 @@ internal static class StoryRules
         for (var i = 0; i < story.Scenes.Count; i++)
         {
             CheckScene(story, i, origin.NameOf(i));
+            RequestRules.Require(
+                i < anchors || story.Scenes[i].Picture is null,
+                $"{origin.NameOf(i)} is a Picture, which only an anchor can be, because pictures are read and do not read: put it among "
+                    + "the scenes of CreateBank, or among the first StoryOptions.Anchors scenes of a story.");
         }
 
         foreach (var subject in origin.IsAnchored ? [] : story.Subjects)
@@ -108,19 +115,19 @@ internal static class StoryRules
     }
 
     /// <exception cref="ArgumentException">A mask has other proportions than the images, or no white.</exception>
-    public static void CheckMasks(Story story, int width, int height, Func<int, string> nameOf)
+    public static void CheckMasks(Story story, int first, int width, int height, Func<int, string> nameOf)
     {
-        for (var i = 0; i < story.Scenes.Count; i++)
+        for (var i = first; i < story.Scenes.Count; i++)
         {
+            var (imageWidth, imageHeight) = story.Scenes[i].Picture is { } picture ? (picture.Width, picture.Height) : (width, height);
             foreach (var own in story.Scenes[i].Subjects)
             {
                 if (own.Mask is { } mask)
                 {
                     RequestRules.Require(
-                        (long)mask.Width * height == (long)mask.Height * width,
-                        $"{nameOf(i)}: a mask is {mask.Width}×{mask.Height}, the image {width}×{height}; a mask can have any resolution "
-                            + $"but must "
-                        + "have the image's proportions.");
+                        (long)mask.Width * imageHeight == (long)mask.Height * imageWidth,
+                        $"{nameOf(i)}: a mask is {mask.Width}×{mask.Height}, the image {imageWidth}×{imageHeight}; a mask can have any "
+                            + "resolution but must have the image's proportions.");
                     RequestRules.Require(
                         mask.HasWhite(),
                         $"{nameOf(i)}: the mask of \"{own.Subject}\" has no white, so the subject would be nowhere; paint it white "
@@ -147,8 +154,12 @@ internal static class StoryRules
         story.Scenes[scene].Subjects.FirstOrDefault(own => own.Subject == subject) ?? new SceneSubject(subject);
 
     /// <summary>The scenes and subjects, by their indices, whose masks are found and not given.</summary>
-    public static IEnumerable<(int Scene, int Subject)> FoundSubjects(Story story, int scenes) =>
+    /// <param name="story">The story.</param>
+    /// <param name="scenes">How many of its first scenes to look at.</param>
+    /// <param name="ofPictures">Whether they are those found once, in pictures, or those found step by step, in what is drawn.</param>
+    public static IEnumerable<(int Scene, int Subject)> FoundSubjects(Story story, int scenes, bool ofPictures = false) =>
         from scene in Enumerable.Range(0, scenes)
+        where story.Scenes[scene].Picture is not null == ofPictures
         from subject in Enumerable.Range(0, story.Subjects.Count)
         where InScene(story, scene, story.Subjects[subject]) is { IsPresent: true, Mask: null }
         select (scene, subject);
