@@ -74,7 +74,8 @@ public sealed class StoryPlanTests
         using var bank = pipeline.CreateBank(Bears with { Scenes = [.. Bears.Scenes.Take(2)] }, options);
         calls.Clear();
         plan = pipeline.PlanTime(
-            bank, [.. Bears.Scenes.Skip(2)], new() { BatchSize = 3, Request = new() { AttentionProcessor = new Watch(calls) } }, new Clock());
+            bank, [.. Bears.Scenes.Skip(2)], new() { BatchSize = 3, Request = new() { AttentionProcessor = new Watch(calls) } },
+            new Clock());
         Assert.Equal([0, 1], calls.Distinct());
         Assert.Equal((5, 20L, 12L * (5 + 4)), (plan.Scenes, plan.StepRows, plan.Rows));
     }

@@ -7,6 +7,7 @@ namespace StorySync.Pipelines;
 internal sealed class BatchProgress(IProgress<GenerationProgress> all) : IProgress<GenerationProgress>
 {
     private readonly Stopwatch clock = Stopwatch.StartNew();
+    private GenerationProgress? held;
     private int done;
 
     /// <summary>Gets or sets the number of batches.</summary>
@@ -18,6 +19,7 @@ internal sealed class BatchProgress(IProgress<GenerationProgress> all) : IProgre
         if (value.Stage == GenerationStage.Done && !isLast)
         {
             done++;
+            held = value;
             return;
         }
 
@@ -31,5 +33,18 @@ internal sealed class BatchProgress(IProgress<GenerationProgress> all) : IProgre
             Remaining = made == 0 ? null : elapsed / made * (steps - made),
             Previews = value.Previews,
         });
+    }
+
+    /// <summary>Leaves batches out that were counted.</summary>
+    /// <param name="batches">How many.</param>
+    public void Skip(int batches)
+    {
+        Batches -= batches;
+        if (done == Batches && held is not null)
+        {
+            // What was taken for the end of one batch was the end of all.
+            done--;
+            Report(held);
+        }
     }
 }

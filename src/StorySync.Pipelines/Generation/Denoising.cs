@@ -69,6 +69,11 @@ internal interface IStepEntry
     /// <param name="latents">The latents of all rows.</param>
     /// <returns>The latents to go on with: the argument, or others in the caller's dispose scope.</returns>
     Tensor Enter(int step, bool isBase, Tensor latents);
+
+    /// <param name="latents">The final latents of all rows.</param>
+    void Leave(Tensor latents)
+    {
+    }
 }
 
 /// <summary>The denoising loop, the same for every model, for single pictures and for stories.</summary>
@@ -127,6 +132,7 @@ internal static class Denoising
                 onStep(new DenoisingStep(step, count, timestep, shown, original), clock.Elapsed);
             }
 
+            job.Entry?.Leave(modified.Latents);
             return (job.HiddenRows == 0 ? modified.Latents : Shown(modified.Latents).clone()).MoveToOuterDisposeScope();
         }
         finally

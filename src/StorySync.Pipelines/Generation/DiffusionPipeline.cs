@@ -303,8 +303,8 @@ public abstract partial class DiffusionPipeline : IDisposable
             : new AnchoredStory(this, story, options, null, token).PlanMemory(model));
     }
 
-    /// <summary>Estimates the memory required by scenes that are drawn with a bank, and suggests options that reduce it: that of the largest
-    /// batch, with the anchors that are computed along. Nothing is computed, and no weight is read.</summary>
+    /// <summary>Estimates the memory required by scenes that are drawn with a bank, and suggests options that reduce it: that of the
+    /// largest batch, with the anchors that are computed along. Nothing is computed, and no weight is read.</summary>
     /// <param name="bank">The bank.</param>
     /// <param name="scenes">The scenes.</param>
     /// <param name="options">What they would be made with; see <see cref="GenerateScenes"/>.</param>
@@ -344,8 +344,8 @@ public abstract partial class DiffusionPipeline : IDisposable
             cancellationToken);
     }
 
-    /// <summary>Estimates how long the denoising of scenes takes that are drawn with a bank. One step is measured, after one that warms: that
-    /// is all that is computed.</summary>
+    /// <summary>Estimates how long the denoising of scenes takes that are drawn with a bank. One step is measured, after one that warms:
+    /// that is all that is computed.</summary>
     /// <param name="bank">The bank.</param>
     /// <param name="scenes">The scenes.</param>
     /// <param name="options">What they would be made with; see <see cref="GenerateScenes"/>.</param>

@@ -6,14 +6,13 @@ internal static class RequestRows
     /// <summary>The request of some of the images.</summary>
     /// <param name="request">The request of all.</param>
     /// <param name="images">How many images that are.</param>
-    /// <param name="first">The first image to take.</param>
-    /// <param name="count">How many to take.</param>
-    public static GenerationRequest Take(GenerationRequest request, int images, int first, int count)
+    /// <param name="which">The images to take.</param>
+    public static GenerationRequest Take(GenerationRequest request, int images, IEnumerable<int> which)
     {
         return Change(request, Part, Part);
 
         IReadOnlyList<T>? Part<T>(string name, IReadOnlyList<T>? list) =>
-            list is null || list.Count != images ? list : [.. list.Skip(first).Take(count)];
+            list is null || list.Count != images ? list : [.. which.Select(image => list[image])];
     }
 
     /// <summary>Puts the lists of two requests one after the other; all else is the first one's.</summary>

@@ -23,7 +23,8 @@ internal sealed class StepTimer : IStepEntry
     /// <param name="batches">The images of each batch.</param>
     /// <param name="largest">Makes the largest batch, with the request that it is given changed by the function.</param>
     public static TimePlan Plan(
-        TimeProvider clock, int scenes, IReadOnlyList<int> batches, Func<Func<GenerationRequest?, GenerationRequest>, StoryGeneration> largest)
+        TimeProvider clock, int scenes, IReadOnlyList<int> batches,
+        Func<Func<GenerationRequest?, GenerationRequest>, StoryGeneration> largest)
     {
         var timer = new StepTimer(clock);
         var batch = largest(request => (request ?? new()) with { OnStep = timer.OnStep, PreviewInterval = 0 });

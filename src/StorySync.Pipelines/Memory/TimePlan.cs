@@ -6,8 +6,8 @@ namespace StorySync.Pipelines;
 /// share, and techniques take part in some steps only: it is a figure to decide by, no promise.</remarks>
 public sealed record TimePlan
 {
-    /// <summary>Gets the time of the step that was measured: the second of the largest batch, after one that warms; the first where there is
-    /// one step.</summary>
+    /// <summary>Gets the time of the step that was measured: the second of the largest batch, after one that warms; the first where
+    /// there is one step.</summary>
     public required TimeSpan Step { get; init; }
 
     /// <summary>Gets the rows that the measured step had: with guidance two for each image, and twice as many with an unmodified

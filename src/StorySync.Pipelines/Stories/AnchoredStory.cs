@@ -26,6 +26,7 @@ internal sealed class AnchoredStory
         this.progress = progress is null ? null : new BatchProgress(progress);
         RequestRules.Require(
             options.BatchSize is null or >= 1, $"BatchSize is {options.BatchSize}; it must be at least 1.");
+        BankScenes.CheckTakes(options);
         BankRules.CheckIndependence(options.Request ?? new());
         whole = new StoryGeneration(
             pipeline, story, options with { Anchors = options.Anchors ?? int.MaxValue }, null, cancellationToken);
@@ -96,7 +97,7 @@ internal sealed class AnchoredStory
         List<int> batches = [count];
         for (var begin = 0; begin < further; begin += size)
         {
-            batches.Add(count + Math.Min(size, further - begin));
+            batches.AddRange(Enumerable.Repeat(count + Math.Min(size, further - begin), options.Candidates));
         }
 
         // No bank is needed for the time of a step: the same rows are a story in which all scenes read each other.
@@ -105,7 +106,7 @@ internal sealed class AnchoredStory
             watch => new StoryGeneration(
                 pipeline,
                 story with { Scenes = [.. story.Scenes.Take(count + size)] },
-                options with { Request = watch(Request(0, count + size)) },
+                options with { Anchors = count, Request = watch(Request(0, count + size)) },
                 null,
                 cancellationToken));
     }
@@ -114,5 +115,6 @@ internal sealed class AnchoredStory
     private int BatchSize => story.Scenes.Count - count is var further and > 0
         ? Math.Min(further, BankScenes.BatchSize(pipeline, whole, count, further, options)) : 0;
 
-    private GenerationRequest Request(int begin, int scenes) => RequestRows.Take(options.Request!, story.Scenes.Count, begin, scenes);
+    private GenerationRequest Request(int begin, int scenes) =>
+        RequestRows.Take(options.Request!, story.Scenes.Count, Enumerable.Range(begin, scenes));
 }

@@ -15,6 +15,7 @@ internal sealed class BankScenes
     private readonly IReadOnlyList<Scene> scenes;
     private readonly StoryOptions options;
     private readonly int first;
+    private readonly int size;
     private readonly BatchProgress? progress;
     private readonly CancellationToken cancellationToken;
 
@@ -34,22 +35,58 @@ internal sealed class BankScenes
         (this.progress, this.cancellationToken) = (progress, cancellationToken);
         RequestRules.Require(scenes.Count > 0, "There are no scenes to draw; give at least one.");
         this.options = options = BankRules.Settle(bank, options, pipeline);
-        var probe = Batch(0, 1);
+        CheckTakes(options);
+        var probe = Batch([0]);
         BankRules.CheckPlan(bank.Card, probe.Card([]));
-        var size = BatchSize(pipeline, probe, bank.Anchors, scenes.Count, options);
-        for (var begin = 0; begin < scenes.Count; begin += size)
-        {
-            batches.Add(Batch(begin, Math.Min(size, scenes.Count - begin)));
-        }
+        size = BatchSize(pipeline, probe, bank.Anchors, scenes.Count, options);
+        batches.AddRange(Batches(Enumerable.Range(0, scenes.Count), options.Candidates > 1 ? 0 : null));
+    }
+
+    /// <exception cref="ArgumentException">The takes asked for are none, or have an end that is never looked at.</exception>
+    public static void CheckTakes(StoryOptions options)
+    {
+        RequestRules.Require(options.Candidates >= 1, $"Candidates is {options.Candidates}; it must be at least 1.");
+        RequestRules.Require(
+            options.RetryBelow is null || options.Candidates > 1,
+            $"RetryBelow is {options.RetryBelow}, but there is one take of each scene; say in Candidates how many there may be.");
     }
 
     public StoryResult Run()
     {
         if (progress is not null)
         {
-            progress.Batches += batches.Count - 1;
+            progress.Batches += (batches.Count * options.Candidates) - 1;
         }
 
+        var best = Draw(batches);
+        try
+        {
+            for (var take = 1; take < options.Candidates; take++)
+            {
+                int[] again = [.. Enumerable.Range(0, scenes.Count).Where(scene => NeedsMore(best.Scenes[scene].Consistency))];
+                IReadOnlyList<StoryGeneration> round = [.. Batches(again, take)];
+                progress?.Skip(batches.Count - round.Count);
+                if (round.Count > 0)
+                {
+                    using var drawn = Draw(round);
+                    using var before = best;
+                    best = Better(before, drawn, again);
+                }
+            }
+        }
+        catch
+        {
+            best.Dispose();
+            throw;
+        }
+
+        return best;
+    }
+
+    private bool NeedsMore(double? score) => score is { } known && !(known >= options.RetryBelow);
+
+    private static StoryResult Draw(IReadOnlyList<StoryGeneration> batches)
+    {
         var results = new List<StoryResult>();
         try
         {
@@ -66,14 +103,42 @@ internal sealed class BankScenes
         }
     }
 
+    /// <summary>Of each scene the better take.</summary>
+    /// <param name="best">A take of every scene.</param>
+    /// <param name="drawn">Another of some.</param>
+    /// <param name="which">Of which.</param>
+    private static StoryResult Better(StoryResult best, StoryResult drawn, int[] which)
+    {
+        using var scope = NewDisposeScope();
+        var scenes = best.Scenes.ToArray();
+        var rows = best.Latents.unbind();
+        var others = drawn.Latents.unbind();
+        foreach (var (i, scene) in which.Index())
+        {
+            if (drawn.Scenes[i].Consistency > scenes[scene].Consistency)
+            {
+                (scenes[scene], rows[scene]) = (drawn.Scenes[i], others[i]);
+            }
+        }
+
+        return new StoryResult
+        {
+            Scenes = scenes,
+            Latents = stack(rows).DetachFromDisposeScope(),
+            Timings = Sum([best, drawn]),
+            Warnings = [.. best.Warnings.Union(drawn.Warnings)],
+        };
+    }
+
     /// <summary>The memory that the largest batch takes.</summary>
     /// <param name="model">How the model would be loaded.</param>
     public MemoryPlan PlanMemory(PipelineOptions? model) => batches[0].PlanMemory(model);
 
-    /// <summary>How long the scenes take.</summary>
+    /// <summary>How long the scenes take, with all their takes.</summary>
     /// <param name="clock">Measures a step of the largest batch.</param>
     public TimePlan PlanTime(TimeProvider clock) => StepTimer.Plan(
-        clock, scenes.Count, [.. batches.Select(batch => batch.Images)], watch => Batch(0, batches[0].Images - bank.Anchors, watch));
+        clock, scenes.Count, [.. batches.SelectMany(batch => Enumerable.Repeat(batch.Images, options.Candidates))],
+        watch => Batch([.. Enumerable.Range(0, batches[0].Images - bank.Anchors)], change: watch));
 
     /// <summary>Puts results together; they remain the caller's to dispose.</summary>
     /// <param name="results">The results.</param>
@@ -82,12 +147,7 @@ internal sealed class BankScenes
     {
         Scenes = [.. results.SelectMany(result => result.Scenes)],
         Latents = cat([.. results.Select(result => result.Latents)], dim: 0).DetachFromDisposeScope(),
-        Timings = new GenerationTimings
-        {
-            Encoding = Sum(results, timings => timings.Encoding),
-            Denoising = Sum(results, timings => timings.Denoising),
-            Decoding = Sum(results, timings => timings.Decoding),
-        },
+        Timings = Sum(results),
         Warnings = [.. results.SelectMany(result => result.Warnings).Distinct()],
         Bank = bank,
     };
@@ -118,18 +178,30 @@ internal sealed class BankScenes
         return (scenes + batches - 1) / batches;
     }
 
-    private StoryGeneration Batch(int begin, int count, Func<GenerationRequest?, GenerationRequest>? change = null)
+    private IEnumerable<StoryGeneration> Batches(IEnumerable<int> which, int? take) => which.Chunk(size).Select(some => Batch(some, take));
+
+    private StoryGeneration Batch(int[] which, int? take = null, Func<GenerationRequest?, GenerationRequest>? change = null)
     {
-        var request = RequestRows.Take(options.Request!, scenes.Count, begin, count);
+        var request = RequestRows.Take(options.Request!, scenes.Count, which);
         return new(
             pipeline,
-            bank.Card.Story with { Scenes = [.. scenes.Skip(begin).Take(count)] },
+            bank.Card.Story with { Scenes = [.. which.Select(scene => scenes[scene])] },
             options with { Request = change?.Invoke(request) ?? request },
             progress,
             cancellationToken,
-            new StoryBatchOrigin(bank, first + begin, IsAnchored: true));
+            new StoryBatchOrigin(bank, [.. which.Select(scene => first + scene)], IsAnchored: true, take));
     }
 
-    private static TimeSpan Sum(IReadOnlyList<StoryResult> results, Func<GenerationTimings, TimeSpan> part) =>
-        results.Aggregate(TimeSpan.Zero, (sum, result) => sum + part(result.Timings));
+    private static GenerationTimings Sum(IReadOnlyList<StoryResult> results)
+    {
+        return new()
+        {
+            Encoding = Of(timings => timings.Encoding),
+            Denoising = Of(timings => timings.Denoising),
+            Decoding = Of(timings => timings.Decoding),
+        };
+
+        TimeSpan Of(Func<GenerationTimings, TimeSpan> part) =>
+            results.Aggregate(TimeSpan.Zero, (sum, result) => sum + part(result.Timings));
+    }
 }

@@ -64,7 +64,7 @@ internal sealed class StoryGeneration
     /// <summary>Makes the scenes.</summary>
     /// <param name="watch">Looks at the latents of each step; null for nobody.</param>
     public StoryResult Run(IStepEntry? watch = null) =>
-        Run(attention => origin.Bank is { } bank ? new BankReplay(bank, attention) { Watch = watch } : watch);
+        Run(attention => origin.Bank is { } bank ? new BankReplay(bank, attention, Score) { Watch = watch } : watch);
 
     /// <summary>Makes the story's scenes as anchors.</summary>
     public (StoryBank Bank, StoryResult Result) RunAnchors()
@@ -124,15 +124,15 @@ internal sealed class StoryGeneration
                 guidance: false,
                 inner: inner))
             : null;
-        var result = generation.Run(seeds, attention, entryOf(attention), Anchors, pictures);
-        var scenes = story.Scenes.Skip(Anchors).Select((scene, i) => new SceneResult
+        var entry = entryOf(attention);
+        var result = generation.Run(seeds, attention, entry, Anchors, pictures);
+        var scores = (entry as BankReplay)?.Scores;
+        var scenes = story.Scenes.Skip(Anchors).Select((_, i) => Scene(i, scores?[i])).ToList();
+        if (scores is not null && options.Scorer is { } scorer)
         {
-            Scene = given.Scenes[i],
-            Prompt = scene.Prompt,
-            Image = result.Images[i],
-            Seed = result.Seeds[i],
-            Subjects = [.. story.Subjects.Select((subject, s) => Found(attention, subject, Anchors + i, s))],
-        }).ToList();
+            scenes = [.. scenes.Select((scene, i) => Scene(i, scorer(scene)))];
+        }
+
         foreach (var (index, scene) in scenes.Index())
         {
             foreach (var lost in scene.Subjects.Where(found => found.Region is not { Area: > 0 }
@@ -152,6 +152,16 @@ internal sealed class StoryGeneration
             Timings = result.Timings,
             Warnings = [.. pipeline.Warnings, .. generation.Warnings.List],
         };
+
+        SceneResult Scene(int i, double? score) => new()
+        {
+            Scene = given.Scenes[i],
+            Prompt = story.Scenes[Anchors + i].Prompt,
+            Image = result.Images[i],
+            Seed = result.Seeds[i],
+            Consistency = score,
+            Subjects = [.. story.Subjects.Select((subject, s) => Found(attention, subject, Anchors + i, s))],
+        };
     }
 
     /// <summary>The memory that the batch would take.</summary>
@@ -170,7 +180,8 @@ internal sealed class StoryGeneration
             using var attention = new StoryAttention(techniques, [], Images, generation.Guidance);
             var steps = generation.ModelCalls;
             var kept = Enumerable.Range(0, steps).Sum(step => attention.BatchAt(step, steps).HasBase ? 2 : 1);
-            var latents = pipeline.LatentShape(Images, generation.Height, generation.Width).Aggregate(sizeof(float), (long a, long b) => a * b);
+            var shape = pipeline.LatentShape(Images, generation.Height, generation.Width);
+            var latents = shape.Aggregate((long)sizeof(float), (bytes, length) => bytes * length);
             var side = (long)techniques.Masks!.MaxGrid!.Value;
             var masks = StoryRules.FoundSubjects(story, Images).Any() ? (steps - 1) * Images * story.Subjects.Count * side * side : 0;
             return (kept * latents) + masks + (3L * Images * generation.Height * generation.Width);
@@ -216,13 +227,25 @@ internal sealed class StoryGeneration
 
     private long[] Seeds() => [.. story.Scenes.Select((scene, i) =>
         i < Anchors ? origin.Bank!.Card.Seeds[i]
-        : scene.Seed ?? (options.SameNoise ? generation.Seed : generation.Seed + origin.First + i - Anchors))];
+        : (scene.Seed ?? (options.SameNoise ? generation.Seed : generation.Seed + origin.PlaceOf(i - Anchors))) + origin.SeedOffset)];
+
+    /// <summary>How consistent each scene is with the anchors.</summary>
+    private IReadOnlyList<double?> Score(Tensor latents, StoryAttention attention)
+    {
+        using var scope = NewDisposeScope();
+        var score = new SubjectConsistency(pipeline.Unpack(latents, generation.Height, generation.Width), Anchors);
+        return [.. Enumerable.Range(Anchors, Images - Anchors).Select(image => score.Of(image, story.Subjects.Select((subject, s) =>
+            (IReadOnlyList<Tensor?>)[.. Enumerable.Range(0, Anchors).Append(image).Select(i => MaskOf(attention, subject, i, s))])))];
+    }
 
     private void Warn()
     {
         generation.Warnings.AddIf(
             options.Techniques?.Sharing?.MatchPositions == true && !pipeline.HasRotaryPositions,
             "Techniques.Sharing.MatchPositions has no effect: this model's attention keys carry no positions.");
+        generation.Warnings.AddIf(
+            options.Candidates > 1 && origin is { Bank: null, IsAnchored: false },
+            "Candidates has no effect: takes are of scenes that read anchors; set StoryOptions.Anchors.");
         generation.Warnings.AddIf(
             options.SameNoise && story.Scenes.Skip(Anchors).All(scene => scene.Seed is not null),
                 "SameNoise has no effect: every scene has a seed of its own.");
@@ -232,9 +255,13 @@ internal sealed class StoryGeneration
     private SetProcessors? ModelProcessors() =>
         pipeline.AttentionProcessors is var set && set.Layers.Any(layer => set[layer.Path] is not PlainAttention) ? new(set) : null;
 
+    /// <summary>Where a subject is, (height, width); null where the scene lacks it.</summary>
+    private Tensor? MaskOf(StoryAttention attention, Subject subject, int scene, int index) =>
+        StoryRules.InScene(story, scene, subject).IsPresent ? attention.MaskOf(scene, index) : null;
+
     private SubjectResult Found(StoryAttention attention, Subject subject, int scene, int index)
     {
-        using var mask = StoryRules.InScene(story, scene, subject).IsPresent ? attention.MaskOf(scene, index) : null;
+        using var mask = MaskOf(attention, subject, scene, index);
         return new SubjectResult { Subject = subject, Region = mask is null ? null : SubjectRegion.FromTensor(mask) };
     }
 
@@ -286,11 +313,22 @@ internal sealed class StoryGeneration
 
 /// <summary>Where a batch of scenes comes from.</summary>
 /// <param name="Bank">The bank whose anchors come before the scenes; null for none.</param>
-/// <param name="First">The first scene's index among those that are asked for.</param>
+/// <param name="Places">Each scene's index among those that are asked for; null where the batch is all of them.</param>
 /// <param name="IsAnchored">Whether the scenes are anchors, or read them, so that nothing of one may depend on its place in the
 /// batch.</param>
-internal sealed record StoryBatchOrigin(StoryBank? Bank = null, int First = 0, bool IsAnchored = false)
+/// <param name="Take">Which of a scene's takes it is, from 0; null where there is one.</param>
+internal sealed record StoryBatchOrigin(
+    StoryBank? Bank = null, IReadOnlyList<int>? Places = null, bool IsAnchored = false, int? Take = null)
 {
+    private const long SeedsBetweenTakes = 1000;
+
+    /// <summary>Gets what a take's seed is above the scene's.</summary>
+    public long SeedOffset => SeedsBetweenTakes * (Take ?? 0);
+
+    /// <summary>A scene's index among those that are asked for.</summary>
+    public int PlaceOf(int scene) => Places?[scene] ?? scene;
+
     /// <summary>What messages call a row of the batch.</summary>
-    public string NameOf(int row) => row - (Bank?.Anchors ?? 0) is >= 0 and var scene ? $"Scene {First + scene + 1}" : $"Anchor {row + 1}";
+    public string NameOf(int row) => row - (Bank?.Anchors ?? 0) is >= 0 and var scene
+        ? $"Scene {PlaceOf(scene) + 1}{(Take is { } take ? $", take {take + 1}" : "")}" : $"Anchor {row + 1}";
 }

@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using StorySync.Attention;
 
 namespace StorySync.Pipelines;
@@ -24,6 +25,20 @@ public sealed record StoryOptions
     /// on a device libtorch chooses kernels by the size of a batch, so that last bits are those of the batch size. Null (default): up to 8,
     /// as many as <see cref="DiffusionPipeline.PlanMemory(Story, StoryOptions, PipelineOptions)"/> has room for.</summary>
     public int? BatchSize { get; init; }
+
+    /// <summary>Gets how many takes there are of each scene that reads anchors, at least 1: the one with the highest
+    /// <see cref="SceneResult.Consistency"/> is kept, the first of equal ones. Take k, from 0, has the scene's seed plus 1000 k, so that a
+    /// take is the scene with that seed. Default 1.</summary>
+    public int Candidates { get; init; } = 1;
+
+    /// <summary>Gets the consistency with which a scene's takes come to an end: only scenes whose best take is below get one more, up to
+    /// <see cref="Candidates"/>. Null (default): every scene gets all its takes.</summary>
+    public double? RetryBelow { get; init; }
+
+    /// <summary>Gets what judges a take in place of the library: it returns the take's <see cref="SceneResult.Consistency"/>, higher for
+    /// better ones, by its argument alone. Null (default) for the library. It is not part of the options' JSON.</summary>
+    [JsonIgnore]
+    public Func<SceneResult, double>? Scorer { get; init; }
 
     /// <summary>Gets the techniques, their strengths, layers and steps. What is null, in whole or in part, is as it suits the model:
     /// <see cref="DiffusionPipeline.DefaultTechniques"/>.</summary>

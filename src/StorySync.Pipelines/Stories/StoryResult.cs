@@ -55,6 +55,9 @@ public sealed class SceneResult
     /// <summary>Gets the seed that its noise came from.</summary>
     public required long Seed { get; init; }
 
+    /// <summary>@DOC@</summary>
+    public double? Consistency { get; init; }
+
     /// <summary>Gets the story's subjects, in its order, as the image has them.</summary>
     public required IReadOnlyList<SubjectResult> Subjects { get; init; }
 }
