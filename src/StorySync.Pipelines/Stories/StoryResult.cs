@@ -55,7 +55,11 @@ public sealed class SceneResult
     /// <summary>Gets the seed that its noise came from.</summary>
     public required long Seed { get; init; }
 
-    /// <summary>@DOC@</summary>
+    /// <summary>Gets how much the scene's subjects are like those of the anchors it reads, −1 … 1, higher for more: for each subject the
+    /// mean final latents of its cells, on the grid of its mask, are compared with those of each anchor that has it, by their cosine; this
+    /// is the mean over anchors and subjects, with −1 for a subject that was not found. It tells takes of a scene apart, by their subjects'
+    /// mean colour in the first place; <see cref="StoryOptions.Scorer"/> puts another in its place. Null where no anchor is read, or scene
+    /// and anchors have no subject in common.</summary>
     public double? Consistency { get; init; }
 
     /// <summary>Gets the story's subjects, in its order, as the image has them.</summary>

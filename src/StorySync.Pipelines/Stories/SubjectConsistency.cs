@@ -1,4 +1,3 @@
-using StorySync.Kernels;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn.functional;
 
@@ -23,25 +22,22 @@ internal sealed class SubjectConsistency(Tensor latents, int anchors)
         foreach (var masks in subjects)
         {
             using var scope = NewDisposeScope();
-            Tensor[] kept = [.. masks.Take(anchors).Index().Where(mask => IsFound(mask.Item)).Select(mask => Cells(mask.Index, mask.Item!))];
+            Tensor[] kept = [.. masks.Take(anchors).Index().Where(mask => IsFound(mask.Item)).Select(mask => Mean(mask.Index, mask.Item!))];
             if (kept.Length > 0 && masks[anchors] is { } own)
             {
-                scores.Add(IsFound(own) ? Match(Cells(image, own), cat(kept)) : Lost);
+                scores.Add(IsFound(own) ? stack(kept).matmul(Mean(image, own)).mean().item<float>() : Lost);
             }
         }
 
         return scores.Count > 0 ? scores.Average() : null;
     }
 
-    private static double Match(Tensor cells, Tensor kept) => cells.matmul(kept.t()).amax([1]).mean().item<float>();
-
     private static bool IsFound(Tensor? mask) => mask is not null && mask.any().item<bool>();
 
-    /// <summary>The directions of a subject's cells, (cells, channels).</summary>
-    private Tensor Cells(int row, Tensor mask)
+    /// <summary>The direction of the mean of a subject's cells, (channels,).</summary>
+    private Tensor Mean(int row, Tensor mask)
     {
-        var image = latents.narrow(0, row, 1);
-        var cells = adaptive_avg_pool2d(image, [mask.shape[0], mask.shape[1]])[0];
-        return normalize(cells.flatten(1).t()[mask.flatten().cpu()], dim: 1);
+        var cells = adaptive_avg_pool2d(latents.narrow(0, row, 1), [mask.shape[0], mask.shape[1]])[0].flatten(1);
+        return normalize(cells.t()[mask.flatten().cpu()].mean([0]), dim: 0);
     }
 }
