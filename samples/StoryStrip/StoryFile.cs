@@ -1,3 +1,4 @@
+using System.Collections.ObjectModel;
 using System.Globalization;
 using System.Text.Json;
 using System.Text.RegularExpressions;
@@ -11,7 +12,8 @@ internal sealed partial record StoryFile
     private const long LargestMaskFile = 256 << 20;
 
     private static readonly string[] Keys = ["subjects", "cast", "scenes", "negative", "seed", "steps", "guidance", "width", "height"];
-    private static readonly string[] SceneKeys = ["prompt", "subjects", "states", "seed", "masks"];
+    private static readonly string[] SceneKeys = ["prompt", "subjects", "states", "seed", "masks", "regions", "location"];
+    private static readonly string[] BoxKeys = ["left", "top", "width", "height"];
     private static readonly string[] CharacterKeys = ["description", "aliases", "noun"];
 
     public IReadOnlyList<string> Subjects { get; init; } = [];
@@ -153,17 +155,31 @@ internal sealed partial record StoryFile
     {
         CheckCount(scene, "subjects", scene.Subjects?.Count);
         CheckCount(scene, "masks", scene.Masks?.Count);
-        return new Scene(scene.Prompt)
+        List<SceneSubject> own = scene is { Subjects: null, Masks: null } ? [] : [.. subjects.Select((subject, s) => new SceneSubject(subject)
         {
-            Seed = scene.Seed,
-            States = scene.States,
-            Subjects = scene is { Subjects: null, Masks: null } ? [] : [.. subjects.Select((subject, s) => new SceneSubject(subject)
+            Phrase = scene.Subjects?[s],
+            Mask = scene.Masks?[s],
+            IsPresent = scene.Subjects is null || scene.Subjects[s] is not null || scene.Masks?[s] is not null,
+        })];
+        foreach (var region in scene.Regions)
+        {
+            var subject = Array.Find(subjects, subject => subject.Phrase == region.Of)
+                ?? Cast.FirstOrDefault(one => one.Character.Name == region.Of)?.Character.Subject()
+                ?? throw new UserErrorException(
+                    $"{region.Place}: '{region.Of}' is neither a subject nor a name of the cast; known are "
+                        + $"{string.Join(", ", subjects.Select(s => s.Phrase).Concat(Cast.Select(one => one.Character.Name)))}.");
+            var had = own.Find(one => one.Subject == subject) ?? new SceneSubject(subject);
+            if (!had.IsPresent)
             {
-                Phrase = scene.Subjects?[s],
-                Mask = scene.Masks?[s],
-                IsPresent = scene.Subjects is null || scene.Subjects[s] is not null || scene.Masks?[s] is not null,
-            })],
-        };
+                throw new UserErrorException($"{region.Place}: '{region.Of}' has a region, but its entry in 'subjects' is null: the scene "
+                    + "lacks it.");
+            }
+
+            own.Remove(had);
+            own.Add(had with { Region = region.Box, RegionMask = region.Mask });
+        }
+
+        return new Scene(scene.Prompt) { Seed = scene.Seed, States = scene.States, Location = scene.Location, Subjects = own };
     }
 
     private void CheckCount(StoryFileScene scene, string key, int? count)
@@ -221,20 +237,56 @@ internal sealed partial record StoryFile
                 ? [.. subjects.RequireList("subjects").Select(subject => subject.IsNull ? null : NotEmpty(subject, "a subject"))]
                 : null,
             Masks = Value(entries, "masks") is { } own
-                ? [.. own.RequireList("masks").Select(mask => mask.IsNull ? null : Mask(mask, folder, masks))]
+                ? [.. own.RequireList("masks").Select(mask => mask.IsNull ? null : Mask(mask, "mask", folder, masks))]
                 : null,
+            Regions = [.. (Value(entries, "regions")?.RequireMap("regions") ?? ReadOnlyDictionary<string, DocumentNode>.Empty)
+                .Where(region => !region.Value.IsNull).Select(region => Region(region.Key, region.Value, folder, masks))],
+            Location = Value(entries, "location") is { } location ? NotEmpty(location, "location") : null,
         };
     }
 
-    /// <summary>Reads a mask; one that several scenes name is read once.</summary>
-    private static RgbImage Mask(DocumentNode node, string folder, Dictionary<string, RgbImage> known)
+    private static StoryFileRegion Region(string of, DocumentNode node, string folder, Dictionary<string, RgbImage> masks)
     {
-        var path = Path.Combine(folder, NotEmpty(node, "a mask"));
+        if (node is ScalarNode)
+        {
+            return new StoryFileRegion(of, node.Place) { Mask = Mask(node, "region", folder, masks) };
+        }
+
+        IReadOnlyList<DocumentNode> sides;
+        if (node is MapNode)
+        {
+            var entries = node.RequireMap("a region", BoxKeys);
+            sides = [.. BoxKeys.Select(key => Value(entries, key) ?? throw node.Error($"a region needs '{key}'."))];
+        }
+        else
+        {
+            sides = node.RequireList("a region");
+            if (sides.Count != BoxKeys.Length)
+            {
+                throw node.Error($"a region has {English.Count(sides.Count, "number")}; it needs 4: left, top, width and height.");
+            }
+        }
+
+        double[] box = [.. BoxKeys.Zip(sides, (key, side) => side.Check(() => NumberRange.Fraction.Parse(key, side.RequireText(key))))];
+        try
+        {
+            return new StoryFileRegion(of, node.Place) { Box = new RegionBox(box[0], box[1], box[2], box[3]) };
+        }
+        catch (ArgumentException exception)
+        {
+            throw node.Error(exception.Message);
+        }
+    }
+
+    /// <summary>Reads a mask or region; one that several scenes name is read once.</summary>
+    private static RgbImage Mask(DocumentNode node, string what, string folder, Dictionary<string, RgbImage> known)
+    {
+        var path = Path.Combine(folder, NotEmpty(node, $"a {what}"));
         if (!known.TryGetValue(path, out var mask))
         {
             try
             {
-                RegularFile.Check(path, "mask", LargestMaskFile);
+                RegularFile.Check(path, what, LargestMaskFile);
                 mask = RgbImage.Load(path);
             }
             catch (Exception exception) when (exception is not OutOfMemoryException)
@@ -242,7 +294,7 @@ internal sealed partial record StoryFile
                 // What only a program can do is left out.
                 var fault = CommandLine.OneLine(exception.Message)
                     .Replace(", or raise maxPixels if you trust the file", "", StringComparison.Ordinal);
-                throw node.Error(fault.Contains(path, StringComparison.Ordinal) ? fault : $"the mask '{path}' cannot be read: {fault}");
+                throw node.Error(fault.Contains(path, StringComparison.Ordinal) ? fault : $"the {what} '{path}' cannot be read: {fault}");
             }
 
             known[path] = mask;
@@ -274,6 +326,16 @@ internal sealed partial record StoryFile
 /// <param name="Place">Where it stands, for messages.</param>
 internal sealed record StoryFileCharacter(Character Character, string Place);
 
+/// <summary>Where a subject is to be in a scene in a file: a box or a mask.</summary>
+/// <param name="Of">The subject's phrase, or the name of a character of the cast.</param>
+/// <param name="Place">Where it stands, for messages.</param>
+internal sealed record StoryFileRegion(string Of, string Place)
+{
+    public RegionBox? Box { get; init; }
+
+    public RgbImage? Mask { get; init; }
+}
+
 /// <summary>A scene in a file.</summary>
 /// <param name="Prompt">What the scene shows.</param>
 internal sealed record StoryFileScene(string Prompt)
@@ -292,4 +354,10 @@ internal sealed record StoryFileScene(string Prompt)
 
     /// <summary>For each subject of the story its mask, white where it is, null to find it; null to find all.</summary>
     public IReadOnlyList<RgbImage?>? Masks { get; init; }
+
+    /// <summary>Where subjects are to be.</summary>
+    public IReadOnlyList<StoryFileRegion> Regions { get; init; } = [];
+
+    /// <summary>Where the scene is; null for nowhere that others are.</summary>
+    public string? Location { get; init; }
 }

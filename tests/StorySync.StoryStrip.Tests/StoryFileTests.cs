@@ -67,6 +67,8 @@ public sealed class StoryFileTests : IDisposable
         var root = schema.RootElement;
         Assert.Equal(Known("a: 1"), Names(root));
         Assert.Equal(Known("scenes: [{a: 1}]"), Names(root.GetProperty("$defs").GetProperty("scene")));
+        Assert.Equal(
+            Known("scenes: [{prompt: b, regions: {b: {a: 1}}}]"), Names(root.GetProperty("$defs").GetProperty("box").GetProperty("oneOf")[1]));
         Assert.Equal(Known("cast: {Mia: {a: 1}}\nscenes: [Mia]"), Names(root.GetProperty("$defs").GetProperty("character")));
         Assert.Equal((Ranges.Steps.Least, Ranges.Steps.Most), Bounds(root.GetProperty("properties").GetProperty("steps")));
         Assert.Equal((Ranges.Side.Least, Ranges.Side.Most), Bounds(root.GetProperty("$defs").GetProperty("side")));
@@ -114,6 +116,14 @@ public sealed class StoryFileTests : IDisposable
     [InlineData("subjects: {a: frog}\nscenes: [a frog]\n", 1, 11, "subjects must be a list", "a mapping")]
     [InlineData("subjects: [null]\nscenes: [a frog]\n", 1, 12, "a subject", "null")]
     [InlineData("subjects: [a frog]\nscenes:\n- prompt: a frog\n  masks: [nowhere.png]\n", 4, 11, "There is no mask", "nowhere.png")]
+    [InlineData("scenes:\n- prompt: a frog\n  regions: {a frog: [0, 0, 1]}\n", 3, 21, "a region has 3 numbers", "left, top, width and height")]
+    [InlineData("scenes:\n- prompt: a frog\n  regions: {a frog: [0, 0, 2, 1]}\n", 3, 28, "width is '2'", "from 0 to 1")]
+    [InlineData("scenes:\n- prompt: a frog\n  regions: {a frog: [0.6, 0, 0.5, 1]}\n", 3, 21, "[0.6, 0, 0.5, 1]", "not within the image")]
+    [InlineData("scenes:\n- prompt: a frog\n  regions: {a frog: [0, 0, 0, 1]}\n", 3, 21, "[0, 0, 0, 1]", "more than 0")]
+    [InlineData("scenes:\n- prompt: a frog\n  regions: {a frog: {left: 0, top: 0, width: 1}}\n", 3, 21, "needs 'height'")]
+    [InlineData("scenes:\n- prompt: a frog\n  regions: {a frog: nowhere.png}\n", 3, 21, "There is no region", "nowhere.png")]
+    [InlineData("scenes:\n- prompt: a frog\n  regions: [[0, 0, 1, 1]]\n", 3, 12, "regions must be a mapping", "a list")]
+    [InlineData("scenes:\n- prompt: a frog\n  location: \"\"\n", 3, 13, "location must not be empty")]
     [InlineData("cast: [Mia]\nscenes: [Mia]\n", 1, 7, "the cast must be a mapping", "a list")]
     [InlineData("cast:\n  Mia: null\nscenes: [Mia]\n", 2, 8, "a description must be a text")]
     [InlineData("cast:\n  Mia:\n    noun: fox\nscenes: [Mia]\n", 3, 5, "needs a 'description'")]
@@ -210,6 +220,45 @@ public sealed class StoryFileTests : IDisposable
     {
         var file = StoryFile.Load(folder.Write("story.yaml", text));
         AssertPlain(Assert.Throws<UserErrorException>(() => file.ToStory()).Message, words);
+    }
+
+    [Fact]
+    public void Regions_and_locations_are_read()
+    {
+        new RgbImage(2, 1, [255, 255, 255, 0, 0, 0]).SavePng(folder.PathOf("left.png"));
+        var story = StoryFile.Load(folder.Write("story.yaml", """
+            subjects: [a frog, a cat]
+            cast: { Mia: a small red fox }
+            scenes:
+            - prompt: a frog, a cat and Mia
+              location: harbour
+              regions:
+                a frog: [0, 0.5, 0.25, 0.5]
+                Mia: { height: 1, width: 0.5, top: 0, left: 0.5 }
+                a cat: left.png
+            - prompt: a cat and Mia
+              subjects: [null, a cat]
+              regions: { a cat: [0, 0, 1, 1], Mia: null }
+            """)).ToStory();
+
+        Assert.Equal(["harbour", null], story.Scenes.Select(scene => scene.Location));
+        Subject fox = new("small red fox");
+        var (first, second) = (story.Scenes[0].Subjects, story.Scenes[1].Subjects);
+        Assert.Equal(
+            [new Subject("a frog").In(new RegionBox(0, 0.5, 0.25, 0.5)), fox.In(new RegionBox(0.5, 0, 0.5, 1))],
+            first.Where(own => own.RegionMask is null));
+        Assert.Equal([255, 255, 255, 0, 0, 0], Assert.Single(first, own => own.RegionMask is not null).RegionMask!.Pixels.ToArray());
+        Assert.Equal(
+            [new Subject("a frog").Absent(), new Subject("a cat").In(new RegionBox(0, 0, 1, 1)) with { Phrase = "a cat" }], second);
+    }
+
+    [Theory]
+    [InlineData("regions: {a dog: [0, 0, 1, 1]}", "line 4, column 20", "'a dog'", "known are a cat")]
+    [InlineData("regions: {a cat: [0, 0, 1, 1]}\n  subjects: [null]", "line 4, column 20", "the scene lacks it")]
+    public void A_region_of_what_the_scene_lacks_has_its_place(string own, params string[] words)
+    {
+        var file = StoryFile.Load(folder.Write("story.yaml", $"subjects: [a cat]\nscenes:\n- prompt: a cat\n  {own}\n"));
+        AssertPlain(Assert.Throws<UserErrorException>(file.ToStory).Message, words);
     }
 
     [Fact]

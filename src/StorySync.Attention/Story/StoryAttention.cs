@@ -180,6 +180,9 @@ public sealed class StoryAttention : IAttentionProcessor, IDisposable
     /// none.</returns>
     public Tensor? MapOf(int scene, int subject = 0) => masks.MapOf(scene, subject);
 
+    /// <summary>Finds the regions that were too small for the grids of all layers so far, by scene and subject.</summary>
+    internal IEnumerable<(int Scene, int Subject)> FindUnplaced() => regions.FindUnplaced();
+
     /// <inheritdoc/>
     public void Dispose()
     {

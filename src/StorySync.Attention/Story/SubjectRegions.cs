@@ -15,6 +15,7 @@ internal sealed class SubjectRegions : IDisposable
     private readonly double strength;
     private readonly Dictionary<(TokenGrid Grid, int First), IReadOnlyList<IReadOnlyList<PlacedQueries>>> placed = [];
     private readonly Dictionary<object, SharingIndices> indices = [];
+    private readonly HashSet<(int Scene, int Subject)> reached = [];
 
     public SubjectRegions(IReadOnlyList<StorySubject> subjects, int scenes, double strength)
     {
@@ -30,6 +31,13 @@ internal sealed class SubjectRegions : IDisposable
 
     /// <summary>The region of a subject in a scene, bool, (height, width); null if it is given none.</summary>
     public Tensor? Of(int scene, int subject) => regions[subject][scene];
+
+    /// <summary>The regions, by scene and subject, that every grid so far was too coarse for.</summary>
+    public IEnumerable<(int Scene, int Subject)> FindUnplaced() => placed.Count == 0 ? [] :
+        from subject in Enumerable.Range(0, subjects.Count)
+        from scene in Enumerable.Range(0, regions[subject].Length)
+        where regions[subject][scene] is not null && !reached.Contains((scene, subject))
+        select (scene, subject);
 
     /// <summary>For each scene the image tokens that turn from words, by which words these are.</summary>
     /// <param name="grid">The grid of the image tokens.</param>
@@ -102,6 +110,7 @@ internal sealed class SubjectRegions : IDisposable
         var inside = Enumerable.Range(0, subjects.Count).Where(subject => regions[subject][scene] is not null)
             .Select(subject => (Subject: subject, Cells: Cells(regions[subject][scene]!)))
             .Where(region => region.Cells.Contains(true)).ToList();
+        reached.UnionWith(inside.Select(region => (scene, region.Subject)));
         return [.. Enumerable.Range(0, grid.Tokens)
             .GroupBy(token => string.Concat(inside.Select(region => region.Cells[token] ? '+' : '-')))
             .Where(group => group.Key.Contains('-', StringComparison.Ordinal))

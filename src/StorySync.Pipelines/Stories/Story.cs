@@ -1,5 +1,6 @@
 using System.Collections.ObjectModel;
 using System.Text.Json.Serialization;
+using StorySync.Attention;
 
 namespace StorySync.Pipelines;
 
@@ -52,6 +53,14 @@ public sealed record Subject(string Phrase)
     /// <param name="mask">See <see cref="SceneSubject.Mask"/>.</param>
     public SceneSubject At(RgbImage mask) => new(this) { Mask = mask };
 
+    /// <summary>Returns the subject as a scene has it that gives it a place.</summary>
+    /// <param name="region">See <see cref="SceneSubject.Region"/>.</param>
+    public SceneSubject In(RegionBox region) => new(this) { Region = region };
+
+    /// <summary>Returns the subject as a scene has it that gives it a place of any shape.</summary>
+    /// <param name="region">See <see cref="SceneSubject.RegionMask"/>.</param>
+    public SceneSubject In(RgbImage region) => new(this) { RegionMask = region };
+
     /// <summary>Returns the subject as a scene has it that lacks it.</summary>
     public SceneSubject Absent() => new(this) { IsPresent = false };
 
@@ -63,13 +72,20 @@ public sealed record Subject(string Phrase)
 /// <param name="Prompt">What the scene shows.</param>
 public sealed record Scene(string Prompt)
 {
-    /// <summary>Gets the story's subjects that the scene has in a way of its own: by other words, at a known place, or not at all. The
-    /// others stand in the prompt by the story's phrase.</summary>
+    /// <summary>Gets the story's subjects that the scene has in a way of its own: by other words, at a known or given place, or not at all.
+    /// The others stand in the prompt by the story's phrase.</summary>
     public IReadOnlyList<SceneSubject> Subjects { get; init => field = value is { Count: 0 } ? [] : value; } = [];
 
     /// <summary>Gets, by the name of a character of the story's cast, how it is in this scene: "in a raincoat". It follows the description
     /// at the first mention.</summary>
     public IReadOnlyDictionary<string, string> States { get; init => field = value ?? field; } = ReadOnlyDictionary<string, string>.Empty;
+
+    /// <summary>Gets where the scene is: scenes that name the same location share what belongs to no subject, as
+    /// <see cref="StoryAttentionOptions.Location"/> says. Null (default): the scene shares its background with none.</summary>
+    /// <remarks>Where scenes read anchors (<see cref="StoryOptions.Anchors"/>, <see cref="StoryBank"/>), a further scene shares its
+    /// background with the anchors of its location and with no further scene, so that it still depends on the bank and itself
+    /// alone.</remarks>
+    public string? Location { get; init; }
 
     /// <summary>Gets the seed of the scene's noise; null to count on from the story's.</summary>
     public long? Seed { get; init; }
@@ -99,6 +115,15 @@ public sealed record SceneSubject(Subject Subject)
     /// <summary>Gets where the subject is: white there, at any resolution but in the image's proportions; null to find it. With a mask the
     /// prompt needs no word for the subject.</summary>
     public RgbImage? Mask { get; init; }
+
+    /// <summary>Gets the box where the subject is to be; null to leave that to the prompt. For the first steps
+    /// (<see cref="PlacementOptions.Until"/>) the words of the subject are not read outside it. The prompt needs a word for the
+    /// subject.</summary>
+    public RegionBox? Region { get; init; }
+
+    /// <summary>Gets, in place of a <see cref="Region"/>, a picture of where the subject is to be: white there, at any resolution but in the
+    /// image's proportions; null for none.</summary>
+    public RgbImage? RegionMask { get; init; }
 
     /// <summary>Gets a value indicating whether the scene has the subject. Default true.</summary>
     public bool IsPresent { get; init; } = true;

@@ -115,6 +115,7 @@ internal sealed class StoryGeneration
         {
             Reads = origin.Bank is { Anchors: var anchors } ? (_, other) => other < anchors : null,
             Seeds = origin.IsAnchored ? seeds : [.. seeds.Select((_, i) => generation.Seed + i)],
+            Locations = HasLocations ? [.. story.Scenes.Select(scene => scene.Location)] : null,
         };
         var pictures = story.Scenes.Any(scene => scene.Picture is not null)
             ? new PictureAnchors(story, attention, scenes => new StoryAttention(
@@ -143,6 +144,14 @@ internal sealed class StoryGeneration
                     $"{NameOf(Anchors + index)}: the subject \"{lost.Subject}\" was not found in the image, so that it took no part in the "
                         + $"story.");
             }
+        }
+
+        foreach (var (scene, subject) in attention.FindUnplaced().Where(unplaced => unplaced.Scene >= Anchors))
+        {
+            generation.Warnings.Add(
+                GenerationWarningCode.OptionWithoutEffect,
+                $"{NameOf(scene)}: the region of \"{story.Subjects[subject]}\" is smaller than the cells of the model's grids, so that it "
+                    + "had no effect; make it larger.");
         }
 
         return new StoryResult
@@ -213,7 +222,10 @@ internal sealed class StoryGeneration
 
     private string NameOf(int scene) => origin.NameOf(scene);
 
-    private bool Shares => story.Scenes.Count > 1 && techniques.Sharing!.Strength > 0;
+    private bool Shares =>
+        story.Scenes.Count > 1 && (techniques.Sharing!.Strength > 0 || (HasLocations && techniques.Location!.Strength > 0));
+
+    private bool HasLocations => story.Scenes.Any(scene => scene.Location is not null);
 
     /// <summary>Whether the first step has an unmodified branch.</summary>
     private bool HasBase
@@ -249,6 +261,37 @@ internal sealed class StoryGeneration
         generation.Warnings.AddIf(
             options.SameNoise && story.Scenes.Skip(Anchors).All(scene => scene.Seed is not null),
                 "SameNoise has no effect: every scene has a seed of its own.");
+        generation.Warnings.AddIf(
+            techniques.Placement is { Until: 0 } or { Strength: 0 }
+                && story.Scenes.Any(scene => scene.Subjects.Any(own => own is not { Region: null, RegionMask: null })),
+            "Techniques.Placement is off: the regions of subjects do not place them.");
+        generation.Warnings.AddIf(
+            techniques.Location is { Strength: 0, Alpha: 0 } && HasLocations,
+            "Techniques.Location is off: scenes of one location share nothing of it.");
+        WarnOfLocations();
+    }
+
+    /// <summary>Tells of locations that are a scene's alone. An anchor's is not: scenes can be drawn there later.</summary>
+    private void WarnOfLocations()
+    {
+        for (var i = Anchors; i < story.Scenes.Count; i++)
+        {
+            var location = story.Scenes[i].Location;
+            if (origin.Bank is not null)
+            {
+                generation.Warnings.AddIf(
+                    location is not null && story.Scenes.Take(Anchors).All(anchor => anchor.Location != location),
+                    $"{NameOf(i)}: no anchor has the location \"{location}\", so that it has no effect; scenes of a bank share "
+                        + "their background with anchors only.");
+            }
+            else
+            {
+                generation.Warnings.AddIf(
+                    location is not null && !origin.IsAnchored && story.Scenes.Count(other => other.Location == location) == 1,
+                    $"{NameOf(i)}: no other scene has the location \"{location}\", so that it has no effect; a location is for scenes that "
+                        + "share their background.");
+            }
+        }
     }
 
     /// <summary>The processors that are set on the model, where one is not the model's own.</summary>
@@ -273,8 +316,13 @@ internal sealed class StoryGeneration
             Masks = scenes.Any(own => own.Mask is not null)
                 ? [.. scenes.Select(own => own.Mask is { } mask ? mask.WithoutAlpha().ToMask() : null)]
                 : null,
+            Regions = scenes.Any(own => own is not { Region: null, RegionMask: null }) ? [.. scenes.Select(RegionOf)] : null,
         };
     })];
+
+    /// <summary>Where a subject is to be, bool, (height, width) of the image, so that all regions of a batch have one shape.</summary>
+    private Tensor? RegionOf(SceneSubject own) => own.Region?.ToMask(generation.Width, generation.Height)
+        ?? own.RegionMask?.WithoutAlpha().Resize(generation.Width, generation.Height).ToMask();
 
     private ImmutableArray<int> Tokens(SceneSubject own, int scene)
     {
@@ -288,7 +336,7 @@ internal sealed class StoryGeneration
             return pipeline.Tokenize(request, story.Scenes[scene].Prompt).PositionsOf(
                 StoryRules.WithoutArticle(own.Phrase ?? own.Subject.Phrase));
         }
-        catch (ArgumentException) when (own is { Mask: not null, Phrase: null })
+        catch (ArgumentException) when (own is { Mask: not null, Phrase: null, Region: null, RegionMask: null })
         {
             // The mask says where the subject is; the prompt need not speak of it.
             return [];

@@ -114,27 +114,34 @@ internal static class StoryRules
         RequestRules.Require(!template.LatentsOnly, "StoryOptions.Request has LatentsOnly; a story has images.");
     }
 
-    /// <exception cref="ArgumentException">A mask has other proportions than the images, or no white.</exception>
+    /// <exception cref="ArgumentException">A mask or region has other proportions than the images, or no white.</exception>
     public static void CheckMasks(Story story, int first, int width, int height, Func<int, string> nameOf)
     {
         for (var i = first; i < story.Scenes.Count; i++)
         {
-            var (imageWidth, imageHeight) = story.Scenes[i].Picture is { } picture ? (picture.Width, picture.Height) : (width, height);
+            var size = story.Scenes[i].Picture is { } picture ? (picture.Width, picture.Height) : (width, height);
             foreach (var own in story.Scenes[i].Subjects)
             {
-                if (own.Mask is { } mask)
-                {
-                    RequestRules.Require(
-                        (long)mask.Width * imageHeight == (long)mask.Height * imageWidth,
-                        $"{nameOf(i)}: a mask is {mask.Width}×{mask.Height}, the image {imageWidth}×{imageHeight}; a mask can have any "
-                            + "resolution but must have the image's proportions.");
-                    RequestRules.Require(
-                        mask.HasWhite(),
-                        $"{nameOf(i)}: the mask of \"{own.Subject}\" has no white, so the subject would be nowhere; paint it white "
-                            + $"where the subject "
-                        + "is (a luma of one half or more), or say by Absent() that the scene lacks it.");
-                }
+                Check(own, own.Mask, "mask", size, nameOf(i));
+                Check(own, own.RegionMask, "region", size, nameOf(i));
             }
+        }
+
+        static void Check(SceneSubject own, RgbImage? mask, string what, (int Width, int Height) image, string name)
+        {
+            if (mask is null)
+            {
+                return;
+            }
+
+            RequestRules.Require(
+                (long)mask.Width * image.Height == (long)mask.Height * image.Width,
+                $"{name}: a {what} is {mask.Width}×{mask.Height}, the image {image.Width}×{image.Height}; a {what} can have any resolution "
+                    + "but must have the image's proportions.");
+            RequestRules.Require(
+                mask.HasWhite(),
+                $"{name}: the {what} of \"{own.Subject}\" has no white, so the subject would be nowhere; paint it white where the subject "
+                    + "is (a luma of one half or more), or say by Absent() that the scene lacks it.");
         }
     }
 
@@ -184,6 +191,9 @@ internal static class StoryRules
         var scene = story.Scenes[index];
         RequestRules.Require(scene is not null, $"{name} is null.");
         RequestRules.Require(scene!.Prompt is not null, $"{name} has no prompt.");
+        RequestRules.Require(
+            scene.Location is null || !string.IsNullOrWhiteSpace(scene.Location),
+            $"{name} has an empty Location; name the place, or leave it null.");
         RequestRules.Require(scene.Subjects?.All(own => own?.Subject is not null) == true, $"{name}: Subjects is null or holds a null.");
         foreach (var own in scene.Subjects!)
         {
@@ -197,8 +207,14 @@ internal static class StoryRules
                 own.Phrase is null || !string.IsNullOrWhiteSpace(own.Phrase),
                     $"{name}: the subject \"{own.Subject}\" has an empty phrase.");
             RequestRules.Require(
-                own.IsPresent || own is { Phrase: null, Mask: null },
-                $"{name} lacks the subject \"{own.Subject}\", so that it can have neither phrase nor mask for it.");
+                own.IsPresent || own is { Phrase: null, Mask: null, Region: null, RegionMask: null },
+                $"{name} lacks the subject \"{own.Subject}\", so that it can have neither phrase nor mask nor region for it.");
+            RequestRules.Require(
+                scene.Picture is null || own is { Region: null, RegionMask: null },
+                $"{name} is a Picture, in which nothing can be placed; say by At(mask) where \"{own.Subject}\" is, or leave it to be found.");
+            RequestRules.Require(
+                own is not { Region: not null, RegionMask: not null },
+                $"{name}: the subject \"{own.Subject}\" has a Region and a RegionMask; give one of them.");
         }
     }
 }
