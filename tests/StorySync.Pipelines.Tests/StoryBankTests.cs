@@ -384,7 +384,7 @@ public sealed class StoryBankTests
         return result.Latents.clone();
     }
 
-    private static DiffusionPipeline Load(string model, PipelineOptions? options = null)
+    internal static DiffusionPipeline Load(string model, PipelineOptions? options = null)
     {
         if (model != "storybook")
         {
