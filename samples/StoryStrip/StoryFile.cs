@@ -155,12 +155,17 @@ internal sealed partial record StoryFile
     {
         CheckCount(scene, "subjects", scene.Subjects?.Count);
         CheckCount(scene, "masks", scene.Masks?.Count);
-        List<SceneSubject> own = scene is { Subjects: null, Masks: null } ? [] : [.. subjects.Select((subject, s) => new SceneSubject(subject)
+        var own = new List<SceneSubject>();
+        if (scene is not { Subjects: null, Masks: null })
         {
-            Phrase = scene.Subjects?[s],
-            Mask = scene.Masks?[s],
-            IsPresent = scene.Subjects is null || scene.Subjects[s] is not null || scene.Masks?[s] is not null,
-        })];
+            own.AddRange(subjects.Select((subject, s) => new SceneSubject(subject)
+            {
+                Phrase = scene.Subjects?[s],
+                Mask = scene.Masks?[s],
+                IsPresent = scene.Subjects is null || scene.Subjects[s] is not null || scene.Masks?[s] is not null,
+            }));
+        }
+
         foreach (var region in scene.Regions)
         {
             var subject = Array.Find(subjects, subject => subject.Phrase == region.Of)

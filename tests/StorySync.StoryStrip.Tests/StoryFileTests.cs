@@ -68,7 +68,8 @@ public sealed class StoryFileTests : IDisposable
         Assert.Equal(Known("a: 1"), Names(root));
         Assert.Equal(Known("scenes: [{a: 1}]"), Names(root.GetProperty("$defs").GetProperty("scene")));
         Assert.Equal(
-            Known("scenes: [{prompt: b, regions: {b: {a: 1}}}]"), Names(root.GetProperty("$defs").GetProperty("box").GetProperty("oneOf")[1]));
+            Known("scenes: [{prompt: b, regions: {b: {a: 1}}}]"),
+            Names(root.GetProperty("$defs").GetProperty("box").GetProperty("oneOf")[1]));
         Assert.Equal(Known("cast: {Mia: {a: 1}}\nscenes: [Mia]"), Names(root.GetProperty("$defs").GetProperty("character")));
         Assert.Equal((Ranges.Steps.Least, Ranges.Steps.Most), Bounds(root.GetProperty("properties").GetProperty("steps")));
         Assert.Equal((Ranges.Side.Least, Ranges.Side.Most), Bounds(root.GetProperty("$defs").GetProperty("side")));
@@ -116,7 +117,7 @@ public sealed class StoryFileTests : IDisposable
     [InlineData("subjects: {a: frog}\nscenes: [a frog]\n", 1, 11, "subjects must be a list", "a mapping")]
     [InlineData("subjects: [null]\nscenes: [a frog]\n", 1, 12, "a subject", "null")]
     [InlineData("subjects: [a frog]\nscenes:\n- prompt: a frog\n  masks: [nowhere.png]\n", 4, 11, "There is no mask", "nowhere.png")]
-    [InlineData("scenes:\n- prompt: a frog\n  regions: {a frog: [0, 0, 1]}\n", 3, 21, "a region has 3 numbers", "left, top, width and height")]
+    [InlineData("scenes:\n- prompt: a frog\n  regions: {a frog: [0, 0, 1]}\n", 3, 21, "a region has 3 numbers", "width and height")]
     [InlineData("scenes:\n- prompt: a frog\n  regions: {a frog: [0, 0, 2, 1]}\n", 3, 28, "width is '2'", "from 0 to 1")]
     [InlineData("scenes:\n- prompt: a frog\n  regions: {a frog: [0.6, 0, 0.5, 1]}\n", 3, 21, "[0.6, 0, 0.5, 1]", "not within the image")]
     [InlineData("scenes:\n- prompt: a frog\n  regions: {a frog: [0, 0, 0, 1]}\n", 3, 21, "[0, 0, 0, 1]", "more than 0")]
