@@ -121,8 +121,8 @@ public sealed record SceneSubject(Subject Subject)
     /// subject.</summary>
     public RegionBox? Region { get; init; }
 
-    /// <summary>Gets, in place of a <see cref="Region"/>, a picture of where the subject is to be: white there, at any resolution but in the
-    /// image's proportions; null for none.</summary>
+    /// <summary>Gets, in place of a <see cref="Region"/>, a picture of where the subject is to be: white there, at any resolution but in
+    /// the image's proportions; null for none.</summary>
     public RgbImage? RegionMask { get; init; }
 
     /// <summary>Gets a value indicating whether the scene has the subject. Default true.</summary>
