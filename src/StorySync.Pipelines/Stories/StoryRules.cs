@@ -211,7 +211,8 @@ internal static class StoryRules
                 $"{name} lacks the subject \"{own.Subject}\", so that it can have neither phrase nor mask nor region for it.");
             RequestRules.Require(
                 scene.Picture is null || own is { Region: null, RegionMask: null },
-                $"{name} is a Picture, in which nothing can be placed; say by At(mask) where \"{own.Subject}\" is, or leave it to be found.");
+                $"{name} is a Picture, in which nothing can be placed; say by At(mask) where \"{own.Subject}\" is, or leave it to be "
+                    + "found.");
             RequestRules.Require(
                 own is not { Region: not null, RegionMask: not null },
                 $"{name}: the subject \"{own.Subject}\" has a Region and a RegionMask; give one of them.");
