@@ -259,7 +259,7 @@ public sealed class StoryFileTests : IDisposable
     public void A_region_of_what_the_scene_lacks_has_its_place(string own, params string[] words)
     {
         var file = StoryFile.Load(folder.Write("story.yaml", $"subjects: [a cat]\nscenes:\n- prompt: a cat\n  {own}\n"));
-        AssertPlain(Assert.Throws<UserErrorException>(file.ToStory).Message, words);
+        AssertPlain(Assert.Throws<UserErrorException>(() => file.ToStory()).Message, words);
     }
 
     [Fact]
