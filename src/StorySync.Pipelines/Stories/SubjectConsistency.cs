@@ -25,7 +25,7 @@ internal sealed class SubjectConsistency(Tensor latents, int anchors)
             Tensor[] kept = [.. masks.Take(anchors).Index().Where(mask => IsFound(mask.Item)).Select(mask => Mean(mask.Index, mask.Item!))];
             if (kept.Length > 0 && masks[anchors] is { } own)
             {
-                scores.Add(IsFound(own) ? stack(kept).matmul(Mean(image, own)).mean().item<float>() : Lost);
+                scores.Add(IsFound(own) ? (stack(kept) * Mean(image, own)).sum(1).mean().item<float>() : Lost);
             }
         }
 
