@@ -6,7 +6,8 @@ namespace StorySync.Attention.Tests.Techniques;
 
 public class LayoutInterpolationTests
 {
-    /// <summary>From the start in the first step linearly to the end, which would be reached where the share of the steps is over.</summary>
+    /// <summary>From the start in the first step linearly to the end, which would be reached where the share of the steps is
+    /// over.</summary>
     [Theory]
     [InlineData(0, 0.9)]
     [InlineData(1, 0.6)]

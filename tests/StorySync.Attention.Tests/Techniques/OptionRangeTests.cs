@@ -48,7 +48,8 @@ public class OptionRangeTests
     {
         using var scope = NewDisposeScope();
         using var subjects = SubjectTokens.FromMasks(ones([2, 3], ScalarType.Bool));
-        Assert.Equal("hidden", Assert.Throws<ArgumentException>(() => Harmonization.Apply(ones(2, 3, 8), subjects, ones(2, 4, 8))).ParamName);
+        Assert.Equal(
+            "hidden", Assert.Throws<ArgumentException>(() => Harmonization.Apply(ones(2, 3, 8), subjects, ones(2, 4, 8))).ParamName);
     }
 
     [Theory]
