@@ -22,7 +22,7 @@ internal static class ModuleTensors
     }
 
     private static IEnumerable<ModuleTensor> ParametersOf(nn.Module module, string prefix) =>
-        module.named_parameters(recurse: false)
+        module.named_parameters(recurse: false).ToArray()
             .Select(entry => new ModuleTensor(
                 prefix + entry.name, entry.parameter, entry.name == "weight" ? (module as IWeightOwner)?.Storage : null))
             .Concat(module.named_children().SelectMany(child => ParametersOf(child.module, $"{prefix}{child.name}.")));
