@@ -55,6 +55,8 @@ internal sealed class AnchoredStory
     /// <summary>Makes the story.</summary>
     public StoryResult Run()
     {
+        // A fault in the last scene is found before the first is drawn.
+        whole.ReadPrompts();
         var further = story.Scenes.Count - count;
         if (progress is not null && further > 0)
         {

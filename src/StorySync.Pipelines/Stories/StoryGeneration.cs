@@ -14,7 +14,6 @@ internal sealed class StoryGeneration
     private readonly Story given;
     private readonly Story story;
     private readonly StoryBatchOrigin origin;
-    private readonly ImmutableArray<int>[][] tokens;
     private readonly StoryOptions options;
     private readonly StoryAttentionOptions techniques;
     private readonly GenerationRequest request;
@@ -52,14 +51,25 @@ internal sealed class StoryGeneration
         generation = new Generation(pipeline, request, progress, cancellationToken);
         StoryRules.CheckMasks(story, Anchors, generation.Width, generation.Height, NameOf);
         StoryRules.CheckLayers(techniques, pipeline.AttentionProcessors.Layers, generation.Warnings);
-        tokens = [.. story.Subjects.Select(subject =>
-            story.Scenes.Select((_, i) => Tokens(StoryRules.InScene(story, i, subject), i)).ToArray())];
+        if (bank is not null)
+        {
+            ReadPrompts();
+        }
     }
 
     /// <summary>Gets the seed that the scenes' seeds are counted from.</summary>
     public long Seed => generation.Seed;
 
     private int Anchors => origin.Bank?.Anchors ?? 0;
+
+    /// <summary>Gets where the prompts speak of each subject, scene by scene. They are read when first asked for: a story that cannot fit is
+    /// refused before.</summary>
+    private ImmutableArray<int>[][] SubjectTokens => field ??= [.. story.Subjects.Select(subject =>
+        story.Scenes.Select((_, i) => Tokens(StoryRules.InScene(story, i, subject), i)).ToArray())];
+
+    /// <summary>Finds the subjects in the prompts before any work.</summary>
+    /// <exception cref="ArgumentException">A prompt does not speak of a subject that its scene has.</exception>
+    public void ReadPrompts() => _ = SubjectTokens;
 
     /// <summary>Makes the scenes.</summary>
     /// <param name="watch">Looks at the latents of each step; null for nobody.</param>
@@ -311,7 +321,7 @@ internal sealed class StoryGeneration
     private IReadOnlyList<StorySubject> Subjects() => [.. story.Subjects.Select((subject, s) =>
     {
         SceneSubject[] scenes = [.. Enumerable.Range(0, story.Scenes.Count).Select(i => StoryRules.InScene(story, i, subject))];
-        return new StorySubject(subject.Phrase, [.. tokens[s]])
+        return new StorySubject(subject.Phrase, [.. SubjectTokens[s]])
         {
             Masks = scenes.Any(own => own.Mask is not null)
                 ? [.. scenes.Select(own => own.Mask is { } mask ? mask.WithoutAlpha().ToMask() : null)]
