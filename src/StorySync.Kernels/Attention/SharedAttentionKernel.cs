@@ -72,6 +72,7 @@ internal sealed unsafe class SharedAttentionKernel : Kernel
 
             fixed (float* bias = group.Bias)
             {
+                using var guard = MemoryGuard.IsOn ? MemoryGuard.Allow(bias, tokens * sizeof(float), canWrite: false) : null;
                 work.Attend(key.At(image, head), value.At(image, head), tokens, bias);
             }
 
