@@ -62,8 +62,8 @@ internal sealed class StoryGeneration
 
     private int Anchors => origin.Bank?.Anchors ?? 0;
 
-    /// <summary>Gets where the prompts speak of each subject, scene by scene. They are read when first asked for: a story that cannot fit is
-    /// refused before.</summary>
+    /// <summary>Gets where the prompts speak of each subject, scene by scene. They are read when first asked for: a story that cannot fit
+    /// is refused before.</summary>
     private ImmutableArray<int>[][] SubjectTokens => field ??= [.. story.Subjects.Select(subject =>
         story.Scenes.Select((_, i) => Tokens(StoryRules.InScene(story, i, subject), i)).ToArray())];
 
