@@ -113,6 +113,18 @@ internal sealed class RunGate(Type owner) : IDisposable
         return first;
     }
 
+    /// <summary>Closes the gate and releases what it belongs to, once; a finalizer waits for nobody.</summary>
+    /// <param name="disposing">False where a finalizer calls.</param>
+    /// <param name="release">Releases, given <paramref name="disposing"/>.</param>
+    /// <exception cref="InvalidOperationException">A callback of a run asks for it, and would wait for itself.</exception>
+    public void Release(bool disposing, Action<bool> release)
+    {
+        if (!disposing || Close())
+        {
+            release(disposing);
+        }
+    }
+
     /// <inheritdoc/>
     public void Dispose() => Close();
 

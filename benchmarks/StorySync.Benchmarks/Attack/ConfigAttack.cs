@@ -1,4 +1,5 @@
 using StorySync.Pipelines;
+using StorySync.TestSupport;
 
 namespace StorySync.Benchmarks.Attack;
 

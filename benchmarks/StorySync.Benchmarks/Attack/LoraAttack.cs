@@ -1,5 +1,6 @@
 using StorySync.Diffusion.Weights;
 using StorySync.Pipelines;
+using StorySync.TestSupport;
 using static TorchSharp.torch;
 
 namespace StorySync.Benchmarks.Attack;

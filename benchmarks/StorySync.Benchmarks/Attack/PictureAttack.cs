@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using StorySync.Pipelines;
+using StorySync.TestSupport;
 
 namespace StorySync.Benchmarks.Attack;
 

@@ -1,4 +1,5 @@
 using StorySync.Diffusion.Weights;
+using StorySync.TestSupport;
 using static TorchSharp.torch;
 
 namespace StorySync.Benchmarks.Attack;

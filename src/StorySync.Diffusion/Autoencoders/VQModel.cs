@@ -115,11 +115,5 @@ public sealed class VQModel : nn.Module
     }
 
     /// <inheritdoc/>
-    protected override void Dispose(bool disposing)
-    {
-        if (!disposing || runs.Close())
-        {
-            base.Dispose(disposing);
-        }
-    }
+    protected override void Dispose(bool disposing) => runs.Release(disposing, base.Dispose);
 }

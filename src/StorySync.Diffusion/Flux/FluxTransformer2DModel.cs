@@ -14,9 +14,9 @@ namespace StorySync.Diffusion.Flux;
 /// <remarks>Several runs can use one model simultaneously.</remarks>
 public sealed class FluxTransformer2DModel : nn.Module<FluxInputs, DenoisingContext, Tensor>
 {
-    private readonly RunGate runs = new(typeof(FluxTransformer2DModel));
     private const double RopeTheta = 10000;
 
+    private readonly RunGate runs = new(typeof(FluxTransformer2DModel));
     private readonly FluxPosEmbed pos_embed;
     private readonly CombinedTimestepTextProjEmbeddings time_text_embed;
     private readonly Linear context_embedder;
@@ -141,13 +141,7 @@ public sealed class FluxTransformer2DModel : nn.Module<FluxInputs, DenoisingCont
     }
 
     /// <inheritdoc/>
-    protected override void Dispose(bool disposing)
-    {
-        if (!disposing || runs.Close())
-        {
-            base.Dispose(disposing);
-        }
-    }
+    protected override void Dispose(bool disposing) => runs.Release(disposing, base.Dispose);
 
     /// <summary>Gets the peak of a forward pass.</summary>
     /// <param name="rows">The rows of the batch.</param>

@@ -13,11 +13,11 @@ namespace StorySync.Diffusion.Kandinsky3;
 /// <remarks>Several runs can use one model simultaneously.</remarks>
 public sealed class Kandinsky3UNet : nn.Module<Kandinsky3Inputs, DenoisingContext, Tensor>
 {
-    private readonly RunGate runs = new(typeof(Kandinsky3UNet));
     // diffusers pairs these with the levels from the top on the way down, from the bottom on the way up: where there are fewer than four
     // levels, the top one has attention on the way up only.
     private static readonly bool[] Attends = [false, true, true, true];
 
+    private readonly RunGate runs = new(typeof(Kandinsky3UNet));
     private readonly Timesteps time_proj;
     private readonly TimestepEmbedding time_embedding;
     private readonly Kandinsky3AttentionPooling add_time_condition;
@@ -125,13 +125,7 @@ public sealed class Kandinsky3UNet : nn.Module<Kandinsky3Inputs, DenoisingContex
     }
 
     /// <inheritdoc/>
-    protected override void Dispose(bool disposing)
-    {
-        if (!disposing || runs.Close())
-        {
-            base.Dispose(disposing);
-        }
-    }
+    protected override void Dispose(bool disposing) => runs.Release(disposing, base.Dispose);
 
     /// <summary>Gets the peak of a forward pass.</summary>
     /// <param name="rows">The rows of the batch.</param>

@@ -53,11 +53,5 @@ public sealed class CLIPTextModel : nn.Module<Tensor, CancellationToken, CLIPTex
     }
 
     /// <inheritdoc/>
-    protected override void Dispose(bool disposing)
-    {
-        if (!disposing || runs.Close())
-        {
-            base.Dispose(disposing);
-        }
-    }
+    protected override void Dispose(bool disposing) => runs.Release(disposing, base.Dispose);
 }

@@ -58,11 +58,5 @@ public sealed class CLIPTextModelWithProjection : nn.Module<Tensor, Cancellation
     }
 
     /// <inheritdoc/>
-    protected override void Dispose(bool disposing)
-    {
-        if (!disposing || runs.Close())
-        {
-            base.Dispose(disposing);
-        }
-    }
+    protected override void Dispose(bool disposing) => runs.Release(disposing, base.Dispose);
 }

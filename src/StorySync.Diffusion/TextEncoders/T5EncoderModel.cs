@@ -11,9 +11,9 @@ namespace StorySync.Diffusion.TextEncoders;
 /// <remarks>In float16 the feed-forward layers' last projections stay in float32, as in transformers: their sums overflow.</remarks>
 public sealed class T5EncoderModel : nn.Module<Tensor, Tensor?, CancellationToken, Tensor>
 {
-    private readonly RunGate runs = new(typeof(T5EncoderModel));
     private const string TokenTable = "shared.weight";
 
+    private readonly RunGate runs = new(typeof(T5EncoderModel));
     private readonly Embedding shared;
     private readonly T5Stack encoder;
 
@@ -69,13 +69,7 @@ public sealed class T5EncoderModel : nn.Module<Tensor, Tensor?, CancellationToke
     }
 
     /// <inheritdoc/>
-    protected override void Dispose(bool disposing)
-    {
-        if (!disposing || runs.Close())
-        {
-            base.Dispose(disposing);
-        }
-    }
+    protected override void Dispose(bool disposing) => runs.Release(disposing, base.Dispose);
 
     /// <summary>The token table stays as it is stored: only the rows that a text needs are converted.</summary>
     private static ScalarType? TypeOf(string name, ScalarType dtype) => name switch

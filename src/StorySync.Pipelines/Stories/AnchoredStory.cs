@@ -89,33 +89,27 @@ internal sealed class AnchoredStory
     /// <summary>The memory that the largest batch takes, and the bank.</summary>
     /// <param name="model">How the model would be loaded.</param>
     public MemoryPlan PlanMemory(PipelineOptions? model) =>
-        whole.PlanMemory(model, count + BatchSize) with { BankBytes = first.BankBytes };
+        whole.PlanMemory(model, Cut.LargestImages) with { BankBytes = first.BankBytes };
 
     /// <summary>How long the story takes.</summary>
     /// <param name="clock">Measures a step of the largest batch.</param>
     public TimePlan PlanTime(TimeProvider clock)
     {
-        var (size, further) = (BatchSize, story.Scenes.Count - count);
-        List<int> batches = [count];
-        for (var begin = 0; begin < further; begin += size)
-        {
-            batches.AddRange(Enumerable.Repeat(count + Math.Min(size, further - begin), options.Candidates));
-        }
+        var cut = Cut;
 
         // No bank is needed for the time of a step: the same rows are a story in which all scenes read each other.
         return StepTimer.Plan(
-            clock, story.Scenes.Count, batches,
+            clock, story.Scenes.Count, [count, .. cut.Images(options.Candidates)],
             watch => new StoryGeneration(
                 pipeline,
-                story with { Scenes = [.. story.Scenes.Take(count + size)] },
-                options with { Anchors = count, Request = watch(Request(0, count + size)) },
+                story with { Scenes = [.. story.Scenes.Take(cut.LargestImages)] },
+                options with { Anchors = count, Request = watch(Request(0, cut.LargestImages)) },
                 null,
                 cancellationToken));
     }
 
-    /// <summary>Gets how many further scenes the largest batch has.</summary>
-    private int BatchSize => story.Scenes.Count - count is var further and > 0
-        ? Math.Min(further, BankScenes.BatchSize(pipeline, whole, count, further, options)) : 0;
+    /// <summary>Gets how the further scenes are cut.</summary>
+    private SceneBatches Cut => SceneBatches.Of(pipeline, whole, count, story.Scenes.Count - count, options.BatchSize);
 
     private GenerationRequest Request(int begin, int scenes) =>
         RequestRows.Take(options.Request!, story.Scenes.Count, Enumerable.Range(begin, scenes));

@@ -6,16 +6,13 @@ namespace StorySync.Pipelines;
 /// <summary>Scenes that read a bank's anchors, batch by batch. All of them are checked before any work.</summary>
 internal sealed class BankScenes
 {
-    /// <summary>The most scenes of a batch that is chosen: in larger ones the anchors' share of the work is small already.</summary>
-    private const int MostChosen = 8;
-
     private readonly List<StoryGeneration> batches = [];
     private readonly DiffusionPipeline pipeline;
     private readonly StoryBank bank;
     private readonly IReadOnlyList<Scene> scenes;
     private readonly StoryOptions options;
     private readonly int first;
-    private readonly int size;
+    private readonly SceneBatches cut;
     private readonly BatchProgress? progress;
     private readonly CancellationToken cancellationToken;
 
@@ -38,7 +35,7 @@ internal sealed class BankScenes
         CheckTakes(options);
         var probe = Batch([0]);
         BankRules.CheckPlan(bank.Card, probe.Card([]));
-        size = BatchSize(pipeline, probe, bank.Anchors, scenes.Count, options);
+        cut = SceneBatches.Of(pipeline, probe, bank.Anchors, scenes.Count, options.BatchSize);
         batches.AddRange(Batches(Enumerable.Range(0, scenes.Count), options.Candidates > 1 ? 0 : null));
     }
 
@@ -137,8 +134,8 @@ internal sealed class BankScenes
     /// <summary>How long the scenes take, with all their takes.</summary>
     /// <param name="clock">Measures a step of the largest batch.</param>
     public TimePlan PlanTime(TimeProvider clock) => StepTimer.Plan(
-        clock, scenes.Count, [.. batches.SelectMany(batch => Enumerable.Repeat(batch.Images, options.Candidates))],
-        watch => Batch([.. Enumerable.Range(0, batches[0].Images - bank.Anchors)], change: watch));
+        clock, scenes.Count, [.. cut.Images(options.Candidates)],
+        watch => Batch([.. Enumerable.Range(0, cut.Size)], change: watch));
 
     /// <summary>Puts results together; they remain the caller's to dispose.</summary>
     /// <param name="results">The results.</param>
@@ -152,33 +149,7 @@ internal sealed class BankScenes
         Bank = bank,
     };
 
-    /// <summary>As asked for, or as many as the memory there is has room for; then all batches are about as large.</summary>
-    /// <param name="pipeline">The model.</param>
-    /// <param name="some">Some scenes of the story.</param>
-    /// <param name="anchors">How many anchors run along.</param>
-    /// <param name="scenes">How many scenes there are.</param>
-    /// <param name="options">How they are made.</param>
-    public static int BatchSize(DiffusionPipeline pipeline, StoryGeneration some, int anchors, int scenes, StoryOptions options)
-    {
-        if (options.BatchSize is { } asked)
-        {
-            return asked;
-        }
-
-        var most = Math.Min(scenes, MostChosen);
-        if (AvailableMemory.Of(pipeline.Device) is { } there)
-        {
-            while (most > 1 && !some.PlanMemory(null, anchors + most).Fits(there))
-            {
-                most--;
-            }
-        }
-
-        var batches = (scenes + most - 1) / most;
-        return (scenes + batches - 1) / batches;
-    }
-
-    private IEnumerable<StoryGeneration> Batches(IEnumerable<int> which, int? take) => which.Chunk(size).Select(some => Batch(some, take));
+    private IEnumerable<StoryGeneration> Batches(IEnumerable<int> which, int? take) => cut.Cut(which).Select(some => Batch(some, take));
 
     private StoryGeneration Batch(int[] which, int? take = null, Func<GenerationRequest?, GenerationRequest>? change = null)
     {

@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using StorySync.Attention;
 using StorySync.Diffusion;
 using TorchSharp;
@@ -18,6 +17,8 @@ internal sealed class StoryGeneration
     private readonly StoryAttentionOptions techniques;
     private readonly GenerationRequest request;
     private readonly Generation generation;
+    private readonly SubjectReading reading;
+    private readonly StoryWarnings warnings;
 
     /// <exception cref="ArgumentException">The story or an option is invalid.</exception>
     public StoryGeneration(
@@ -49,8 +50,10 @@ internal sealed class StoryGeneration
 
         techniques = (options.Techniques ?? new()).Over(pipeline.DefaultTechniques);
         generation = new Generation(pipeline, request, progress, cancellationToken);
-        StoryRules.CheckMasks(story, Anchors, generation.Width, generation.Height, NameOf);
+        StoryRules.CheckMasks(story, Anchors, generation.Width, generation.Height, this.origin.NameOf);
         StoryRules.CheckLayers(techniques, pipeline.AttentionProcessors.Layers, generation.Warnings);
+        reading = new SubjectReading(story, this.origin, prompt => pipeline.Tokenize(request, prompt));
+        warnings = new StoryWarnings(story, this.origin, generation.Warnings);
         if (bank is not null)
         {
             ReadPrompts();
@@ -60,16 +63,11 @@ internal sealed class StoryGeneration
     /// <summary>Gets the seed that the scenes' seeds are counted from.</summary>
     public long Seed => generation.Seed;
 
-    private int Anchors => origin.Bank?.Anchors ?? 0;
-
-    /// <summary>Gets where the prompts speak of each subject, scene by scene. They are read when first asked for: a story that cannot fit
-    /// is refused before.</summary>
-    private ImmutableArray<int>[][] SubjectTokens => field ??= [.. story.Subjects.Select(subject =>
-        story.Scenes.Select((_, i) => Tokens(StoryRules.InScene(story, i, subject), i)).ToArray())];
+    private int Anchors => origin.Anchors;
 
     /// <summary>Finds the subjects in the prompts before any work.</summary>
     /// <exception cref="ArgumentException">A prompt does not speak of a subject that its scene has.</exception>
-    public void ReadPrompts() => _ = SubjectTokens;
+    public void ReadPrompts() => reading.ReadPrompts();
 
     /// <summary>Makes the scenes.</summary>
     /// <param name="watch">Looks at the latents of each step; null for nobody.</param>
@@ -115,17 +113,18 @@ internal sealed class StoryGeneration
     private StoryResult RunTraced(Func<StoryAttention, IStepEntry?> entryOf)
     {
         generation.CheckMemory(HasBase, Shares);
-        Warn();
+        warnings.TellOfOptions(options, techniques, pipeline);
+        warnings.TellOfLocations();
         using var scope = NewDisposeScope();
         var seeds = Seeds();
-        var subjects = Subjects();
+        var subjects = reading.Subjects(generation.Width, generation.Height);
         var inner = request.AttentionProcessor ?? ModelProcessors();
         using var attention = new StoryAttention(
             techniques, subjects, story.Scenes.Count, generation.Guidance, generation.Seed, inner, request.GuidanceEnd)
         {
             Reads = origin.Bank is { Anchors: var anchors } ? (_, other) => other < anchors : null,
             Seeds = origin.IsAnchored ? seeds : [.. seeds.Select((_, i) => generation.Seed + i)],
-            Locations = HasLocations ? [.. story.Scenes.Select(scene => scene.Location)] : null,
+            Locations = StoryRules.HasLocations(story) ? [.. story.Scenes.Select(scene => scene.Location)] : null,
         };
         var pictures = story.Scenes.Any(scene => scene.Picture is not null)
             ? new PictureAnchors(story, attention, scenes => new StoryAttention(
@@ -144,25 +143,7 @@ internal sealed class StoryGeneration
             scenes = [.. scenes.Select((scene, i) => Scene(i, scorer(scene)))];
         }
 
-        foreach (var (index, scene) in scenes.Index())
-        {
-            foreach (var lost in scene.Subjects.Where(found => found.Region is not { Area: > 0 }
-                && StoryRules.InScene(story, Anchors + index, found.Subject) is { IsPresent: true, Mask: null }))
-            {
-                generation.Warnings.Add(
-                    GenerationWarningCode.SubjectNotFound,
-                    $"{NameOf(Anchors + index)}: the subject \"{lost.Subject}\" was not found in the image, so that it took no part in the "
-                        + $"story.");
-            }
-        }
-
-        foreach (var (scene, subject) in attention.FindUnplaced().Where(unplaced => unplaced.Scene >= Anchors))
-        {
-            generation.Warnings.Add(
-                GenerationWarningCode.OptionWithoutEffect,
-                $"{NameOf(scene)}: the region of \"{story.Subjects[subject]}\" is smaller than the cells of the model's grids, so that it "
-                    + "had no effect; make it larger.");
-        }
+        warnings.TellOfSubjects(scenes, attention.FindUnplaced());
 
         return new StoryResult
         {
@@ -230,12 +211,8 @@ internal sealed class StoryGeneration
         })],
     };
 
-    private string NameOf(int scene) => origin.NameOf(scene);
-
     private bool Shares =>
-        story.Scenes.Count > 1 && (techniques.Sharing!.Strength > 0 || (HasLocations && techniques.Location!.Strength > 0));
-
-    private bool HasLocations => story.Scenes.Any(scene => scene.Location is not null);
+        story.Scenes.Count > 1 && (techniques.Sharing!.Strength > 0 || (StoryRules.HasLocations(story) && techniques.Location!.Strength > 0));
 
     /// <summary>Whether the first step has an unmodified branch.</summary>
     private bool HasBase
@@ -260,50 +237,6 @@ internal sealed class StoryGeneration
             (IReadOnlyList<Tensor?>)[.. Enumerable.Range(0, Anchors).Append(image).Select(i => MaskOf(attention, subject, i, s))])))];
     }
 
-    private void Warn()
-    {
-        generation.Warnings.AddIf(
-            options.Techniques?.Sharing?.MatchPositions == true && !pipeline.HasRotaryPositions,
-            "Techniques.Sharing.MatchPositions has no effect: this model's attention keys carry no positions.");
-        generation.Warnings.AddIf(
-            options.Candidates > 1 && origin is { Bank: null, IsAnchored: false },
-            "Candidates has no effect: takes are of scenes that read anchors; set StoryOptions.Anchors.");
-        generation.Warnings.AddIf(
-            options.SameNoise && story.Scenes.Skip(Anchors).All(scene => scene.Seed is not null),
-                "SameNoise has no effect: every scene has a seed of its own.");
-        generation.Warnings.AddIf(
-            techniques.Placement is { Until: 0 } or { Strength: 0 }
-                && story.Scenes.Any(scene => scene.Subjects.Any(own => own is not { Region: null, RegionMask: null })),
-            "Techniques.Placement is off: the regions of subjects do not place them.");
-        generation.Warnings.AddIf(
-            techniques.Location is { Strength: 0, Alpha: 0 } && HasLocations,
-            "Techniques.Location is off: scenes of one location share nothing of it.");
-        WarnOfLocations();
-    }
-
-    /// <summary>Tells of locations that are a scene's alone. An anchor's is not: scenes can be drawn there later.</summary>
-    private void WarnOfLocations()
-    {
-        for (var i = Anchors; i < story.Scenes.Count; i++)
-        {
-            var location = story.Scenes[i].Location;
-            if (origin.Bank is not null)
-            {
-                generation.Warnings.AddIf(
-                    location is not null && story.Scenes.Take(Anchors).All(anchor => anchor.Location != location),
-                    $"{NameOf(i)}: no anchor has the location \"{location}\", so that it has no effect; scenes of a bank share "
-                        + "their background with anchors only.");
-            }
-            else
-            {
-                generation.Warnings.AddIf(
-                    location is not null && !origin.IsAnchored && story.Scenes.Count(other => other.Location == location) == 1,
-                    $"{NameOf(i)}: no other scene has the location \"{location}\", so that it has no effect; a location is for scenes that "
-                        + "share their background.");
-            }
-        }
-    }
-
     /// <summary>The processors that are set on the model, where one is not the model's own.</summary>
     private SetProcessors? ModelProcessors() =>
         pipeline.AttentionProcessors is var set && set.Layers.Any(layer => set[layer.Path] is not PlainAttention) ? new(set) : null;
@@ -318,75 +251,10 @@ internal sealed class StoryGeneration
         return new SubjectResult { Subject = subject, Region = mask is null ? null : SubjectRegion.FromTensor(mask) };
     }
 
-    private IReadOnlyList<StorySubject> Subjects() => [.. story.Subjects.Select((subject, s) =>
-    {
-        SceneSubject[] scenes = [.. Enumerable.Range(0, story.Scenes.Count).Select(i => StoryRules.InScene(story, i, subject))];
-        return new StorySubject(subject.Phrase, [.. SubjectTokens[s]])
-        {
-            Masks = scenes.Any(own => own.Mask is not null)
-                ? [.. scenes.Select(own => own.Mask is { } mask ? mask.WithoutAlpha().ToMask() : null)]
-                : null,
-            Regions = scenes.Any(own => own is not { Region: null, RegionMask: null }) ? [.. scenes.Select(RegionOf)] : null,
-        };
-    })];
-
-    /// <summary>Where a subject is to be, bool, (height, width) of the image, so that all regions of a batch have one shape.</summary>
-    private Tensor? RegionOf(SceneSubject own) => own.Region?.ToMask(generation.Width, generation.Height)
-        ?? own.RegionMask?.WithoutAlpha().Resize(generation.Width, generation.Height).ToMask();
-
-    private ImmutableArray<int> Tokens(SceneSubject own, int scene)
-    {
-        if (!own.IsPresent)
-        {
-            return [];
-        }
-
-        try
-        {
-            return pipeline.Tokenize(request, story.Scenes[scene].Prompt).PositionsOf(
-                StoryRules.WithoutArticle(own.Phrase ?? own.Subject.Phrase));
-        }
-        catch (ArgumentException) when (own is { Mask: not null, Phrase: null, Region: null, RegionMask: null })
-        {
-            // The mask says where the subject is; the prompt need not speak of it.
-            return [];
-        }
-        catch (ArgumentException exception)
-        {
-            // The framework puts the parameter's name after the first line of a message.
-            var said = exception.Message.Replace($" (Parameter '{exception.ParamName}')", "", StringComparison.Ordinal);
-            throw new ArgumentException(
-                $"{NameOf(scene)}: {said} If the scene has other words for the subject, or lacks it, say so in Scene.Subjects.",
-                    exception);
-        }
-    }
-
     /// <summary>Attends by the processors that are set on the model.</summary>
     private sealed class SetProcessors(AttentionProcessors processors) : IAttentionProcessor
     {
         public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, AttentionContext context) =>
             processors[layer.Path].Attend(layer, inputs, context);
     }
-}
-
-/// <summary>Where a batch of scenes comes from.</summary>
-/// <param name="Bank">The bank whose anchors come before the scenes; null for none.</param>
-/// <param name="Places">Each scene's index among those that are asked for; null where the batch is all of them.</param>
-/// <param name="IsAnchored">Whether the scenes are anchors, or read them, so that nothing of one may depend on its place in the
-/// batch.</param>
-/// <param name="Take">Which of a scene's takes it is, from 0; null where there is one.</param>
-internal sealed record StoryBatchOrigin(
-    StoryBank? Bank = null, IReadOnlyList<int>? Places = null, bool IsAnchored = false, int? Take = null)
-{
-    private const long SeedsBetweenTakes = 1000;
-
-    /// <summary>Gets what a take's seed is above the scene's.</summary>
-    public long SeedOffset => SeedsBetweenTakes * (Take ?? 0);
-
-    /// <summary>A scene's index among those that are asked for.</summary>
-    public int PlaceOf(int scene) => Places?[scene] ?? scene;
-
-    /// <summary>What messages call a row of the batch.</summary>
-    public string NameOf(int row) => row - (Bank?.Anchors ?? 0) is >= 0 and var scene
-        ? $"Scene {PlaceOf(scene) + 1}{(Take is { } take ? $", take {take + 1}" : "")}" : $"Anchor {row + 1}";
 }

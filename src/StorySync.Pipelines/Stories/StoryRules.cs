@@ -160,6 +160,9 @@ internal static class StoryRules
     public static SceneSubject InScene(Story story, int scene, Subject subject) =>
         story.Scenes[scene].Subjects.FirstOrDefault(own => own.Subject == subject) ?? new SceneSubject(subject);
 
+    /// <summary>Whether any scene says where it is.</summary>
+    public static bool HasLocations(Story story) => story.Scenes.Any(scene => scene.Location is not null);
+
     /// <summary>The scenes and subjects, by their indices, whose masks are found and not given.</summary>
     /// <param name="story">The story.</param>
     /// <param name="scenes">How many of its first scenes to look at.</param>

@@ -4,10 +4,10 @@ using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 
-namespace StorySync.Benchmarks.Attack;
+namespace StorySync.TestSupport;
 
-/// <summary>Damages files.</summary>
-internal static class Mutation
+/// <summary>Damages files. Part of the benchmarks too.</summary>
+public static class Mutation
 {
     private const string Placeholder = "placeholder-of-the-value";
 
