@@ -212,7 +212,8 @@ internal sealed class StoryGeneration
     };
 
     private bool Shares =>
-        story.Scenes.Count > 1 && (techniques.Sharing!.Strength > 0 || (StoryRules.HasLocations(story) && techniques.Location!.Strength > 0));
+        story.Scenes.Count > 1
+        && (techniques.Sharing!.Strength > 0 || (StoryRules.HasLocations(story) && techniques.Location!.Strength > 0));
 
     /// <summary>Whether the first step has an unmodified branch.</summary>
     private bool HasBase
