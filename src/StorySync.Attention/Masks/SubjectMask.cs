@@ -15,7 +15,7 @@ internal static class SubjectMask
         ArgumentNullException.ThrowIfNull(maps);
         using var scope = NewDisposeScope();
         var map = Scale(maps.mean([0, 1]));
-        return (map.MoveToOuterDisposeScope(), Cut(map).MoveToOuterDisposeScope());
+        return (map.MoveToOuterDisposeScope(), Threshold(map).MoveToOuterDisposeScope());
     }
 
     /// <summary>Scales every map to [0, 1]; a constant one becomes all zero.</summary>
@@ -32,7 +32,7 @@ internal static class SubjectMask
     /// <summary>Cuts every map by its own Otsu threshold.</summary>
     /// <param name="maps">Maps with values in [0, 1], (…, height, width).</param>
     /// <returns>The masks, bool, of the maps' shape.</returns>
-    public static Tensor Cut(Tensor maps)
+    public static Tensor Threshold(Tensor maps)
     {
         ArgumentNullException.ThrowIfNull(maps);
         using var scope = NewDisposeScope();

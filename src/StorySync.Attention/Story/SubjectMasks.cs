@@ -54,7 +54,7 @@ internal sealed class SubjectMasks : IDisposable
     {
         using var scope = NewDisposeScope();
         var maps = SubjectMask.Scale(DeviceTransfer.Fetch(average));
-        var masks = SubjectMask.Exclusive(maps, SubjectMask.Cut(maps));
+        var masks = SubjectMask.Exclusive(maps, SubjectMask.Threshold(maps));
         if (options.Repairs)
         {
             masks = MaskRepair.ApplyToAll(masks.flatten(0, 1), options.Closing!.Value, options.Components!.Value,

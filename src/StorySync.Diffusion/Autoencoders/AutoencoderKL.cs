@@ -90,7 +90,7 @@ public sealed class AutoencoderKL : nn.Module
         Tensor images, bool sliced = false, bool tiled = false, CancellationToken cancellationToken = default)
     {
         using var run = runs.Enter(cancellationToken);
-        PictureShape.Check(images, Config.InChannels);
+        ImageShape.Check(images, Config.InChannels);
         using var moments = Slices.Map(images, sliced, image => tiled && LongerSide(image) > TileSize
             ? Tiles.Map(image, TileSize, LatentTileSize, tile => EncodeWhole(tile, cancellationToken))
             : EncodeWhole(image, cancellationToken));
@@ -110,7 +110,7 @@ public sealed class AutoencoderKL : nn.Module
     public Tensor Decode(Tensor latents, bool sliced = false, bool tiled = false, CancellationToken cancellationToken = default)
     {
         using var run = runs.Enter(cancellationToken);
-        PictureShape.Check(latents, Config.LatentChannels);
+        ImageShape.Check(latents, Config.LatentChannels);
         return Slices.Map(latents, sliced, z => tiled && LongerSide(z) > LatentTileSize
             ? Tiles.Map(z, LatentTileSize, TileSize, tile => DecodeWhole(tile, cancellationToken))
             : DecodeWhole(z, cancellationToken));

@@ -52,7 +52,7 @@ public sealed class AutoencoderTiny : nn.Module
     public Tensor Encode(Tensor images)
     {
         using var run = runs.Enter();
-        PictureShape.Check(images, Config.InChannels);
+        ImageShape.Check(images, Config.InChannels);
         return Scoped(() => encoder.call(images.to(encoder.Dtype)).contiguous());
     }
 
@@ -64,7 +64,7 @@ public sealed class AutoencoderTiny : nn.Module
     public Tensor Decode(Tensor latents)
     {
         using var run = runs.Enter();
-        PictureShape.Check(latents, Config.LatentChannels);
+        ImageShape.Check(latents, Config.LatentChannels);
         return Scoped(() => decoder.call(latents.to(decoder.Dtype)).contiguous());
     }
 

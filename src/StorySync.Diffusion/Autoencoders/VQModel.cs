@@ -78,7 +78,7 @@ public sealed class VQModel : nn.Module
     public Tensor Encode(Tensor images, bool sliced = false, CancellationToken cancellationToken = default)
     {
         using var run = runs.Enter(cancellationToken);
-        PictureShape.Check(images, Config.InChannels);
+        ImageShape.Check(images, Config.InChannels);
         return Slices.Map(images, sliced, image =>
             Scoped(() => quant_conv.call(encoder.call(image.to(encoder.Dtype), cancellationToken)).contiguous()));
     }
@@ -94,7 +94,7 @@ public sealed class VQModel : nn.Module
     public Tensor Decode(Tensor latents, bool quantize, bool sliced = false, CancellationToken cancellationToken = default)
     {
         using var run = runs.Enter(cancellationToken);
-        PictureShape.Check(latents, CodeWidth);
+        ImageShape.Check(latents, CodeWidth);
         return Slices.Map(latents, sliced, slice => Scoped(() =>
         {
             var z = quantize ? Quantize(slice).Quantized : slice.to(decoder.Dtype);
@@ -109,7 +109,7 @@ public sealed class VQModel : nn.Module
     internal (Tensor Quantized, Tensor Indices) Quantize(Tensor latents)
     {
         using var run = runs.Enter();
-        PictureShape.Check(latents, CodeWidth);
+        ImageShape.Check(latents, CodeWidth);
         using var converted = latents.to(decoder.Dtype);
         return quantize.call(converted);
     }

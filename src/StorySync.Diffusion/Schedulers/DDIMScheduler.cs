@@ -21,9 +21,9 @@ public sealed class DDIMScheduler : DiffusionScheduler
     private protected override SchedulePlan Plan(ScheduleOptions options) =>
         PlanAt(options.Steps!.Value, TimestepSpacing.SpreadRounded(config, options.Steps.Value));
 
-    internal override SchedulerRun Start(RunStart start) => new Run(this, start);
+    internal override SchedulerRun Start(SolverStart start) => new Solver(this, start);
 
-    private sealed class Run(DDIMScheduler scheduler, RunStart start) : SchedulerRun(start)
+    private sealed class Solver(DDIMScheduler scheduler, SolverStart start) : SchedulerRun(start)
     {
         private readonly DDIMSchedulerConfig config = scheduler.config;
 
@@ -37,9 +37,7 @@ public sealed class DDIMScheduler : DiffusionScheduler
 
             var original = Prediction.Original(config.PredictionType, modelOutput, sample, Plan.Level(Index));
             var epsilon = Prediction.Epsilon(config.PredictionType, modelOutput, sample, Plan.Level(Index));
-            original = config.Thresholding ? SampleLimit.Threshold(original, config.DynamicThresholdingRatio, config.SampleMaxValue)
-                : config.ClipSample ? SampleLimit.Clip(original, config.ClipSampleRange)
-                : original;
+            original = SampleClipping.Apply(original, config);
 
             var previous = original.Times(TorchMath.Sqrt(alphaBefore))
                 .Plus(epsilon.Times(TorchMath.Sqrt(1 - alphaBefore - deviation * deviation)));

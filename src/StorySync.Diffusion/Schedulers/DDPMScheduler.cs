@@ -25,9 +25,9 @@ public sealed class DDPMScheduler : DiffusionScheduler
         ? PlanAt(own.Count, own.Select(t => Math.Truncate(t)))
         : PlanAt(options.Steps!.Value, TimestepSpacing.SpreadRounded(config, options.Steps.Value));
 
-    internal override SchedulerRun Start(RunStart start) => new Run(this, start);
+    internal override SchedulerRun Start(SolverStart start) => new Solver(this, start);
 
-    private sealed class Run(DDPMScheduler scheduler, RunStart start) : SchedulerRun(start)
+    private sealed class Solver(DDPMScheduler scheduler, SolverStart start) : SchedulerRun(start)
     {
         private readonly DDPMSchedulerConfig config = scheduler.config;
 
@@ -48,9 +48,7 @@ public sealed class DDPMScheduler : DiffusionScheduler
             }
 
             var original = Prediction.Original(config.PredictionType, modelOutput, sample, Plan.Level(Index));
-            original = config.Thresholding ? SampleLimit.Threshold(original, config.DynamicThresholdingRatio, config.SampleMaxValue)
-                : config.ClipSample ? SampleLimit.Clip(original, config.ClipSampleRange)
-                : original;
+            original = SampleClipping.Apply(original, config);
 
             var mean = original.Times(TorchMath.Sqrt(alphaBefore) * stepBeta / (1 - alpha))
                 .Plus(sample.Times(TorchMath.Sqrt(stepAlpha) * (1 - alphaBefore) / (1 - alpha)));

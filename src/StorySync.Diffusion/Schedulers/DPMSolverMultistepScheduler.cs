@@ -57,15 +57,15 @@ public sealed class DPMSolverMultistepScheduler : DiffusionScheduler
 
     internal override double? MuOf(int imageTokens) => TakesMu ? TimeShift.MuOf(config, imageTokens) : null;
 
-    internal override SchedulerRun Start(RunStart start) => new Run(config, start);
+    internal override SchedulerRun Start(SolverStart start) => new Solver(config, start);
 
     private static (double[] Sigmas, double[] Timesteps) At(double[] timesteps, float[] table) =>
-        ([.. timesteps.Select(t => Numbers.Interpolate(t, table))], timesteps);
+        ([.. timesteps.Select(t => NumPy.Interpolate(t, table))], timesteps);
 
     private (double[] Sigmas, double[] Timesteps) Flow(int steps, double? mu)
     {
         var shift = mu is { } m ? Math.Exp(m) : config.FlowShift;
-        var signals = Numbers.LinSpace(1, 1.0 / TrainTimesteps, steps + 1).Skip(1);
+        var signals = NumPy.LinSpace(1, 1.0 / TrainTimesteps, steps + 1).Skip(1);
         double[] sigmas = [.. signals.Select(s => TimeShift.ByFactor(1 - s, shift)).Reverse()];
         return (sigmas, [.. sigmas.Select(s => s * TrainTimesteps)]);
     }
@@ -75,7 +75,7 @@ public sealed class DPMSolverMultistepScheduler : DiffusionScheduler
         double[] logTable = [.. table.Select(s => MathF.Log(s))];
         double[] sigmas = SigmaSpacing.IsChosen(config)
             ? SigmaSpacing.Spread(config, table[^1], table[0], steps)
-            : [.. Numbers.LinSpace(0, 1, steps).Select(r => Math.Exp(logTable[^1] + r * (logTable[0] - logTable[^1])))];
+            : [.. NumPy.LinSpace(0, 1, steps).Select(r => Math.Exp(logTable[^1] + r * (logTable[0] - logTable[^1])))];
         var timesteps = sigmas.Select(s => SigmaSpacing.ToTimestep(s, logTable));
         var rounds = (config.UseKarrasSigmas || config.UseLuLambdas) && config.BetaSchedule != "squaredcos_cap_v2";
         return (sigmas, [.. rounds ? timesteps.Select(t => Math.Round(t)) : timesteps]);
@@ -95,7 +95,7 @@ public sealed class DPMSolverMultistepScheduler : DiffusionScheduler
             : throw new ArgumentException($"'lambda_min_clipped' is {config.LambdaMinClipped}, which clips every training timestep.");
     }
 
-    private sealed class Run(DPMSolverMultistepSchedulerConfig config, RunStart start) : SchedulerRun(start)
+    private sealed class Solver(DPMSolverMultistepSchedulerConfig config, SolverStart start) : SchedulerRun(start)
     {
         private readonly TensorHistory outputs = new(config.SolverOrder);
 
@@ -160,7 +160,7 @@ public sealed class DPMSolverMultistepScheduler : DiffusionScheduler
         }
 
         private Tensor Threshold(Tensor original) =>
-            SampleLimit.Threshold(original, config.DynamicThresholdingRatio, config.SampleMaxValue);
+            SampleClipping.Threshold(original, config.DynamicThresholdingRatio, config.SampleMaxValue);
 
         private protected override void DisposeCore() => outputs.Dispose();
     }

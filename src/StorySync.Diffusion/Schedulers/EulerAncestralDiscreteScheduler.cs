@@ -25,12 +25,12 @@ public sealed class EulerAncestralDiscreteScheduler : DiffusionScheduler
         var table = TrainSigmas();
         var steps = options.Steps!.Value;
         float[] timesteps = [.. TimestepSpacing.Spread(config, steps).Select(t => (float)t)];
-        return SigmaPlan.Create(this, config, steps, timesteps, [.. timesteps.Select(t => (float)Numbers.Interpolate(t, table)), 0]);
+        return SigmaPlan.Create(this, config, steps, timesteps, [.. timesteps.Select(t => (float)NumPy.Interpolate(t, table)), 0]);
     }
 
-    internal override SchedulerRun Start(RunStart start) => new Run(config, start);
+    internal override SchedulerRun Start(SolverStart start) => new Solver(config, start);
 
-    private sealed class Run(EulerAncestralDiscreteSchedulerConfig config, RunStart start) : SchedulerRun(start)
+    private sealed class Solver(EulerAncestralDiscreteSchedulerConfig config, SolverStart start) : SchedulerRun(start)
     {
         private protected override SchedulerOutput Advance(Tensor modelOutput, Tensor sample)
         {

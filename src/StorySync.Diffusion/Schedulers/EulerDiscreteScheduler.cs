@@ -45,7 +45,7 @@ public sealed class EulerDiscreteScheduler : DiffusionScheduler
         var steps = options.Timesteps?.Count ?? options.Steps!.Value;
         float[] timesteps = [.. (options.Timesteps ?? TimestepSpacing.Spread(config, steps)).Select(t => (float)t)];
         double[] sigmas = config.InterpolationType == "linear"
-            ? [.. timesteps.Select(t => Numbers.Interpolate(t, table))]
+            ? [.. timesteps.Select(t => NumPy.Interpolate(t, table))]
             : LogLinear(logTable, steps);
         if (SigmaSpacing.IsChosen(config))
         {
@@ -72,9 +72,9 @@ public sealed class EulerDiscreteScheduler : DiffusionScheduler
         return [.. linspace(logTable[^1], logTable[0], steps + 1, float32).exp().data<float>().Select(s => (double)s)];
     }
 
-    internal override SchedulerRun Start(RunStart start) => new Run(config, start);
+    internal override SchedulerRun Start(SolverStart start) => new Solver(config, start);
 
-    private sealed class Run(EulerDiscreteSchedulerConfig config, RunStart start) : SchedulerRun(start)
+    private sealed class Solver(EulerDiscreteSchedulerConfig config, SolverStart start) : SchedulerRun(start)
     {
         private protected override SchedulerOutput Advance(Tensor modelOutput, Tensor sample)
         {

@@ -65,12 +65,12 @@ public sealed class FlowMatchEulerDiscreteScheduler : Scheduler
 
     internal override double? MuOf(int imageTokens) => CalculateShift(imageTokens);
 
-    internal override SchedulerRun Start(RunStart start) => new Run(config, start);
+    internal override SchedulerRun Start(SolverStart start) => new Solver(config, start);
 
     /// <summary>Even steps between the ends of the training table, which is shifted already: diffusers shifts twice.</summary>
     private IEnumerable<double> Spread(int steps)
     {
-        return Numbers.LinSpace(End(TrainTimesteps), End(1), steps).Select(t => t / TrainTimesteps);
+        return NumPy.LinSpace(End(TrainTimesteps), End(1), steps).Select(t => t / TrainTimesteps);
 
         double End(int timestep)
         {
@@ -99,7 +99,7 @@ public sealed class FlowMatchEulerDiscreteScheduler : Scheduler
         return [.. SigmaSpacing.Spread(config, max, min, shifted.Length).Select(s => (float)s)];
     }
 
-    private sealed class Run(FlowMatchEulerDiscreteSchedulerConfig config, RunStart start) : SchedulerRun(start)
+    private sealed class Solver(FlowMatchEulerDiscreteSchedulerConfig config, SolverStart start) : SchedulerRun(start)
     {
         private protected override SchedulerOutput Advance(Tensor modelOutput, Tensor sample)
         {

@@ -33,7 +33,7 @@ public sealed class HeunDiscreteScheduler : DiffusionScheduler
         var table = TrainSigmas();
         var steps = options.Timesteps?.Count ?? options.Steps!.Value;
         float[] timesteps = [.. (options.Timesteps ?? TimestepSpacing.Spread(config, steps)).Select(t => (float)t)];
-        double[] sigmas = [.. timesteps.Select(t => Numbers.Interpolate(t, table))];
+        double[] sigmas = [.. timesteps.Select(t => NumPy.Interpolate(t, table))];
         if (SigmaSpacing.IsChosen(config))
         {
             double[] logTable = [.. table.Select(s => MathF.Log(s))];
@@ -44,11 +44,11 @@ public sealed class HeunDiscreteScheduler : DiffusionScheduler
         return SigmaPlan.Create(this, config, steps, Twice(timesteps), [.. Twice([.. sigmas.Select(s => (float)s)]), 0]);
     }
 
-    internal override SchedulerRun Start(RunStart start) => new Run(config, start);
+    internal override SchedulerRun Start(SolverStart start) => new Solver(config, start);
 
     private static float[] Twice(float[] values) => [values[0], .. values.Skip(1).SelectMany(v => Enumerable.Repeat(v, 2))];
 
-    private sealed class Run(HeunDiscreteSchedulerConfig config, RunStart start) : SchedulerRun(start)
+    private sealed class Solver(HeunDiscreteSchedulerConfig config, SolverStart start) : SchedulerRun(start)
     {
         private readonly TensorHistory firstDerivative = new(1);
         private readonly TensorHistory firstSample = new(1);
@@ -59,7 +59,7 @@ public sealed class HeunDiscreteScheduler : DiffusionScheduler
             var original = Prediction.Original(config.PredictionType, modelOutput, sample, Plan.Sigmas[Index]);
             if (config.ClipSample)
             {
-                original = SampleLimit.Clip(original, config.ClipSampleRange);
+                original = SampleClipping.Clip(original, config.ClipSampleRange);
             }
 
             var derivative = (sample - original).Over(Plan.Sigmas[Index]);

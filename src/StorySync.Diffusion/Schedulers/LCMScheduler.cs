@@ -48,9 +48,9 @@ public sealed class LCMScheduler : DiffusionScheduler
         return PlanAt(steps, Enumerable.Range(0, steps).Select(i => (double)((originals - (int)(i * pick)) * spacing - 1)));
     }
 
-    internal override SchedulerRun Start(RunStart start) => new Run(config, start);
+    internal override SchedulerRun Start(SolverStart start) => new Solver(config, start);
 
-    private sealed class Run(LCMSchedulerConfig config, RunStart start) : SchedulerRun(start)
+    private sealed class Solver(LCMSchedulerConfig config, SolverStart start) : SchedulerRun(start)
     {
         private protected override SchedulerOutput Advance(Tensor modelOutput, Tensor sample)
         {
@@ -61,9 +61,7 @@ public sealed class LCMScheduler : DiffusionScheduler
             var direct = scaled / TorchMath.Sqrt(scaled * scaled + DataVariance);
 
             var original = Prediction.Original(config.PredictionType, modelOutput, sample, Plan.Level(Index));
-            original = config.Thresholding ? SampleLimit.Threshold(original, config.DynamicThresholdingRatio, config.SampleMaxValue)
-                : config.ClipSample ? SampleLimit.Clip(original, config.ClipSampleRange)
-                : original;
+            original = SampleClipping.Apply(original, config);
             var denoised = original.Times(direct).Plus(sample.Times(skip));
             if (Index == Plan.Timesteps.Length - 1)
             {

@@ -3,42 +3,17 @@ using System.ComponentModel.DataAnnotations;
 namespace StorySync.Diffusion.Schedulers;
 
 /// <summary>The config of <see cref="LCMScheduler"/>.</summary>
-public sealed record LCMSchedulerConfig : DiffusionSchedulerConfig
+public sealed record LCMSchedulerConfig : ClippingSchedulerConfig
 {
     /// <summary>Sets the defaults in which this scheduler differs from the others.</summary>
-    public LCMSchedulerConfig() => (BetaStart, BetaEnd, BetaSchedule, TimestepSpacing) = (0.00085, 0.012, "scaled_linear", "leading");
+    public LCMSchedulerConfig() => (BetaStart, BetaEnd, BetaSchedule, TimestepSpacing, ClipSample)
+        = (0.00085, 0.012, "scaled_linear", "leading", false);
 
     /// <summary>Gets the number of steps of the distillation, from which the steps are picked.</summary>
     [Range(1, 1_000_000)]
     public int OriginalInferenceSteps { get; init; } = 50;
 
-    /// <summary>Gets what the model predicts.</summary>
-    [AllowedValues("epsilon", "sample", "v_prediction")]
-    public string PredictionType { get; init; } = "epsilon";
-
-    /// <summary>Gets a value indicating whether predicted clean samples are clamped to ±<see cref="ClipSampleRange"/>.</summary>
-    public bool ClipSample { get; init; }
-
-    /// <summary>Gets the range that <see cref="ClipSample"/> clamps to.</summary>
-    [Range(1e-6, 1e6)]
-    public double ClipSampleRange { get; init; } = 1;
-
-    /// <summary>Dynamic thresholding (arXiv 2205.11487) in place of <see cref="ClipSample"/>.</summary>
-    public bool Thresholding { get; init; }
-
-    /// <summary>Gets the quantile of dynamic thresholding.</summary>
-    [Range(0.0, 1.0)]
-    public double DynamicThresholdingRatio { get; init; } = 0.995;
-
-    /// <summary>Gets the largest threshold of dynamic thresholding.</summary>
-    [Range(1e-6, 1e6)]
-    public double SampleMaxValue { get; init; } = 1;
-
     /// <summary>Gets the factor of timesteps in the boundary condition, as in the distillation.</summary>
     [Range(1e-6, 1e6)]
     public double TimestepScaling { get; init; } = 10;
-
-    /// <summary>Gets a value indicating whether the betas are rescaled so that the last noise level has no signal (arXiv
-    /// 2305.08891).</summary>
-    public bool RescaleBetasZeroSnr { get; init; }
 }

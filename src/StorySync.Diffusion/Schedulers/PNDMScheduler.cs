@@ -50,9 +50,9 @@ public sealed class PNDMScheduler : DiffusionScheduler
         }
     }
 
-    internal override SchedulerRun Start(RunStart start) => new Run(this, start);
+    internal override SchedulerRun Start(SolverStart start) => new Solver(this, start);
 
-    private sealed class Run(PNDMScheduler scheduler, RunStart start) : SchedulerRun(start)
+    private sealed class Solver(PNDMScheduler scheduler, SolverStart start) : SchedulerRun(start)
     {
         private readonly PNDMSchedulerConfig config = scheduler.config;
         private readonly TensorHistory slopes = new(MultistepOrder);

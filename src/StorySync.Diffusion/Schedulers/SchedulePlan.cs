@@ -48,7 +48,7 @@ public sealed class SchedulePlan
     {
         ArgumentOutOfRangeException.ThrowIfNegative(beginIndex);
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(beginIndex, Timesteps.Length);
-        return scheduler.Start(new RunStart(this, noise, beginIndex, eta));
+        return scheduler.Start(new SolverStart(this, noise, beginIndex, eta));
     }
 
     /// <summary>Where an image-to-image generation begins: the last <paramref name="strength"/> of the steps is made.</summary>

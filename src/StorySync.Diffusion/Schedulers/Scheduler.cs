@@ -161,7 +161,7 @@ public abstract class Scheduler
 
     private protected abstract SchedulePlan Plan(ScheduleOptions options);
 
-    internal abstract SchedulerRun Start(RunStart start);
+    internal abstract SchedulerRun Start(SolverStart start);
 
     private void Reject(bool given, string option, string reason)
     {

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace StorySync.Diffusion.Schedulers;
 
 /// <summary>What a run is made from.</summary>
-internal sealed record RunStart(SchedulePlan Plan, NoiseSource? Noise, int BeginIndex, double Eta);
+internal sealed record SolverStart(SchedulePlan Plan, NoiseSource? Noise, int BeginIndex, double Eta);
 
 /// <summary>
 /// One generation on its way through a plan. It counts the model calls and keeps what the solver has to remember of earlier ones.
@@ -22,9 +22,9 @@ internal sealed record RunStart(SchedulePlan Plan, NoiseSource? Noise, int Begin
 /// </example>
 public abstract class SchedulerRun : IDisposable
 {
-    private readonly RunStart start;
+    private readonly SolverStart start;
 
-    private protected SchedulerRun(RunStart start)
+    private protected SchedulerRun(SolverStart start)
     {
         this.start = start;
         Index = start.BeginIndex;

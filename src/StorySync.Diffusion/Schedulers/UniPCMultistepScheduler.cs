@@ -55,14 +55,14 @@ public sealed class UniPCMultistepScheduler : DiffusionScheduler
         }
         else if (config.UseFlowSigmas)
         {
-            sigmas = Flow(options.Sigmas ?? Numbers.LinSpace(1, 1.0 / TrainTimesteps, steps + 1)[..^1], options.Mu);
+            sigmas = Flow(options.Sigmas ?? NumPy.LinSpace(1, 1.0 / TrainTimesteps, steps + 1)[..^1], options.Mu);
             timesteps = [.. sigmas.Select(s => s * TrainTimesteps)];
             last = (float)sigmas[^1];
         }
         else
         {
             timesteps = TimestepSpacing.SpreadAboveLowest(config, steps, TrainTimesteps);
-            sigmas = [.. timesteps.Select(t => Numbers.Interpolate(t, table))];
+            sigmas = [.. timesteps.Select(t => NumPy.Interpolate(t, table))];
         }
 
         float[] all = [.. sigmas.Select(s => (float)s), config.FinalSigmasType == "zero" ? 0 : last];
@@ -72,7 +72,7 @@ public sealed class UniPCMultistepScheduler : DiffusionScheduler
 
     internal override double? MuOf(int imageTokens) => TimeShift.MuOf(config, imageTokens);
 
-    internal override SchedulerRun Start(RunStart start) => new Run(config, start);
+    internal override SchedulerRun Start(SolverStart start) => new Solver(config, start);
 
     private (double[] Sigmas, double[] Timesteps) Respaced(IReadOnlyList<double>? given, float[] table, int steps)
     {
@@ -110,7 +110,7 @@ public sealed class UniPCMultistepScheduler : DiffusionScheduler
         return shifted;
     }
 
-    private sealed class Run(UniPCMultistepSchedulerConfig config, RunStart start) : SchedulerRun(start)
+    private sealed class Solver(UniPCMultistepSchedulerConfig config, SolverStart start) : SchedulerRun(start)
     {
         private readonly TensorHistory outputs = new(config.SolverOrder);
         private readonly TensorHistory lastSample = new(1);
@@ -180,7 +180,9 @@ public sealed class UniPCMultistepScheduler : DiffusionScheduler
 
             var original = config.PredictionType == "flow_prediction" ? sample - modelOutput.Times(Plan.Sigmas[Index])
                 : Prediction.Original(config.PredictionType, modelOutput, sample, level);
-            return config.Thresholding ? SampleLimit.Threshold(original, config.DynamicThresholdingRatio, config.SampleMaxValue) : original;
+            return config.Thresholding
+                ? SampleClipping.Threshold(original, config.DynamicThresholdingRatio, config.SampleMaxValue)
+                : original;
         }
 
         private protected override void DisposeCore()

@@ -221,20 +221,20 @@ public sealed class FluxPipeline : DiffusionPipeline
         Transformer.call(((FluxEmbeddings)embeddings).Inputs(sample, timestep), context);
 
     internal override Tensor Guide(Tensor prediction, GenerationRequest request, double scale) =>
-        Guidance.ClassifierFree(prediction, scale);
+        ClassifierFreeGuidance.Apply(prediction, scale);
 
     internal override Tensor EncodeImages(Tensor images, NoiseSource noise, CancellationToken cancellationToken)
     {
         using var held = residency.Hold(Vae);
         using var scope = NewDisposeScope();
-        return FluxLatents.Pack(Vae.EncodePictures(images, noise, Options, cancellationToken)).MoveToOuterDisposeScope();
+        return FluxLatents.Pack(Vae.EncodeImages(images, noise, Options, cancellationToken)).MoveToOuterDisposeScope();
     }
 
     internal override Tensor DecodeLatents(Tensor latents, int height, int width, CancellationToken cancellationToken)
     {
         using var held = residency.Hold(Vae);
         using var scope = NewDisposeScope();
-        return Vae.DecodePictures(Unpack(latents, height, width), Options, cancellationToken).MoveToOuterDisposeScope();
+        return Vae.DecodeImages(Unpack(latents, height, width), Options, cancellationToken).MoveToOuterDisposeScope();
     }
 
     internal override IReadOnlyList<ModelPart> WeightParts => Alive(field);
@@ -247,10 +247,10 @@ public sealed class FluxPipeline : DiffusionPipeline
 
     internal override bool StreamsBlocks => true;
 
-    internal override ActivationPeak TextMoment(long rows) =>
-        TextMoments.Largest("text_encoder_2", TextEncoder2.Config, rows, DefaultSequenceLength);
+    internal override ActivationPeak TextPeak(long rows) =>
+        TextPeaks.Largest("text_encoder_2", TextEncoder2.Config, rows, DefaultSequenceLength);
 
-    internal override ActivationPeak DenoiserMoment(DenoiserBatch batch) =>
+    internal override ActivationPeak DenoiserPeak(DenoiserBatch batch) =>
         Transformer.PeakElements(batch.Rows, DefaultSequenceLength + Grid(batch.Height, batch.Width).Tokens, batch.Shares, batch.HasBase);
 
     internal override long BlockCacheValues(int height, int width) => Transformer.BlockCacheElements(Grid(height, width).Tokens);

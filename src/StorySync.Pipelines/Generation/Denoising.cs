@@ -46,7 +46,7 @@ internal sealed record DenoisingJob
     public bool SplitsHalves { get; init; }
 
     /// <summary>Channels that the model reads after the latents, one row per image (inpainting models).</summary>
-    public Tensor? ExtraChannels { get; init; }
+    public Tensor? ConditioningChannels { get; init; }
 
     /// <summary>Keeps a part of the picture: takes the latents after a step and the number of the next model call.</summary>
     public Func<Tensor, int, Tensor>? AfterStep { get; init; }
@@ -186,7 +186,7 @@ internal static class Denoising
     private static Tensor Input(DenoisingJob job, Branch branch)
     {
         var input = branch.Run.ScaleModelInput(branch.Latents);
-        return job.ExtraChannels is null ? input : cat([input, job.ExtraChannels], dim: 1);
+        return job.ConditioningChannels is null ? input : cat([input, job.ConditioningChannels], dim: 1);
     }
 
     /// <summary>The prompts of one guidance branch, once for every branch.</summary>

@@ -55,7 +55,7 @@ public abstract partial class DiffusionPipeline
     internal abstract long[] LatentShape(int images, int height, int width);
 
     /// <summary>Channels that the denoiser reads after the latents': mask and masked image in inpainting models, else 0.</summary>
-    internal virtual int ExtraChannels => 0;
+    internal virtual int ConditioningChannels => 0;
 
     /// <summary>Noise in the shape of the latents.</summary>
     internal virtual Tensor DrawNoise(NoiseSource noise, int images, int height, int width) =>
@@ -111,11 +111,11 @@ public abstract partial class DiffusionPipeline
     /// <summary>Whether the denoiser's blocks can be brought to the device one by one.</summary>
     internal virtual bool StreamsBlocks => false;
 
-    /// <summary>The largest moment of encoding so many prompts.</summary>
-    internal abstract ActivationPeak TextMoment(long rows);
+    /// <summary>The peak of encoding so many prompts.</summary>
+    internal abstract ActivationPeak TextPeak(long rows);
 
-    /// <summary>The largest moment of a step.</summary>
-    internal abstract ActivationPeak DenoiserMoment(DenoiserBatch batch);
+    /// <summary>The peak of a step.</summary>
+    internal abstract ActivationPeak DenoiserPeak(DenoiserBatch batch);
 
     /// <summary>Values that a block cache keeps of a row.</summary>
     internal abstract long BlockCacheValues(int height, int width);

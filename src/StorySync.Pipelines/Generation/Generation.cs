@@ -166,7 +166,7 @@ internal sealed class Generation
             Guide = Guidance ? prediction => pipeline.Guide(prediction, request, guidanceScale) : null,
             GuidedSteps = new StepRange(0, request.GuidanceEnd),
             SplitsHalves = Denoising.SplitsHalves(images, Height, Width, caches: blockCache is not null),
-            ExtraChannels = start.ExtraChannels,
+            ConditioningChannels = start.ConditioningChannels,
             AfterStep = start.AfterStep,
             Story = story,
             Entry = entry,

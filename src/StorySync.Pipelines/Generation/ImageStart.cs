@@ -9,8 +9,8 @@ namespace StorySync.Pipelines;
 /// <param name="Latents">The first latents, scaled as the plan wants them.</param>
 internal sealed record InitialLatents(Tensor Latents)
 {
-    /// <summary>See <see cref="DenoisingJob.ExtraChannels"/>.</summary>
-    public Tensor? ExtraChannels { get; init; }
+    /// <summary>See <see cref="DenoisingJob.ConditioningChannels"/>.</summary>
+    public Tensor? ConditioningChannels { get; init; }
 
     /// <summary>See <see cref="DenoisingJob.AfterStep"/>.</summary>
     public Func<Tensor, int, Tensor>? AfterStep { get; init; }
@@ -37,7 +37,7 @@ internal sealed class ImageStart(
         }
 
         // A model that reads the masked picture, and begins from noise alone, never sees the whole one: no noise is drawn to encode it.
-        var readsMask = mask is not null && pipeline.ExtraChannels > 0;
+        var readsMask = mask is not null && pipeline.ConditioningChannels > 0;
         var clean = readsMask && strength == 1 ? null : pipeline.EncodeImages(pixels, noise, cancellationToken);
         var added = pipeline.DrawNoise(noise, pictures, height, width);
         if (mask is null)
@@ -51,7 +51,10 @@ internal sealed class ImageStart(
         var latents = strength == 1 ? added.Times(plan.InitNoiseSigma) : plan.AddNoise(clean!, added, beginIndex);
         if (readsMask)
         {
-            return new InitialLatents(latents) { ExtraChannels = cat([paintedLatents.expand(pictures, -1, -1, -1), masked], dim: 1) };
+            return new InitialLatents(latents)
+            {
+                ConditioningChannels = cat([paintedLatents.expand(pictures, -1, -1, -1), masked], dim: 1),
+            };
         }
 
         return new InitialLatents(latents)

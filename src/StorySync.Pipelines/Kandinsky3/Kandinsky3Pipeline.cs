@@ -156,10 +156,10 @@ public sealed class Kandinsky3Pipeline : DiffusionPipeline
 
     internal override ConvolutionalAutoencoderConfig DecoderConfig => Movq.Config;
 
-    internal override ActivationPeak TextMoment(long rows) =>
-        TextMoments.Largest("text_encoder", TextEncoder.Config, rows, Kandinsky3Prompts.MaxLength);
+    internal override ActivationPeak TextPeak(long rows) =>
+        TextPeaks.Largest("text_encoder", TextEncoder.Config, rows, Kandinsky3Prompts.MaxLength);
 
-    internal override ActivationPeak DenoiserMoment(DenoiserBatch batch) =>
+    internal override ActivationPeak DenoiserPeak(DenoiserBatch batch) =>
         UNet.PeakElements(batch.Rows, batch.Height / Movq.SpatialFactor, batch.Width / Movq.SpatialFactor);
 
     internal override long BlockCacheValues(int height, int width) =>

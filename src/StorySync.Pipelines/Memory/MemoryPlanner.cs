@@ -56,17 +56,17 @@ internal static class MemoryPlanner
         var streams = options.StreamBlocks && pipeline.StreamsBlocks;
         var weights =
             pipeline.WeightParts.Select(part => Weight(part, asked, streams && part.Stage == GenerationStage.Denoising)).ToList();
-        StageMemory Stage(GenerationStage stage, ActivationPeak moment, ScalarType dtype)
+        StageMemory Stage(GenerationStage stage, ActivationPeak peak, ScalarType dtype)
         {
             var there = pipeline.WeightParts.Zip(weights).Where(p => onHost || !options.Offload || p.First.Stage == stage);
-            return new(stage, there.Sum(p => p.Second.Bytes), (long)(moment.Elements * dtype.ElementSize()), moment.Where);
+            return new(stage, there.Sum(p => p.Second.Bytes), (long)(peak.Elements * dtype.ElementSize()), peak.Where);
         }
 
         var vae = pipeline.WeightParts.Single(part => part.Stage == GenerationStage.Decoding);
         var decoded = vae.DtypeFor(options.Dtype);
         var text = (double)pipeline.TextValues * asked.Images * asked.Halves;
         var tile = options.TiledDecoding ? pipeline.TileSize : null;
-        var denoising = pipeline.DenoiserMoment(asked.Batch);
+        var denoising = pipeline.DenoiserPeak(asked.Batch);
         var cached = asked.Caches ? (double)asked.StepRows * pipeline.BlockCacheValues(asked.Height, asked.Width) : 0;
         return new MemoryPlan
         {
@@ -74,11 +74,11 @@ internal static class MemoryPlanner
             Weights = weights,
             Stages =
             [
-                Stage(GenerationStage.Encoding, pipeline.TextMoment((long)asked.Images * asked.Halves), options.Dtype),
+                Stage(GenerationStage.Encoding, pipeline.TextPeak((long)asked.Images * asked.Halves), options.Dtype),
                 Stage(GenerationStage.Denoising, denoising with { Elements = denoising.Elements + text + cached }, options.Dtype),
                 Stage(
                     GenerationStage.Decoding,
-                    DecoderMoments.Largest(
+                    DecoderPeaks.Largest(
                         pipeline.DecoderConfig, asked.Images, asked.Height, asked.Width, tile, enlarges: !onHost
                             || decoded != ScalarType.Float32),
                     decoded),

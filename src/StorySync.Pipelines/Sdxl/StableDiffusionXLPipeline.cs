@@ -91,7 +91,7 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
 
     internal override Type RequestType => typeof(StableDiffusionXLRequest);
 
-    internal override int ExtraChannels => UNet.Config.InChannels - Vae.Config.LatentChannels;
+    internal override int ConditioningChannels => UNet.Config.InChannels - Vae.Config.LatentChannels;
 
     /// <summary>Loads the model.</summary>
     /// <inheritdoc cref="DiffusionPipeline.Load"/>
@@ -115,7 +115,7 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
         RequestRules.OneOrEach(own.Prompts2?.Count, request.Prompts.Count, "Prompts2", "prompts");
         RequestRules.OneOrEach(own.NegativePrompts2?.Count, request.Prompts.Count, "NegativePrompts2", "prompts");
         RequestRules.Require(
-            ExtraChannels == 0 || request.Mask is not null,
+            ConditioningChannels == 0 || request.Mask is not null,
             $"This model paints over a part of a picture (in_channels is {UNet.Config.InChannels}): give Images and a Mask.");
         RequestRules.Require(own.GuidanceRescale is >= 0 and <= 1, $"GuidanceRescale is {own.GuidanceRescale}; it must be from 0 to 1.");
         RequestRules.Require(own.ClipSkip is null || (own.ClipSkip >= 0 && own.ClipSkip < layers),
@@ -139,7 +139,7 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
 
         ModelParts.RequireEqual(folder, "'out_channels' of unet", UNet.Config.OutChannels, "'latent_channels' of vae",
             Vae.Config.LatentChannels);
-        if (ExtraChannels != 0)
+        if (ConditioningChannels != 0)
         {
             ModelParts.RequireEqual(folder, "'in_channels' of unet", UNet.Config.InChannels,
                 "'latent_channels' of vae, or for inpainting twice as many and one", (2 * Vae.Config.LatentChannels) + 1);
@@ -192,18 +192,18 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
         UNet.call(((SdxlEmbeddings)embeddings).Inputs(sample, timestep), context);
 
     internal override Tensor Guide(Tensor prediction, GenerationRequest request, double scale) =>
-        Guidance.ClassifierFree(prediction, scale, request.Own<StableDiffusionXLRequest>().GuidanceRescale);
+        ClassifierFreeGuidance.Apply(prediction, scale, request.Own<StableDiffusionXLRequest>().GuidanceRescale);
 
     internal override Tensor EncodeImages(Tensor images, NoiseSource noise, CancellationToken cancellationToken)
     {
         using var held = residency.Hold(Vae);
-        return Vae.EncodePictures(images, noise, Options, cancellationToken);
+        return Vae.EncodeImages(images, noise, Options, cancellationToken);
     }
 
     internal override Tensor DecodeLatents(Tensor latents, int height, int width, CancellationToken cancellationToken)
     {
         using var held = residency.Hold(Vae);
-        return Vae.DecodePictures(latents, Options, cancellationToken);
+        return Vae.DecodeImages(latents, Options, cancellationToken);
     }
 
     internal override IReadOnlyList<ModelPart> WeightParts => Alive(field);
@@ -214,11 +214,11 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
 
     internal override int? TileSize => Vae.TileSize;
 
-    internal override ActivationPeak TextMoment(long rows) =>
-        TextMoments.Largest("text_encoder", TextEncoder.Config, rows, Tokenizer.ModelMaxLength)
-        .Or(TextMoments.Largest("text_encoder_2", TextEncoder2.Config, rows, Tokenizer2.ModelMaxLength));
+    internal override ActivationPeak TextPeak(long rows) =>
+        TextPeaks.Largest("text_encoder", TextEncoder.Config, rows, Tokenizer.ModelMaxLength)
+        .Or(TextPeaks.Largest("text_encoder_2", TextEncoder2.Config, rows, Tokenizer2.ModelMaxLength));
 
-    internal override ActivationPeak DenoiserMoment(DenoiserBatch batch) =>
+    internal override ActivationPeak DenoiserPeak(DenoiserBatch batch) =>
         UNet.PeakElements(
             batch.Rows, batch.Height / Vae.SpatialFactor, batch.Width / Vae.SpatialFactor, batch.UsesCpuKernels);
 

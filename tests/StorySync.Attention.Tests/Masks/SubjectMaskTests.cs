@@ -45,7 +45,7 @@ public class SubjectMaskTests
         var maps = tensor(new[] { 0f, 0, 0, 1, 0, 0.5f, 0.5f, 0.5f, 1f / 512, 1, 0, 0 }).view(3, 2, 2);
         Assert.Equal(
             [false, false, false, true, false, true, true, true, false, true, false, false],
-            SubjectMask.Cut(maps).data<bool>().ToArray());
+            SubjectMask.Threshold(maps).data<bool>().ToArray());
     }
 
     [Fact]

@@ -50,7 +50,7 @@ public class SubjectMapTests
             story.CompleteStep();
             sum = (sum * 0.6) + stack(maps).mean([0]);
             var scaled = SubjectMask.Scale(sum);
-            var masks = SubjectMask.Exclusive(scaled, SubjectMask.Cut(scaled));
+            var masks = SubjectMask.Exclusive(scaled, SubjectMask.Threshold(scaled));
             for (var scene = 0; scene < Scenes; scene++)
             {
                 for (var subject = 0; subject < 2; subject++)

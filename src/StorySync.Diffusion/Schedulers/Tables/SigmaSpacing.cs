@@ -18,8 +18,8 @@ internal static class SigmaSpacing
     /// <summary>The spread that the config chooses; <see cref="IsChosen"/> holds.</summary>
     public static double[] Spread(ISigmaSpacing config, double max, double min, int count) =>
         config.UseKarrasSigmas ? Karras(max, min, count)
-        : config.UseExponentialSigmas ? [.. Numbers.LinSpace(Math.Log(max), Math.Log(min), count).Select(l => Math.Exp(l))]
-        : [.. Numbers.LinSpace(0, 1, count).Select(p => min + BetaQuantile.At(1 - p) * (max - min))];
+        : config.UseExponentialSigmas ? [.. NumPy.LinSpace(Math.Log(max), Math.Log(min), count).Select(l => Math.Exp(l))]
+        : [.. NumPy.LinSpace(0, 1, count).Select(p => min + BetaQuantile.At(1 - p) * (max - min))];
 
     /// <summary>The fractional training timestep of a sigma, by interpolation in log sigma.</summary>
     /// <param name="sigma">The sigma.</param>
@@ -43,6 +43,6 @@ internal static class SigmaSpacing
     {
         const double Rho = 7;
         var (from, to) = (Math.Pow(max, 1 / Rho), Math.Pow(min, 1 / Rho));
-        return [.. Numbers.LinSpace(0, 1, count).Select(r => Math.Pow(from + r * (to - from), Rho))];
+        return [.. NumPy.LinSpace(0, 1, count).Select(r => Math.Pow(from + r * (to - from), Rho))];
     }
 }

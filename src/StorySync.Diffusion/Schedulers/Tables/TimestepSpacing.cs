@@ -29,8 +29,8 @@ internal static class TimestepSpacing
     private static double[] Spread(DiffusionSchedulerConfig config, int points, int top, int steps) => config.TimestepSpacing switch
     {
         "leading" => [.. Enumerable.Range(0, points).Select(i => (double)(i * (top / points) + config.StepsOffset)).Reverse()],
-        "trailing" => [.. Numbers.Countdown(top, config.NumTrainTimesteps / (double)steps).Select(t => Math.Round(t) - 1)],
-        _ => [.. Numbers.LinSpace(0, top - 1, points).Reverse()],
+        "trailing" => [.. NumPy.ArangeDown(top, config.NumTrainTimesteps / (double)steps).Select(t => Math.Round(t) - 1)],
+        _ => [.. NumPy.LinSpace(0, top - 1, points).Reverse()],
     };
 
     private static void CheckSteps(DiffusionSchedulerConfig config, int steps)

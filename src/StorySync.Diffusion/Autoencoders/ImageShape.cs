@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace StorySync.Diffusion.Autoencoders;
 
 /// <summary>The shape that images and latents have: (batch, channels, height, width).</summary>
-internal static class PictureShape
+internal static class ImageShape
 {
     /// <exception cref="ArgumentException">The tensor does not have the expected shape.</exception>
     public static void Check(Tensor tensor, long channels, [CallerArgumentExpression(nameof(tensor))] string? name = null)

@@ -1,7 +1,7 @@
 namespace StorySync.Diffusion.Schedulers.Tables;
 
 /// <summary>numpy's table functions, with numpy's rounding.</summary>
-internal static class Numbers
+internal static class NumPy
 {
     /// <summary><c>np.linspace</c>: both ends included.</summary>
     public static double[] LinSpace(double start, double end, int count)
@@ -17,7 +17,7 @@ internal static class Numbers
     }
 
     /// <summary><c>np.arange(start, 0, -step)</c>.</summary>
-    public static double[] Countdown(double start, double step)
+    public static double[] ArangeDown(double start, double step)
     {
         var values = new double[(int)Math.Ceiling(start / step)];
         var delta = start - step - start;

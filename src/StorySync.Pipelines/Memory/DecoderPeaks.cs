@@ -3,8 +3,8 @@ using StorySync.Diffusion.Denoising;
 
 namespace StorySync.Pipelines;
 
-/// <summary>The largest moment of decoding pictures, one after the other.</summary>
-internal static class DecoderMoments
+/// <summary>The peak of decoding images, one after the other.</summary>
+internal static class DecoderPeaks
 {
     private const double Colors = 3;
 

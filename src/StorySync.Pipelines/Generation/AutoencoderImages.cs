@@ -6,15 +6,15 @@ using static TorchSharp.torch;
 
 namespace StorySync.Pipelines;
 
-/// <summary>Between pictures and a denoiser's latents by an <see cref="AutoencoderKL"/>, one picture after the other.</summary>
-internal static class Pictures
+/// <summary>Converts between images and a denoiser's latents by an <see cref="AutoencoderKL"/>, one image after the other.</summary>
+internal static class AutoencoderImages
 {
     /// <param name="vae">The autoencoder.</param>
     /// <param name="images">(rows, 3, height, width), −1 … 1.</param>
-    /// <param name="noise">Decides which of the latents that stand for a picture are taken.</param>
+    /// <param name="noise">Decides which of the latents that stand for an image are taken.</param>
     /// <param name="options">Tiling, and the type of the result.</param>
-    /// <param name="cancellationToken">Looked at between blocks.</param>
-    public static Tensor EncodePictures(
+    /// <param name="cancellationToken">The token to monitor for cancellation requests; checked between blocks.</param>
+    public static Tensor EncodeImages(
         this AutoencoderKL vae, Tensor images, NoiseSource noise, PipelineOptions options, CancellationToken cancellationToken)
     {
         using var scope = NewDisposeScope();
@@ -25,9 +25,9 @@ internal static class Pictures
     /// <param name="vae">The autoencoder.</param>
     /// <param name="latents">(rows, channels, height, width), as the denoiser has them.</param>
     /// <param name="options">Tiling.</param>
-    /// <param name="cancellationToken">Looked at between blocks.</param>
+    /// <param name="cancellationToken">The token to monitor for cancellation requests; checked between blocks.</param>
     /// <returns>(rows, 3, height, width), 0 … 1.</returns>
-    public static Tensor DecodePictures(this AutoencoderKL vae, Tensor latents, PipelineOptions options,
+    public static Tensor DecodeImages(this AutoencoderKL vae, Tensor latents, PipelineOptions options,
         CancellationToken cancellationToken)
     {
         using var scope = NewDisposeScope();

@@ -4,8 +4,14 @@ using static TorchSharp.torch;
 namespace StorySync.Diffusion.Schedulers;
 
 /// <summary>Keeps a predicted clean sample within a range.</summary>
-internal static class SampleLimit
+internal static class SampleClipping
 {
+    /// <summary>Thresholds or clamps, as a config says.</summary>
+    public static Tensor Apply(Tensor sample, ClippingSchedulerConfig config) =>
+        config.Thresholding ? Threshold(sample, config.DynamicThresholdingRatio, config.SampleMaxValue)
+        : config.ClipSample ? Clip(sample, config.ClipSampleRange)
+        : sample;
+
     /// <summary>Clamps to ±<paramref name="range"/>.</summary>
     public static Tensor Clip(Tensor sample, double range) => sample.Clamp(-range, range);
 

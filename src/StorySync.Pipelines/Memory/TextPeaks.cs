@@ -3,8 +3,8 @@ using StorySync.Diffusion.TextEncoders;
 
 namespace StorySync.Pipelines;
 
-/// <summary>The largest moment of encoding prompts.</summary>
-internal static class TextMoments
+/// <summary>The peak of encoding prompts.</summary>
+internal static class TextPeaks
 {
     public static ActivationPeak Largest(string part, CLIPTextConfig config, long rows, long tokens) =>
         new(part, CLIPTextTransformer.PeakElements(config, rows, tokens));
