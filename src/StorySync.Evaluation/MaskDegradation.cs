@@ -6,8 +6,7 @@ namespace StorySync.Evaluation;
 public static class MaskDegradation
 {
     /// <summary>Takes away every cell that has a background cell, or the border, within <paramref name="cells"/> cells to a side or across
-    /// a
-    /// corner.</summary>
+    /// a corner.</summary>
     /// <param name="region">A region.</param>
     /// <param name="cells">How many cells, at least 0.</param>
     public static SubjectRegion Erode(SubjectRegion region, int cells) =>

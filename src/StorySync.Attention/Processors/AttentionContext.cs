@@ -2,8 +2,7 @@ namespace StorySync.Attention;
 
 /// <summary>Represents the denoising step that an attention layer's call belongs to.</summary>
 /// <remarks>It is made per run and passed explicitly, so that several runs can use one model simultaneously. What else a run carries
-/// through
-/// a model is no processor's concern.</remarks>
+/// through a model is no processor's concern.</remarks>
 public class AttentionContext
 {
     /// <summary>Gets the number of denoising steps of the run, at least 1.</summary>

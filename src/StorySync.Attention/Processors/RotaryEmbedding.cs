@@ -24,8 +24,7 @@ public sealed class RotaryEmbedding
     private RotaryEmbedding(Tensor turns) => Turns = turns;
 
     /// <summary>Gets the turn of each pair, <c>cos + i·sin</c>, (…, tokens, head width / 2), complex64. It is float32 whatever the type of
-    /// a
-    /// run, because queries and keys are turned in float32.</summary>
+    /// a run, because queries and keys are turned in float32.</summary>
     public Tensor Turns { get; }
 
     /// <summary>Turns queries or keys, in float32.</summary>

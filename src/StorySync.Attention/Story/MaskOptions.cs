@@ -5,8 +5,7 @@ namespace StorySync.Attention;
 public sealed record MaskOptions
 {
     /// <summary>Gets the longer side in tokens, at least 1, up to which grids count: masks come from the layers on the finest of them. If
-    /// no
-    /// layer has one so small, the smallest grid there is counts. Default 32, in which SDXL tells objects apart best.</summary>
+    /// no layer has one so small, the smallest grid there is counts. Default 32, in which SDXL tells objects apart best.</summary>
     public int? MaxGrid { get; init => field = Require.AtLeast(value, 1); }
 
     /// <summary>Gets γ, 0 … 1: how much a step's maps count one step later. 0 looks at the last step alone. Default 0.9.</summary>

@@ -9,7 +9,7 @@ namespace StorySync.Attention;
 public sealed record PlacementOptions
 {
     /// <summary>Gets the window: the first share of the steps, 0 … 1, that place. 0 turns placement off. Default 0.5: after that the
-    /// picture is laid out.</summary>
+    /// image is laid out.</summary>
     public double? Until { get; init => field = Require.InRange(value, 0, 1); }
 
     /// <summary>Gets s, at least 0: by how much logits are lowered; 0 turns placement off, ∞ (default) hides the words. In JSON ∞ is the

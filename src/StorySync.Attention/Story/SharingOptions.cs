@@ -18,9 +18,8 @@ public sealed record SharingOptions
 
     /// <summary>Gets a value indicating whether, where keys carry a rotary position (FLUX), a foreign key is moved from its own position to
     /// that of the token of the reading image's own subject that it is most like, by the cosine of the keys without their positions.
-    /// Queries
-    /// then find foreign tokens by what they are, not by the other images' layout. Default false: it is for sharing in layers that go by
-    /// position; FLUX's default layers go by content.</summary>
+    /// Queries then find foreign tokens by what they are, not by the other images' layout. Default false: it is for sharing in layers that
+    /// go by position; FLUX's default layers go by content.</summary>
     public bool? MatchPositions { get; init; }
 
     /// <summary>Gets the steps that share. Default all.</summary>

@@ -5,8 +5,7 @@ using static TorchSharp.torch;
 namespace StorySync.Attention;
 
 /// <summary>Provides regional feature harmonization, as patch blending: every token of a subject is blended with the tokens of the same
-/// subject
-/// that are most like it in the other images (Gaur, Zolfaghari, Brox, arXiv 2508.03735).</summary>
+/// subject that are most like it in the other images (Gaur, Zolfaghari, Brox, arXiv 2508.03735).</summary>
 public static class Harmonization
 {
     // Similarities are formed a block of rows at a time, at most this many in a block; on a device, where many small blocks cost more, the

@@ -4,9 +4,8 @@ using static TorchSharp.torch;
 
 namespace StorySync.Attention;
 
-/// <summary>Provides base layout interpolation: the queries of an unmodified run are mixed into a modified one, so that each picture keeps
-/// the
-/// layout that its own prompt would give it (Gaur, Zolfaghari, Brox, arXiv 2508.03735).</summary>
+/// <summary>Provides base layout interpolation: the queries of an unmodified run are mixed into a modified one, so that each image keeps
+/// the layout that its own prompt would give it (Gaur, Zolfaghari, Brox, arXiv 2508.03735).</summary>
 public static class LayoutInterpolation
 {
     /// <summary>The base queries' share β at a step: it falls linearly from <paramref name="start"/> at step 0 to

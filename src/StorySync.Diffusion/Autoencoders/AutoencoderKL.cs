@@ -41,7 +41,7 @@ public sealed class AutoencoderKL : nn.Module
     /// <summary>Gets how many times higher and wider an image is than its latents.</summary>
     public int SpatialFactor => Config.SpatialFactor;
 
-    /// <summary>Height and width of a tile of the image, in pixels, where a picture is worked on in tiles; by default
+    /// <summary>Height and width of a tile of the image, in pixels, where an image is worked on in tiles; by default
     /// <c>sample_size</c> of the config. With a multiple of 4 × <see cref="SpatialFactor"/> tiles meet exactly.</summary>
     /// <exception cref="ArgumentOutOfRangeException">It is smaller than <see cref="SpatialFactor"/>.</exception>
     public int TileSize

@@ -10,7 +10,7 @@ public sealed record AutoencoderKLConfig : ConvolutionalAutoencoderConfig
     [Range(1, 1 << 20)]
     public override int LatentChannels { get; init; } = 4;
 
-    /// <summary>Gets the size of image it was trained on; the size of a tile where a picture is worked on in tiles.</summary>
+    /// <summary>Gets the size of image it was trained on; the size of a tile where an image is worked on in tiles.</summary>
     [Range(1, 1 << 20)]
     public OneOrMany<int> SampleSize { get; init; } = 32;
 

@@ -1,8 +1,7 @@
 namespace StorySync.Diffusion.Tokenizers;
 
 /// <summary>Byte-level byte pair encoding (Sennrich et al., arXiv 1508.07909; the bytes' letters are GPT-2's), in n log n steps for a word
-/// of
-/// n bytes: the pair of lowest rank is merged first, and of several the leftmost, as in Hugging Face's tokenizers.</summary>
+/// of n bytes: the pair of lowest rank is merged first, and of several the leftmost, as in Hugging Face's tokenizers.</summary>
 /// <remarks><c>BpeTokenizer</c> of Microsoft.ML.Tokenizers gives the same ids, but takes n² steps: a minute for a word of a million
 /// letters.</remarks>
 internal sealed class BytePairEncoder

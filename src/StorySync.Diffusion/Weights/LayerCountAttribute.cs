@@ -4,8 +4,7 @@ using System.Text.RegularExpressions;
 namespace StorySync.Diffusion.Weights;
 
 /// <summary>Marks a config entry that says how many layers there are: before they are built, it is compared with the names of the tensors
-/// in
-/// the checkpoint.</summary>
+/// in the checkpoint.</summary>
 /// <param name="layers">A pattern for what precedes a layer's number in the names of its tensors, <c>encoder\.layers</c> for
 /// example.</param>
 [AttributeUsage(AttributeTargets.Property)]

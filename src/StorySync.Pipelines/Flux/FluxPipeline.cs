@@ -86,7 +86,7 @@ public sealed class FluxPipeline : DiffusionPipeline
     public override int SizeMultiple => 2 * Vae.SpatialFactor;
 
     /// <summary>Sharing and harmonization keep to the blocks that attend by content and not by position, and masks come from the later
-    /// double blocks. For a model without guidance embedding (schnell), whose few steps settle a picture early, the masks are there within
+    /// double blocks. For a model without guidance embedding (schnell), whose few steps settle an image early, the masks are there within
     /// the first step, and the windows are made for four steps.</summary>
     /// <seealso cref="SharingOptions.MatchPositions"/>
     public override StoryAttentionOptions DefaultTechniques =>
@@ -169,7 +169,7 @@ public sealed class FluxPipeline : DiffusionPipeline
     internal override long[] LatentShape(int images, int height, int width) =>
         [images, Grid(height, width).Tokens, Transformer.Config.InChannels];
 
-    /// <summary>Noise is drawn in the autoencoder's layout, so that a seed stands for the picture that diffusers makes of it.</summary>
+    /// <summary>Noise is drawn in the autoencoder's layout, so that a seed stands for the image that diffusers makes of it.</summary>
     internal override Tensor DrawNoise(NoiseSource noise, int images, int height, int width)
     {
         using var scope = NewDisposeScope();

@@ -11,8 +11,7 @@ internal sealed class FluxPrompts(PromptTokenizer tokenizer, PromptTokenizer tok
 {
     /// <summary>Encodes the prompts of a request.</summary>
     /// <returns>Text, (rows, <paramref name="length"/>, width), and pooled text, (rows, width); one row per image, with guidance the
-    /// negative
-    /// ones first.</returns>
+    /// negative ones first.</returns>
     public (Tensor Text, Tensor Pooled) Encode(GenerationRequest request, int length, bool guidance, CancellationToken cancellationToken)
     {
         using var scope = NewDisposeScope();

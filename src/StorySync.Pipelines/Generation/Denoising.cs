@@ -48,7 +48,7 @@ internal sealed record DenoisingJob
     /// <summary>Channels that the model reads after the latents, one row per image (inpainting models).</summary>
     public Tensor? ConditioningChannels { get; init; }
 
-    /// <summary>Keeps a part of the picture: takes the latents after a step and the number of the next model call.</summary>
+    /// <summary>Keeps a part of the image: takes the latents after a step and the number of the next model call.</summary>
     public Func<Tensor, int, Tensor>? AfterStep { get; init; }
 
     /// <summary>Gets the story that the run belongs to.</summary>
@@ -76,15 +76,15 @@ internal interface IStepEntry
     }
 }
 
-/// <summary>The denoising loop, the same for every model, for single pictures and for stories.</summary>
+/// <summary>The denoising loop, the same for every model, for single images and for stories.</summary>
 internal static class Denoising
 {
     // Rows of so many pixels together are quickly computed, and take little memory whatever the model.
     private const long FewPixels = 1 << 19;
 
     /// <summary>Whether a step with an unmodified branch computes its guidance halves one after the other, so that the branch does not
-    /// double
-    /// the memory that the run takes: not where that is small, because two calls take longer than one. A cache decides by halves.</summary>
+    /// double the memory that the run takes: not where that is small, because two calls take longer than one. A cache decides by
+    /// halves.</summary>
     public static bool SplitsHalves(long pictures, int height, int width, bool caches) => caches || pictures * height * width > FewPixels;
 
     /// <summary>Runs all steps.</summary>

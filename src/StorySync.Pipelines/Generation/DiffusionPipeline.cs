@@ -101,8 +101,7 @@ public abstract partial class DiffusionPipeline : IDisposable
     public abstract int SizeMultiple { get; }
 
     /// <summary>Gets the techniques of a story that does not say otherwise, with every member set: their strengths, layers and steps as
-    /// they
-    /// suit the model.</summary>
+    /// they suit the model.</summary>
     public virtual StoryAttentionOptions DefaultTechniques => StoryAttentionOptions.Default;
 
     /// <summary>Gets what the caller should know of how the model was loaded, such as options that have no effect on it. Results repeat

@@ -4,8 +4,7 @@ using static TorchSharp.torch;
 namespace StorySync.Pipelines;
 
 /// <summary>Looks whether a generation's numbers are finite: on the CPU after each step, elsewhere once at the end, so that no step waits
-/// for
-/// the device.</summary>
+/// for the device.</summary>
 /// <param name="device">The device on which the model runs.</param>
 /// <param name="dtype">The type that it computes in.</param>
 internal sealed class FiniteNumbers(Device device, ScalarType dtype) : IDisposable

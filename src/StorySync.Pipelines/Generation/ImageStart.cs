@@ -21,25 +21,25 @@ internal sealed record InitialLatents(Tensor Latents)
 internal sealed class ImageStart(
     DiffusionPipeline pipeline, SchedulePlan plan, int beginIndex, NoiseSource noise, CancellationToken cancellationToken)
 {
-    /// <param name="images">One for all pictures or one each.</param>
-    /// <param name="mask">White where the pictures are painted over; null repaints all of them.</param>
+    /// <param name="images">One for all that the run makes, or one for each.</param>
+    /// <param name="mask">White where the images are painted over; null repaints all of them.</param>
     /// <param name="strength">The image-to-image strength.</param>
-    /// <param name="pictures">How many pictures the run makes.</param>
+    /// <param name="count">How many images the run makes.</param>
     /// <param name="height">Pixels.</param>
     /// <param name="width">Pixels.</param>
-    public InitialLatents From(IReadOnlyList<RgbImage> images, RgbImage? mask, double strength, int pictures, int height, int width)
+    public InitialLatents From(IReadOnlyList<RgbImage> images, RgbImage? mask, double strength, int count, int height, int width)
     {
         var pixels =
             cat([.. images.Select(image => image.Resize(width, height).ToTensor())], dim: 0).to(pipeline.Options.Dtype, pipeline.Device);
-        if (images.Count < pictures)
+        if (images.Count < count)
         {
-            pixels = pixels.expand(pictures, -1, -1, -1);
+            pixels = pixels.expand(count, -1, -1, -1);
         }
 
-        // A model that reads the masked picture, and begins from noise alone, never sees the whole one: no noise is drawn to encode it.
+        // A model that reads the masked image, and begins from noise alone, never sees the whole one: no noise is drawn to encode it.
         var readsMask = mask is not null && pipeline.ConditioningChannels > 0;
         var clean = readsMask && strength == 1 ? null : pipeline.EncodeImages(pixels, noise, cancellationToken);
-        var added = pipeline.DrawNoise(noise, pictures, height, width);
+        var added = pipeline.DrawNoise(noise, count, height, width);
         if (mask is null)
         {
             return new InitialLatents(plan.AddNoise(clean!, added, beginIndex));
@@ -53,7 +53,7 @@ internal sealed class ImageStart(
         {
             return new InitialLatents(latents)
             {
-                ConditioningChannels = cat([paintedLatents.expand(pictures, -1, -1, -1), masked], dim: 1),
+                ConditioningChannels = cat([paintedLatents.expand(count, -1, -1, -1), masked], dim: 1),
             };
         }
 

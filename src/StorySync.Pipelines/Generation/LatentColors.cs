@@ -15,7 +15,7 @@ internal sealed class LatentColors
     /// <param name="bias">Red, green and blue where all channels are 0.</param>
     public LatentColors(IEnumerable<IReadOnlyList<double>> factors, IReadOnlyList<double> bias)
     {
-        // From [−1, 1] to [0, 1], once for all pictures.
+        // From [−1, 1] to [0, 1], once for all images.
         this.factors = [.. factors.SelectMany(row => row.Select(f => (float)(f / 2)))];
         this.bias = [.. bias.Select(b => (float)((b + 1) / 2))];
     }

@@ -25,8 +25,7 @@ public sealed record MemoryPlan
     /// <summary>Bytes on the host in addition to those on the device that computes; 0 where that is the host itself.</summary>
     public required long HostBytes { get; init; }
 
-    /// <summary>Gets what would make it less, with what it would then be: first what leaves the pictures as they are, last what changes
-    /// them
+    /// <summary>Gets what would make it less, with what it would then be: first what leaves the images as they are, last what changes them
     /// most.</summary>
     public required IReadOnlyList<MemoryAdvice> Advice { get; init; }
 

@@ -12,7 +12,7 @@ namespace StorySync.Pipelines;
 /// <param name="Height">Height in pixels.</param>
 /// <param name="Width">Width in pixels.</param>
 /// <param name="HasBase">Whether an unmodified branch runs along.</param>
-/// <param name="Shares">Whether the pictures share attention.</param>
+/// <param name="Shares">Whether the images share attention.</param>
 /// <param name="Caches">Whether the denoiser's deeper blocks are cached.</param>
 internal sealed record MemoryCase(PipelineOptions Options, int Images, int Halves, int Height, int Width, bool HasBase, bool Shares,
     bool Caches)
@@ -96,7 +96,7 @@ internal static class MemoryPlanner
         return new(part.Name, streamed ? part.StreamedBytes(dtype) : asked.OnHost ? part.HostBytes(dtype) : part.Bytes(dtype));
     }
 
-    /// <summary>What could be changed, first what leaves the pictures as they are, last what changes them most.</summary>
+    /// <summary>What could be changed, first what leaves the images as they are, last what changes them most.</summary>
     private static IEnumerable<(string Text, MemoryCase Case)> Changes(DiffusionPipeline pipeline, MemoryCase asked)
     {
         var options = asked.Options;

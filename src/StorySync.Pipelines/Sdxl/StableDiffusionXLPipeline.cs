@@ -237,8 +237,8 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
             ? Ids(original, own.NegativeCropsCoordsTopLeft, target)
             : positive;
 
-        // diffusers repeats the pair as a whole, so that with several pictures the rows alternate while those of the text do not;
-        // the pictures are to be the same.
+        // diffusers repeats the pair as a whole, so that with several images the rows alternate while those of the text do not;
+        // the images are to be the same.
         using var scope = NewDisposeScope();
         double[] rows = guidance ? [.. negative, .. positive] : positive;
         return tensor(rows, [rows.Length / 6, 6], dtype: Options.Dtype, device: Device).repeat(pictures, 1).MoveToOuterDisposeScope();
