@@ -115,13 +115,13 @@ internal sealed class RunGate(Type owner) : IDisposable
 
     /// <summary>Closes the gate and releases what it belongs to, once; a finalizer waits for nobody.</summary>
     /// <param name="disposing">False where a finalizer calls.</param>
-    /// <param name="release">Releases, given <paramref name="disposing"/>.</param>
+    /// <param name="release">Releases it.</param>
     /// <exception cref="InvalidOperationException">A callback of a run asks for it, and would wait for itself.</exception>
-    public void Release(bool disposing, Action<bool> release)
+    public void Release(bool disposing, Action release)
     {
         if (!disposing || Close())
         {
-            release(disposing);
+            release();
         }
     }
 

@@ -65,7 +65,7 @@ public class ModelFuzzTests
             var bytes = File.ReadAllBytes(file);
             File.Delete(file);
             var header = BitConverter.ToInt32(bytes) + 8;
-            File.WriteAllBytes(file, [.. Mutation.Bytes(bytes[..header], random), .. bytes[header..]]);
+            File.WriteAllBytes(file, [.. Mutation.Bytes(bytes.AsSpan(0, header), random), .. bytes.AsSpan(header)]);
             Draws(copy, $"{i}: text_encoder/model.safetensors", draws: false);
         }
     }

@@ -140,7 +140,7 @@ public sealed class AutoencoderKL : nn.Module
     }
 
     /// <inheritdoc/>
-    protected override void Dispose(bool disposing) => runs.Release(disposing, base.Dispose);
+    protected override void Dispose(bool disposing) => runs.Release(disposing, () => base.Dispose(disposing));
 
     private static long LongerSide(Tensor x) => Math.Max(x.shape[2], x.shape[3]);
 

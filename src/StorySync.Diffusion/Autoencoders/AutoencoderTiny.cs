@@ -86,5 +86,5 @@ public sealed class AutoencoderTiny : nn.Module
     }
 
     /// <inheritdoc/>
-    protected override void Dispose(bool disposing) => runs.Release(disposing, base.Dispose);
+    protected override void Dispose(bool disposing) => runs.Release(disposing, () => base.Dispose(disposing));
 }

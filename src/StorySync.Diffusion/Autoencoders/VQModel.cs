@@ -115,5 +115,5 @@ public sealed class VQModel : nn.Module
     }
 
     /// <inheritdoc/>
-    protected override void Dispose(bool disposing) => runs.Release(disposing, base.Dispose);
+    protected override void Dispose(bool disposing) => runs.Release(disposing, () => base.Dispose(disposing));
 }

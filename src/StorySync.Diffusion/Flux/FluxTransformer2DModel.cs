@@ -141,7 +141,7 @@ public sealed class FluxTransformer2DModel : nn.Module<FluxInputs, DenoisingCont
     }
 
     /// <inheritdoc/>
-    protected override void Dispose(bool disposing) => runs.Release(disposing, base.Dispose);
+    protected override void Dispose(bool disposing) => runs.Release(disposing, () => base.Dispose(disposing));
 
     /// <summary>Gets the peak of a forward pass.</summary>
     /// <param name="rows">The rows of the batch.</param>

@@ -125,7 +125,7 @@ public sealed class Kandinsky3UNet : nn.Module<Kandinsky3Inputs, DenoisingContex
     }
 
     /// <inheritdoc/>
-    protected override void Dispose(bool disposing) => runs.Release(disposing, base.Dispose);
+    protected override void Dispose(bool disposing) => runs.Release(disposing, () => base.Dispose(disposing));
 
     /// <summary>Gets the peak of a forward pass.</summary>
     /// <param name="rows">The rows of the batch.</param>

@@ -135,7 +135,7 @@ public sealed class UNet2DConditionModel : nn.Module<UNetInputs, DenoisingContex
     }
 
     /// <inheritdoc/>
-    protected override void Dispose(bool disposing) => runs.Release(disposing, base.Dispose);
+    protected override void Dispose(bool disposing) => runs.Release(disposing, () => base.Dispose(disposing));
 
     /// <summary>Gets the peak of a forward pass. Sharing adds nothing to it: a transformer block holds more in its feed-forward part than
     /// attention gathers.</summary>

@@ -110,7 +110,7 @@ public sealed class CLIPModel : nn.Module<Tensor, Tensor, CancellationToken, CLI
     }
 
     /// <inheritdoc/>
-    protected override void Dispose(bool disposing) => runs.Release(disposing, base.Dispose);
+    protected override void Dispose(bool disposing) => runs.Release(disposing, () => base.Dispose(disposing));
 
     private static Tensor Normalized(Tensor x) => x / x.norm(-1, keepdim: true);
 }

@@ -53,5 +53,5 @@ public sealed class CLIPTextModel : nn.Module<Tensor, CancellationToken, CLIPTex
     }
 
     /// <inheritdoc/>
-    protected override void Dispose(bool disposing) => runs.Release(disposing, base.Dispose);
+    protected override void Dispose(bool disposing) => runs.Release(disposing, () => base.Dispose(disposing));
 }

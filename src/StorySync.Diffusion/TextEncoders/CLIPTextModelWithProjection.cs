@@ -58,5 +58,5 @@ public sealed class CLIPTextModelWithProjection : nn.Module<Tensor, Cancellation
     }
 
     /// <inheritdoc/>
-    protected override void Dispose(bool disposing) => runs.Release(disposing, base.Dispose);
+    protected override void Dispose(bool disposing) => runs.Release(disposing, () => base.Dispose(disposing));
 }

@@ -69,7 +69,7 @@ public sealed class T5EncoderModel : nn.Module<Tensor, Tensor?, CancellationToke
     }
 
     /// <inheritdoc/>
-    protected override void Dispose(bool disposing) => runs.Release(disposing, base.Dispose);
+    protected override void Dispose(bool disposing) => runs.Release(disposing, () => base.Dispose(disposing));
 
     /// <summary>The token table stays as it is stored: only the rows that a text needs are converted.</summary>
     private static ScalarType? TypeOf(string name, ScalarType dtype) => name switch
