@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Tests.Schedulers;
 
-public class SampleLimitTests
+public class SampleClippingTests
 {
     /// <summary>The magnitudes 1 … 5 have the quantiles 4 at 0.75 and 4.2 at 0.8 (linear interpolation).</summary>
     [Theory]
@@ -18,7 +18,7 @@ public class SampleLimitTests
         double[] values = [-1, 2, -3, 4, -5];
         var sample = tensor(values, [1, 5, 1, 1]);
 
-        var actual = SampleLimit.Threshold(sample, ratio, maximum);
+        var actual = SampleClipping.Threshold(sample, ratio, maximum);
 
         Assert.Equal(float64, actual.dtype);
         Assert.Equal(sample.shape, actual.shape);
@@ -31,7 +31,7 @@ public class SampleLimitTests
     {
         using var scope = NewDisposeScope();
         var sample = tensor([0.25f, -0.5f, 0.125f], [1, 3]);
-        Assert.True(SampleLimit.Threshold(sample, 0.5, 6).Equals(sample));
+        Assert.True(SampleClipping.Threshold(sample, 0.5, 6).Equals(sample));
     }
 
     [Fact]
@@ -39,7 +39,7 @@ public class SampleLimitTests
     {
         using var scope = NewDisposeScope();
         var sample = tensor([2f, -4f, 8f, -16f], [2, 2]);
-        Assert.Equal([0.5f, -1, 0.5f, -1], SampleLimit.Threshold(sample, 1, 100).data<float>().ToArray());
+        Assert.Equal([0.5f, -1, 0.5f, -1], SampleClipping.Threshold(sample, 1, 100).data<float>().ToArray());
     }
 
     [Theory]
@@ -50,9 +50,9 @@ public class SampleLimitTests
         using var scope = NewDisposeScope();
         var sample = tensor([-1f, 2, -3, 4, -5], [1, 5]).to(type);
 
-        var actual = SampleLimit.Threshold(sample, 0.8, 10);
+        var actual = SampleClipping.Threshold(sample, 0.8, 10);
 
         Assert.Equal(type, actual.dtype);
-        Assert.True(SampleLimit.Threshold(sample.to(float32), 0.8, 10).to(type).Equals(actual));
+        Assert.True(SampleClipping.Threshold(sample.to(float32), 0.8, 10).to(type).Equals(actual));
     }
 }
