@@ -59,9 +59,7 @@ internal sealed partial class LoraFile : IDisposable
                         + "expected names that end in .lora_A.weight and .lora_B.weight, or .lora_down.weight, .lora_up.weight and .alpha");
             }
 
-            var layer = AttentionProcessorName().Replace(
-                match.Groups["layer"].Value,
-                found => found.Value == ".processor.to_out_lora" ? ".to_out.0" : "." + found.Groups[1].Value);
+            var layer = LoraNames.Current(match.Groups["layer"].Value);
             var known = parts.GetValueOrDefault(layer) ?? new Parts();
             parts[layer] = match.Groups["part"].Value switch
             {
@@ -149,10 +147,6 @@ internal sealed partial class LoraFile : IDisposable
     [GeneratedRegex(
         @"^(?<layer>.+?)\.(?<part>lora_A\.weight|lora_B\.weight|lora_(?:down|up)\.weight|lora\.(?:down|up)\.weight|lora_linear_layer\.(?:down|up)\.weight|alpha|(?<=_lora\.)(?:down|up)\.weight)$")]
     private static partial Regex TensorName();
-
-    /// <summary>Early diffusers files name an attention layer's projections after the processor that held them.</summary>
-    [GeneratedRegex(@"\.processor\.(to_[qkv]|to_out)_lora")]
-    private static partial Regex AttentionProcessorName();
 
     /// <summary>The tensors of a layer, as far as they have been met.</summary>
     private sealed record Parts

@@ -21,7 +21,6 @@ internal static partial class LoraLayout
         ("ComfyUI's layout (diffusion_model.…)", ComfyUI()),
         ("OneTrainer's layout (lora_transformer_…)", OneTrainer()),
         ("PEFT's own layout without the component's name (base_model.model.…)", BarePeft()),
-        ("kohya's layout with layers outside the transformer blocks on Stability's names", KohyaStability()),
     ];
 
     /// <summary>The kind of adapter that a tensor's name tells of, or null.</summary>
@@ -59,7 +58,4 @@ internal static partial class LoraLayout
 
     [GeneratedRegex(@"^base_model\.model\.")]
     private static partial Regex BarePeft();
-
-    [GeneratedRegex(@"^lora_unet_(time_embed|label_emb|input_blocks_0_0$|out_\d)")]
-    private static partial Regex KohyaStability();
 }

@@ -58,7 +58,8 @@ internal sealed class LoraMetadata
         return alpha / (component.UsesSquareRoot ? Math.Sqrt(rank) : rank);
     }
 
-    private static string ComponentOf(string layer) => layer.Split('.')[0];
+    /// <summary>The component that leads a layer's name; empty where none does, as in a file of one component.</summary>
+    private static string ComponentOf(string layer) => layer.Split('.')[0] is var first && LoraNames.IsComponent(first) ? first : "";
 
     private void Parse(string json)
     {
@@ -75,7 +76,7 @@ internal sealed class LoraMetadata
                 var dot = entry.Name.LastIndexOf('.');
                 var name = dot < 0 ? "" : entry.Name[..dot];
                 var component = components.GetValueOrDefault(name) ?? new Component();
-                components[name] = entry.Name[(dot + 1)..] switch
+                var changed = entry.Name[(dot + 1)..] switch
                 {
                     "r" => component with { Rank = Number(entry.Name, entry.Value) },
                     "lora_alpha" => component with { Alpha = Number(entry.Name, entry.Value) },
@@ -86,6 +87,10 @@ internal sealed class LoraMetadata
                         $"has '{entry.Name}': a DoRA (arXiv 2402.09353) is not supported; expected a LoRA"),
                     _ => component,
                 };
+                if (name.Length > 0 || !ReferenceEquals(changed, component))
+                {
+                    components[name] = changed;
+                }
             }
         }
         catch (Exception exception) when (exception is JsonException or InvalidOperationException)

@@ -8,8 +8,23 @@ internal static partial class LoraNames
 {
     private const string TextModel = "text_model.";
 
-    /// <summary>Every name of every layer of a component: diffusers' with the component before it, kohya's, and for an SDXL UNet kohya's
-    /// on the block names of Stability's own code.</summary>
+    /// <summary>Layers of an SDXL UNet outside its blocks, by their names in Stability's own code.</summary>
+    private static readonly Dictionary<string, string> OriginalOutsideBlocks = new()
+    {
+        ["conv_in"] = "input_blocks_0_0",
+        ["conv_out"] = "out_2",
+        ["time_embedding.linear_1"] = "time_embed_0",
+        ["time_embedding.linear_2"] = "time_embed_2",
+        ["add_embedding.linear_1"] = "label_emb_0_0",
+        ["add_embedding.linear_2"] = "label_emb_0_2",
+    };
+
+    /// <summary>Whether a name is a component's.</summary>
+    public static bool IsComponent(string name) => name is "text_encoder" or "text_encoder_2" || IsDenoiser(name);
+
+    /// <summary>Every name of every layer of a component: diffusers' with the component before it, a denoiser's without it too (as
+    /// <c>save_lora_adapter</c> and <c>save_attn_procs</c> write them), kohya's, and for an SDXL UNet kohya's on the names of Stability's
+    /// own code.</summary>
     /// <param name="component">The component's name in diffusers: <c>unet</c>, <c>text_encoder</c>, <c>text_encoder_2</c>,
     /// <c>transformer</c>.</param>
     /// <param name="module">The component.</param>
@@ -19,6 +34,11 @@ internal static partial class LoraNames
         foreach (var (layer, _) in module.named_modules())
         {
             yield return ($"{component}.{layer}", layer);
+            if (IsDenoiser(component))
+            {
+                yield return (layer, layer);
+            }
+
             if (layer.StartsWith(TextModel, StringComparison.Ordinal))
             {
                 // transformers 5 has no such level.
@@ -36,6 +56,25 @@ internal static partial class LoraNames
         }
     }
 
+    /// <summary>A layer's name as diffusers has it today. Early files name an attention layer's projections after the processor that held
+    /// them: <c>attn1.processor.to_q_lora</c>, in text encoders <c>self_attn.to_q_lora</c>.</summary>
+    public static string Current(string layer)
+    {
+        layer = layer.Replace(".processor.", ".", StringComparison.Ordinal);
+        var match = EarlyProjection().Match(layer);
+        if (!match.Success)
+        {
+            return layer;
+        }
+
+        var (block, projection) = (layer[..match.Index], match.Groups[1].Value);
+        return block + (block.EndsWith(".self_attn", StringComparison.Ordinal) ? $".{projection}_proj"
+            : projection == "out" ? ".to_out.0"
+            : $".to_{projection}");
+    }
+
+    private static bool IsDenoiser(string component) => component is "unet" or "transformer";
+
     private static string[] KohyaPrefixes(string component) => component switch
     {
         "unet" or "transformer" => ["lora_unet"],
@@ -48,6 +87,11 @@ internal static partial class LoraNames
     /// transformer is a block, and so is each downsampler; an upsampler belongs to the last block of its level.</summary>
     private static string? OriginalName(string layer, int resnets)
     {
+        if (OriginalOutsideBlocks.TryGetValue(layer, out var outside))
+        {
+            return outside;
+        }
+
         var match = BlockName().Match(layer);
         if (!match.Success)
         {
@@ -84,4 +128,7 @@ internal static partial class LoraNames
     [GeneratedRegex(
         @"^(?<half>down_blocks|mid_block|up_blocks)(?:\.(?<level>\d+))?\.(?<kind>attentions|resnets|downsamplers|upsamplers)\.(?<index>\d+)\.(?<rest>.+)$")]
     private static partial Regex BlockName();
+
+    [GeneratedRegex(@"\.to_([qkv]|out)_lora$")]
+    private static partial Regex EarlyProjection();
 }
