@@ -11,19 +11,19 @@ public class ThreadInvarianceTests
     public void Of_linear_layers()
     {
         using var scope = NewDisposeScope();
-        using var weight = new TestWeight(randn(100, 300));
-        var bias = randn(100);
-        Check(randn(5, 150, 300), input => LinearProduct.Run(input, weight.Storage, bias));
+        using var weight = new TestWeight(Seeded.Normal(100, 300));
+        var bias = Seeded.Normal(100);
+        Check(Seeded.Normal(5, 150, 300), input => LinearProduct.Run(input, weight.Storage, bias));
     }
 
     [Fact]
     public void Of_convolutions_by_minimal_filtering()
     {
         using var scope = NewDisposeScope();
-        using var weight = new TestWeight(randn(32, 32, 3, 3));
-        var bias = randn(32);
+        using var weight = new TestWeight(Seeded.Normal(32, 32, 3, 3));
+        var bias = Seeded.Normal(32);
         var geometry = new ConvolutionGeometry(32, 32, kernel: 3, stride: 1, padding: 1);
-        Check(randn(5, 32, 11, 9), input => Convolution.Run(input, weight.Storage, bias, geometry));
+        Check(Seeded.Normal(5, 32, 11, 9), input => Convolution.Run(input, weight.Storage, bias, geometry));
     }
 
     private static void Check(Tensor input, Func<Tensor, Tensor> compute)

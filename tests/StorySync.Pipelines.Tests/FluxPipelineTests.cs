@@ -92,7 +92,7 @@ public class FluxPipelineTests(FluxModel model) : IClassFixture<FluxModel>
             : (pipeline.TextEncoder, "text_model." + layer[layer.IndexOf("encoder.layers", StringComparison.Ordinal)..]);
         var weight = component.get_parameter(path + ".weight")!;
         var before = weight.clone();
-        var (down, up) = (randn(2, weight.shape[1]), randn(weight.shape[0], 2));
+        var (down, up) = (Seeded.Normal(2, weight.shape[1]), Seeded.Normal(weight.shape[0], 2));
         var file = Path.GetTempFileName();
         try
         {

@@ -79,6 +79,14 @@ public partial class TextTests
         Assert.Empty(code);
     }
 
+    /// <summary>libtorch's own generator is seeded by chance, so that a test that draws from it fails once in a while.</summary>
+    [Fact]
+    public void Random_tensors_of_tests_are_seeded() => Assert.Empty(
+        Repository.Files("*.cs", Repository.PathOf("tests"))
+            .SelectMany(path => RandomTensor().Matches(File.ReadAllText(path))
+                .Where(match => !match.Value.Contains("generator:", StringComparison.Ordinal))
+                .Select(match => $"{Repository.Relative(path)}: {match.Value}")));
+
     /// <summary>Numbers of the lines that are too long; a line that is one literal, or in a raw one, cannot be broken.</summary>
     private static IEnumerable<int> LongLines(string path)
     {
@@ -94,6 +102,10 @@ public partial class TextTests
             isRaw ^= quotes % 2 == 1;
         }
     }
+
+    /// <summary>A call up to its end, or to that of its line's statement.</summary>
+    [GeneratedRegex(@"(?<![\w.])(?:torch\.)?(?:randn|rand|randint|randperm)\([^;{}]*")]
+    private static partial Regex RandomTensor();
 
     [GeneratedRegex("\"\"\"+")]
     private static partial Regex RawQuotes();

@@ -104,7 +104,7 @@ public class MaskRepairTests
     public void Closing_never_takes_a_cell_away()
     {
         using var scope = NewDisposeScope();
-        var mask = rand(9, 13) > 0.6;
+        var mask = Seeded.Uniform(9, 13) > 0.6;
         var closed = MaskRepair.Apply(mask, closing: 2);
         TensorAssert.SameBits(closed.logical_or(mask), closed);
     }

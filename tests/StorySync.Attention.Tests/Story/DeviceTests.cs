@@ -1,3 +1,4 @@
+using StorySync.TestSupport;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -126,6 +127,6 @@ public class DeviceTests
         var keys = kind == AttentionKind.Cross ? text : lead + grid.Tokens;
         return new(Tokens(lead + grid.Tokens), Tokens(keys), Tokens(keys), grid, kind == AttentionKind.Self ? 0 : text);
 
-        Tensor Tokens(int count) => randn([batch.Rows, count, Heads, Width], ScalarType.Float64).to(device).transpose(1, 2);
+        Tensor Tokens(int count) => Seeded.Normal([batch.Rows, count, Heads, Width], ScalarType.Float64).to(device).transpose(1, 2);
     }
 }

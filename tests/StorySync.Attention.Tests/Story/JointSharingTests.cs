@@ -1,3 +1,4 @@
+using StorySync.TestSupport;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -20,11 +21,10 @@ public class JointSharingTests
         using var c = MethodCase.Open(name);
         var (query, key, value) = (c.Values("q"), c.Values("k"), c.Values("v"));
         var (images, tokens, width) = ((int)query.shape[0], (int)query.shape[2], query.shape[3]);
-        manual_seed(1);
         var inputs = new AttentionInputs(
             WithText(query * Math.Sqrt((width + 1.0) / width), image: 1, text: 0),
             WithText(key, image: 0, text: -1e6),
-            cat([randn(images, value.shape[1], Text, value.shape[3], ScalarType.Float64), value], 2),
+            cat([Seeded.Normal([images, value.shape[1], Text, value.shape[3]], ScalarType.Float64), value], 2),
             new TokenGrid(1, tokens),
             Text);
         var layer = new AttentionLayer("transformer_blocks.0.attn", AttentionKind.Joint, (int)query.shape[1], (int)width + 1);
@@ -42,7 +42,7 @@ public class JointSharingTests
     private static Tensor WithText(Tensor tokens, double image, double text)
     {
         var (rows, heads, width) = (tokens.shape[0], tokens.shape[1], tokens.shape[3]);
-        var words = randn(rows, heads, Text, width, ScalarType.Float64);
+        var words = Seeded.Normal([rows, heads, Text, width], ScalarType.Float64);
         return cat([Channel(words, text), Channel(tokens, image)], 2);
 
         static Tensor Channel(Tensor x, double value) => cat([x, full_like(x.narrow(3, 0, 1), value)], 3);

@@ -1,3 +1,4 @@
+using StorySync.TestSupport;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -15,7 +16,7 @@ public class PositionMatchingTests
     {
         using var scope = NewDisposeScope();
         var rotary = Rotary();
-        var keys = randn(Images, Heads, Tokens, Width);
+        var keys = Seeded.Normal(Images, Heads, Tokens, Width);
 
         Assert.True(rotary.Undo(rotary.Apply(keys)).allclose(keys, 1e-5, 1e-5));
     }
@@ -24,9 +25,8 @@ public class PositionMatchingTests
     public void Foreign_keys_with_the_content_of_own_ones_come_to_their_places()
     {
         using var scope = NewDisposeScope();
-        manual_seed(4);
         var rotary = Rotary();
-        var content = randn(1, Tokens, Heads, Width);
+        var content = Seeded.Normal(1, Tokens, Heads, Width);
         long[] order = [4, 2, 6, 0, 5, 1, 3];
         var own = Turned(rotary, content);
         var foreign = Turned(rotary, content.index_select(1, tensor(order)));
@@ -42,7 +42,6 @@ public class PositionMatchingTests
     public void Sharing_reads_the_foreign_keys_where_their_matches_are(bool subjectQueriesOnly)
     {
         using var scope = NewDisposeScope();
-        manual_seed(5);
         var rotary = Rotary();
         var (query, key, value) = (Random(), Random(), Random());
         bool[,] masks =
@@ -84,7 +83,7 @@ public class PositionMatchingTests
         static double Cosine(Tensor a, Tensor b) => ((a * b).sum() / (a.norm() * b.norm())).item<float>();
     }
 
-    private static Tensor Random() => randn(Images, Heads, Tokens, Width);
+    private static Tensor Random() => Seeded.Normal(Images, Heads, Tokens, Width);
 
     private static Tensor Turned(RotaryEmbedding rotary, Tensor keys) => rotary.Apply(keys.transpose(1, 2)).transpose(1, 2);
 

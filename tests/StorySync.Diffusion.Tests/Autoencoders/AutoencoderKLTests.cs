@@ -67,7 +67,7 @@ public class AutoencoderKLTests
         using var old = Load(folder, "old", weights.ToDictionary(
             w => w.Key.Replace("to_q", "query").Replace("to_k", "key").Replace("to_v", "value").Replace("to_out.0", "proj_attn"),
             w => asConvolutions && w.Key.Contains(".to_") && w.Value.ndim == 2 ? w.Value.unsqueeze(-1).unsqueeze(-1) : w.Value));
-        var latents = randn(1, 4, 3, 5);
+        var latents = Seeded.Normal(1, 4, 3, 5);
 
         Assert.Equal(0, (today.Decode(latents) - old.Decode(latents)).abs().max().item<float>());
     }
@@ -83,7 +83,7 @@ public class AutoencoderKLTests
         using var mode = inference_mode();
         using var model = Load(folder, "vae", RandomWeights(Config), asked, $$""", "force_upcast": {{(forced ? "true" : "false")}}""");
 
-        Assert.Equal(computed, model.Decode(randn(1, 4, 3, 5, dtype: asked)).dtype);
+        Assert.Equal(computed, model.Decode(Seeded.Normal([1, 4, 3, 5], asked)).dtype);
     }
 
     [Fact]
@@ -97,8 +97,8 @@ public class AutoencoderKLTests
         Block(model, "decoder.up_blocks.0").register_forward_hook((_, _, _, output) => Cancel(decoding, output));
         Block(model, "encoder.down_blocks.1").register_forward_hook((_, _, _, output) => Cancel(encoding, output));
 
-        Assert.Throws<OperationCanceledException>(() => model.Decode(randn(1, 3, 3, 5), cancellationToken: decoding.Token));
-        Assert.Throws<OperationCanceledException>(() => model.Encode(randn(1, 3, 6, 10), cancellationToken: encoding.Token));
+        Assert.Throws<OperationCanceledException>(() => model.Decode(Seeded.Normal(1, 3, 3, 5), cancellationToken: decoding.Token));
+        Assert.Throws<OperationCanceledException>(() => model.Encode(Seeded.Normal(1, 3, 6, 10), cancellationToken: encoding.Token));
     }
 
     [Fact]
@@ -132,7 +132,7 @@ public class AutoencoderKLTests
     private static Dictionary<string, Tensor> RandomWeights(AutoencoderKLConfig config)
     {
         using var model = new AutoencoderKL(config);
-        return ModelManifest.Of(model).Shapes.ToDictionary(s => s.Key, s => randn([.. s.Value]) * 0.1);
+        return ModelManifest.Of(model).Shapes.ToDictionary(s => s.Key, s => Seeded.Normal([.. s.Value]) * 0.1);
     }
 
     private static AutoencoderKL Load(

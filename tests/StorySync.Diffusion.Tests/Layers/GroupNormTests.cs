@@ -14,7 +14,7 @@ public class GroupNormTests
     {
         using var scope = NewDisposeScope();
         var input = Random(3, 16, 6, 5);
-        var parts = randn(3, 32).chunk(2, dim: 1);
+        var parts = Seeded.Normal(3, 32).chunk(2, dim: 1);
         var norm = Exact(input, 4, null, null, null, silu: false);
         var expected = (norm * parts[0].unsqueeze(-1).unsqueeze(-1)) + parts[1].unsqueeze(-1).unsqueeze(-1);
         using var layer = new GroupNorm(4, 16, Epsilon, affine: false);
@@ -30,7 +30,7 @@ public class GroupNormTests
     {
         using var scope = NewDisposeScope();
         using var layer = RandomLayer.Bind(new GroupNorm(4, 16, Epsilon));
-        var (input, shift) = (Random(2, 16, 6, 5), randn(2, 16));
+        var (input, shift) = (Random(2, 16, 6, 5), Seeded.Normal(2, 16));
         var summed = input + shift.unsqueeze(-1).unsqueeze(-1);
 
         Assert.False(GroupNormKernel.Supports(input.contiguous()));
@@ -54,7 +54,7 @@ public class GroupNormTests
     }
 
     private static Tensor Random(long batch, long channels, long height, long width) =>
-        ((randn(batch, channels, height, width) * 3) + randn(1, channels, 1, 1)).ChannelsLast();
+        ((Seeded.Normal(batch, channels, height, width) * 3) + Seeded.Normal(1, channels, 1, 1)).ChannelsLast();
 
     private static Tensor Exact(Tensor input, long groups, Tensor? weight, Tensor? bias, Tensor? shift, bool silu)
     {

@@ -23,7 +23,7 @@ public class OneDnnTests
         using var scope = NewDisposeScope();
         using var layer = RandomLayer.Bind(new Conv2d(channels, outChannels, kernel, stride, padding));
         var (weight, bias) = (layer.weight.clone(), layer.bias!.clone());
-        var input = randn(batch, channels, size, size + 2);
+        var input = Seeded.Normal(batch, channels, size, size + 2);
         var expected = nn.functional.conv2d(input.to(float64), weight.to(float64), bias.to(float64), [stride, stride], [padding, padding]);
 
         AssertClose(expected, layer.call(input));
@@ -38,7 +38,10 @@ public class OneDnnTests
         using var scope = NewDisposeScope();
         using var layer = RandomLayer.Bind(new ConvTranspose2d(channels, outChannels, 2));
         var (weight, bias) = (layer.weight.clone(), layer.bias!.clone());
-        foreach (var input in new[] { randn(batch, channels, size, size + 2), randn(batch + 1, channels, size + 3, size).ChannelsLast() })
+        foreach (var input in new[]
+        {
+            Seeded.Normal(batch, channels, size, size + 2), Seeded.Normal(batch + 1, channels, size + 3, size).ChannelsLast(),
+        })
         {
             AssertClose(nn.functional.conv_transpose2d(input.to(float64), weight.to(float64), bias.to(float64), [2, 2]), layer.call(input));
         }
@@ -52,10 +55,11 @@ public class OneDnnTests
             using var unet = UNet2DConditionModel.Load(ModelFolder.Open(ReferenceData.PathOf("models/tiny-sdxl")));
             using var inputs = NewDisposeScope();
             var config = unet.Config;
-            var input = new UNetInputs(randn(1, config.InChannels, 16, 16), tensor(10f), randn(1, 7, config.CrossAttentionDim[0]))
+            var input = new UNetInputs(
+                Seeded.Normal(1, config.InChannels, 16, 16), tensor(10f), Seeded.Normal(1, 7, config.CrossAttentionDim[0]))
             {
-                TextEmbeds = randn(1, config.ProjectionClassEmbeddingsInputDim!.Value - (6 * config.AdditionTimeEmbedDim!.Value)),
-                TimeIds = randn(1, 6),
+                TextEmbeds = Seeded.Normal(1, config.ProjectionClassEmbeddingsInputDim!.Value - (6 * config.AdditionTimeEmbedDim!.Value)),
+                TimeIds = Seeded.Normal(1, 6),
             };
             var results = new Tensor[4];
             Parallel.For(0, results.Length, i =>

@@ -21,7 +21,7 @@ public class WinogradConvolutionTests
     {
         using var scope = NewDisposeScope();
         using var layer = Layer(channels, outChannels, bias);
-        var input = randn(batch, channels, height, width);
+        var input = Seeded.Normal(batch, channels, height, width);
         var expected = nn.functional.conv2d(input.to(float64), layer.weight.to(float64), layer.bias?.to(float64), One, One);
 
         Assert.True(WinogradConvolution.Supports(channels, outChannels, kernel: 3, stride: 1, padding: 1));
@@ -36,7 +36,7 @@ public class WinogradConvolutionTests
     {
         using var scope = NewDisposeScope();
         using var layer = Layer(32, 32);
-        var input = randn(5, 32, 11, 9).ChannelsLast();
+        var input = Seeded.Normal(5, 32, 11, 9).ChannelsLast();
         var together = layer.call(input);
         var threads = get_num_threads();
         try
@@ -56,7 +56,7 @@ public class WinogradConvolutionTests
     {
         using var scope = NewDisposeScope();
         using var layer = Layer(32, 32);
-        var (input, weight) = (randn(1, 32, 6, 6), layer.weight.clone());
+        var (input, weight) = (Seeded.Normal(1, 32, 6, 6), layer.weight.clone());
         layer.call(input);
         layer.Storage.Materialize();
         TensorAssert.SameBits(layer.weight, weight);
@@ -71,7 +71,7 @@ public class WinogradConvolutionTests
     {
         using var scope = NewDisposeScope();
         using var layer = Layer(64, 64);
-        var input = randn(1, 64, 12, 12);
+        var input = Seeded.Normal(1, 64, 12, 12);
         var results = new Tensor[4];
         Parallel.For(0, results.Length, i =>
         {
@@ -88,9 +88,9 @@ public class WinogradConvolutionTests
     {
         using var scope = NewDisposeScope();
         using var layer = Layer(32, 32);
-        layer.call(randn(1, 32, 6, 6));
+        layer.call(Seeded.Normal(1, 32, 6, 6));
         RandomLayer.Bind(layer);
-        layer.call(randn(1, 32, 6, 6));
+        layer.call(Seeded.Normal(1, 32, 6, 6));
     });
 
     [Theory]
@@ -110,7 +110,7 @@ public class WinogradConvolutionTests
         using var scope = NewDisposeScope();
         using var layer = Layer(32, 32);
         layer.to(ScalarType.Float64);
-        var input = randn([1, 32, 3, 3], ScalarType.Float64);
+        var input = Seeded.Normal([1, 32, 3, 3], ScalarType.Float64);
         Assert.True(layer.call(input).allclose(nn.functional.conv2d(input, layer.weight, layer.bias, One, One), rtol: 1e-12, atol: 1e-12));
     }
 

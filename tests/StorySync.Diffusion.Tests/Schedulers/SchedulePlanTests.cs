@@ -1,4 +1,5 @@
 using StorySync.Diffusion.Schedulers;
+using StorySync.TestSupport;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -151,7 +152,7 @@ public class SchedulePlanTests
     {
         using var scope = NewDisposeScope();
         var plan = new DDPMScheduler(new()).CreatePlan(4);
-        var (clean, noise) = (randn(2, 4, 3, 3), randn(2, 4, 3, 3));
+        var (clean, noise) = (Seeded.Normal(2, 4, 3, 3), Seeded.Normal(2, 4, 3, 3));
 
         var each = plan.AddNoise(clean, noise, 0, 3);
 

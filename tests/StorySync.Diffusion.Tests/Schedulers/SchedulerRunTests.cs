@@ -38,7 +38,7 @@ public class SchedulerRunTests
     {
         using var scope = NewDisposeScope();
         var plan = scheduler.CreatePlan(6);
-        var (first, second) = (randn(1, 4, 3, 3), randn(1, 4, 3, 3));
+        var (first, second) = (Seeded.Normal(1, 4, 3, 3), Seeded.Normal(1, 4, 3, 3));
         var (alone, other) = (Finish(plan, first), Finish(plan, second));
 
         using var run = plan.Start(Noise());
@@ -58,7 +58,7 @@ public class SchedulerRunTests
     public void Steps_leave_their_arguments_as_they_are_and_no_tensor_behind(Scheduler scheduler)
     {
         var plan = scheduler.CreatePlan(5);
-        using var start = randn(2, 4, 3, 3);
+        using var start = Seeded.Normal(2, 4, 3, 3);
         using var copy = start.clone();
 
         LiveTensors.AssertNoneLeft(() =>
@@ -96,7 +96,7 @@ public class SchedulerRunTests
         using var scope = NewDisposeScope();
         using var json = System.Text.Json.JsonDocument.Parse(config);
         var plan = Scheduler.FromConfig(json.RootElement, name).CreatePlan(8);
-        var sample = randn(1, 4, 3, 3);
+        var sample = Seeded.Normal(1, 4, 3, 3);
         var run = plan.Start(Noise());
         for (var call = 0; call < calls; call++)
         {
@@ -143,7 +143,7 @@ public class SchedulerRunTests
     public void A_learned_variance_is_split_from_the_model_output()
     {
         using var scope = NewDisposeScope();
-        var (sample, output, noise) = (randn(1, 4, 3, 3), randn(1, 4, 3, 3), randn(1, 4, 3, 3));
+        var (sample, output, noise) = (Seeded.Normal(1, 4, 3, 3), Seeded.Normal(1, 4, 3, 3), Seeded.Normal(1, 4, 3, 3));
         using var fixedRun = new DDPMScheduler(new() { VarianceType = "fixed_large" }).CreatePlan(4).Start(_ => noise);
         using var learnedRun = new DDPMScheduler(new() { VarianceType = "learned_range" }).CreatePlan(4).Start(_ => noise);
 
@@ -158,7 +158,7 @@ public class SchedulerRunTests
     public void A_learned_range_lies_between_the_small_and_the_large_variance()
     {
         using var scope = NewDisposeScope();
-        var (sample, output) = (randn(1, 4, 3, 3), randn(1, 4, 3, 3));
+        var (sample, output) = (Seeded.Normal(1, 4, 3, 3), Seeded.Normal(1, 4, 3, 3));
         var noise = full_like(sample, 2);
         Tensor Next(string variance, Tensor given)
         {

@@ -28,9 +28,9 @@ public class AttentionKernelTests
     public void Tensors_may_be_views_and_rows_repeat()
     {
         using var scope = NewDisposeScope();
-        var query = randn(4, 60, 2, 48).transpose(1, 2).narrow(2, 5, 50).narrow(0, 1, 2);
-        var key = randn(1, 1, 33, 48).expand(2, 2, -1, -1);
-        var value = randn(2, 2, 66, 48).narrow(2, 33, 33);
+        var query = Seeded.Normal(4, 60, 2, 48).transpose(1, 2).narrow(2, 5, 50).narrow(0, 1, 2);
+        var key = Seeded.Normal(1, 1, 33, 48).expand(2, 2, -1, -1);
+        var value = Seeded.Normal(2, 2, 66, 48).narrow(2, 33, 33);
 
         Assert.True(AttentionKernel.Supports(query, key, value));
         AssertClose(Exact(query, key, value), Apply(query, key, value));
@@ -43,7 +43,7 @@ public class AttentionKernelTests
     {
         using var scope = NewDisposeScope();
         var (query, key, value) = (Heads(2, 20, 3, 16), Heads(2, 200, 3, 16), Heads(2, 200, 3, 16));
-        var mask = randn(rows, 1, 1, 200);
+        var mask = Seeded.Normal(rows, 1, 1, 200);
 
         // More than one block of keys at the beginning is not seen at all.
         mask.narrow(3, 0, 150).fill_(double.NegativeInfinity);
@@ -117,7 +117,8 @@ public class AttentionKernelTests
     private static Tensor Apply(Tensor query, Tensor key, Tensor value, Tensor? mask = null) =>
         AttentionKernel.TryApply(query, key, value, mask)!;
 
-    private static Tensor Heads(long batch, long tokens, long heads, long width) => randn(batch, tokens, heads, width).transpose(1, 2);
+    private static Tensor Heads(long batch, long tokens, long heads, long width) =>
+        Seeded.Normal(batch, tokens, heads, width).transpose(1, 2);
 
     private static Tensor Exact(Tensor query, Tensor key, Tensor value, Tensor? mask = null)
     {

@@ -18,7 +18,7 @@ public class GroupNormKernelTests
     {
         using var scope = NewDisposeScope();
         var input = Random(batch, channels, height, width);
-        var (weight, bias, shift) = (randn(channels), randn(channels), randn(batch, channels));
+        var (weight, bias, shift) = (Seeded.Normal(channels), Seeded.Normal(channels), Seeded.Normal(batch, channels));
         foreach (var silu in new[] { false, true })
         {
             AssertClose(Exact(input, groups, weight, bias, null, silu), Apply(input, groups, weight, bias, null, silu));
@@ -90,7 +90,8 @@ public class GroupNormKernelTests
     });
 
     private static Tensor Random(long batch, long channels, long height, long width) =>
-        ((randn(batch, channels, height, width) * 3) + randn(1, channels, 1, 1)).permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2);
+        ((Seeded.Normal(batch, channels, height, width) * 3) + Seeded.Normal(1, channels, 1, 1))
+            .permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2);
 
     private static Tensor Apply(Tensor input, long groups, Tensor? weight, Tensor? bias, Tensor? shift, bool silu)
     {

@@ -13,7 +13,7 @@ public class WeightStorageTests
     public void Packed_values_are_in_memory_once_and_come_back_to_the_bit()
     {
         using var scope = NewDisposeScope();
-        var values = randn(10, 7);
+        var values = Seeded.Normal(10, 7);
         using var weight = new TestWeight(values);
         var packed = weight.Storage.GetOrPack(Format, [1, 7]);
 
@@ -28,7 +28,7 @@ public class WeightStorageTests
     public void Another_format_takes_nothing_from_those_who_use_the_first()
     {
         using var scope = NewDisposeScope();
-        var values = randn(10, 7);
+        var values = Seeded.Normal(10, 7);
         using var weight = new TestWeight(values);
         var first = weight.Storage.GetOrPack(Format, [1, 7])![0].clone();
         var other = new PackedMatrix(Parts: 2);
@@ -40,9 +40,9 @@ public class WeightStorageTests
     public void Values_that_are_swapped_for_a_time_come_back()
     {
         using var scope = NewDisposeScope();
-        var values = randn(10, 7);
+        var values = Seeded.Normal(10, 7);
         using var weight = new TestWeight(values);
-        var (before, guest) = (weight.Storage.GetOrPack(Format, [1, 7])![0].clone(), randn(10, 7));
+        var (before, guest) = (weight.Storage.GetOrPack(Format, [1, 7])![0].clone(), Seeded.Normal(10, 7));
         weight.Storage.Swap(guest);
         Assert.False(weight.Storage.GetOrPack(Format, [1, 7])![0].SameBitsAs(before));
         weight.Storage.Swap(guest);
@@ -54,7 +54,7 @@ public class WeightStorageTests
     public void Values_for_another_type_are_not_packed()
     {
         using var scope = NewDisposeScope();
-        using var weight = new TestWeight(randn([10, 7], float64));
+        using var weight = new TestWeight(Seeded.Normal([10, 7], float64));
         Assert.Null(weight.Storage.GetOrPack(Format, [1, 7]));
         Assert.Same(weight.Parameter, weight.Storage.Values());
     }
@@ -65,7 +65,7 @@ public class WeightStorageTests
         for (var round = 0; round < 20; round++)
         {
             using var scope = NewDisposeScope();
-            var values = randn(200, 300);
+            var values = Seeded.Normal(200, 300);
             using var weight = new TestWeight(values);
             var results = new Tensor[]?[8];
             Parallel.For(0, results.Length, i =>
@@ -84,9 +84,9 @@ public class WeightStorageTests
     public void No_tensor_is_left() => LiveTensors.AssertNoneLeft(() =>
     {
         using var scope = NewDisposeScope();
-        using var weight = new TestWeight(randn(10, 7));
+        using var weight = new TestWeight(Seeded.Normal(10, 7));
         weight.Storage.GetOrPack(Format, [1, 7]);
-        weight.Storage.Replace(randn(10, 7).DetachFromDisposeScope());
+        weight.Storage.Replace(Seeded.Normal(10, 7).DetachFromDisposeScope());
         weight.Storage.GetOrPack(Format, [1, 7]);
         weight.Storage.Materialize();
     });

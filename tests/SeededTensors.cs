@@ -1,0 +1,1 @@
+[assembly: StorySync.TestSupport.SeededTensors]
