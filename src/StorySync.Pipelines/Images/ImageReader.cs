@@ -32,7 +32,7 @@ internal static class ImageReader
             }
 
             var rgba = Decode(codec, source);
-            var origin = codec.EncodedFormat == SKEncodedImageFormat.Png ? PngOrientation.Read(encoded) : codec.EncodedOrigin;
+            var origin = ImageOrientation.Read(encoded, codec.EncodedFormat);
             var upright = Upright(rgba, width, height, origin);
             var turned = origin >= SKEncodedOrigin.LeftTop;
             return (turned ? height : width, turned ? width : height, upright);
@@ -45,8 +45,9 @@ internal static class ImageReader
 
     /// <summary>Separates colors and transparency.</summary>
     /// <param name="rgba">Red, green, blue and alpha of every pixel, not multiplied.</param>
-    /// <returns>The pixels over white, and, where some are transparent, the colors without regard to it.</returns>
-    public static (byte[] OverWhite, byte[]? Colors) Split(ReadOnlySpan<byte> rgba)
+    /// <returns>The pixels over white, and, where some are transparent, the colors without regard to it and the alpha of every
+    /// pixel.</returns>
+    public static (byte[] OverWhite, TransparentPixels? Transparent) Split(ReadOnlySpan<byte> rgba)
     {
         var pixels = MemoryMarshal.Cast<byte, uint>(rgba);
         var colors = new byte[pixels.Length * Channels];
@@ -58,7 +59,18 @@ internal static class ImageReader
             (colors[to], colors[to + 1], colors[to + 2]) = ((byte)pixel, (byte)(pixel >> 8), (byte)(pixel >> 16));
         }
 
-        return common >> 24 == byte.MaxValue ? (colors, null) : (OverWhite(pixels, colors), colors);
+        if (common >> 24 == byte.MaxValue)
+        {
+            return (colors, null);
+        }
+
+        var alpha = new byte[pixels.Length];
+        for (var i = 0; i < alpha.Length; i++)
+        {
+            alpha[i] = (byte)(pixels[i] >> 24);
+        }
+
+        return (OverWhite(pixels, colors), new TransparentPixels(colors, alpha));
     }
 
     private static byte[] OverWhite(ReadOnlySpan<uint> pixels, byte[] colors)

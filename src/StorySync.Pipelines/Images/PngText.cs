@@ -69,7 +69,12 @@ internal static class PngText
         }
     }
 
-    private static (string Keyword, string Text) Parse(byte type, ReadOnlySpan<byte> data, string source)
+    /// <summary>Reads the data of a chunk with a text.</summary>
+    /// <param name="type">The first letter of the chunk's type.</param>
+    /// <param name="data">The data.</param>
+    /// <param name="source">The file as messages name it.</param>
+    /// <exception cref="InvalidDataException">The text is damaged.</exception>
+    public static (string Keyword, string Text) Parse(byte type, ReadOnlySpan<byte> data, string source)
     {
         try
         {

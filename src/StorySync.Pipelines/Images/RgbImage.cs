@@ -10,10 +10,10 @@ namespace StorySync.Pipelines;
 
 /// <summary>An image of 8-bit RGB pixels, row by row.</summary>
 /// <remarks>
-/// Images are read as diffusers' <c>load_image</c> reads them: the EXIF orientation is applied, of an animation the first frame is taken,
-/// palettes, grayscale, 16-bit values (their upper 8 bits, rounded) and CMYK become 8-bit RGB, and color profiles are ignored. Other than
-/// there, transparent pixels
-/// are laid over white; where the image serves as a mask, their colors count as they are stored, as in diffusers.
+/// Images are read as diffusers' <c>load_image</c> reads them: the EXIF or XMP orientation is applied, of an animation the first frame is
+/// taken, palettes, grayscale, 16-bit values (their upper 8 bits, rounded) and CMYK become 8-bit RGB, and color profiles are ignored.
+/// Other than there, transparent pixels are laid over white; where the image serves as a mask, their colors count as they are stored, as
+/// in diffusers; those of a GIF count as black.
 /// </remarks>
 [JsonConverter(typeof(RgbImageJsonConverter))]
 public sealed class RgbImage
@@ -22,7 +22,7 @@ public sealed class RgbImage
     public const long DefaultMaxPixels = 178_956_970;
 
     private readonly byte[] pixels;
-    private readonly byte[]? colors;
+    private readonly TransparentPixels? transparent;
 
     /// <summary>Initializes a new instance of the <see cref="RgbImage"/> class.</summary>
     /// <param name="width">The number of columns, at least 1.</param>
@@ -37,8 +37,8 @@ public sealed class RgbImage
     /// <param name="width">The number of columns.</param>
     /// <param name="height">The number of rows.</param>
     /// <param name="pixels">The pixels over white.</param>
-    /// <param name="colors">The colors without regard to transparency; null where all pixels are opaque.</param>
-    private RgbImage(int width, int height, byte[] pixels, byte[]? colors)
+    /// <param name="transparent">The colors without regard to transparency, and that; null where all pixels are opaque.</param>
+    private RgbImage(int width, int height, byte[] pixels, TransparentPixels? transparent)
     {
         ArgumentNullException.ThrowIfNull(pixels);
         ArgumentOutOfRangeException.ThrowIfLessThan(width, 1);
@@ -49,7 +49,7 @@ public sealed class RgbImage
                 nameof(pixels));
         }
 
-        (Width, Height, this.pixels, this.colors) = (width, height, pixels, colors);
+        (Width, Height, this.pixels, this.transparent) = (width, height, pixels, transparent);
     }
 
     /// <summary>Gets the number of columns.</summary>
@@ -146,8 +146,8 @@ public sealed class RgbImage
             }
         }
 
-        var (overWhite, colors) = ImageReader.Split(copy.GetPixelSpan());
-        return new RgbImage(bitmap.Width, bitmap.Height, overWhite, colors);
+        var (overWhite, transparent) = ImageReader.Split(copy.GetPixelSpan());
+        return new RgbImage(bitmap.Width, bitmap.Height, overWhite, transparent);
     }
 
     /// <summary>Creates a SkiaSharp bitmap of the same pixels, to draw on.</summary>
@@ -172,10 +172,27 @@ public sealed class RgbImage
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(width, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(height, 1);
-        return width == Width
-            && height == Height ? this : new RgbImage(width, height, Resized(pixels), colors is null ? null : Resized(colors));
+        if (width == Width && height == Height)
+        {
+            return this;
+        }
+
+        var other = transparent is null ? null : new TransparentPixels(Resized(transparent.Colors), ResizedAlpha(transparent.Alpha));
+        return new RgbImage(width, height, Resized(pixels), other);
 
         byte[] Resized(byte[] source) => PillowResampler.Lanczos.Resize(source, Height, Width, height, width);
+
+        byte[] ResizedAlpha(byte[] alpha)
+        {
+            var gray = new byte[alpha.Length * 3];
+            for (var i = 0; i < gray.Length; i++)
+            {
+                gray[i] = alpha[i / 3];
+            }
+
+            gray = Resized(gray);
+            return [.. Enumerable.Range(0, width * height).Select(i => gray[3 * i])];
+        }
     }
 
     /// <summary>Writes the image as PNG, whole or not at all.</summary>
@@ -257,7 +274,28 @@ public sealed class RgbImage
     }
 
     /// <summary>Returns the image with the colors of transparent pixels as they are stored, as masks are read.</summary>
-    internal RgbImage WithoutAlpha() => colors is null ? this : new RgbImage(Width, Height, colors);
+    internal RgbImage WithoutAlpha() => transparent is null ? this : new RgbImage(Width, Height, transparent.Colors);
+
+    /// <summary>Encodes the image with its transparency as a PNG file in memory, so that what is read from it is the same as a mask
+    /// too.</summary>
+    internal byte[] EncodeTransparent()
+    {
+        if (transparent is null)
+        {
+            return EncodePng();
+        }
+
+        using var bitmap = new SKBitmap(new SKImageInfo(Width, Height, SKColorType.Rgba8888, SKAlphaType.Unpremul));
+        var target = bitmap.GetPixelSpan();
+        for (var i = 0; i < transparent.Alpha.Length; i++)
+        {
+            transparent.Colors.AsSpan(3 * i, 3).CopyTo(target[(4 * i)..]);
+            target[(4 * i) + 3] = transparent.Alpha[i];
+        }
+
+        using var data = bitmap.Encode(SKEncodedImageFormat.Png, 100);
+        return data.ToArray();
+    }
 
     /// <summary>Returns the luma of every pixel, as Pillow computes it (ITU-R 601-2): 0.299 R + 0.587 G + 0.114 B.</summary>
     internal byte[] ToLuma()
@@ -292,8 +330,8 @@ public sealed class RgbImage
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(maxPixels, 1);
         var (width, height, rgba) = ImageReader.Read(encoded, source, maxPixels);
-        var (overWhite, colors) = ImageReader.Split(rgba);
-        return new RgbImage(width, height, overWhite, colors);
+        var (overWhite, transparent) = ImageReader.Split(rgba);
+        return new RgbImage(width, height, overWhite, transparent);
     }
 
     private static byte[] ReadFile(string path)

@@ -3,7 +3,8 @@ using System.Text.Json.Serialization;
 
 namespace StorySync.Pipelines;
 
-/// <summary>An image in JSON is a PNG file in base64; any format that can be read is taken.</summary>
+/// <summary>An image in JSON is a PNG file in base64, with its transparency, because a mask may be one; any format that can be read is
+/// taken.</summary>
 internal sealed class RgbImageJsonConverter : JsonConverter<RgbImage>
 {
     public override RgbImage Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)
@@ -24,5 +25,5 @@ internal sealed class RgbImageJsonConverter : JsonConverter<RgbImage>
     }
 
     public override void Write(Utf8JsonWriter writer, RgbImage value, JsonSerializerOptions options) =>
-        writer.WriteBase64StringValue(value.EncodePng());
+        writer.WriteBase64StringValue(value.EncodeTransparent());
 }

@@ -8,6 +8,7 @@ Needs numpy, Pillow and diffusers of the versions in the reference's README.
 import os
 import struct
 import sys
+import textwrap
 import zlib
 
 import numpy as np
@@ -50,6 +51,42 @@ save("exif6.jpg", Image.fromarray(smooth), exif=exif(6), quality=95, subsampling
 save("exif7.webp", rgb, exif=exif(7), lossless=True)
 save("exif3-big-endian.jpg", Image.fromarray(smooth), exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x03\0\0\0\0\0\0", quality=95,
      subsampling=0)
+XMP = ('<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description '
+       'xmlns:tiff="http://ns.adobe.com/tiff/1.0/" {0}</rdf:RDF></x:xmpmeta>')
+ATTRIBUTE, ELEMENT = 'tiff:Orientation="8"/>', '><tiff:Orientation>5</tiff:Orientation></rdf:Description>'
+
+
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def insert(name, chunks):
+    """Saves a PNG file with chunks after its header."""
+    save(name, rgb)
+    with open(os.path.join(folder, name), "rb") as file:
+        png = file.read()
+    with open(os.path.join(folder, name), "wb") as file:
+        file.write(png[:33] + chunks + png[33:])
+
+
+def tiff(order, kind, value):
+    """EXIF data of an orientation alone, in either byte order, as a SHORT (3), LONG (4) or BYTE (1)."""
+    entry = struct.pack(order + "HHI", 0x0112, kind, 1) + struct.pack(order + {1: "B3x", 3: "H2x", 4: "I"}[kind], value)
+    return (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "IH", 8, 1) + entry + bytes(4)
+
+
+# Where the orientation stands in the XMP data, in ImageMagick's text, in another type, or is none.
+lines = "".join(f"{line}\n" for line in textwrap.wrap((b"Exif\0\0" + tiff("<", 3, 6)).hex(), 72))
+insert("raw-profile.png", chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(f"\nexif\n{32:8}\n{lines}".encode())))
+insert("xmp.png", chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + XMP.format(ATTRIBUTE).encode()))
+insert("exif1-xmp8.png", chunk(b"eXIf", tiff(">", 3, 1)) + chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + XMP.format(ATTRIBUTE).encode()))
+insert("exif-long.png", chunk(b"eXIf", tiff(">", 4, 7)))
+insert("exif-byte.png", chunk(b"eXIf", tiff("<", 1, 6)))
+insert("exif0.png", chunk(b"eXIf", tiff("<", 3, 0)))
+insert("exif9.png", chunk(b"eXIf", tiff(">", 3, 9)))
+save("xmp.jpg", Image.fromarray(smooth), xmp=XMP.format(ELEMENT).encode(), quality=95, subsampling=0)
+save("xmp.webp", rgb, xmp=XMP.format(ATTRIBUTE).encode(), lossless=True)
+save("exif-long.jpg", Image.fromarray(smooth), exif=b"Exif\0\0" + tiff(">", 4, 4), quality=95, subsampling=0)
 save("progressive.jpg", Image.fromarray(smooth), quality=95, subsampling=0, progressive=True)
 save("gray.png", gray)
 save("gray.jpg", Image.fromarray(smooth[..., 2]), quality=95)
@@ -64,12 +101,23 @@ save("rgba.webp", Image.merge("RGBA", (*rgb.split(), Image.fromarray(alpha))), l
 save("rgb-transparent-color.png", rgb, transparency=tuple(int(v) for v in noise[3, 4]))
 save("gray16.png", Image.fromarray((noise[..., 0].astype(np.uint16) * 257)))
 deep = random.integers(0, 65536, (H, W, 3), dtype=np.uint16)
-header = struct.pack(">IIBBBBB", W, H, 16, 2, 0, 0, 0)
-rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in deep)
-with open(os.path.join(folder, "rgb16.png"), "wb") as file:
-    file.write(b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        for kind, data in ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))))
+
+
+def deep_png(name, color, values):
+    """A PNG file of 16 bits."""
+    header = struct.pack(">IIBBBBB", W, H, 16, color, 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    with open(os.path.join(folder, name), "wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
+deep_alpha = np.stack([(x + 3 * y) * 997 % 65536, (x * 65535 // (W - 1))], axis=2).astype(np.uint16)
+deep_png("rgb16.png", 2, deep)
+deep_png("gray-alpha16.png", 4, deep_alpha)
+deep_png("rgba16.png", 6, np.concatenate([deep, deep_alpha[..., 1:]], axis=2))
+save("gray-transparent.png", gray, transparency=int(noise[3, 4, 0]))
+save("bits2.png", gray.quantize(4), bits=2)
+save("rgba-lossy.webp", Image.merge("RGBA", (*Image.fromarray(smooth).split(), Image.fromarray(alpha))), quality=90, exact=True)
 save("cmyk.jpg", Image.fromarray(smooth).convert("CMYK"), quality=100, subsampling=0)
 save("icc.png", rgb, icc_profile=swapped_profile())
 save("icc.jpg", Image.fromarray(smooth), quality=95, subsampling=0, icc_profile=swapped_profile())

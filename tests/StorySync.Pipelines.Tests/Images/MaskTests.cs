@@ -1,3 +1,4 @@
+using System.Text.Json;
 using SkiaSharp;
 using StorySync.TestSupport;
 
@@ -22,6 +23,28 @@ public class MaskTests
         Assert.True(expected.SequenceEqual(Inpaint(strokes)));
         Assert.False(expected.SequenceEqual(Inpaint(everything)));
         Assert.Equal(0.5, Area(strokes), 6);
+    }
+
+    [Fact]
+    public void A_transparent_mask_keeps_its_meaning_in_JSON_in_a_bank_and_when_resized()
+    {
+        var strokes = Paint(x => x < Size / 2 ? SKColors.White : SKColors.Empty);
+        var read = JsonSerializer.Deserialize<RgbImage>(JsonSerializer.Serialize(strokes))!;
+        Assert.Equal(strokes.Pixels.ToArray(), read.Pixels.ToArray());
+        Assert.Equal(strokes.WithoutAlpha().Pixels.ToArray(), read.WithoutAlpha().Pixels.ToArray());
+        Assert.Equal(0.5, Area(read), 6);
+
+        var half = strokes.Resize(Size / 2, Size / 2);
+        var readHalf = JsonSerializer.Deserialize<RgbImage>(JsonSerializer.Serialize(half))!;
+        Assert.Equal(half.WithoutAlpha().Pixels.ToArray(), readHalf.WithoutAlpha().Pixels.ToArray());
+
+        using var pipeline = Load();
+        var story = new Story { Subjects = ["fox"], Scenes = [new Scene("a fox") { Subjects = [new Subject("fox").At(strokes)] }] };
+        using var bank = pipeline.CreateBank(story, new StoryOptions { Request = new() { Height = Size, Width = Size, Steps = 1 } });
+        using var folder = new TemporaryFolder();
+        bank.Save(folder.PathOf("fox.storybank"));
+        using var kept = StoryBank.Load(folder.PathOf("fox.storybank"));
+        Assert.Equal(0.5, Area(kept.Card.Story.Scenes[0].Subjects[0].Mask!), 6);
     }
 
     [Theory]
