@@ -109,6 +109,57 @@ public sealed class SchedulerFitTests : IDisposable
     }
 
     [Theory]
+    [InlineData("EulerDiscreteScheduler", "{}", "its 'beta_start' is 0.0001, the model's 0.00085")]
+    [InlineData("DDIMScheduler", """{"beta_start": 0.00085, "beta_end": 0.012}""", "its 'beta_schedule' is linear, the model's scaled_linear")]
+    [InlineData("DPMSolverMultistepScheduler",
+        """{"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": 500}""",
+        "its 'num_train_timesteps' is 500, the model's 1000")]
+    [InlineData("UniPCMultistepScheduler", """{"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}""", null)]
+    public void A_scheduler_with_other_noise_levels_than_the_models_is_told_of(string name, string config, string? difference)
+    {
+        using var copy = new ModelCopy("tiny-sdxl");
+        copy.Set("scheduler/scheduler_config.json", "beta_start", 0.00085).Set("scheduler/scheduler_config.json", "beta_end", 0.012)
+            .Set("scheduler/scheduler_config.json", "beta_schedule", "scaled_linear")
+            .Set("scheduler/scheduler_config.json", "num_train_timesteps", 1000)
+            .Set("scheduler/scheduler_config.json", "prediction_type", "epsilon");
+        using var pipeline = DiffusionPipeline.Load(copy.Path, new PipelineOptions { Device = "cpu" });
+        var request = new GenerationRequest { Prompts = ["a fox"], Height = 64, Width = 64, Steps = 1, LatentsOnly = true };
+        using var given = pipeline.Generate(
+            request with { Scheduler = Scheduler.FromConfig(JsonDocument.Parse(config).RootElement, name) });
+        using var named = pipeline.Generate(request with { Scheduler = name });
+
+        Assert.Empty(named.Warnings);
+        if (difference is null)
+        {
+            Assert.Empty(given.Warnings);
+        }
+        else
+        {
+            var warning = Assert.Single(given.Warnings);
+            Assert.Equal(GenerationWarningCode.SchedulerMismatch, warning.Code);
+            Assert.Contains(difference, warning.Message, StringComparison.Ordinal);
+        }
+    }
+
+    [Theory]
+    [InlineData("DDIMScheduler")]
+    [InlineData("DDPMScheduler")]
+    [InlineData("LCMScheduler")]
+    public void Noise_that_leaves_nothing_to_a_prediction_of_noise_is_refused(string name)
+    {
+        Scheduler Of(string more) => Scheduler.FromConfig(
+            JsonDocument.Parse($$"""{"rescale_betas_zero_snr": true, {{more}}}""").RootElement, name);
+        const string trailing = "\"timestep_spacing\": \"trailing\"";
+
+        Assert.Contains(
+            "'rescale_betas_zero_snr'",
+            Assert.Throws<ArgumentException>(() => Of($"{trailing}, \"clip_sample\": false").CreatePlan(4)).Message,
+            StringComparison.Ordinal);
+        Assert.Equal(4, Of($"{trailing}, \"clip_sample\": true").CreatePlan(4).Steps);
+        Assert.Equal(4, Of($"{trailing}, \"clip_sample\": false, \"prediction_type\": \"v_prediction\"").CreatePlan(4).Steps);
+    }
+
+    [Theory]
     [InlineData("EulerAncestralDiscreteScheduler", "EulerDiscreteScheduler")]
     [InlineData("DPMSolverMultistepScheduler", "EulerDiscreteScheduler")]
     [InlineData("DPMSolverMultistepScheduler", null)]

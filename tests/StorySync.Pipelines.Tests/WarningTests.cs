@@ -90,6 +90,61 @@ public class WarningTests(StorybookModel model) : IClassFixture<StorybookModel>
         Assert.Contains(story.Warnings, w => w.Message.Contains("MatchPositions has no effect", StringComparison.Ordinal));
     }
 
+    public static TheoryData<string, StoryOptions> StoryOptionsWithoutEffect() => new()
+    {
+        { "Candidates has no effect", Quick with { Candidates = 2 } },
+        { "BatchSize has no effect", Quick with { BatchSize = 2 } },
+        { "Scorer has no effect", Quick with { Scorer = _ => 1 } },
+        { "RetryBelow has no effect", Quick with { RetryBelow = 0.5 } },
+        { "Techniques.Placement has no effect", Quick with { Techniques = new() { Placement = new() { Until = 0.25 } } } },
+        { "Techniques.Location has no effect", Quick with { Techniques = new() { Location = new() { Strength = 2 } } } },
+        { "Techniques.NegativeHalf has no effect",
+            Quick.With(r => r with { GuidanceScale = 1 }) with { Techniques = new() { NegativeHalf = false } } },
+        { "Techniques.Sharing has no effect: none of the 1 steps is in its Steps, 0.5 to 1",
+            Quick with { Techniques = new() { Sharing = new() { Steps = new(0.5, 1) } } } },
+        { "Techniques.Harmonization has no effect: none of the 2 steps is in its Steps, 0.6 to 0.9",
+            Quick.With(r => r with { Steps = 2 }) with { Techniques = new() { Harmonization = new() { Steps = new(0.6, 0.9) } } } },
+    };
+
+    [Theory]
+    [MemberData(nameof(StoryOptionsWithoutEffect), DisableDiscoveryEnumeration = true)]
+    public void An_option_of_a_story_without_effect_is_told_of(string text, StoryOptions options)
+    {
+        using var story = model.Pipeline.GenerateStory(Bear, options);
+
+        var warning = Assert.Single(story.Warnings, warning => warning.Code != GenerationWarningCode.SubjectNotFound);
+        Assert.Equal(GenerationWarningCode.OptionWithoutEffect, warning.Code);
+        Assert.StartsWith(text, warning.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void The_models_own_techniques_and_none_are_nothing_to_tell_of()
+    {
+        foreach (var techniques in (StoryAttentionOptions[])[model.Pipeline.DefaultTechniques, StoryAttentionOptions.Disabled])
+        {
+            using var story = model.Pipeline.GenerateStory(Bear, Quick with { Techniques = techniques });
+            Assert.DoesNotContain(story.Warnings, warning => warning.Code == GenerationWarningCode.OptionWithoutEffect);
+        }
+    }
+
+    [Fact]
+    public void A_preview_that_is_never_due_is_told_of()
+    {
+        using var result = model.Pipeline.Generate(Plain with { PreviewInterval = 2 }, new Progress<GenerationProgress>());
+        Assert.Contains("it is 2, and there are 1 steps", Assert.Single(result.Warnings).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_variant_that_the_model_does_not_have_is_told_of()
+    {
+        using var pipeline = StableDiffusionXLPipeline.Load("storybook", new PipelineOptions { Device = "cpu", Variant = "bf16" });
+        var warning = Assert.Single(pipeline.Warnings);
+        Assert.StartsWith(
+            "PipelineOptions.Variant has no effect on text_encoder, text_encoder_2, unet, vae: ",
+            warning.Message,
+            StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Loading_options_without_effect_are_told_of_by_pipeline_result_and_logger()
     {

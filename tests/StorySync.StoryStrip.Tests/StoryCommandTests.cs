@@ -154,6 +154,22 @@ public sealed class StoryCommandTests : IDisposable
     }
 
     [Fact]
+    public async Task Warnings_speak_of_options()
+    {
+        var (code, _, errors) = await Run(
+            "--scene", "a cat in the snow", "--subject", "a cat", "--no-plain", "--device", "cpu", "--steps", "1", "--stream-blocks",
+            "--offload", "--variant", "fp8", "--guidance", "1", "--guidance-end", "0.5", "--negative", "a frog");
+
+        Assert.Equal(0, code);
+        var warnings = errors.Split(Environment.NewLine).Where(line => line.StartsWith("Warning: ", StringComparison.Ordinal)).ToList();
+        Assert.All(
+            (string[])["--stream-blocks has", "--offload has", "--variant has", "--guidance-end has", "--negative has"],
+            option => Assert.Single(warnings, line => line.StartsWith($"Warning: {option} no effect", StringComparison.Ordinal)));
+        Assert.DoesNotContain(warnings, line => line.Contains("Options", StringComparison.Ordinal)
+            || line.Contains("Prompts", StringComparison.Ordinal) || line.Contains("Scale", StringComparison.Ordinal));
+    }
+
+    [Fact]
     public async Task A_fault_of_a_scene_names_its_place_in_the_file()
     {
         var story = folder.Write("story.yaml", "subjects: a bear\nsteps: 1\nscenes:\n- a bear waving\n- a dog waving\n");

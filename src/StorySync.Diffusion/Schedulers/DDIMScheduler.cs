@@ -18,6 +18,8 @@ public sealed class DDIMScheduler : DiffusionScheduler
     /// <inheritdoc/>
     public override string PredictionType => config.PredictionType;
 
+    private protected override bool LimitsOriginal => config.ClipSample || config.Thresholding;
+
     private protected override SchedulePlan Plan(ScheduleOptions options) =>
         PlanAt(options.Steps!.Value, TimestepSpacing.SpreadRounded(config, options.Steps.Value));
 

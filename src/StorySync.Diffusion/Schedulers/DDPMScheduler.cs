@@ -19,6 +19,8 @@ public sealed class DDPMScheduler : DiffusionScheduler
     /// <inheritdoc/>
     public override string PredictionType => config.PredictionType;
 
+    private protected override bool LimitsOriginal => config.ClipSample || config.Thresholding;
+
     private protected override bool TakesTimesteps => true;
 
     private protected override SchedulePlan Plan(ScheduleOptions options) => options.Timesteps is { } own

@@ -29,6 +29,9 @@ public abstract class DiffusionScheduler : Scheduler
     /// <summary>By training timestep, the share of the clean sample's variance: the cumulative product of 1 − beta.</summary>
     public ImmutableArray<float> AlphasCumprod { get; }
 
+    /// <summary>Whether the clean sample that a step predicts is clipped or thresholded, so that it is finite.</summary>
+    private protected virtual bool LimitsOriginal => false;
+
     /// <summary>By training timestep, noise over signal.</summary>
     private protected float[] TrainSigmas() => TorchMath.Sqrt(AlphasCumprod.Select(a => (1 - a) / a));
 
@@ -41,6 +44,13 @@ public abstract class DiffusionScheduler : Scheduler
             throw new ArgumentException(
                 $"{GetType().Name}: with {steps} steps the first timestep is {table.Max()}, but the model was trained on "
                 + $"0 … {TrainTimesteps - 1}. Take fewer steps or a smaller 'steps_offset'.");
+        }
+
+        if (PredictionType == "epsilon" && !LimitsOriginal && Array.Find(table, t => AlphasCumprod[(int)t] == 0) is not 0 and var noise)
+        {
+            throw new ArgumentException(
+                $"{GetType().Name}: timestep {noise} is all noise ('rescale_betas_zero_snr'), and from a prediction of the noise (epsilon) "
+                    + "no image can be told there. Take 'timestep_spacing' leading, or 'rescale_betas_zero_snr' false.");
         }
 
         return new SchedulePlan(this, steps, table, [], NoiseLevel.OfAlphas([.. table.Select(t => AlphasCumprod[(int)t])]));

@@ -27,6 +27,8 @@ public sealed class LCMScheduler : DiffusionScheduler
     /// <inheritdoc/>
     public override string PredictionType => config.PredictionType;
 
+    private protected override bool LimitsOriginal => config.ClipSample || config.Thresholding;
+
     private protected override bool TakesTimesteps => true;
 
     private protected override SchedulePlan Plan(ScheduleOptions options)

@@ -36,6 +36,9 @@ public sealed class ModelFolder
     /// <summary>Gets or sets a value indicating whether weights are mapped into memory, or read.</summary>
     internal bool MapsWeights { get; set; } = true;
 
+    /// <summary>Gets the components whose weights were asked for in a variant that they do not have.</summary>
+    internal List<string> WithoutVariant { get; } = [];
+
     /// <summary>Gets the files of weights that models loaded from this folder use where they are.</summary>
     internal List<MappedFile> FilesInUse { get; } = [];
 
@@ -136,6 +139,11 @@ public sealed class ModelFolder
             {
                 if (TryOpen(folder, stem, candidate, MapsWeights) is { } source)
                 {
+                    if (candidate != variant && variant is not null)
+                    {
+                        WithoutVariant.Add(component);
+                    }
+
                     return source;
                 }
             }

@@ -20,6 +20,7 @@ public abstract partial class DiffusionPipeline : IDisposable
     private readonly RunGate runs;
     private readonly ModelSettings settings;
     private readonly IReadOnlyList<ModelFolder> folders;
+    private readonly WarningList warnings;
     private string? identity;
 
     /// <param name="job">What is loaded.</param>
@@ -37,9 +38,10 @@ public abstract partial class DiffusionPipeline : IDisposable
         }
 
         runs = new RunGate(GetType());
-        Warnings = LoadWarnings();
-        PredictionType = IsFlowMatching ? ModelParts.FlowPrediction : ModelParts.ReadPredictionType(job.Denoiser);
-        Scheduler = ModelParts.LoadScheduler(job.Denoiser, options.Scheduler, PredictionType);
+        warnings = new WarningList(options.Logger);
+        WarnOfOptions();
+        Training = IsFlowMatching ? ModelTraining.ByFlowMatching : ModelTraining.Read(job.Denoiser);
+        Scheduler = ModelParts.LoadScheduler(job.Denoiser, options.Scheduler, Training.PredictionType);
     }
 
     /// <summary>Gets how the model was loaded.</summary>
@@ -106,7 +108,7 @@ public abstract partial class DiffusionPipeline : IDisposable
 
     /// <summary>Gets what the caller should know of how the model was loaded, such as options that have no effect on it. Results repeat
     /// it.</summary>
-    public IReadOnlyList<GenerationWarning> Warnings { get; }
+    public IReadOnlyList<GenerationWarning> Warnings => warnings.List;
 
     /// <summary>Loads a model of any architecture that this library knows.</summary>
     /// <param name="model">A folder in diffusers' layout, <c>storybook</c> for the embedded model, or <c>organisation/name</c> in the
@@ -202,15 +204,23 @@ public abstract partial class DiffusionPipeline : IDisposable
     /// <summary>What the model is called.</summary>
     internal string ModelName { get; }
 
-    /// <summary>What the model was trained to predict; null if it does not say.</summary>
-    internal string? PredictionType { get; }
+    /// <summary>How the model was trained, as far as it says.</summary>
+    internal ModelTraining Training { get; }
 
     /// <summary>The linear fit that paints previews; null where none is known.</summary>
     internal LatentColors? LatentColors { get; private set; }
 
     /// <summary>Takes what depends on the parts, once they are there.</summary>
     /// <exception cref="ModelFileException">The model's settings do not fit its autoencoder.</exception>
-    internal void Complete() => LatentColors = settings.ColorsOf(DecoderConfig);
+    internal void Complete()
+    {
+        LatentColors = settings.ColorsOf(DecoderConfig);
+        string[] plain = [.. folders.SelectMany(folder => folder.WithoutVariant).Distinct()];
+        warnings.AddIf(
+            plain.Length > 0,
+            $"PipelineOptions.Variant has no effect on {string.Join(", ", plain)}: there are no weights of the variant "
+                + $"'{Options.Variant}' there, so the plain ones were taken.");
+    }
 
     /// <summary>Gets what tells the model apart from others, without its LoRAs.</summary>
     internal string Identity => identity ??= ModelIdentity.Of(
@@ -232,9 +242,8 @@ public abstract partial class DiffusionPipeline : IDisposable
         }
     }
 
-    private IReadOnlyList<GenerationWarning> LoadWarnings()
+    private void WarnOfOptions()
     {
-        var warnings = new WarningList(Options.Logger);
         warnings.AddIf(Options.StreamBlocks
             && !StreamsBlocks, "PipelineOptions.StreamBlocks has no effect: only FLUX's blocks are streamed.");
         warnings.AddIf(Options.TiledDecoding
@@ -242,7 +251,6 @@ public abstract partial class DiffusionPipeline : IDisposable
         warnings.AddIf(
             Options.Offload && Device.type == DeviceType.CPU,
                 "PipelineOptions.Offload has no effect: the model runs on the CPU, where its parts stay.");
-        return warnings.List;
     }
 
     /// <summary>Runs something that uses the model, which stays there until it is over.</summary>

@@ -31,11 +31,18 @@ internal sealed class Generation
         guidanceScale = pipeline.GuidanceScaleOf(request);
         (Height, Width) = RequestRules.Size(request, pipeline);
         Scheduler = request.Scheduler?.On(pipeline.Scheduler) ?? pipeline.Scheduler;
-        ModelParts.Check(Scheduler, pipeline.PredictionType);
+        ModelParts.Check(Scheduler, pipeline.Training.PredictionType);
         Plan = pipeline.Plan(Scheduler, request.Steps ?? pipeline.DefaultSteps, Height, Width, request.Images is not null);
         BeginIndex = request.Images is null ? 0 : pipeline.BeginIndex(Plan, pipeline.StrengthOf(request));
         Seed = request.Seed ?? Random.Shared.NextInt64(1L << 32);
         Warnings = new WarningList(pipeline.Options.Logger);
+        if (pipeline.Training.OtherNoise(Scheduler) is { } difference)
+        {
+            Warnings.Add(
+                GenerationWarningCode.SchedulerMismatch,
+                $"The noise levels of the {Scheduler.GetType().Name} are not those that the model was trained with: {difference}. Name the "
+                    + "scheduler by its class, or make it with Scheduler.From(pipeline.Scheduler), to keep them.");
+        }
     }
 
     public int Height { get; }
@@ -135,7 +142,7 @@ internal sealed class Generation
         using var scope = NewDisposeScope();
         cancellationToken.ThrowIfCancellationRequested();
         pipeline.ThrowIfFilesChanged();
-        RequestRules.Warn(request, pipeline, Scheduler, Guidance, progress is not null, Warnings);
+        RequestRules.Warn(request, pipeline, Scheduler, ModelCalls, Guidance, progress is not null, Warnings);
         Report(GenerationStage.Encoding);
         using var encoding = Telemetry.StartStage("encode");
         var begun = clock.Elapsed;

@@ -22,4 +22,7 @@ public enum GenerationWarningCode
 
     /// <summary>A scene's image has no place where its subject was found.</summary>
     SubjectNotFound,
+
+    /// <summary>The scheduler has other noise levels than the model was trained with.</summary>
+    SchedulerMismatch,
 }

@@ -1,4 +1,3 @@
-using System.ComponentModel.DataAnnotations;
 using StorySync.Diffusion.Schedulers;
 using StorySync.Diffusion.TextEncoders;
 using StorySync.Diffusion.Tokenizers;
@@ -9,18 +8,6 @@ namespace StorySync.Pipelines;
 /// <summary>Loads the parts of a model that have to fit each other, and checks that they do.</summary>
 internal static class ModelParts
 {
-    /// <summary>The prediction type of flow matching.</summary>
-    public const string FlowPrediction = "flow_prediction";
-
-    /// <summary>Reads what a model that was not trained by flow matching predicts: <c>prediction_type</c> of its own scheduler's config,
-    /// whatever its class; null if the model has no such file.</summary>
-    /// <param name="folder">The model.</param>
-    /// <exception cref="ModelFileException">The entry is none of the three prediction types.</exception>
-    public static string? ReadPredictionType(ModelFolder folder) =>
-        File.Exists(Path.Combine(folder.Path, "scheduler", "scheduler_config.json"))
-            ? folder.Config<TrainedPrediction>("scheduler", "scheduler_config.json").PredictionType
-            : null;
-
     /// <summary>Loads a model's scheduler.</summary>
     /// <param name="folder">The model.</param>
     /// <param name="choice">The scheduler to take in place of the folder's, or its class; null for the folder's own.</param>
@@ -96,9 +83,9 @@ internal static class ModelParts
 
     private static string? Misfit(Scheduler scheduler, string? predictionType)
     {
-        var flow = predictionType == FlowPrediction;
+        var flow = predictionType == ModelTraining.FlowPrediction;
         var found = $"{scheduler.GetType().Name} has the prediction type {scheduler.PredictionType}";
-        if (scheduler.UsesFlowSigmas != flow || scheduler.PredictionType == FlowPrediction != flow)
+        if (scheduler.UsesFlowSigmas != flow || scheduler.PredictionType == ModelTraining.FlowPrediction != flow)
         {
             return $"{found} and {(scheduler.UsesFlowSigmas ? "" : "no ")}sigmas of flow matching; "
                 + (flow
@@ -113,12 +100,5 @@ internal static class ModelParts
             ? null
             : $"{found}; by its own scheduler_config.json this model was trained for {predictionType}. Name the scheduler by its class, "
                 + "or make it with Scheduler.From(pipeline.Scheduler), to keep the model's entries; correct the file if it is wrong";
-    }
-
-    /// <summary>The entry of a scheduler's config that is the model's and not the scheduler's.</summary>
-    private sealed record TrainedPrediction
-    {
-        [AllowedValues("epsilon", "v_prediction", "sample")]
-        public string PredictionType { get; init; } = "epsilon";
     }
 }

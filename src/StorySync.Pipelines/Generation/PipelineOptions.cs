@@ -12,7 +12,9 @@ public sealed record PipelineOptions
     /// <c>cuda:1</c>.</summary>
     public string Device { get; init; } = "auto";
 
-    /// <summary>Gets the type to compute in: float32 (default), bfloat16 or float16. The CPU is slow in the latter two.</summary>
+    /// <summary>Gets the type to compute in: float32 (default), bfloat16 or float16. The CPU is slow in the latter two. In JSON it is a
+    /// text.</summary>
+    [JsonConverter(typeof(JsonStringEnumConverter<ScalarType>))]
     public ScalarType Dtype { get; init; } = ScalarType.Float32;
 
     /// <summary>Gets the variant of the weight files to prefer, such as <c>fp16</c>; null (default) for the plain ones.</summary>
@@ -60,7 +62,8 @@ public sealed record PipelineOptions
             throw new ArgumentException($"Dtype is {Dtype}; expected Float32, BFloat16 or Float16.");
         }
 
-        var (kind, index) = Device.Split(':') switch
+        // A text of JSON may say null.
+        var (kind, index) = (Device ?? "").Split(':') switch
         {
             ["auto"] => (cuda.is_available() ? "cuda" : "cpu", -1),
             ["cpu"] => ("cpu", -1),

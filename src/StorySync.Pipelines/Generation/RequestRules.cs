@@ -69,7 +69,8 @@ internal static class RequestRules
 
     /// <summary>Tells of options that have no effect together with the others, and of prompts that are cut.</summary>
     public static void Warn(
-        GenerationRequest request, DiffusionPipeline pipeline, Scheduler scheduler, bool guidance, bool hasProgress, WarningList warnings)
+        GenerationRequest request, DiffusionPipeline pipeline, Scheduler scheduler, int steps, bool guidance, bool hasProgress,
+        WarningList warnings)
     {
         warnings.AddIf(request.Strength is not null && request.Images is null,
             "Strength has no effect: there are no Images to begin from.");
@@ -82,6 +83,9 @@ internal static class RequestRules
         warnings.AddIf(request.GuidanceEnd < 1 && !guidance, "GuidanceEnd has no effect: guidance is off.");
         warnings.AddIf(request.PreviewInterval > 0
             && !hasProgress, "PreviewInterval has no effect: there is no progress provider to report to.");
+        warnings.AddIf(
+            request.PreviewInterval > steps && hasProgress,
+            $"PreviewInterval has no effect: it is {request.PreviewInterval}, and there are {steps} steps.");
         warnings.AddIf(
             request.PreviewInterval > 0 && hasProgress && pipeline is { PreviewDecoder: null, LatentColors: null },
             "PreviewInterval has no effect: the model has neither a PreviewDecoder nor latent_rgb_factors in its storysync.json.");

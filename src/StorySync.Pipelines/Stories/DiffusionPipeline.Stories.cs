@@ -169,6 +169,7 @@ public abstract partial class DiffusionPipeline
         Story story, StoryOptions? options = null, TimeProvider? clock = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(story);
+        StoryRules.RequireScenes(story);
         clock ??= TimeProvider.System;
         return Run(
             token => options?.Anchors is null

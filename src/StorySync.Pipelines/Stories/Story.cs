@@ -119,6 +119,7 @@ public sealed record SceneSubject(Subject Subject)
     /// <summary>Gets the box where the subject is to be; null to leave that to the prompt. For the first steps
     /// (<see cref="PlacementOptions.Until"/>) the words of the subject are not read outside it. The prompt needs a word for the
     /// subject.</summary>
+    [JsonConverter(typeof(CheckedJsonConverter<RegionBox>))]
     public RegionBox? Region { get; init; }
 
     /// <summary>Gets, in place of a <see cref="Region"/>, a picture of where the subject is to be: white there, at any resolution but in

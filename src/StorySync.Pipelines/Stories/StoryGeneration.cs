@@ -114,6 +114,8 @@ internal sealed class StoryGeneration
     {
         generation.CheckMemory(HasBase, Shares);
         warnings.TellOfOptions(options, techniques, pipeline);
+        warnings.TellOfOptionsForOthers(options, pipeline.DefaultTechniques, generation.Guidance);
+        warnings.TellOfWindows(options.Techniques, pipeline.DefaultTechniques, generation.ModelCalls);
         warnings.TellOfLocations();
         using var scope = NewDisposeScope();
         var seeds = Seeds();

@@ -42,5 +42,6 @@ public sealed record StoryOptions
 
     /// <summary>Gets the techniques, their strengths, layers and steps. What is null, in whole or in part, is as it suits the model:
     /// <see cref="DiffusionPipeline.DefaultTechniques"/>.</summary>
+    [JsonConverter(typeof(CheckedJsonConverter<StoryAttentionOptions>))]
     public StoryAttentionOptions? Techniques { get; init; }
 }

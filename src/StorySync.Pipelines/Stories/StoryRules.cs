@@ -5,13 +5,17 @@ namespace StorySync.Pipelines;
 /// <summary>What holds for every story, whatever the model.</summary>
 internal static class StoryRules
 {
+    /// <exception cref="ArgumentException">The story has no scenes.</exception>
+    public static void RequireScenes(Story story) =>
+        RequestRules.Require(story.Scenes is { Count: > 0 }, "The story has no scenes; give at least one.");
+
     /// <param name="story">The story, without a cast.</param>
     /// <param name="origin">Where it comes from.</param>
     /// <param name="anchors">How many of the first scenes are anchors.</param>
     /// <exception cref="ArgumentException">The story breaks a rule; the message names it.</exception>
     public static void Check(Story story, StoryBatchOrigin origin, int anchors)
     {
-        RequestRules.Require(story.Scenes is { Count: > 0 }, "The story has no scenes; give at least one.");
+        RequireScenes(story);
         RequestRules.Require(
             story.Subjects is { Count: > 0 },
             "The story has no subjects; give the phrase of at least one, such as \"a red fox\", or a cast.");

@@ -1,3 +1,4 @@
+using System.Globalization;
 using StorySync.Attention;
 
 namespace StorySync.Pipelines;
@@ -21,9 +22,6 @@ internal sealed class StoryWarnings(Story story, StoryBatchOrigin origin, Warnin
             options.Techniques?.Sharing?.MatchPositions == true && !pipeline.HasRotaryPositions,
             "Techniques.Sharing.MatchPositions has no effect: this model's attention keys carry no positions.");
         warnings.AddIf(
-            options.Candidates > 1 && origin is { Bank: null, IsAnchored: false },
-            "Candidates has no effect: takes are of scenes that read anchors; set StoryOptions.Anchors.");
-        warnings.AddIf(
             options.SameNoise && Drawn.All(scene => scene.Seed is not null),
             "SameNoise has no effect: every scene has a seed of its own.");
         warnings.AddIf(
@@ -33,6 +31,62 @@ internal sealed class StoryWarnings(Story story, StoryBatchOrigin origin, Warnin
         warnings.AddIf(
             techniques.Location is { Strength: 0, Alpha: 0 } && StoryRules.HasLocations(story),
             "Techniques.Location is off: scenes of one location share nothing of it.");
+    }
+
+    /// <summary>Tells of options for stories of another kind, where all scenes read each other.</summary>
+    /// <param name="options">The options.</param>
+    /// <param name="usual">The model's own techniques, which say nothing of the caller's.</param>
+    /// <param name="guidance">Whether there is a negative half.</param>
+    public void TellOfOptionsForOthers(StoryOptions options, StoryAttentionOptions usual, bool guidance)
+    {
+        if (origin is not { Bank: null, IsAnchored: false })
+        {
+            return;
+        }
+
+        const string withoutAnchors = " has no effect: it is for scenes that read anchors; set StoryOptions.Anchors.";
+        warnings.AddIf(options.Candidates > 1, nameof(options.Candidates) + withoutAnchors);
+        warnings.AddIf(options.RetryBelow is not null, nameof(options.RetryBelow) + withoutAnchors);
+        warnings.AddIf(options.Scorer is not null, nameof(options.Scorer) + withoutAnchors);
+        warnings.AddIf(options.BatchSize is not null, nameof(options.BatchSize) + withoutAnchors);
+        warnings.AddIf(
+            options.Techniques?.Placement is { Until: not 0, Strength: not 0 } placement && placement != usual.Placement
+                && !story.Scenes.Any(scene => scene.Subjects.Any(own => own is not { Region: null, RegionMask: null })),
+            "Techniques.Placement has no effect: no scene gives a subject a region (Subject.In).");
+        warnings.AddIf(
+            options.Techniques?.Location is { } location and not { Strength: 0, Alpha: 0 } && location != usual.Location
+                && !StoryRules.HasLocations(story),
+            "Techniques.Location has no effect: no scene has a Location.");
+        warnings.AddIf(
+            options.Techniques?.NegativeHalf is { } half && half != usual.NegativeHalf && !guidance,
+            "Techniques.NegativeHalf has no effect: guidance is off, so that there is no negative half.");
+    }
+
+    /// <summary>Tells of windows that were given, other than the model's own, and have none of the run's steps.</summary>
+    /// <param name="techniques">The techniques as they were given.</param>
+    /// <param name="usual">The model's own.</param>
+    /// <param name="steps">The number of steps.</param>
+    public void TellOfWindows(StoryAttentionOptions? techniques, StoryAttentionOptions usual, int steps)
+    {
+        if (origin.Bank is not null)
+        {
+            return;
+        }
+
+        (string Name, StepRange? Given, StepRange? Usual)[] windows =
+        [
+            ("Sharing", techniques?.Sharing?.Steps, usual.Sharing!.Steps),
+            ("Harmonization", techniques?.Harmonization?.Steps, usual.Harmonization!.Steps),
+            ("Location", techniques?.Location?.Steps, usual.Location!.Steps),
+        ];
+        foreach (var (name, window, own) in windows)
+        {
+            warnings.AddIf(
+                window is not null && window != own && !Enumerable.Range(0, steps).Any(step => window.Contains(step, steps)),
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"Techniques.{name} has no effect: none of the {steps} steps is in its Steps, {window?.From} to {window?.To}."));
+        }
     }
 
     /// <summary>Tells of locations that are a scene's alone. An anchor's is not: scenes can be drawn there later.</summary>

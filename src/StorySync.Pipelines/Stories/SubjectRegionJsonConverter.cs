@@ -8,9 +8,9 @@ internal sealed class SubjectRegionJsonConverter : JsonConverter<SubjectRegion>
 {
     public override SubjectRegion Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)
     {
-        var rows = JsonSerializer.Deserialize<string[]>(ref reader, JsonSerializerOptions.Default) ?? [];
-        return rows is [{ Length: > 0 } first, ..] && rows.All(row => row.Length == first.Length && row.All(cell => cell is '#' or '.'))
-            ? new SubjectRegion(first.Length, rows.Length, [.. rows.SelectMany(row => row.Select(cell => cell == '#'))])
+        var rows = JsonSerializer.Deserialize<string?[]>(ref reader, JsonSerializerOptions.Default) ?? [];
+        return rows is [{ Length: > 0 } first, ..] && rows.All(row => row?.Length == first.Length && row.All(cell => cell is '#' or '.'))
+            ? new SubjectRegion(first.Length, rows.Length, [.. rows.SelectMany(row => row!.Select(cell => cell == '#'))])
             : throw new JsonException("A region must be a list of equally long rows of '#' and '.'.");
     }
 
