@@ -22,7 +22,7 @@ public class EndpointTests(WebProgram web) : IClassFixture<WebProgram>
         { "flux", "what only FLUX has", """{"prompts":["a cat"],"maxSequenceLength":64}""" },
         { "story", "a story", """{"scenes":[{"prompt":"a fox","subjects":[{"subject":"a red fox","phrase":"a fox"}]},{"prompt":"a cat","seed":4}],"subjects":["a red fox"]}""" },
         { "options", "a story's options", """{"request":{"$type":"sdxl","clipSkip":1,"steps":4},"sameNoise":true,"techniques":{"sharing":{"strength":0.5,"steps":{"from":0.25,"to":1}}}}""" },
-        { "pipeline", "a pipeline's options", """{"device":"cpu","scheduler":"DDIMScheduler","offload":true}""" },
+        { "pipeline", "a pipeline's options", """{"device":"cpu","dtype":"BFloat16","scheduler":"DDIMScheduler","offload":true}""" },
         { "region", "a region", """["#.",".."]""" },
     };
 
@@ -81,6 +81,24 @@ public class EndpointTests(WebProgram web) : IClassFixture<WebProgram>
         Assert.Equal(HttpStatusCode.OK, (await Client.PostAsync("/echo/story-result", Json(JsonSerializer.Serialize(result)))).StatusCode);
     }
 
+    /// <summary>White strokes on a transparent canvas: over white, the mask would be white everywhere.</summary>
+    [Fact]
+    public async Task A_transparent_mask_means_the_same_after_its_way_through_JSON()
+    {
+        using var bitmap = new SkiaSharp.SKBitmap(
+            new SkiaSharp.SKImageInfo(2, 1, SkiaSharp.SKColorType.Rgba8888, SkiaSharp.SKAlphaType.Unpremul));
+        bitmap.SetPixel(0, 0, new SkiaSharp.SKColor(255, 255, 255, 200));
+        bitmap.SetPixel(1, 0, new SkiaSharp.SKColor(10, 20, 30, 0));
+        var mask = RgbImage.FromBitmap(bitmap);
+        var sent = JsonSerializer.Serialize(mask, JsonSerializerOptions.Web);
+        var back = await Post("/echo/image", sent);
+
+        Assert.Equal(sent, back);
+        using var read = SkiaSharp.SKBitmap.Decode(JsonSerializer.Deserialize<byte[]>(back)!);
+        Assert.Equal((byte)0, read.GetPixel(1, 0).Alpha);
+        Assert.Equal(mask.Pixels.ToArray(), JsonSerializer.Deserialize<RgbImage>(back)!.Pixels.ToArray());
+    }
+
     [Fact]
     public async Task A_plan_is_answered_in_JSON() =>
         Assert.Contains("\"peakBytes\"", await Post("/plan", """{"prompts":["a cat"]}"""), StringComparison.Ordinal);
@@ -88,7 +106,12 @@ public class EndpointTests(WebProgram web) : IClassFixture<WebProgram>
     [Theory]
     [InlineData("request", """{"prompts":["a cat"],"scheduler":"Euler"}""")]
     [InlineData("region", """["#.","."]""")]
+    [InlineData("region", """["#.",null]""")]
     [InlineData("story", """{"subjects":[1],"scenes":[]}""")]
+    [InlineData("story", """{"scenes":[{"prompt":"a fox","subjects":[{"subject":"a fox","region":{"left":0.9,"top":0,"width":0.5,"height":1}}]}]}""")]
+    [InlineData("options", """{"techniques":{"sharing":{"strength":-1}}}""")]
+    [InlineData("options", """{"techniques":{"harmonization":{"steps":{"from":0.8,"to":0.2}}}}""")]
+    [InlineData("pipeline", """{"dtype":"single"}""")]
     public async Task A_body_that_means_nothing_is_a_bad_request(string endpoint, string json) =>
         Assert.Equal(HttpStatusCode.BadRequest, (await Client.PostAsync($"/echo/{endpoint}", Json(json))).StatusCode);
 
