@@ -9,9 +9,13 @@ public partial class SnippetTests
 {
     /// <summary>What a project has without saying so.</summary>
     private const string ImplicitUsings =
-        "using System; using System.Collections.Generic; using System.IO; using System.Linq; using System.Threading; using "
-            + "System.Threading.Tasks; "
-        + "using StorySync.Attention; using StorySync.Diffusion; using StorySync.Evaluation; using StorySync.Pipelines;";
+        "using System; using System.Collections.Generic; using System.IO; using System.Linq; using System.Net.Http; "
+            + "using System.Threading; using System.Threading.Tasks;";
+
+    /// <summary>What goes without saying where a snippet is a part of a program. One that begins with usings is a whole program, which
+    /// compiles as it stands.</summary>
+    private const string UsingsOfParts =
+        "using StorySync.Attention; using StorySync.Diffusion; using StorySync.Evaluation; using StorySync.Pipelines;";
 
     /// <summary>What a document speaks of as given, by its path.</summary>
     private static readonly Dictionary<string, string> Given = new()
@@ -50,6 +54,8 @@ public partial class SnippetTests
     {
         Assert.Contains(Snippets(), row => row.Data.Item1 == "README.md");
         Assert.NotEmpty(Errors("var plan = pipeline.PlanMemories(story);", "DiffusionPipeline pipeline, Story story"));
+        Assert.NotEmpty(Errors("using StorySync.Attention;\nvar story = new Story { Scenes = [] };", ""));
+        Assert.Empty(Errors("using StorySync.Pipelines;\nvar story = new Story { Scenes = [] };", ""));
     }
 
     private static IEnumerable<string> Errors(string snippet, string given)
@@ -58,7 +64,7 @@ public partial class SnippetTests
         var rest = UsingLines().Replace(snippet, "");
         var code = rest.Contains("public sealed class", StringComparison.Ordinal) ? rest
             : $"class Snippet {{ async Task Run({given}) {{ {rest} }} }}";
-        var tree = CSharpSyntaxTree.ParseText($"{ImplicitUsings}\n{usings}\n{code}");
+        var tree = CSharpSyntaxTree.ParseText($"{ImplicitUsings}\n{(usings.Length > 0 ? usings : UsingsOfParts)}\n{code}");
         var compilation =
             CSharpCompilation.Create("snippet", [tree], References, new CSharpCompilationOptions(
                 OutputKind.DynamicallyLinkedLibrary,
