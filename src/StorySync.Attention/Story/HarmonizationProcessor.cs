@@ -12,7 +12,8 @@ internal sealed class HarmonizationProcessor(StoryState story, HarmonizationOpti
     {
         var attended = inner.Attend(layer, inputs, context);
         var alpha = story.AlphaAt(layer, context);
-        var isRecorded = story.Recorder is not null && (alpha.Subjects > 0 || story.SharingAt(layer, context).Strength > 0);
+        var sharing = story.SharingAt(layer, context);
+        var isRecorded = story.Recorder is not null && (alpha is not (0, 0) || sharing.IsOn);
         if ((alpha is (0, 0) && !isRecorded) || story.TokensOf(layer, inputs) is not { } tokens)
         {
             return attended;
@@ -20,56 +21,45 @@ internal sealed class HarmonizationProcessor(StoryState story, HarmonizationOpti
 
         using var scope = NewDisposeScope();
         var merged = story.Writable(attended).transpose(1, 2).contiguous().flatten(2);
-        var batch = story.BatchOf(context);
-        var rows = batch.ModifiedRows;
         if (isRecorded)
         {
-            Record(layer, inputs, context, tokens, merged, alpha.Subjects > 0);
+            var isLocated = sharing.LocationStrength > 0 || alpha.Location > 0;
+            Record(layer, inputs, context, tokens, isLocated, alpha is (0, 0) ? null : merged);
         }
 
-        if (alpha is not (0, 0) && story.KeptAt(layer, inputs, context) is { HasOutputs: true } kept)
+        var kept = alpha is (0, 0) ? null : story.KeptAt(layer, inputs, context);
+        var outputs = kept is { HasOutputs: true } ? kept.OutputsLike(merged) : null;
+        tokens = outputs is null ? tokens : kept!.Tokens;
+        for (var subject = 0; subject <= tokens.Location; subject++)
         {
-            var images = kept.WithOutputs(batch.Modified(merged));
-            Blend(images, kept.Tokens, new(batch.Halves, kept.Tokens.Images));
-            merged = batch.Join(kept.Scenes(images), batch.HasBase ? batch.Unmodified(merged) : null);
-        }
-        else
-        {
-            Blend(merged, tokens, rows);
+            Harmonization.Blend(
+                merged, merged, tokens, subject, story.BatchOf(context).ModifiedRows,
+                subject == tokens.Location ? alpha.Location : alpha.Subjects, options.Threshold!.Value, options.Temperature!.Value,
+                outputs);
         }
 
         return merged.unflatten(2, [attended.shape[1], attended.shape[3]]).transpose(1, 2).MoveToOuterDisposeScope();
-
-        void Blend(Tensor hidden, SubjectTokens tokens, ImageRows rows)
-        {
-            for (var subject = 0; subject <= tokens.Location; subject++)
-            {
-                Harmonization.Blend(
-                    hidden, hidden, tokens, subject, rows, subject == tokens.Location ? alpha.Location : alpha.Subjects,
-                    options.Threshold!.Value, options.Temperature!.Value);
-            }
-        }
     }
 
     private void Record(
-        AttentionLayer layer, AttentionInputs inputs, AttentionContext context, SubjectTokens tokens, Tensor merged, bool isHarmonized)
+        AttentionLayer layer, AttentionInputs inputs, AttentionContext context, SubjectTokens tokens, bool isLocated, Tensor? outputs)
     {
         using var scope = NewDisposeScope();
         var batch = story.BatchOf(context);
-        int[][][] places = [.. Enumerable.Range(0, tokens.Images).Select(image =>
-            Enumerable.Range(0, tokens.Subjects).Select(subject => tokens.Of(image, subject)).ToArray())];
+        int[][][] places = [.. Enumerable.Range(0, tokens.Images).Select(image => Enumerable.Range(0, tokens.Subjects + (isLocated ? 1 : 0))
+            .Select(subject => tokens.Of(image, subject)).ToArray())];
         var positions = places.Select(ofImage => (IReadOnlyList<IReadOnlyList<int>>)
             [.. ofImage.Select(ofSubject => Array.ConvertAll(ofSubject, place => place - tokens.TextTokens))]).ToList();
         foreach (var (half, branch) in story.HalvesOf(context).Index())
         {
             long[] chosen = [.. places.SelectMany((ofImage, image) => ofImage.SelectMany(ofSubject => ofSubject)
                 .Select(place => (batch.ModifiedRows.Of(half, image) * tokens.Length) + place))];
-            var at = DeviceTransfer.Send(tensor(chosen), merged.device);
+            var at = DeviceTransfer.Send(tensor(chosen), inputs.Key.device);
             story.Recorder!.Write(new(context.Step, layer.Path, branch), new(
                 positions,
                 inputs.Key.transpose(1, 2).flatten(0, 1).index_select(0, at),
                 inputs.Value.transpose(1, 2).flatten(0, 1).index_select(0, at),
-                isHarmonized ? merged.flatten(0, 1).index_select(0, at) : null));
+                outputs?.flatten(0, 1).index_select(0, at)));
         }
     }
 }

@@ -25,8 +25,8 @@ public interface IKeyBank
 public readonly record struct KeyAddress(int Step, string Layer, GuidanceBranch Branch);
 
 /// <summary>The subjects' tokens of some anchors in one layer's call and guidance half.</summary>
-/// <param name="Positions">For each anchor and subject where the tokens are among the anchor's image tokens. The same object for calls that
-/// have the same positions spares work.</param>
+/// <param name="Positions">For each anchor and subject where the tokens are among the anchor's image tokens; one more list for those of no
+/// subject, where anchors of a location share them. The same object for calls that have the same positions spares work.</param>
 /// <param name="Key">Their keys, as the layer's <see cref="AttentionInputs"/> have them, (tokens, heads, head width): anchor by anchor, in
 /// each subject by subject.</param>
 /// <param name="Value">Their values, (tokens, heads, value width).</param>

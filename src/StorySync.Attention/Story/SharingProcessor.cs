@@ -32,25 +32,22 @@ internal sealed class SharingProcessor(StoryState story, SharingOptions options,
         using var scope = NewDisposeScope();
         var batch = story.BatchOf(context);
         var rotary = options.MatchPositions == true ? inputs.Rotary : null;
-        if (kept is not null)
-        {
-            return WithKept(kept).MoveToOuterDisposeScope();
-        }
-
         if (SharedAttention.ReadsInPlace(inputs.Query, inputs.Key, inputs.Value, rotary))
         {
             var (query, key, value) = (batch.Modified(inputs.Query), batch.Modified(inputs.Key), batch.Modified(inputs.Value));
-            var shared = cat([.. Parts(new(batch.Halves, batch.Scenes)).Select(part => SharedAttention.InPlace(
-                Of(query, part.Rows), Of(key, part.Rows), Of(value, part.Rows), tokens, part.Sharing, options.Dropout!.Value, SeedOf))]);
+            Tensor[] parts = [.. Parts(new(batch.Halves, batch.Scenes)).Select(part => SharedAttention.InPlace(
+                Of(query, part.Rows), Of(key, part.Rows), Of(value, part.Rows), tokens, part.Sharing, options.Dropout!.Value, SeedOf,
+                kept?.InPlace()))];
             var unmodified = batch.HasBase ? inner.Attend(layer, Unmodified(batch, inputs), context) : null;
-            return batch.Join(shared, unmodified).MoveToOuterDisposeScope();
+            return batch.Join(parts is [var whole] ? whole : cat(parts), unmodified).MoveToOuterDisposeScope();
         }
 
         var attended = story.Writable(inner.Attend(layer, inputs, context));
         foreach (var part in Parts(batch.ModifiedRows))
         {
             attended = SharedAttention.Overwrite(
-                attended, inputs.Query, inputs.Key, inputs.Value, tokens, part.Rows, part.Sharing, options.Dropout!.Value, SeedOf, rotary);
+                attended, inputs.Query, inputs.Key, inputs.Value, tokens, part.Rows, part.Sharing, options.Dropout!.Value, SeedOf, rotary,
+                kept);
         }
 
         return attended.MoveToOuterDisposeScope();
@@ -58,38 +55,12 @@ internal sealed class SharingProcessor(StoryState story, SharingOptions options,
         // By scene, step and layer, whatever ran before and whatever else is in the batch.
         string SeedOf(int image) => $"{story.Seeds[image - (kept?.Count ?? 0)]}/{context.Step}/{layer.Path}";
 
-        // The anchors are images before the scenes, which are read and have no results.
-        Tensor WithKept(KeptAnchors anchors)
-        {
-            var query = anchors.WithNothing(batch.Modified(inputs.Query));
-            var (key, value) = (anchors.WithKeys(batch.Modified(inputs.Key)), anchors.WithValues(batch.Modified(inputs.Value)));
-            var rows = new ImageRows(batch.Halves, tokens.Images);
-            if (SharedAttention.ReadsInPlace(inputs.Query, inputs.Key, inputs.Value, rotary))
-            {
-                var shared = cat([.. Parts(rows).Select(part => SharedAttention.InPlace(
-                    Of(query, part.Rows), Of(key, part.Rows), Of(value, part.Rows), tokens, part.Sharing, options.Dropout!.Value, SeedOf,
-                    anchors.Count))]);
-                var unmodified = batch.HasBase ? inner.Attend(layer, Unmodified(batch, inputs), context) : null;
-                return batch.Join(anchors.Scenes(shared), unmodified);
-            }
-
-            var alone = inner.Attend(layer, inputs, context);
-            var attended = anchors.WithNothing(batch.Modified(alone));
-            foreach (var part in Parts(rows))
-            {
-                attended = SharedAttention.Overwrite(
-                    attended, query, key, value, tokens, part.Rows, part.Sharing, options.Dropout!.Value, SeedOf, rotary);
-            }
-
-            return batch.Join(anchors.Scenes(attended), batch.HasBase ? batch.Unmodified(alone) : null);
-        }
-
         // Placed are the queries of the positive half alone.
         IReadOnlyList<(ImageRows Rows, Sharing Sharing)> Parts(ImageRows rows) => sharing.Placed && batch.Guidance
             ? [(rows.Only(0), sharing with { Placed = false }), (rows.Only(1), sharing)]
             : [(rows, sharing)];
 
-        Tensor Of(Tensor modified, ImageRows rows) => modified.narrow(0, rows.First, rows.Repeats * tokens.Images);
+        Tensor Of(Tensor modified, ImageRows rows) => modified.narrow(0, rows.First, rows.Repeats * batch.Scenes);
     }
 
     private static AttentionInputs Unmodified(StoryBatch batch, AttentionInputs inputs) => inputs with

@@ -114,6 +114,10 @@ public sealed class StoryAttention : IAttentionProcessor, IDisposable
     /// Their subjects are these subjects, in the same order.</summary>
     public IKeyBank? Keys { get => story.Keys; init => story.Keys = value; }
 
+    /// <summary>Gets where each kept anchor is, to share with scenes of the same of <see cref="Locations"/>; null (default) for
+    /// nowhere.</summary>
+    public IReadOnlyList<string?>? KeptLocations { get => masks.KeptLocations; init => masks.KeptLocations = value; }
+
     /// <summary>The rows that the batch of a step must have.</summary>
     /// <param name="step">The step, 0 … <paramref name="steps"/> − 1.</param>
     /// <param name="steps">The number of steps of the run.</param>

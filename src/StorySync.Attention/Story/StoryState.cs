@@ -53,9 +53,11 @@ internal sealed class StoryState(
         IsAt(options.Harmonization!.Steps!, harmonization, layer, context) ? options.Harmonization.Alpha!.Value : 0,
         IsLocated(layer, context) ? options.Location!.Alpha!.Value : 0);
 
-    /// <summary>Whether the halves of a call's batch are attended differently: scenes read each other in the positive one alone.</summary>
+    /// <summary>Whether the halves of a call's batch are attended one after the other: scenes read each other in the positive one alone, or
+    /// turn from words there and read kept anchors.</summary>
     public bool SplitsHalves(AttentionLayer layer, AttentionInputs inputs, AttentionContext context) =>
-        options.NegativeHalf == false && BatchOf(context).Guidance && TokensOf(layer, inputs) is not null
+        (options.NegativeHalf == false || (Keys is not null && Places(layer, context)))
+        && BatchOf(context).Guidance && TokensOf(layer, inputs) is not null
         && (SharingAt(layer, context).IsOn || AlphaAt(layer, context) is not (0, 0));
 
     /// <summary>Whether image tokens outside a subject's region turn from its words, which stand in the positive prompt.</summary>
@@ -88,7 +90,7 @@ internal sealed class StoryState(
     public SubjectTokens? TokensOf(AttentionLayer layer, AttentionInputs inputs) =>
         layer.Kind == AttentionKind.Cross || (scenes == 1 && Keys is null && Recorder is null)
             ? null
-            : masks.TokensOn(inputs.Grid, inputs.TextTokens, inputs.Query.device);
+            : masks.TokensOn(inputs.Grid, inputs.TextTokens, inputs.Query.device, always: Keys is not null);
 
     private bool IsAt(StepRange steps, LayerFilter layers, AttentionLayer layer, AttentionContext context) =>
         (options.NegativeHalf == true || context.Branch != GuidanceBranch.Unconditional)

@@ -36,6 +36,9 @@ internal sealed class SubjectMasks : IDisposable
     /// <summary>Gets or sets where each scene is; null where that does not matter.</summary>
     public IReadOnlyList<string?>? Locations { get; set; }
 
+    /// <summary>Gets or sets where each kept anchor is; null where that does not matter.</summary>
+    public IReadOnlyList<string?>? KeptLocations { get; set; }
+
     /// <summary>Gets a value indicating whether masks have been found from the text yet.</summary>
     public bool Found => found is not null;
 
@@ -98,9 +101,13 @@ internal sealed class SubjectMasks : IDisposable
     }
 
     /// <summary>The subjects' tokens on a layer's grid; null while there is no mask at all.</summary>
-    public SubjectTokens? TokensOn(TokenGrid grid, int textTokens, Device device)
+    /// <param name="grid">The grid.</param>
+    /// <param name="textTokens">How many text tokens lead the sequences.</param>
+    /// <param name="device">Where the layer's tensors are.</param>
+    /// <param name="always">Whether scenes take part without masks, too: their background can read.</param>
+    public SubjectTokens? TokensOn(TokenGrid grid, int textTokens, Device device, bool always)
     {
-        if (!Found && !regions.Any && subjects.Count > 0 && given.All(masks => masks.All(mask => mask is null)))
+        if (!always && !Found && !regions.Any && subjects.Count > 0 && given.All(masks => masks.All(mask => mask is null)))
         {
             return null;
         }
@@ -129,7 +136,7 @@ internal sealed class SubjectMasks : IDisposable
         var labels = kept.Select(ofAnchor =>
         {
             var ofImage = new long[grid.Tokens];
-            foreach (var (subject, positions) in ofAnchor.Index())
+            foreach (var (subject, positions) in ofAnchor.Take(subjects.Count).Index())
             {
                 foreach (var position in positions)
                 {
@@ -147,8 +154,9 @@ internal sealed class SubjectMasks : IDisposable
             textTokens,
             device,
             (image, other) => image >= anchors && (other < anchors || Reads?.Invoke(image - anchors, other - anchors) != false),
-            Locations is null ? null : [.. new string?[anchors], .. Locations],
-            placed is null ? null : [.. kept.Select(_ => (IReadOnlyList<PlacedQueries>)[]), .. placed]);
+            Locations is null ? null : [.. KeptLocations ?? new string?[anchors], .. Locations],
+            placed is null ? null : [.. kept.Select(_ => (IReadOnlyList<PlacedQueries>)[]), .. placed],
+            new KeptRows(kept, textTokens, textTokens + grid.Tokens));
         withKept[(grid, textTokens)] = (kept, onGrid);
         return onGrid;
     }

@@ -64,8 +64,10 @@ public static class Harmonization
     /// <param name="alpha">The share of the other images' tokens.</param>
     /// <param name="threshold">Matches are blended if they are more similar than this.</param>
     /// <param name="temperature">κ.</param>
+    /// <param name="kept">The tokens of the subjects' kept images, (tokens, width) for each repeat; null where none are kept.</param>
     internal static void Blend(
-        Tensor hidden, Tensor features, SubjectTokens subjects, int of, ImageRows rows, double alpha, double threshold, double temperature)
+        Tensor hidden, Tensor features, SubjectTokens subjects, int of, ImageRows rows, double alpha, double threshold, double temperature,
+        IReadOnlyList<Tensor>? kept = null)
     {
         if (alpha == 0 || !subjects.IsRead(of))
         {
@@ -87,21 +89,24 @@ public static class Harmonization
 
         void InPlace(SubjectPlaces subject)
         {
-            for (var repeat = 0L; repeat < rows.Repeats; repeat++)
+            for (var repeat = 0; repeat < rows.Repeats; repeat++)
             {
                 using var half = NewDisposeScope();
                 var places = subject.Places.Plus(rows.Of(repeat, 0) * subjects.Length);
-                var blend = BlendKernel.Apply(
-                    Unit(compared.index_select(0, places)), all.index_select(0, places), subject.Counts, subject.Reads, alpha, threshold,
-                    temperature);
-                all.index_copy_(0, places, blend);
+                var own = all.index_select(0, places);
+                var before = kept?[repeat].index_select(0, subject.Kept!);
+                var tokens = before is null ? own : cat([before, own]);
+                var units = Unit(before is null ? compared.index_select(0, places) : tokens);
+                var blend = BlendKernel.Apply(units, tokens, subject.Counts, subject.Reads, alpha, threshold, temperature);
+                all.index_copy_(0, places, before is null ? blend : blend.narrow(0, before.shape[0], own.shape[0]));
             }
         }
 
         void Gathered(HarmonizationIndices subject)
         {
-            var (own, units) = Tokens(subject.Readers);
-            var (others, otherUnits) = ReferenceEquals(subject.Sources, subject.Readers) ? (own, units) : Tokens(subject.Sources);
+            var (own, units) = Tokens(all, subject.Readers);
+            var (others, otherUnits) = ReferenceEquals(subject.Sources, subject.Readers) ? (own, units)
+                : Tokens(kept is null ? all : cat([.. kept, all]), subject.Sources);
             var (images, tokens) = (own.shape[1], own.shape[2]);
             var block = all.device_type == DeviceType.CPU ? Block : BlockOnDevice;
             var atOnce = Math.Max(1, block / (images * others.shape[0] * others.shape[1] * others.shape[2]));
@@ -115,9 +120,9 @@ public static class Harmonization
             }
         }
 
-        (Tensor Tokens, Tensor Units) Tokens(Tensor places)
+        (Tensor Tokens, Tensor Units) Tokens(Tensor from, Tensor places)
         {
-            var tokens = Gather(all, places);
+            var tokens = Gather(from, places);
             return (tokens, Unit(ReferenceEquals(compared, all) ? tokens : Gather(compared, places)));
         }
     }

@@ -18,8 +18,8 @@ internal sealed class HarmonizationIndices : IDisposable
     /// repeat their first.</summary>
     public Tensor Readers { get; }
 
-    /// <summary>Gets where the tokens are that they are compared with, (repeats, images, tokens); the same tensor where the images are the
-    /// same.</summary>
+    /// <summary>Gets where the tokens are that they are compared with, (repeats, images, tokens), among the kept ones and, after them, all
+    /// of all rows; the same tensor where the images are the same.</summary>
     public Tensor Sources { get; }
 
     /// <summary>Gets where each source's tokens begin among those that are gathered, (repeats, 1, 1, sources).</summary>
@@ -39,10 +39,11 @@ internal sealed class HarmonizationIndices : IDisposable
         int[] images = [.. subjects.ImagesOf(subject)];
         int[] readers = [.. images.Where(image => images.Any(other => subjects.Reads(image, other, subject)))];
         int[] sources = [.. images.Where(other => images.Any(image => subjects.Reads(image, other, subject)))];
+        var (kept, keptImages) = (subjects.Kept, subjects.Kept?.Images ?? 0);
         long[][] parts =
         [
-            Places(readers),
-            readers.SequenceEqual(sources) ? [] : Places(sources),
+            Places(readers, 0),
+            readers.SequenceEqual(sources) ? [] : Places(sources, rows.Repeats * (kept?.Count ?? 0)),
             [.. Enumerable.Range(0, (int)rows.Repeats * sources.Length).Select(region => (long)region * Most(sources))],
             [.. readers.SelectMany(image => sources.Select(other => subjects.Reads(image, other, subject) ? 1L : 0))],
         ];
@@ -57,11 +58,14 @@ internal sealed class HarmonizationIndices : IDisposable
 
         int Most(int[] of) => of.Max(image => subjects.Of(image, subject).Length);
 
-        long[] Places(int[] of) => [.. from repeat in Enumerable.Range(0, (int)rows.Repeats)
+        long[] Places(int[] of, long before) => [.. from repeat in Enumerable.Range(0, (int)rows.Repeats)
                                        from image in of
                                        let tokens = subjects.Of(image, subject)
                                        from token in Enumerable.Range(0, Most(of))
-                                       select (rows.Of(repeat, image) * subjects.Length) + tokens[token < tokens.Length ? token : 0]];
+                                       let own = tokens[token < tokens.Length ? token : 0]
+                                       select image < keptImages
+                                           ? (repeat * kept!.Count) + kept.Rows[(image * subjects.Length) + own]
+                                           : before + (rows.Of(repeat, image - keptImages) * subjects.Length) + own];
     }
 
     public void Dispose()
@@ -74,22 +78,32 @@ internal sealed class HarmonizationIndices : IDisposable
 }
 
 /// <summary>Represents where a subject's tokens are in all images, for the kernel that compares them where they lie.</summary>
-/// <param name="Places">As indices into (images · length), image by image.</param>
+/// <param name="Places">As indices into (images · length), image by image; of those images that are in the batch.</param>
+/// <param name="Kept">The rows of those in kept images, which come first; null where none are kept.</param>
 /// <param name="Counts">How many are in each image that has the subject.</param>
 /// <param name="Reads">Whether each of these images reads each of them.</param>
-internal sealed record SubjectPlaces(Tensor Places, int[] Counts, bool[] Reads) : IDisposable
+internal sealed record SubjectPlaces(Tensor Places, Tensor? Kept, int[] Counts, bool[] Reads) : IDisposable
 {
     public static SubjectPlaces Of(SubjectTokens subjects, int subject, Device device)
     {
         using var scope = NewDisposeScope();
         int[] images = [.. subjects.ImagesOf(subject)];
-        long[] places =
-            [.. images.SelectMany(image => subjects.Of(image, subject).Select(token => ((long)image * subjects.Length) + token))];
+        var kept = subjects.Kept;
+        var first = kept?.Images ?? 0;
         return new(
-            DeviceTransfer.Send(tensor(places), device).DetachFromDisposeScope(),
+            Send(images.Where(image => image >= first).SelectMany(image =>
+                subjects.Of(image, subject).Select(token => ((long)(image - first) * subjects.Length) + token))),
+            kept is null ? null : Send(images.Where(image => image < first).SelectMany(image =>
+                subjects.Of(image, subject).Select(token => (long)kept.Rows[(image * subjects.Length) + token]))),
             [.. images.Select(image => subjects.Of(image, subject).Length)],
             [.. images.SelectMany(image => images.Select(other => subjects.Reads(image, other, subject)))]);
+
+        Tensor Send(IEnumerable<long> places) => DeviceTransfer.Send(tensor([.. places]), device).DetachFromDisposeScope();
     }
 
-    public void Dispose() => Places.Dispose();
+    public void Dispose()
+    {
+        Places.Dispose();
+        Kept?.Dispose();
+    }
 }

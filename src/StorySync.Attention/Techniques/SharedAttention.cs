@@ -79,19 +79,19 @@ public static class SharedAttention
     /// <summary>Attends where foreign tokens are read where they lie. The rows are the images alone.</summary>
     internal static Tensor InPlace(
         Tensor query, Tensor key, Tensor value, SubjectTokens subjects, Sharing sharing, double dropout, Func<int, string> seedOf,
-        int readOnly = 0)
+        KeptTokens? kept = null)
     {
         var groups = subjects.Groups(sharing);
         if (dropout > 0)
         {
             // The groups that read are the readings, in the same order.
-            var kept = new Queue<Reading>(Drop(subjects.Readings(sharing), dropout, seedOf));
+            var dropped = new Queue<Reading>(Drop(subjects.Readings(sharing), dropout, seedOf));
             groups = [.. groups.Select(group =>
-                group.Foreign.Count > 0 || group.Bias is not null ? subjects.GroupOf(kept.Dequeue()) : group)];
+                group.Foreign.Count > 0 || group.Bias is not null ? subjects.GroupOf(dropped.Dequeue()) : group)];
         }
 
         return SharedAttentionKernel.Apply(
-            query, key, value, subjects.Images, [.. groups.Where(group => group.Image >= readOnly)], readOnly);
+            query, key, value, subjects.Images, kept is null ? groups : [.. groups.Where(group => group.Image >= kept.Images)], kept);
     }
 
     /// <summary>Overwrites what readers attended to in their own images alone by what they attend to with the foreign tokens.</summary>
@@ -105,6 +105,7 @@ public static class SharedAttention
     /// <param name="dropout">The share of the foreign tokens that are dropped.</param>
     /// <param name="seedOf">What, besides the subject, decides what an image drops.</param>
     /// <param name="rotary">The positions of the keys, where foreign ones are to be moved.</param>
+    /// <param name="kept">The first of the subjects' images, where these are not in the batch.</param>
     internal static Tensor Overwrite(
         Tensor attended,
         Tensor query,
@@ -115,21 +116,23 @@ public static class SharedAttention
         Sharing sharing,
         double dropout,
         Func<int, string> seedOf,
-        RotaryEmbedding? rotary)
+        RotaryEmbedding? rotary,
+        KeptAnchors? kept = null)
     {
         var readings = subjects.Readings(sharing);
         if (dropout == 0)
         {
             return Overwrite(attended, query, key, value, null, rotary, subjects.Indices(
-                (nameof(SharingIndices), rows, sharing, query.dtype, rotary is null), Make));
+                (nameof(SharingIndices), rows, sharing, query.dtype, rotary is null), Make), kept);
         }
 
         readings = [.. Drop(readings, dropout, seedOf)];
         using var once = Make(query.device);
-        return Overwrite(attended, query, key, value, null, rotary, once);
+        return Overwrite(attended, query, key, value, null, rotary, once, kept);
 
         SharingIndices Make(Device device) =>
-            SharingIndices.Of(readings, subjects.Length, subjects.Length, rows, query.dtype, device, apart: rotary is not null);
+            SharingIndices.Of(
+                readings, subjects.Length, subjects.Length, rows, query.dtype, device, apart: rotary is not null, subjects.Kept);
     }
 
     /// <summary>Overwrites what some queries attended to by what they read.</summary>
@@ -140,13 +143,16 @@ public static class SharedAttention
     /// <param name="mask">Added to the logits, (rows or 1, 1, 1, keys); null for none.</param>
     /// <param name="rotary">The positions of the keys, where foreign ones are to be moved.</param>
     /// <param name="indices">Who reads what.</param>
+    /// <param name="kept">Anchors whose tokens come before those of the batch.</param>
     internal static Tensor Overwrite(
-        Tensor attended, Tensor query, Tensor key, Tensor value, Tensor? mask, RotaryEmbedding? rotary, SharingIndices indices)
+        Tensor attended, Tensor query, Tensor key, Tensor value, Tensor? mask, RotaryEmbedding? rotary, SharingIndices indices,
+        KeptAnchors? kept = null)
     {
         using var scope = NewDisposeScope();
         var result = TokensFirst(attended).contiguous();
         var all = result.view(-1, result.shape[2], result.shape[3]);
         var (queries, keys, values) = (Tokens(query), Tokens(key), Tokens(value));
+        (keys, values) = kept is null ? (keys, values) : (kept.BeforeKeys(keys), kept.BeforeValues(values));
         var masks = mask?.expand(key.shape[0], 1, 1, key.shape[2]).flatten();
         foreach (var call in indices.Calls)
         {

@@ -30,12 +30,15 @@ internal sealed class SharingIndices : IDisposable
     /// <param name="dtype">The type of the logits.</param>
     /// <param name="device">The device.</param>
     /// <param name="apart">Whether every reading is a call of its own, without padding.</param>
+    /// <param name="kept">The first images, where these are not in the batch: the tokens that are kept of them, repeat by repeat, come
+    /// before those of the rows in what is read.</param>
     public static SharingIndices Of(
-        IReadOnlyList<Reading> readings, int queries, int keys, ImageRows rows, ScalarType dtype, Device device, bool apart)
+        IReadOnlyList<Reading> readings, int queries, int keys, ImageRows rows, ScalarType dtype, Device device, bool apart,
+        KeptRows? kept = null)
     {
         using var scope = NewDisposeScope();
         var result = new SharingIndices();
-        var forms = Together(readings, keys, apart).Select(batch => new Form(batch, queries, keys, rows)).ToList();
+        var forms = Together(readings, keys, apart).Select(batch => new Form(batch, queries, keys, rows, kept)).ToList();
 
         // One copy holds the indices of all calls, and one their biases.
         var numbers = new long[forms.Sum(form => form.Size)];
@@ -118,11 +121,12 @@ internal sealed class SharingIndices : IDisposable
         private readonly int queryLength;
         private readonly int length;
         private readonly ImageRows rows;
+        private readonly KeptRows? kept;
         private readonly bool isBiased;
 
-        public Form(IReadOnlyList<Reading> batch, int queryLength, int length, ImageRows rows)
+        public Form(IReadOnlyList<Reading> batch, int queryLength, int length, ImageRows rows, KeptRows? kept)
         {
-            (this.batch, this.queryLength, this.length, this.rows) = (batch, queryLength, length, rows);
+            (this.batch, this.queryLength, this.length, this.rows, this.kept) = (batch, queryLength, length, rows, kept);
             var most = batch.Max(reading => reading.ForeignCount);
             isBiased = batch.Any(reading =>
                 reading.ForeignCount < most || reading.Words.Count > 0 || reading.Foreign.Any(part => part.Bias != 0));
@@ -148,12 +152,13 @@ internal sealed class SharingIndices : IDisposable
         public void Fill(Span<long> numbers, Span<double> bias)
         {
             var (at, keys) = (0, Groups * Queries);
+            var (keptImages, keptTokens) = kept is null ? (0, 0) : (kept.Images, rows.Repeats * kept.Count);
             for (var repeat = 0L; repeat < rows.Repeats; repeat++)
             {
-                var first = rows.Of(repeat, 0) * length;
+                var first = keptTokens + (rows.Of(repeat, -keptImages) * length);
                 foreach (var reading in batch)
                 {
-                    var row = rows.Of(repeat, reading.Image);
+                    var row = rows.Of(repeat, reading.Image - keptImages);
                     for (var i = 0; i < Queries; i++)
                     {
                         numbers[at++] = (row * queryLength) + reading.Queries[i < reading.Queries.Length ? i : 0];
@@ -162,15 +167,15 @@ internal sealed class SharingIndices : IDisposable
                     var end = keys + Keys;
                     for (var i = 0; i < length; i++)
                     {
-                        numbers[keys++] = (row * length) + i;
+                        numbers[keys++] = keptTokens + (row * length) + i;
                     }
 
                     foreach (var token in reading.Foreign.SelectMany(part => part.Tokens))
                     {
-                        numbers[keys++] = first + token;
+                        numbers[keys++] = token < keptImages * length ? (repeat * kept!.Count) + kept.Rows[token] : first + token;
                     }
 
-                    numbers[keys..end].Fill(row * length);
+                    numbers[keys..end].Fill(keptTokens + (row * length));
                     keys = end;
                 }
             }

@@ -29,6 +29,7 @@ public sealed class SubjectTokens : IDisposable
     /// <param name="reads">Whether an image reads another; null: each reads all others.</param>
     /// <param name="locations">Images of the same location share the tokens of no subject; null, of all or of one: it shares none.</param>
     /// <param name="placed">For every image the tokens of its sequence that turn from some words; null for none.</param>
+    /// <param name="kept">The first images, where these are kept and not in the batch; null where all are.</param>
     internal SubjectTokens(
         long[][] labels,
         int subjects,
@@ -37,8 +38,10 @@ public sealed class SubjectTokens : IDisposable
         Device device,
         Func<int, int, bool>? reads = null,
         IReadOnlyList<string?>? locations = null,
-        IReadOnlyList<IReadOnlyList<PlacedQueries>>? placed = null)
+        IReadOnlyList<IReadOnlyList<PlacedQueries>>? placed = null,
+        KeptRows? kept = null)
     {
+        Kept = kept;
         Images = labels.Length;
         Subjects = subjects;
         TextTokens = textTokens;
@@ -132,6 +135,9 @@ public sealed class SubjectTokens : IDisposable
 
         indices.Clear();
     }
+
+    /// <summary>Gets the images that are kept, before those of the batch; null for none.</summary>
+    internal KeptRows? Kept { get; }
 
     /// <summary>Gets the subject that stands for what belongs to none, where that is shared.</summary>
     internal int Location => Subjects;

@@ -93,8 +93,16 @@ internal unsafe ref struct QueryBlock<V>
     }
 
     /// <summary>Lets the queries attend to tokens of other images.</summary>
+    /// <param name="key">The keys of the batch.</param>
+    /// <param name="value">Their values.</param>
+    /// <param name="start">The row that image 0 has, or would have.</param>
+    /// <param name="head">The head.</param>
+    /// <param name="tokens">The number of tokens of an image.</param>
+    /// <param name="foreign">The tokens.</param>
+    /// <param name="kept">Those of images that are not in the batch.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public void AttendForeign(HeadView key, HeadView value, int start, int head, int tokens, ForeignTokens foreign)
+    public void AttendForeign(
+        HeadView key, HeadView value, int start, int head, int tokens, ForeignTokens foreign, in KeptHeads kept)
     {
         new Span<float>(biases, KeyBlock).Fill(foreign.Bias);
         for (var first = 0; first < foreign.Tokens.Length; first += KeyBlock)
@@ -102,9 +110,13 @@ internal unsafe ref struct QueryBlock<V>
             var count = Math.Min(KeyBlock, foreign.Tokens.Length - first);
             for (var row = 0; row < count; row++)
             {
-                var (image, token) = Math.DivRem(foreign.Tokens[first + row], tokens);
-                Copy(key.At(start + image, head, token).Start, inner, keyCopy + (row * inner), inner);
-                Copy(value.At(start + image, head, token).Start, width, valueCopy + (row * padded), padded);
+                var at = foreign.Tokens[first + row];
+                var (image, token) = Math.DivRem(at, tokens);
+                var isKept = image < kept.Images;
+                var keyRow = isKept ? kept.Key.At(0, head, kept.Rows[at]) : key.At(start + image, head, token);
+                var valueRow = isKept ? kept.Value.At(0, head, kept.Rows[at]) : value.At(start + image, head, token);
+                Copy(keyRow.Start, inner, keyCopy + (row * inner), inner);
+                Copy(valueRow.Start, width, valueCopy + (row * padded), padded);
             }
 
             Attend(keyCopy, inner, valueCopy, padded, count, foreign.Bias == 0 ? null : biases);
