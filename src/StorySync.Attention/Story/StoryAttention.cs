@@ -184,6 +184,12 @@ public sealed class StoryAttention : IAttentionProcessor, IDisposable
     /// none.</returns>
     public Tensor? MapOf(int scene, int subject = 0) => masks.MapOf(scene, subject);
 
+    /// <summary>Gets a value indicating whether batches are those of scenes that read kept anchors, though there are none.</summary>
+    internal bool ReadsKept { get => story.ReadsKept; init => story.ReadsKept = value; }
+
+    /// <inheritdoc cref="StoryState.RecordedAt"/>
+    internal (int Halves, int Parts) RecordedAt(AttentionLayer layer, int step, int steps) => story.RecordedAt(layer, step, steps);
+
     /// <summary>Finds the regions that were too small for the grids of all layers so far, by scene and subject.</summary>
     internal IEnumerable<(int Scene, int Subject)> FindUnplaced() => regions.FindUnplaced();
 

@@ -24,7 +24,11 @@ internal sealed class StoryState(
     public IKeyBank? Recorder { get; set; }
 
     /// <summary>Gets or sets the anchors that the scenes read.</summary>
-    public IKeyBank? Keys { get; set; }
+    public IKeyBank? Keys { get; set => (field, ReadsKept) = (value, value is not null); }
+
+    /// <summary>Gets or sets a value indicating whether scenes read kept anchors, so that even one by itself has an unmodified
+    /// branch.</summary>
+    public bool ReadsKept { get; set; }
 
     /// <summary>Gets the regions that subjects are given.</summary>
     public SubjectRegions Regions => regions;
@@ -32,7 +36,7 @@ internal sealed class StoryState(
     /// <summary>The order of a step's rows.</summary>
     public StoryBatch BatchAt(int step, int steps) => new(
         scenes, guidance && guidedSteps.Contains(step, steps),
-        (scenes > 1 || Keys is not null) && options.Layout!.NeedsBase(step, steps));
+        (scenes > 1 || ReadsKept) && options.Layout!.NeedsBase(step, steps));
 
     /// <summary>The order of the rows of the forward pass under way.</summary>
     public StoryBatch BatchOf(AttentionContext context)
@@ -91,6 +95,23 @@ internal sealed class StoryState(
         layer.Kind == AttentionKind.Cross || (scenes == 1 && Keys is null && Recorder is null)
             ? null
             : masks.TokensOn(inputs.Grid, inputs.TextTokens, inputs.Query.device, always: Keys is not null);
+
+    /// <summary>What a recorder gets of a layer in a step: from how many halves, and how many tensors (keys, values, outputs) in all.</summary>
+    public (int Halves, int Parts) RecordedAt(AttentionLayer layer, int step, int steps)
+    {
+        var (halves, parts) = (0, 0);
+        foreach (var half in HalvesOf(new AttentionContext { Step = step, Steps = steps }))
+        {
+            var context = new AttentionContext { Step = step, Steps = steps, Branch = half };
+            var isHarmonized = AlphaAt(layer, context) is not (0, 0);
+            if (isHarmonized || SharingAt(layer, context).IsOn)
+            {
+                (halves, parts) = (halves + 1, parts + (isHarmonized ? 3 : 2));
+            }
+        }
+
+        return (halves, parts);
+    }
 
     private bool IsAt(StepRange steps, LayerFilter layers, AttentionLayer layer, AttentionContext context) =>
         (options.NegativeHalf == true || context.Branch != GuidanceBranch.Unconditional)

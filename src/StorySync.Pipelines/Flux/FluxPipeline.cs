@@ -253,6 +253,8 @@ public sealed class FluxPipeline : DiffusionPipeline
     internal override ActivationPeak DenoiserPeak(DenoiserBatch batch) =>
         Transformer.PeakElements(batch.Rows, DefaultSequenceLength + Grid(batch.Height, batch.Width).Tokens, batch.Shares, batch.HasBase);
 
+    internal override long ImageTokens(AttentionLayer layer, int height, int width) => Grid(height, width).Tokens;
+
     internal override long BlockCacheValues(int height, int width) => Transformer.BlockCacheElements(Grid(height, width).Tokens);
 
     private int SequenceLength(GenerationRequest request) => request.Own<FluxRequest>().MaxSequenceLength ?? DefaultSequenceLength;

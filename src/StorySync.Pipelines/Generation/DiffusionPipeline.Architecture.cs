@@ -1,3 +1,4 @@
+using StorySync.Attention;
 using StorySync.Diffusion.Autoencoders;
 using StorySync.Diffusion.Denoising;
 using StorySync.Diffusion.Schedulers;
@@ -116,6 +117,9 @@ public abstract partial class DiffusionPipeline
 
     /// <summary>The peak of a step.</summary>
     internal abstract ActivationPeak DenoiserPeak(DenoiserBatch batch);
+
+    /// <summary>The image tokens of an attention layer, in a row.</summary>
+    internal abstract long ImageTokens(AttentionLayer layer, int height, int width);
 
     /// <summary>Values that a block cache keeps of a row.</summary>
     internal abstract long BlockCacheValues(int height, int width);

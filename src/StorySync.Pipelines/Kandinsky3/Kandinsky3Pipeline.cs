@@ -162,6 +162,9 @@ public sealed class Kandinsky3Pipeline : DiffusionPipeline
     internal override ActivationPeak DenoiserPeak(DenoiserBatch batch) =>
         UNet.PeakElements(batch.Rows, batch.Height / Movq.SpatialFactor, batch.Width / Movq.SpatialFactor);
 
+    internal override long ImageTokens(AttentionLayer layer, int height, int width) => UNetLevels.TokensOf(
+        layer, UNet.Config.BlockOutChannels.Count, height / Movq.SpatialFactor, width / Movq.SpatialFactor);
+
     internal override long BlockCacheValues(int height, int width) =>
         UNet.BlockCacheElements(height / Movq.SpatialFactor, width / Movq.SpatialFactor);
 }

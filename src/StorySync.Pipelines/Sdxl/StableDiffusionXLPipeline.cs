@@ -222,6 +222,9 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
         UNet.PeakElements(
             batch.Rows, batch.Height / Vae.SpatialFactor, batch.Width / Vae.SpatialFactor, batch.UsesCpuKernels);
 
+    internal override long ImageTokens(AttentionLayer layer, int height, int width) => UNetLevels.TokensOf(
+        layer, UNet.Config.BlockOutChannels.Count, height / Vae.SpatialFactor, width / Vae.SpatialFactor);
+
     internal override long BlockCacheValues(int height, int width) =>
         UNet.BlockCacheElements(height / Vae.SpatialFactor, width / Vae.SpatialFactor);
 

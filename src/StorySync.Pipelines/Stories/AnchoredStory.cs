@@ -27,6 +27,7 @@ internal sealed class AnchoredStory
         RequestRules.Require(
             options.BatchSize is null or >= 1, $"BatchSize is {options.BatchSize}; it must be at least 1.");
         BankScenes.CheckTakes(options);
+        BankRules.CheckForm(options);
         BankRules.CheckIndependence(options.Request ?? new());
         whole = new StoryGeneration(
             pipeline, story, options with { Anchors = options.Anchors ?? int.MaxValue }, null, cancellationToken);
@@ -74,7 +75,12 @@ internal sealed class AnchoredStory
                 }
 
                 using var scenes = new BankScenes(
-                    pipeline, bank, [.. story.Scenes.Skip(count)], options with { Request = Request(count, further) }, count, progress,
+                    pipeline,
+                    bank,
+                    [.. story.Scenes.Skip(count)],
+                    options with { Request = Request(count, further), BankForm = null, BankKeysDtype = null },
+                    count,
+                    progress,
                     cancellationToken).Run();
                 return BankScenes.Join([anchors, scenes], bank);
             }
@@ -89,27 +95,32 @@ internal sealed class AnchoredStory
     /// <summary>The memory that the largest batch takes, and the bank.</summary>
     /// <param name="model">How the model would be loaded.</param>
     public MemoryPlan PlanMemory(PipelineOptions? model) =>
-        whole.PlanMemory(model, Cut.LargestImages) with { BankBytes = first.BankBytes };
+        whole.PlanMemory(model, MostImages(Cut)) with { BankBytes = first.BankBytes };
 
     /// <summary>How long the story takes.</summary>
     /// <param name="clock">Measures a step of the largest batch.</param>
     public TimePlan PlanTime(TimeProvider clock)
     {
         var cut = Cut;
+        var most = MostImages(cut);
 
         // No bank is needed for the time of a step: the same rows are a story in which all scenes read each other.
         return StepTimer.Plan(
             clock, story.Scenes.Count, [count, .. cut.Images(options.Candidates)],
             watch => new StoryGeneration(
                 pipeline,
-                story with { Scenes = [.. story.Scenes.Take(cut.LargestImages)] },
-                options with { Anchors = count, Request = watch(Request(0, cut.LargestImages)) },
+                story with { Scenes = [.. story.Scenes.Take(most)] },
+                options with { Anchors = count, Request = watch(Request(0, most)) },
                 null,
                 cancellationToken));
     }
 
     /// <summary>Gets how the further scenes are cut.</summary>
-    private SceneBatches Cut => SceneBatches.Of(pipeline, whole, count, story.Scenes.Count - count, options.BatchSize);
+    private SceneBatches Cut => SceneBatches.Of(
+        pipeline, whole, options.BankForm == StoryBankForm.Keys ? 0 : count, story.Scenes.Count - count, options.BatchSize);
+
+    /// <summary>The images of the largest batch, that of the anchors among them.</summary>
+    private int MostImages(SceneBatches cut) => Math.Max(count, cut.LargestImages);
 
     private GenerationRequest Request(int begin, int scenes) =>
         RequestRows.Take(options.Request!, story.Scenes.Count, Enumerable.Range(begin, scenes));

@@ -5,24 +5,42 @@ using static TorchSharp.torch;
 namespace StorySync.Pipelines;
 
 /// <summary>Keeps on the host what a bank has of its anchors, while they are made.</summary>
-internal sealed class BankRecorder(Story story, StoryAttention attention) : IStepEntry, IDisposable
+/// <param name="story">The anchors.</param>
+internal abstract class BankRecorder(Story story) : IStepEntry, IDisposable
 {
     private Dictionary<string, Tensor> tensors = [];
 
-    public Tensor Enter(int step, bool isBase, Tensor latents)
-    {
-        using var scope = NewDisposeScope();
-        tensors[StoryBank.LatentsName(step, isBase)] = latents.to(ScalarType.Float32, CPU, copy: true).DetachFromDisposeScope();
-        if (!isBase && Masks() is { } masks)
-        {
-            tensors[StoryBank.MasksName(step)] = masks.DetachFromDisposeScope();
-        }
+    /// <summary>Gets the anchors.</summary>
+    protected Story Story => story;
 
-        return latents;
+    /// <summary>Gets or sets the techniques of the run.</summary>
+    protected StoryAttention Attention { get => field ?? throw new InvalidOperationException("The run has not begun."); set; }
+
+    /// <summary>Creates what keeps a form.</summary>
+    /// <param name="form">The form.</param>
+    /// <param name="story">The anchors.</param>
+    /// <param name="dtype">The type of keys.</param>
+    public static BankRecorder Of(StoryBankForm form, Story story, ScalarType dtype) =>
+        form == StoryBankForm.Keys ? new KeyRecorder(story, dtype) : new TrajectoryRecorder(story);
+
+    /// <summary>Begins with a run.</summary>
+    /// <param name="attention">Its techniques.</param>
+    public IStepEntry Begin(StoryAttention attention)
+    {
+        Attention = attention;
+        return this;
+    }
+
+    /// <inheritdoc/>
+    public abstract Tensor Enter(int step, bool isBase, Tensor latents);
+
+    /// <inheritdoc/>
+    public virtual void Leave(Tensor latents)
+    {
     }
 
     /// <summary>Hands over what was recorded.</summary>
-    public Dictionary<string, Tensor> Take()
+    public virtual Dictionary<string, Tensor> Take()
     {
         var taken = tensors;
         tensors = [];
@@ -30,7 +48,7 @@ internal sealed class BankRecorder(Story story, StoryAttention attention) : ISte
     }
 
     /// <inheritdoc/>
-    public void Dispose()
+    public virtual void Dispose()
     {
         foreach (var tensor in tensors.Values)
         {
@@ -38,19 +56,22 @@ internal sealed class BankRecorder(Story story, StoryAttention attention) : ISte
         }
     }
 
-    /// <summary>The masks in force that were found, (anchors, subjects, height, width); null while there are none.</summary>
-    private Tensor? Masks()
+    /// <summary>Keeps a tensor in place of one of its name.</summary>
+    /// <param name="name">The name.</param>
+    /// <param name="tensor">The tensor, which becomes the recorder's.</param>
+    protected void Keep(string name, Tensor tensor)
     {
-        Tensor? all = null;
-        foreach (var (anchor, subject) in StoryRules.FoundSubjects(story, story.Scenes.Count))
+        if (tensors.Remove(name, out var before))
         {
-            if (attention.MaskOf(anchor, subject) is { } mask)
-            {
-                all ??= zeros([story.Scenes.Count, story.Subjects.Count, .. mask.shape], ScalarType.Bool);
-                all[anchor, subject] = mask;
-            }
+            before.Dispose();
         }
 
-        return all;
+        tensors.Add(name, tensor.DetachFromDisposeScope());
     }
+
+    /// <summary>Whether there is a tensor of a name.</summary>
+    protected bool Has(string name) => tensors.ContainsKey(name);
+
+    /// <summary>Copies latents to the host.</summary>
+    protected static Tensor Copy(Tensor latents) => latents.to(ScalarType.Float32, CPU, copy: true);
 }

@@ -7,17 +7,10 @@ namespace StorySync.Pipelines;
 /// <summary>Puts a bank's anchors into the first rows of each step, as they were when they were made.</summary>
 /// <param name="bank">The bank.</param>
 /// <param name="attention">The run's techniques.</param>
-/// <param name="score">Compares the final latents of all rows with the anchors'.</param>
-internal sealed class BankReplay(
-    StoryBank bank, StoryAttention attention, Func<Tensor, StoryAttention, IReadOnlyList<double?>> score) : IStepEntry
+internal sealed class BankReplay(StoryBank bank, StoryAttention attention) : IStepEntry
 {
     /// <summary>Gets what looks at the latents first.</summary>
     public IStepEntry? Watch { get; init; }
-
-    /// <summary>Gets how consistent each scene is with the anchors; null before the end.</summary>
-    public IReadOnlyList<double?>? Scores { get; private set; }
-
-    public void Leave(Tensor latents) => Scores = score(latents, attention);
 
     public Tensor Enter(int step, bool isBase, Tensor latents)
     {

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using StorySync.Attention;
+using static TorchSharp.torch;
 
 namespace StorySync.Pipelines;
 
@@ -33,6 +34,18 @@ internal static class BankRules
             request.Mask is null, "Request has a Mask; anchors, and scenes that read them, cannot be painted into images.");
     }
 
+    /// <summary>Refuses keys of a type that none are kept in.</summary>
+    /// <exception cref="ArgumentException">The type is none, or there are no keys.</exception>
+    public static void CheckForm(StoryOptions options)
+    {
+        RequestRules.Require(
+            options.BankKeysDtype is null || options.BankForm == StoryBankForm.Keys,
+            $"BankKeysDtype is {options.BankKeysDtype}, and the bank keeps no keys; set BankForm to Keys, or leave it out.");
+        RequestRules.Require(
+            options.BankKeysDtype is null or ScalarType.Float32 or ScalarType.BFloat16 or ScalarType.Float16,
+            $"BankKeysDtype is {options.BankKeysDtype}; it must be Float32, BFloat16 or Float16.");
+    }
+
     /// <summary>The options with which a bank's scenes are drawn: the bank's, with what may differ.</summary>
     /// <param name="bank">The bank.</param>
     /// <param name="options">What was asked for.</param>
@@ -52,6 +65,9 @@ internal static class BankRules
 
         RequestRules.Require(
             options.Anchors is null, "Anchors is set; it is for GenerateStory, and a bank has its anchors already. Leave it out.");
+        RequestRules.Require(
+            options is { BankForm: null, BankKeysDtype: null },
+            $"BankForm and BankKeysDtype are for making a bank, and this one has the form {card.Form} already. Leave them out.");
         var asked = options.Request ?? new();
         if (options.Request is not null)
         {

@@ -35,7 +35,7 @@ internal sealed class BankScenes
         CheckTakes(options);
         var probe = Batch([0]);
         BankRules.CheckPlan(bank.Card, probe.Card([]));
-        cut = SceneBatches.Of(pipeline, probe, bank.Anchors, scenes.Count, options.BatchSize);
+        cut = SceneBatches.Of(pipeline, probe, bank.ComputedAnchors, scenes.Count, options.BatchSize);
         batches.AddRange(Batches(Enumerable.Range(0, scenes.Count), options.Candidates > 1 ? 0 : null));
     }
 

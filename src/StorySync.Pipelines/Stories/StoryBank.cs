@@ -3,18 +3,24 @@ using System.IO.Hashing;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using StorySync.Attention;
 using StorySync.Diffusion.Weights;
 using TorchSharp;
 using static TorchSharp.torch;
 
 namespace StorySync.Pipelines;
 
-/// <summary>Represents a story's anchors as further scenes read them: the latents with which they enter each step, and their masks then.
-/// With a bank scenes can be added to a story at any time (<see cref="DiffusionPipeline.GenerateScenes"/>), on the model, with the steps,
+/// <summary>Represents a story's anchors as further scenes read them: see <see cref="StoryBankForm"/>. With a bank scenes can be added to a story at any time (<see cref="DiffusionPipeline.GenerateScenes"/>), on the model, with the steps,
 /// at the size and with the settings that the bank was made with. It lies on the host, whatever the device.</summary>
-/// <remarks>A file of a bank is a safetensors file with these tensors: <c>latents.{step}</c>, float32, the anchors' latents that enter a
-/// model call; <c>base.{step}</c>, the same of the unmodified branch, for the steps that have one; <c>masks.{step}</c>, bool, (anchors,
-/// subjects, height, width), where the step has masks that were found; <c>portraits.{anchor}</c>, uint8, the anchors' images as PNG files.
+/// <remarks>A file of a bank is a safetensors file. As a trajectory it has these tensors: <c>latents.{step}</c>, float32, the anchors'
+/// latents that enter a model call; <c>base.{step}</c>, the same of the unmodified branch, for the steps that have one;
+/// <c>masks.{step}</c>, bool, (anchors, subjects, height, width), where the step has masks that were found. As keys, for each
+/// <c>{call}</c> of a layer in which scenes read, <c>{step}.{conditional or unconditional}.{layer's path}</c>: <c>keys.{call}</c>, (2 or 3,
+/// tokens, heads, width), the keys, values and, where there is harmonization, the outputs of the anchors' subject tokens;
+/// <c>tokens.{call}</c>, int32, the number of anchors, of lists for each (one for each subject, and one for what belongs to none where a
+/// location is shared), the length of each list, and then the tokens' places in their image; for takes, <c>final</c>, float32, the
+/// anchors' final latents, and <c>masks.{anchor}.{subject}</c>, bool, (height, width), where their subjects are. Both have
+/// <c>portraits.{anchor}</c>, uint8, the anchors' images as PNG files.
 /// The metadata have <c>format</c> (<c>storybank</c>), <c>card</c>, the <see cref="Card"/> as JSON, and <c>checksum</c>, the XXH128 of the
 /// card and of each tensor's name, type, shape and bytes, in the order of the names.</remarks>
 public sealed class StoryBank : IDisposable
@@ -36,7 +42,7 @@ public sealed class StoryBank : IDisposable
     /// <summary>Gets the anchors' images, in the order of the card's scenes.</summary>
     public IReadOnlyList<RgbImage> Portraits { get; }
 
-    /// <summary>Gets the bytes of the latents, masks and portraits.</summary>
+    /// <summary>Gets the bytes of all that is kept, with the portraits.</summary>
     public long Bytes => tensors.Values.Sum(tensor => tensor.numel() * tensor.ElementSize);
 
     /// <summary>Gets the anchors and subjects, by their indices, whose masks were found and not given.</summary>
@@ -45,6 +51,9 @@ public sealed class StoryBank : IDisposable
 
     /// <summary>Gets the number of anchors.</summary>
     internal int Anchors => Card.Story.Scenes.Count;
+
+    /// <summary>Gets how many anchors are computed along with each batch of scenes.</summary>
+    internal int ComputedAnchors => Card.Form == StoryBankForm.Trajectory ? Anchors : 0;
 
     /// <summary>Reads a bank. Its tensors are views of the mapped file, which must not be written to while the bank lives; another file may
     /// take its name.</summary>
@@ -110,7 +119,7 @@ public sealed class StoryBank : IDisposable
     public string Describe()
     {
         var (text, request) = (new StringBuilder(), Card.Request);
-        Line($"{Anchors} anchors by {Card.Pipeline} (model {Card.Model[..12]}, {Card.Dtype}), {ByteSize.Text(Bytes)}");
+        Line($"{Anchors} anchors by {Card.Pipeline} (model {Card.Model[..12]}, {Card.Dtype}), {ByteSize.Text(Bytes)} of {Kept}");
         Line($"  {request.Width}×{request.Height}, {Card.Timesteps.Count} calls by {request.Scheduler}, guidance {request.GuidanceScale}");
         foreach (var lora in Card.Loras)
         {
@@ -163,6 +172,16 @@ public sealed class StoryBank : IDisposable
     internal static string LatentsName(int step, bool isBase) =>
         string.Create(CultureInfo.InvariantCulture, $"{(isBase ? "base" : "latents")}.{step}");
 
+    /// <summary>The name of the final latents.</summary>
+    internal const string FinalName = "final";
+
+    internal static string MaskName(int anchor, int subject) =>
+        string.Create(CultureInfo.InvariantCulture, $"masks.{anchor}.{subject}");
+
+    internal static string KeysName(KeyAddress address) => $"keys.{Call(address)}";
+
+    internal static string TokensName(KeyAddress address) => $"tokens.{Call(address)}";
+
     internal static string MasksName(int step) => string.Create(CultureInfo.InvariantCulture, $"masks.{step}");
 
     /// <summary>A tensor of the bank, which stays the bank's; null where it has none of that name.</summary>
@@ -174,6 +193,16 @@ public sealed class StoryBank : IDisposable
         file?.ThrowIfChanged();
         return tensors.GetValueOrDefault(name);
     }
+
+    /// <summary>Gets what the bank keeps, in words.</summary>
+    private string Kept => Card.Form == StoryBankForm.Keys
+        ? $"keys{(tensors.FirstOrDefault(pair => pair.Key.StartsWith("keys.", StringComparison.Ordinal)).Value is { } keys
+            ? $" in {keys.dtype}" : "")}"
+        : "latents";
+
+    private static string Call(KeyAddress address) => string.Create(
+        CultureInfo.InvariantCulture,
+        $"{address.Step}.{(address.Branch == GuidanceBranch.Conditional ? "conditional" : "unconditional")}.{address.Layer}");
 
     private static string PortraitName(int anchor) => string.Create(CultureInfo.InvariantCulture, $"portraits.{anchor}");
 

@@ -11,6 +11,9 @@ public sealed record StoryBankCard
     /// <summary>Gets the version of the bank's form.</summary>
     public required int Version { get; init; }
 
+    /// <summary>Gets what the bank keeps of the anchors.</summary>
+    public StoryBankForm Form { get; init; }
+
     /// <summary>Gets the class of the pipeline that made the anchors: <c>StableDiffusionXLPipeline</c> for example.</summary>
     public required string Pipeline { get; init; }
 

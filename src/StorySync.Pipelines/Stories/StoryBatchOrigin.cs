@@ -1,7 +1,7 @@
 namespace StorySync.Pipelines;
 
 /// <summary>Where a batch of scenes comes from.</summary>
-/// <param name="Bank">The bank whose anchors come before the scenes; null for none.</param>
+/// <param name="Bank">The bank whose anchors the scenes read; null for none.</param>
 /// <param name="Places">Each scene's index among those that are asked for; null where the batch is all of them.</param>
 /// <param name="IsAnchored">Whether the scenes are anchors, or read them, so that nothing of one may depend on its place in the
 /// batch.</param>
@@ -14,8 +14,8 @@ internal sealed record StoryBatchOrigin(
     /// <summary>Gets what a take's seed is above the scene's.</summary>
     public long SeedOffset => SeedsBetweenTakes * (Take ?? 0);
 
-    /// <summary>Gets how many anchors come before the scenes.</summary>
-    public int Anchors => Bank?.Anchors ?? 0;
+    /// <summary>Gets how many anchors are computed along, before the scenes.</summary>
+    public int Anchors => Bank?.ComputedAnchors ?? 0;
 
     /// <summary>A scene's index among those that are asked for.</summary>
     public int PlaceOf(int scene) => Places?[scene] ?? scene;

@@ -27,20 +27,22 @@ internal sealed class StoryGeneration
     {
         (this.pipeline, given, this.options, this.origin) = (pipeline, story, options, origin ?? new());
         var bank = this.origin.Bank;
-        story = bank is null ? story : bank.Card.Story with { Scenes = [.. bank.Card.Story.Scenes, .. story.Scenes] };
+        var computed = Anchors > 0 ? bank : null;
+        story = computed is null ? story : story with { Scenes = [.. computed.Card.Story.Scenes, .. story.Scenes] };
 
         this.story = story = StoryRules.ExpandCast(story, this.origin);
-        StoryRules.Check(story, this.origin, bank?.Anchors ?? (this.origin.IsAnchored ? story.Scenes.Count : options.Anchors ?? 0));
+        StoryRules.Check(
+            story, this.origin, bank is not null ? Anchors : this.origin.IsAnchored ? story.Scenes.Count : options.Anchors ?? 0);
         request = options.Request ?? new();
         StoryRules.CheckTemplate(request);
         IReadOnlyList<string> prompts = [.. story.Scenes.Select(scene => scene.Prompt)];
         request = request with { Prompts = [.. prompts.Skip(Anchors)] };
-        if (bank is not null)
+        if (computed is not null)
         {
-            var anchors = bank.Card.Request with
+            var anchors = computed.Card.Request with
             {
                 Prompts = [.. prompts.Take(Anchors)],
-                Images = request.Images is null ? null : bank.Portraits,
+                Images = request.Images is null ? null : computed.Portraits,
                 OnStep = request.OnStep,
                 PreviewInterval = request.PreviewInterval,
                 AttentionProcessor = request.AttentionProcessor,
@@ -72,22 +74,16 @@ internal sealed class StoryGeneration
     /// <summary>Makes the scenes.</summary>
     /// <param name="watch">Looks at the latents of each step; null for nobody.</param>
     public StoryResult Run(IStepEntry? watch = null) =>
-        Run(attention => origin.Bank is { } bank ? new BankReplay(bank, attention, Score) { Watch = watch } : watch);
+        Run(attention => origin.Bank is not { } bank ? watch : new ConsistencyScore(
+            Anchors > 0 ? new BankReplay(bank, attention) { Watch = watch } : watch, latents => Score(bank, latents, attention)));
 
     /// <summary>Makes the story's scenes as anchors.</summary>
     public (StoryBank Bank, StoryResult Result) RunAnchors()
     {
-        BankRecorder? recorder = null;
-        try
-        {
-            var result = Run(attention => recorder = new BankRecorder(story, attention));
-            var card = Card(result.Scenes.Select(scene => scene.Seed)) with { Story = Settled(result) };
-            return (StoryBank.Of(card, [.. result.Scenes.Select(scene => scene.Image)], recorder!.Take()), result);
-        }
-        finally
-        {
-            recorder?.Dispose();
-        }
+        using var recorder = BankRecorder.Of(Form, story, KeysDtype);
+        var result = Run(recorder.Begin, recorder as IKeyBank);
+        var card = Card(result.Scenes.Select(scene => scene.Seed)) with { Story = Settled(result) };
+        return (StoryBank.Of(card, [.. result.Scenes.Select(scene => scene.Image)], recorder.Take()), result);
     }
 
     /// <summary>Gets what a bank of the story's scenes says of itself.</summary>
@@ -95,6 +91,7 @@ internal sealed class StoryGeneration
     public StoryBankCard Card(IEnumerable<long> seeds) => new()
     {
         Version = StoryBankCard.CurrentVersion,
+        Form = Form,
         Pipeline = pipeline.GetType().Name,
         Model = pipeline.Identity,
         Loras = pipeline.LoraIdentities,
@@ -107,10 +104,18 @@ internal sealed class StoryGeneration
         Sigmas = [.. generation.Plan.Sigmas.Skip(generation.BeginIndex)],
     };
 
-    private StoryResult Run(Func<StoryAttention, IStepEntry?> entryOf) =>
-        generation.Trace("generate_story", () => RunTraced(entryOf));
+    private StoryBankForm Form => options.BankForm ?? StoryBankForm.Trajectory;
 
-    private StoryResult RunTraced(Func<StoryAttention, IStepEntry?> entryOf)
+    private ScalarType KeysDtype => options.BankKeysDtype ?? pipeline.Options.Dtype;
+
+    /// <summary>Gets a value indicating whether scenes read a bank's keys, with no anchor among them.</summary>
+    private bool ReadsKeys => origin.Bank is { } bank ? bank.Card.Form == StoryBankForm.Keys
+        : options.Anchors is not null && Form == StoryBankForm.Keys;
+
+    private StoryResult Run(Func<StoryAttention, IStepEntry?> entryOf, IKeyBank? recorder = null) =>
+        generation.Trace("generate_story", () => RunTraced(entryOf, recorder));
+
+    private StoryResult RunTraced(Func<StoryAttention, IStepEntry?> entryOf, IKeyBank? recorder)
     {
         generation.CheckMemory(HasBase, Shares);
         warnings.TellOfOptions(options, techniques, pipeline);
@@ -124,9 +129,12 @@ internal sealed class StoryGeneration
         using var attention = new StoryAttention(
             techniques, subjects, story.Scenes.Count, generation.Guidance, generation.Seed, inner, request.GuidanceEnd)
         {
-            Reads = origin.Bank is { Anchors: var anchors } ? (_, other) => other < anchors : null,
+            Reads = origin.Bank is null ? null : (_, other) => other < Anchors,
             Seeds = origin.IsAnchored ? seeds : [.. seeds.Select((_, i) => generation.Seed + i)],
             Locations = StoryRules.HasLocations(story) ? [.. story.Scenes.Select(scene => scene.Location)] : null,
+            Recorder = recorder,
+            Keys = ReadsKeys && origin.Bank is { } bank ? new BankKeys(bank) : null,
+            KeptLocations = ReadsKeys ? [.. origin.Bank!.Card.Story.Scenes.Select(anchor => anchor.Location)] : null,
         };
         var pictures = story.Scenes.Any(scene => scene.Picture is not null)
             ? new PictureAnchors(story, attention, scenes => new StoryAttention(
@@ -138,7 +146,7 @@ internal sealed class StoryGeneration
             : null;
         var entry = entryOf(attention);
         var result = generation.Run(seeds, attention, entry, Anchors, pictures);
-        var scores = (entry as BankReplay)?.Scores;
+        var scores = (entry as ConsistencyScore)?.Scores;
         var scenes = story.Scenes.Skip(Anchors).Select((_, i) => Scene(i, scores?[i])).ToList();
         if (scores is not null && options.Scorer is { } scorer)
         {
@@ -179,14 +187,24 @@ internal sealed class StoryGeneration
     {
         get
         {
-            using var attention = new StoryAttention(techniques, [], Images, generation.Guidance);
+            using var attention = new StoryAttention(
+                techniques, [], Images, generation.Guidance, guidanceEnd: request.GuidanceEnd)
+            {
+                Locations = StoryRules.HasLocations(story) ? new string?[Images] : null,
+            };
             var steps = generation.ModelCalls;
+            var portraits = 3L * Images * generation.Height * generation.Width;
+            if (Form == StoryBankForm.Keys)
+            {
+                return portraits + KeyBytes(attention);
+            }
+
             var kept = Enumerable.Range(0, steps).Sum(step => attention.BatchAt(step, steps).HasBase ? 2 : 1);
             var shape = pipeline.LatentShape(Images, generation.Height, generation.Width);
             var latents = shape.Aggregate((long)sizeof(float), (bytes, length) => bytes * length);
             var side = (long)techniques.Masks!.MaxGrid!.Value;
             var masks = StoryRules.FoundSubjects(story, Images).Any() ? (steps - 1) * Images * story.Subjects.Count * side * side : 0;
-            return (kept * latents) + masks + (3L * Images * generation.Height * generation.Width);
+            return (kept * latents) + masks + portraits;
         }
     }
 
@@ -194,11 +212,36 @@ internal sealed class StoryGeneration
     public IEnumerable<long> RowsOf(int images)
     {
         using var attention = new StoryAttention(
-            techniques, [], images, generation.Guidance, generation.Seed, guidanceEnd: request.GuidanceEnd);
+            techniques, [], images, generation.Guidance, generation.Seed, guidanceEnd: request.GuidanceEnd)
+        {
+            ReadsKept = ReadsKeys,
+        };
         for (var step = 0; step < generation.ModelCalls; step++)
         {
             yield return attention.BatchAt(step, generation.ModelCalls).Rows;
         }
+    }
+
+    /// <summary>The most bytes of the images' keys: those of all tokens, as if the subjects filled the images.</summary>
+    private long KeyBytes(StoryAttention attention)
+    {
+        var layers = pipeline.AttentionProcessors.Layers.Where(layer => layer.Kind != AttentionKind.Cross)
+            .Select(layer => (Layer: layer, Tokens: Images * pipeline.ImageTokens(layer, generation.Height, generation.Width))).ToList();
+        var ofToken = (long)KeysDtype.ElementSize();
+        var bytes = 0L;
+        for (var step = 0; step < generation.ModelCalls; step++)
+        {
+            foreach (var (layer, tokens) in layers)
+            {
+                var (halves, parts) = attention.RecordedAt(layer, step, generation.ModelCalls);
+                bytes += tokens * ((parts * ofToken * layer.Heads * layer.HeadWidth) + (halves * sizeof(int)));
+            }
+        }
+
+        var latents = pipeline.LatentShape(Images, generation.Height, generation.Width)
+            .Aggregate((long)sizeof(float), (product, length) => product * length);
+        var side = (long)techniques.Masks!.MaxGrid!.Value;
+        return bytes + latents + (Images * story.Subjects.Count * side * side);
     }
 
     /// <summary>The scenes as their bank knows them: a picture is its portrait, with its subjects where they were found.</summary>
@@ -214,7 +257,7 @@ internal sealed class StoryGeneration
     };
 
     private bool Shares =>
-        story.Scenes.Count > 1
+        (story.Scenes.Count > 1 || ReadsKeys)
         && (techniques.Sharing!.Strength > 0 || (StoryRules.HasLocations(story) && techniques.Location!.Strength > 0));
 
     /// <summary>Whether the first step has an unmodified branch.</summary>
@@ -222,7 +265,10 @@ internal sealed class StoryGeneration
     {
         get
         {
-            using var attention = new StoryAttention(techniques, [], story.Scenes.Count, generation.Guidance);
+            using var attention = new StoryAttention(techniques, [], story.Scenes.Count, generation.Guidance)
+            {
+                ReadsKept = ReadsKeys,
+            };
             return attention.BatchAt(0, generation.ModelCalls).HasBase;
         }
     }
@@ -232,12 +278,20 @@ internal sealed class StoryGeneration
         : (scene.Seed ?? (options.SameNoise ? generation.Seed : generation.Seed + origin.PlaceOf(i - Anchors))) + origin.SeedOffset)];
 
     /// <summary>How consistent each scene is with the anchors.</summary>
-    private IReadOnlyList<double?> Score(Tensor latents, StoryAttention attention)
+    private IReadOnlyList<double?> Score(StoryBank bank, Tensor latents, StoryAttention attention)
     {
         using var scope = NewDisposeScope();
-        var score = new SubjectConsistency(pipeline.Unpack(latents, generation.Height, generation.Width), Anchors);
-        return [.. Enumerable.Range(Anchors, Images - Anchors).Select(image => score.Of(image, story.Subjects.Select((subject, s) =>
-            (IReadOnlyList<Tensor?>)[.. Enumerable.Range(0, Anchors).Append(image).Select(i => MaskOf(attention, subject, i, s))])))];
+        var kept = bank.Find(StoryBank.FinalName);
+        var all = kept is null ? latents : cat([kept.to(latents.dtype, latents.device), latents]);
+        var score = new SubjectConsistency(pipeline.Unpack(all, generation.Height, generation.Width), bank.Anchors);
+        return [.. Enumerable.Range(Anchors, Images - Anchors).Select(scene => score.Of(
+            bank.Anchors + scene - Anchors,
+            story.Subjects.Select((subject, s) => (IReadOnlyList<Tensor?>)
+            [
+                .. Enumerable.Range(0, bank.Anchors).Select(anchor =>
+                    kept is null ? MaskOf(attention, subject, anchor, s) : bank.Find(StoryBank.MaskName(anchor, s))),
+                MaskOf(attention, subject, scene, s),
+            ])))];
     }
 
     /// <summary>The processors that are set on the model, where one is not the model's own.</summary>

@@ -1,5 +1,6 @@
 using System.Text.Json.Serialization;
 using StorySync.Attention;
+using static TorchSharp.torch;
 
 namespace StorySync.Pipelines;
 
@@ -20,6 +21,16 @@ public sealed record StoryOptions
     /// the anchors and no further scene, so that it depends on them, its prompt, its subjects and its seed alone, and can be drawn again,
     /// or later, as it is. Null (default): all scenes read each other.</summary>
     public int? Anchors { get; init; }
+
+    /// <summary>Gets what the bank of the anchors keeps. <see cref="StoryBankForm.Keys"/> is for many scenes: they take about the time of
+    /// scenes that read nothing, and the bank takes many times the bytes, in the folder of temporary files until it is saved;
+    /// <see cref="MemoryPlan.BankBytes"/> tells how many. Both give the same scenes, on the CPU in float32 to the bit where there are
+    /// two anchors or more. Null (default): <see cref="StoryBankForm.Trajectory"/>.</summary>
+    public StoryBankForm? BankForm { get; init; }
+
+    /// <summary>Gets the type in which a bank of <see cref="StoryBankForm.Keys"/> has them: Float32, BFloat16 or Float16. The two take half
+    /// of the bytes and round what scenes read of the anchors. Null (default): the type that the model computes in.</summary>
+    public ScalarType? BankKeysDtype { get; init; }
 
     /// <summary>Gets how many scenes that read anchors are drawn at a time, at least 1. On the CPU in float32 it changes no bit of a scene;
     /// on a device libtorch chooses kernels by the size of a batch, so that last bits are those of the batch size. Null (default): up to 8,

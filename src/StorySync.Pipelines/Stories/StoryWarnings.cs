@@ -49,6 +49,8 @@ internal sealed class StoryWarnings(Story story, StoryBatchOrigin origin, Warnin
         warnings.AddIf(options.RetryBelow is not null, nameof(options.RetryBelow) + withoutAnchors);
         warnings.AddIf(options.Scorer is not null, nameof(options.Scorer) + withoutAnchors);
         warnings.AddIf(options.BatchSize is not null, nameof(options.BatchSize) + withoutAnchors);
+        warnings.AddIf(options.BankForm is not null, nameof(options.BankForm) + withoutAnchors);
+        warnings.AddIf(options.BankKeysDtype is not null, nameof(options.BankKeysDtype) + withoutAnchors);
         warnings.AddIf(
             options.Techniques?.Placement is { Until: not 0, Strength: not 0 } placement && placement != usual.Placement
                 && !story.Scenes.Any(scene => scene.Subjects.Any(own => own is not { Region: null, RegionMask: null })),
@@ -95,10 +97,10 @@ internal sealed class StoryWarnings(Story story, StoryBatchOrigin origin, Warnin
         foreach (var (i, location) in Drawn.Select(scene => scene.Location).Index())
         {
             var name = origin.NameOf(origin.Anchors + i);
-            if (origin.Bank is not null)
+            if (origin.Bank is { } bank)
             {
                 warnings.AddIf(
-                    location is not null && story.Scenes.Take(origin.Anchors).All(anchor => anchor.Location != location),
+                    location is not null && bank.Card.Story.Scenes.All(anchor => anchor.Location != location),
                     $"{name}: no anchor has the location \"{location}\", so that it has no effect; scenes of a bank share their background "
                         + "with anchors only.");
             }

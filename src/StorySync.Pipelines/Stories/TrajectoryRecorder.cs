@@ -1,0 +1,37 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Pipelines;
+
+/// <summary>Keeps the latents with which anchors enter each step, and the masks then in force.</summary>
+/// <param name="story">The anchors.</param>
+internal sealed class TrajectoryRecorder(Story story) : BankRecorder(story)
+{
+    public override Tensor Enter(int step, bool isBase, Tensor latents)
+    {
+        using var scope = NewDisposeScope();
+        Keep(StoryBank.LatentsName(step, isBase), Copy(latents));
+        if (!isBase && Masks() is { } masks)
+        {
+            Keep(StoryBank.MasksName(step), masks);
+        }
+
+        return latents;
+    }
+
+    /// <summary>The masks in force that were found, (anchors, subjects, height, width); null while there are none.</summary>
+    private Tensor? Masks()
+    {
+        Tensor? all = null;
+        foreach (var (anchor, subject) in StoryRules.FoundSubjects(Story, Story.Scenes.Count))
+        {
+            if (Attention.MaskOf(anchor, subject) is { } mask)
+            {
+                all ??= zeros([Story.Scenes.Count, Story.Subjects.Count, .. mask.shape], ScalarType.Bool);
+                all[anchor, subject] = mask;
+            }
+        }
+
+        return all;
+    }
+}
