@@ -33,6 +33,11 @@ internal sealed class PlanRun(StorySettings settings, TextWriter console, TextWr
         }
 
         terminal.WriteLine($"The process will hold about {ProcessMemory.Size(ProcessMemory.With(plan))} of RAM, with .NET and libtorch.");
+        if (settings.SaveBank is not null)
+        {
+            terminal.WriteLine($"The bank will take at most {ProcessMemory.Size(plan.BankBytes)}, if the subjects fill their scenes.");
+        }
+
         if (ProcessMemory.Misfit(plan) is { } misfit)
         {
             terminal.WriteLine($"The story does not fit: {misfit}.");

@@ -82,6 +82,13 @@ internal sealed class StoryCommand
     private readonly Option<string> saveBank = CommandLine.Name(
         "--save-bank", "Write the anchors to a file, to draw further scenes with them later; without --anchors, all scenes are anchors.");
 
+    private readonly Option<string> bankForm = CommandLine.Choice(
+        "--bank-form",
+        "What is kept of the anchors: trajectory, which is small and has them computed along with further scenes, or keys, which are large "
+            + "and have further scenes take the plain model's time.",
+        "trajectory",
+        "keys");
+
     private readonly Option<string> bank = CommandLine.Name(
         "--bank", "Draw the scenes with the anchors of a file that --save-bank wrote, and with their subjects and settings.");
 
@@ -144,7 +151,7 @@ internal sealed class StoryCommand
     private IEnumerable<Option> Options =>
     [
         model, storyFile, scenes, subjects, negative, seed, steps, guidance, guidanceEnd, blockCache, width, height, sameNoise,
-        sharing, dropout, shareAll, harmonization, threshold, layout, layoutUntil, anchors, saveBank, bank, redraw,
+        sharing, dropout, shareAll, harmonization, threshold, layout, layoutUntil, anchors, saveBank, bankForm, bank, redraw,
         noPlain, masks, previews, plan, device, dtype, variant, tiledDecoding, streamBlocks, offload, noMemoryCheck, output,
     ];
 
@@ -166,7 +173,7 @@ internal sealed class StoryCommand
     private void CheckTogether(ParseResult parsed)
     {
         bool Given(Option option) => parsed.GetResult(option) is { Implicit: false };
-        var anchored = new Option[] { anchors, saveBank }.FirstOrDefault(Given);
+        var anchored = new Option[] { anchors, saveBank, bankForm }.FirstOrDefault(Given);
         if (Given(bank))
         {
             Option[] settled =
@@ -197,6 +204,12 @@ internal sealed class StoryCommand
             throw new UserErrorException(
                 "--redraw needs --bank: only a scene that reads anchors alone can be drawn again without the others. Make the story with "
                     + "--save-bank first.");
+        }
+
+        if (anchored == bankForm)
+        {
+            throw new UserErrorException(
+                "--bank-form needs --save-bank or --anchors: without them nothing is kept of the scenes. Give one of them, or leave it out.");
         }
 
         if (Given(blockCache) && anchored is not null)
@@ -251,6 +264,8 @@ internal sealed class StoryCommand
                 },
                 SameNoise = kept is null && parsed.GetValue(sameNoise),
                 Anchors = parsed.GetValue(anchors) ?? (parsed.GetValue(saveBank) is null ? null : story.Scenes.Count),
+                BankForm = parsed.GetResult(bankForm) is { Implicit: false }
+                    ? Enum.Parse<StoryBankForm>(parsed.GetValue(bankForm)!, ignoreCase: true) : null,
                 Techniques = kept?.Card.Techniques ?? Techniques(parsed),
             },
             WithPlain = !parsed.GetValue(noPlain),

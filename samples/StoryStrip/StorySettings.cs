@@ -33,7 +33,10 @@ internal sealed record StorySettings
     public required StoryOptions Options { get; init; }
 
     /// <summary>How <see cref="WithAnchors"/> would be made in one run.</summary>
-    public StoryOptions Planned => Bank is null ? Options : Options with { Anchors = Bank.Portraits.Count };
+    public StoryOptions Planned => Bank is null ? Options : Options with
+    {
+        Anchors = Bank.Portraits.Count, BankForm = Bank.Card.Form,
+    };
 
     public required bool WithPlain { get; init; }
 

@@ -122,6 +122,44 @@ public class KernelFuzzTests
         }
     });
 
+    /// <summary>Images whose tokens are kept give the others what they give with their rows in the batch, to the bit.</summary>
+    [Fact]
+    public void Shared_attention_to_kept_images() => Each(300, draw =>
+    {
+        var (kept, images, repeats, heads, tokens) =
+            (draw.Next(1, 3), draw.Next(1, 3), draw.Next(1, 3), draw.Next(1, 3), draw.Next(1, 40));
+        var (inner, width) = (draw.Next(1, 24), draw.Next(1, 24));
+        var all = kept + images;
+        var (query, key, value) = (Heads(inner), Heads(inner), Heads(width));
+        var rows = new int[kept * tokens];
+        int[] there = [.. Enumerable.Range(0, rows.Length).Where(_ => draw.Next(0, 3) > 0)];
+        Array.Fill(rows, -1);
+        foreach (var (row, token) in there.Index())
+        {
+            rows[token] = row;
+        }
+
+        int[] read = [.. there, .. Enumerable.Range(rows.Length, images * tokens)];
+        List<TokenGroup> groups = [.. Enumerable.Range(kept, images).Select(image => new TokenGroup(
+            image,
+            [.. Enumerable.Range(0, tokens)],
+            [new([.. Enumerable.Range(0, draw.Next(0, 30)).Select(_ => read[draw.Next(0, read.Length)])], draw.OneOf(0f, -0.7f))]))];
+        List<TokenGroup> ofKept =
+            [.. Enumerable.Range(0, kept).Select(image => new TokenGroup(image, [.. Enumerable.Range(0, tokens)], []))];
+        var expected = SharedAttentionKernel.Apply(query, key, value, all, [.. ofKept, .. groups]);
+        var actual = SharedAttentionKernel.Apply(
+            InBatch(query), InBatch(key), InBatch(value), all, groups,
+            new KeptTokens(kept, rows, [.. Enumerable.Range(0, repeats).Select(repeat => (Kept(key, repeat), Kept(value, repeat)))]));
+        TensorAssert.SameBits(InBatch(expected), actual);
+
+        Tensor Heads(int size) => draw.Normal(all * repeats, tokens, heads, size).transpose(1, 2);
+
+        Tensor InBatch(Tensor of) => of.unflatten(0, [repeats, all]).narrow(1, kept, images).flatten(0, 1);
+
+        Tensor Kept(Tensor of, int repeat) => of.unflatten(0, [repeats, all])[repeat].narrow(0, 0, kept).transpose(1, 2).flatten(0, 1)
+            .index_select(0, tensor(Array.ConvertAll(there, token => (long)token), int64));
+    });
+
     [Fact]
     public void Blends() => Each(1000, draw =>
     {

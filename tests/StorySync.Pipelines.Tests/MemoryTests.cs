@@ -22,18 +22,21 @@ public class MemoryTests(StorybookModel model) : IClassFixture<StorybookModel>
             Frog, new StoryOptions { Request =
                 new() { Steps = 3, GuidanceScale = 4, GuidanceEnd = guidanceEnd, BlockCacheThreshold = blockCacheThreshold } }).Dispose());
 
-    [Fact]
-    public void Banks_and_their_scenes_leave_no_tensor_behind() => LiveTensors.AssertNoneLeft(() =>
+    [Theory]
+    [InlineData(StoryBankForm.Trajectory)]
+    [InlineData(StoryBankForm.Keys)]
+    public void Banks_and_their_scenes_leave_no_tensor_behind(StoryBankForm form) => LiveTensors.AssertNoneLeft(() =>
     {
         using var folder = new TemporaryFolder();
-        var options = new StoryOptions { Request = new() { Steps = 2, GuidanceScale = 4, Height = 64, Width = 64 }, BatchSize = 1 };
+        var drawn = new StoryOptions { Request = new() { Steps = 2, GuidanceScale = 4, Height = 64, Width = 64 }, BatchSize = 1 };
+        var options = drawn with { BankForm = form };
         using (var bank = model.Pipeline.CreateBank(Frog, options))
         {
             bank.Save(folder.PathOf("frog"));
         }
 
         using var loaded = StoryBank.Load(folder.PathOf("frog"));
-        model.Pipeline.GenerateScenes(loaded, [new("a frog"), new("a frog at home")], options).Dispose();
+        model.Pipeline.GenerateScenes(loaded, [new("a frog"), new("a frog at home")], drawn).Dispose();
         model.Pipeline.GenerateStory(Frog, options with { Anchors = 1 }).Dispose();
         var bytes = File.ReadAllBytes(folder.PathOf("frog"));
         bytes[^1] ^= 1;

@@ -12,10 +12,12 @@ public sealed class BankCommandTests : IDisposable
 {
     private readonly TemporaryFolder folder = new();
 
-    [Fact]
-    public async Task Scenes_that_are_drawn_with_the_saved_bank_are_those_of_the_story()
+    [Theory]
+    [InlineData("trajectory")]
+    [InlineData("keys")]
+    public async Task Scenes_that_are_drawn_with_the_saved_bank_are_those_of_the_story(string form)
     {
-        var bank = await Saved();
+        var bank = await Saved(form);
         var later = await Run("--bank", bank, "--scene", "a cat in the snow", "--scene", "a cat at night", "--no-plain");
         Assert.True(later.Code == 0, later.Errors);
         Assert.Equal(["scene-1.png", "scene-2.png", "strip.png"], Written());
@@ -122,6 +124,9 @@ public sealed class BankCommandTests : IDisposable
     [InlineData("--share-all-queries cannot be given with --bank:", "--bank", "a", "--share-all-queries")]
     [InlineData("--save-bank cannot be given with --bank: the anchors are those of the bank,", "--bank", "a", "--save-bank", "b")]
     [InlineData("--anchors cannot be given with --bank:", "--bank", "a", "--anchors", "2")]
+    [InlineData("--bank-form cannot be given with --bank:", "--bank", "a", "--bank-form", "keys")]
+    [InlineData("--bank-form needs --save-bank or --anchors:", "--bank-form", "keys")]
+    [InlineData("--bank-form is 'values'; it must be trajectory or keys.", "--bank-form", "values")]
     [InlineData("--bank has the anchors, but no scenes to draw; give them by --scene or --story.", "--bank", "a")]
     [InlineData("--redraw needs --bank:", "--redraw", "2")]
     [InlineData("--block-cache cannot be given with --anchors:", "--block-cache", "0.1", "--anchors", "2")]
@@ -157,6 +162,8 @@ public sealed class BankCommandTests : IDisposable
         var one = Peak(text);
         var (_, alone, _) = await Run("--scene", "a cat", "--subject", "a cat", "--plan");
         Assert.True(one > Peak(alone), $"{text}{alone}");
+        var (_, keys, _) = await Run([.. Story, "--save-bank", "cat.storybank", "--bank-form", "keys", "--plan"]);
+        Assert.Contains("The bank will take at most ", keys, StringComparison.Ordinal);
 
         static int Peak(string plan) => int.Parse(Regex.Match(plan, @"on cpu: (\d+) MB").Groups[1].ValueSpan, CultureInfo.InvariantCulture);
     }
@@ -172,10 +179,10 @@ public sealed class BankCommandTests : IDisposable
     private string Output => folder.PathOf("output");
 
     /// <summary>Makes a story of two anchors and keeps its bank.</summary>
-    private async Task<string> Saved()
+    private async Task<string> Saved(string form = "trajectory")
     {
         var path = folder.PathOf("cat.storybank");
-        var (code, text, errors) = await Run([.. Story, "--save-bank", path, "--no-plain"]);
+        var (code, text, errors) = await Run([.. Story, "--save-bank", path, "--bank-form", form, "--no-plain"]);
         Assert.True(code == 0, errors);
         Assert.Contains($"Bank: {path}, 2 anchors by StableDiffusionXLPipeline", text);
         Assert.True(File.Exists(path));

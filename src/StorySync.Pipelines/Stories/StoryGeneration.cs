@@ -134,7 +134,8 @@ internal sealed class StoryGeneration
             Locations = StoryRules.HasLocations(story) ? [.. story.Scenes.Select(scene => scene.Location)] : null,
             Recorder = recorder,
             Keys = ReadsKeys && origin.Bank is { } bank ? new BankKeys(bank) : null,
-            KeptLocations = ReadsKeys ? [.. origin.Bank!.Card.Story.Scenes.Select(anchor => anchor.Location)] : null,
+            ReadsKept = ReadsKeys,
+            KeptLocations = origin.Bank?.Card.Story.Scenes.Select(anchor => anchor.Location).ToList(),
         };
         var pictures = story.Scenes.Any(scene => scene.Picture is not null)
             ? new PictureAnchors(story, attention, scenes => new StoryAttention(
