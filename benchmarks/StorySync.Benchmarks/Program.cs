@@ -20,6 +20,7 @@ var command = new RootCommand("How fast StorySync is and how much memory it take
     ModelRuns.VaeDecode(),
     ModelRuns.Pipeline(),
     ModelRuns.Story(),
+    BankRuns.Command(),
     ModelRuns.Load(),
     Approximations.Command(),
     DeviceCheckCommand.Create(),

@@ -30,7 +30,9 @@ public sealed record MemoryPlan
     public required IReadOnlyList<MemoryAdvice> Advice { get; init; }
 
     /// <summary>Gets the most bytes that the bank of a story with anchors takes on the host, with portraits uncompressed and masks on the
-    /// finest grid; 0 for what makes no bank. They are not in <see cref="PeakBytes"/>.</summary>
+    /// finest grid; 0 for what makes no bank. They are not in <see cref="PeakBytes"/>. A bank of <see cref="StoryBankForm.Keys"/> takes
+    /// them, but for its portraits and masks, in the folder of temporary files; as many if the subjects fill the anchors, a fifth if they
+    /// fill a fifth.</summary>
     public long BankBytes { get; init; }
 
     /// <summary>Gets the most bytes at one time on the device that computes.</summary>

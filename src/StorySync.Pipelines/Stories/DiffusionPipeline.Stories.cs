@@ -64,8 +64,9 @@ public abstract partial class DiffusionPipeline
 
     /// <summary>Generates scenes that have the subjects of a bank's anchors. A scene depends on the bank, its prompt, its subjects, its
     /// seed and the options alone: on the CPU in float32 it has the same bits in any batch, in any order, on any day.</summary>
-    /// <remarks>The anchors are computed along with each batch, from the latents and masks that the bank has of them, so that a batch of N
-    /// scenes and A anchors takes the time of A + N images, and memory does not grow with the number of batches.</remarks>
+    /// <remarks>With a bank of <see cref="StoryBankForm.Trajectory"/> the anchors are computed along with each batch, from the latents and
+    /// masks that the bank has of them: a batch of N scenes and A anchors takes the time of A + N images. With one of
+    /// <see cref="StoryBankForm.Keys"/> it takes about that of N. Memory does not grow with the number of batches.</remarks>
     /// <param name="bank">The bank. It stays the caller's.</param>
     /// <param name="scenes">The scenes. One without a seed has the bank's plus the number of scenes before it, anchors included.</param>
     /// <param name="options">What they are made with; null, and what is null in it, for the bank's. Settings that change numbers must be
@@ -141,7 +142,7 @@ public abstract partial class DiffusionPipeline
     }
 
     /// <summary>Estimates the memory required by scenes that are drawn with a bank, and suggests options that reduce it: that of the
-    /// largest batch, with the anchors that are computed along. Nothing is computed, and no weight is read.</summary>
+    /// largest batch, with the anchors where they are computed along. Nothing is computed, and no weight is read.</summary>
     /// <param name="bank">The bank.</param>
     /// <param name="scenes">The scenes.</param>
     /// <param name="options">What they would be made with; see <see cref="GenerateScenes"/>.</param>
