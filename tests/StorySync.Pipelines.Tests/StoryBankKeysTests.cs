@@ -120,6 +120,36 @@ public sealed class StoryBankKeysTests
         Assert.False(elsewhere.Latents[0].SameBitsAs(actual.Latents[0]));
     }
 
+    /// <summary>Before masks are found nobody knows what belongs to no subject, but of scenes with a region or without subjects.</summary>
+    [Theory]
+    [InlineData("tiny-sdxl")]
+    [InlineData("tiny-flux")]
+    public void A_scene_is_where_it_is_whatever_is_known_of_others(string model)
+    {
+        using var pipeline = StoryBankTests.Load(model);
+        var anchors = Anchors with { Scenes = [Anchors.Scenes[0] with { Location = "home" }, Anchors.Scenes[1]] };
+        var empty = anchors with { Scenes = [.. anchors.Scenes, new("an old house") { Location = "home", Subjects = [Bear.Absent()] }] };
+        Scene[] scenes =
+        [
+            Further[0] with { Location = "home" },
+            Further[1] with { Location = "home", Subjects = [Bear.In(new RegionBox(0, 0, 0.5, 1))] },
+            Further[2] with { Location = "home" },
+        ];
+        foreach (var story in new[] { anchors, empty })
+        {
+            foreach (var form in Enum.GetValues<StoryBankForm>())
+            {
+                using var bank = pipeline.CreateBank(story, new() { Request = Quick, BankForm = form });
+                using var together = pipeline.GenerateScenes(bank, scenes);
+                foreach (var (i, scene) in scenes.Index())
+                {
+                    using var alone = pipeline.GenerateScenes(bank, [scene]);
+                    TensorAssert.SameBits(alone.Latents, together.Latents.narrow(0, i, 1));
+                }
+            }
+        }
+    }
+
     /// <summary>As a trajectory one anchor has an unmodified branch when it is computed along, and none when it is made.</summary>
     [Theory]
     [MemberData(nameof(Models))]

@@ -107,7 +107,9 @@ internal sealed class SubjectMasks : IDisposable
     /// <param name="always">Whether scenes take part without masks, too: their background can read.</param>
     public SubjectTokens? TokensOn(TokenGrid grid, int textTokens, Device device, bool always)
     {
-        if (!always && !Found && !regions.Any && subjects.Count > 0 && given.All(masks => masks.All(mask => mask is null)))
+        var located = KnownLocations();
+        if (!always && !Found && !regions.Any && subjects.Count > 0 && given.All(masks => masks.All(mask => mask is null))
+            && located?.Any(location => location is not null) != true)
         {
             return null;
         }
@@ -115,7 +117,7 @@ internal sealed class SubjectMasks : IDisposable
         if (!tokens.TryGetValue((grid, textTokens), out var onGrid))
         {
             var placed = regions.Any && textTokens > 0 ? regions.On(grid, textTokens) : null;
-            onGrid = new SubjectTokens(Labels(grid), subjects.Count, IsIn, textTokens, device, Reads, Locations, placed);
+            onGrid = new SubjectTokens(Labels(grid), subjects.Count, IsIn, textTokens, device, Reads, located, placed);
             tokens.Add((grid, textTokens), onGrid);
         }
 
@@ -154,7 +156,7 @@ internal sealed class SubjectMasks : IDisposable
             textTokens,
             device,
             (image, other) => image >= anchors && (other < anchors || Reads?.Invoke(image - anchors, other - anchors) != false),
-            Locations is null ? null : [.. KeptLocations ?? new string?[anchors], .. Locations],
+            KnownLocations() is { } located ? [.. KeptLocations ?? new string?[anchors], .. located] : null,
             placed is null ? null : [.. kept.Select(_ => (IReadOnlyList<PlacedQueries>)[]), .. placed],
             new KeptRows(kept, textTokens, textTokens + grid.Tokens));
         withKept[(grid, textTokens)] = (kept, onGrid);
@@ -198,6 +200,11 @@ internal sealed class SubjectMasks : IDisposable
 
         bool[] Cells(Tensor masks) => MaskResize.Apply(masks, grid.Height, grid.Width).data<bool>().ToArray();
     }
+
+    /// <summary>Where each scene is of which it is known what belongs to no subject, whatever is known of others.</summary>
+    private IReadOnlyList<string?>? KnownLocations() => Locations is null ? null : [.. Locations.Select((location, scene) =>
+        Found || Enumerable.Range(0, subjects.Count).All(subject => !IsIn(scene, subject) || isSet[subject][scene]
+            || given[subject][scene] is not null || regions.Of(scene, subject) is not null) ? location : null)];
 
     private bool IsIn(int scene, int subject) =>
         isSet[subject][scene] ? given[subject][scene] is not null : subjects[subject].IsIn(scene);
