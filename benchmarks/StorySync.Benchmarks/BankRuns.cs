@@ -16,13 +16,19 @@ internal static class BankRuns
 
     public static Command Command()
     {
-        var folder = new Option<string>("--folder") { DefaultValueFactory = _ => "storybook", Description = "A model folder, or storybook." };
+        var folder = new Option<string>("--folder")
+        {
+            DefaultValueFactory = _ => "storybook", Description = "A model folder, or storybook.",
+        };
         var anchors = PositiveOption.Create("--anchors", 2, "Anchors of the banks.");
         var scenes = PositiveOption.Create("--scenes", 8, "Scenes to draw.");
         var batch = PositiveOption.Create("--batch", 4, "Scenes of a batch.");
         var steps = PositiveOption.Create("--steps", 20, "Denoising steps.");
         var size = new Option<int?>("--size") { Description = "Height and width in pixels; by default the model's." };
-        var noLayout = new Option<bool>("--no-layout") { Description = "Without layout interpolation, which computes scenes twice in its steps." };
+        var noLayout = new Option<bool>("--no-layout")
+        {
+            Description = "Without layout interpolation, which computes scenes twice in its steps.",
+        };
         var rounds = PositiveOption.Create("--rounds", 5, "How often each way is measured.");
         var command = new Command(
             "bank", "Seconds of a scene by itself, with a bank of latents and with banks of keys; and the bytes of the banks.")

@@ -209,7 +209,8 @@ internal sealed class StoryCommand
         if (anchored == bankForm)
         {
             throw new UserErrorException(
-                "--bank-form needs --save-bank or --anchors: without them nothing is kept of the scenes. Give one of them, or leave it out.");
+                "--bank-form needs --save-bank or --anchors: without them nothing is kept of the scenes. Give one of them, or leave it "
+                    + "out.");
         }
 
         if (Given(blockCache) && anchored is not null)

@@ -216,7 +216,7 @@ public sealed class StoryBankKeysTests
         }
     }
 
-    /// <summary>What is kept of a step are the tokens of the masks then in force; of those of the last step the bank has the masks.</summary>
+    /// <summary>What is kept of a step are the tokens of the masks then in force; those of the last step are in the bank.</summary>
     [Theory]
     [MemberData(nameof(Models))]
     public void Only_tokens_of_subjects_are_kept(string model)
@@ -237,11 +237,12 @@ public sealed class StoryBankKeysTests
                 continue;
             }
 
-            int[][] expected = [.. masks.Select(mask => mask.flatten().nonzero().flatten().data<long>().Select(place => (int)place).ToArray())];
+            int[][] expected = [.. masks.Select(mask =>
+                mask.flatten().nonzero().flatten().data<long>().Select(place => (int)place).ToArray())];
             Assert.Equal(
                 [2, 1, expected[0].Length, expected[1].Length, .. expected[0], .. expected[1]], file.Read(name).data<int>().ToArray());
             var keys = file.Read(name.Replace("tokens.", "keys.", StringComparison.Ordinal));
-            Assert.Equal((expected[0].Length + expected[1].Length, layer.Heads, layer.HeadWidth), (keys.shape[1], keys.shape[2], keys.shape[3]));
+            Assert.Equal([expected[0].Length + expected[1].Length, layer.Heads, layer.HeadWidth], keys.shape[1..]);
             seen++;
         }
 

@@ -23,7 +23,7 @@ internal sealed class KeptAnchors(IReadOnlyList<KeptKeys> halves, SubjectTokens 
     public KeptTokens InPlace() => new(
         Count,
         tokens.Kept!.Rows,
-        [.. halves.Select(half => (half.Key.to_type(ScalarType.Float32).contiguous(), half.Value.to_type(ScalarType.Float32).contiguous()))]);
+        [.. halves.Select(half => (Readable(half.Key), Readable(half.Value)))]);
 
     /// <summary>Puts the keys before those of the batch, (tokens, heads, width).</summary>
     public Tensor BeforeKeys(Tensor batch) => Before(batch, half => half.Key);
@@ -33,6 +33,8 @@ internal sealed class KeptAnchors(IReadOnlyList<KeptKeys> halves, SubjectTokens 
 
     /// <summary>Gets the outputs as tensors like those of the batch, (tokens, width) for each half.</summary>
     public IReadOnlyList<Tensor> OutputsLike(Tensor batch) => [.. halves.Select(half => Like(batch, half.Output!))];
+
+    private static Tensor Readable(Tensor kept) => kept.to_type(ScalarType.Float32).contiguous();
 
     private Tensor Before(Tensor batch, Func<KeptKeys, Tensor> part) => cat([.. halves.Select(half => Like(batch, part(half))), batch]);
 

@@ -96,7 +96,8 @@ internal sealed class StoryState(
             ? null
             : masks.TokensOn(inputs.Grid, inputs.TextTokens, inputs.Query.device, always: Keys is not null);
 
-    /// <summary>What a recorder gets of a layer in a step: from how many halves, and how many tensors (keys, values, outputs) in all.</summary>
+    /// <summary>What a recorder gets of a layer in a step: of how many halves, and how many tensors (keys, values, outputs) of them
+    /// all.</summary>
     public (int Halves, int Parts) RecordedAt(AttentionLayer layer, int step, int steps)
     {
         var (halves, parts) = (0, 0);

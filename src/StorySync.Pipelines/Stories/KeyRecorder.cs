@@ -5,7 +5,8 @@ using static TorchSharp.torch;
 
 namespace StorySync.Pipelines;
 
-/// <summary>Keeps what scenes read of anchors in each call of a layer, in a file from the beginning: memory does not grow with it.</summary>
+/// <summary>Keeps what scenes read of anchors in each call of a layer, in a file from the beginning: memory does not grow with
+/// it.</summary>
 /// <param name="story">The anchors.</param>
 /// <param name="dtype">The type to keep it in.</param>
 internal sealed class KeyRecorder(Story story, ScalarType dtype) : BankRecorder(story), IKeyBank

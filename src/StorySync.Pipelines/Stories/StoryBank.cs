@@ -10,8 +10,9 @@ using static TorchSharp.torch;
 
 namespace StorySync.Pipelines;
 
-/// <summary>Represents a story's anchors as further scenes read them: see <see cref="StoryBankForm"/>. With a bank scenes can be added to a story at any time (<see cref="DiffusionPipeline.GenerateScenes"/>), on the model, with the steps,
-/// at the size and with the settings that the bank was made with. It lies on the host, whatever the device.</summary>
+/// <summary>Represents a story's anchors as further scenes read them: see <see cref="StoryBankForm"/>. With a bank scenes can be added to a
+/// story at any time (<see cref="DiffusionPipeline.GenerateScenes"/>), on the model, with the steps, at the size and with the settings that
+/// the bank was made with. It lies on the host, whatever the device.</summary>
 /// <remarks>A file of a bank is a safetensors file. As a trajectory it has these tensors: <c>latents.{step}</c>, float32, the anchors'
 /// latents that enter a model call; <c>base.{step}</c>, the same of the unmodified branch, for the steps that have one;
 /// <c>masks.{step}</c>, bool, (anchors, subjects, height, width), where the step has masks that were found. As keys, for each
