@@ -156,11 +156,15 @@ internal sealed class SubjectMasks : IDisposable
             textTokens,
             device,
             (image, other) => image >= anchors && (other < anchors || Reads?.Invoke(image - anchors, other - anchors) != false),
-            KnownLocations() is { } located ? [.. KeptLocations ?? new string?[anchors], .. located] : null,
+            KnownLocations() is { } located ? [.. kept.Select(LocationOf), .. located] : null,
             placed is null ? null : [.. kept.Select(_ => (IReadOnlyList<PlacedQueries>)[]), .. placed],
             new KeptRows(kept, textTokens, textTokens + grid.Tokens));
         withKept[(grid, textTokens)] = (kept, onGrid);
         return onGrid;
+
+        // Of an anchor whose background was not known yet, none is kept.
+        string? LocationOf(IReadOnlyList<IReadOnlyList<int>> ofAnchor, int anchor) =>
+            ofAnchor.Count > subjects.Count && ofAnchor[subjects.Count].Count > 0 ? KeptLocations?[anchor] : null;
     }
 
     public void Dispose()

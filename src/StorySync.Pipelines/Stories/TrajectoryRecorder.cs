@@ -19,17 +19,20 @@ internal sealed class TrajectoryRecorder(Story story) : BankRecorder(story)
         return latents;
     }
 
-    /// <summary>The masks in force that were found, (anchors, subjects, height, width); null while there are none.</summary>
+    /// <summary>The masks in force that were found, (anchors, subjects, height, width); null until all are, up to which regions stand for
+    /// those that have one.</summary>
     private Tensor? Masks()
     {
         Tensor? all = null;
         foreach (var (anchor, subject) in StoryRules.FoundSubjects(Story, Story.Scenes.Count))
         {
-            if (Attention.MaskOf(anchor, subject) is { } mask)
+            if (Attention.MaskOf(anchor, subject) is not { } mask)
             {
-                all ??= zeros([Story.Scenes.Count, Story.Subjects.Count, .. mask.shape], ScalarType.Bool);
-                all[anchor, subject] = mask;
+                return null;
             }
+
+            all ??= zeros([Story.Scenes.Count, Story.Subjects.Count, .. mask.shape], ScalarType.Bool);
+            all[anchor, subject] = mask;
         }
 
         return all;
