@@ -76,13 +76,15 @@ public sealed class StoryBank : IDisposable
                 tensors[name] = file.Read(name).DetachFromDisposeScope();
             }
 
-            var card = ReadCard(path, json);
+            // First of all: a damaged card can hold numbers that options refuse.
+            CheckVersion(path, json);
             if (Checksum(json, tensors) != file.Metadata.GetValueOrDefault("checksum"))
             {
                 throw new ModelFileException(
                     path, "the story bank is damaged: its content does not have the checksum that it was written with; copy it again");
             }
 
+            var card = JsonSerializer.Deserialize<StoryBankCard>(json)!;
             return new StoryBank(card, [.. Enumerable.Range(0, card.Story.Scenes.Count).Select(Portrait)], tensors, file);
 
             RgbImage Portrait(int anchor) => RgbImage.Decode(tensors[PortraitName(anchor)].bytes);
@@ -91,7 +93,7 @@ public sealed class StoryBank : IDisposable
         {
             Release(tensors, file);
             if (exception is JsonException or NotSupportedException or InvalidOperationException or KeyNotFoundException
-                or InvalidDataException)
+                or InvalidDataException or FormatException or ArgumentException)
             {
                 throw new ModelFileException(path, $"no valid story bank: {exception.Message}", exception);
             }
@@ -207,15 +209,16 @@ public sealed class StoryBank : IDisposable
 
     private static string PortraitName(int anchor) => string.Create(CultureInfo.InvariantCulture, $"portraits.{anchor}");
 
-    private static StoryBankCard ReadCard(string path, string json)
+    private static void CheckVersion(string path, string json)
     {
         var version = JsonNode.Parse(json)?[nameof(StoryBankCard.Version)]?.GetValue<int>();
-        return version == StoryBankCard.CurrentVersion
-            ? JsonSerializer.Deserialize<StoryBankCard>(json)!
-            : throw new ModelFileException(
+        if (version != StoryBankCard.CurrentVersion)
+        {
+            throw new ModelFileException(
                 path,
                 $"the story bank has version {version?.ToString(CultureInfo.InvariantCulture) ?? "none"}; this library reads version "
                     + $"{StoryBankCard.CurrentVersion}");
+        }
     }
 
     private static string Checksum(string card, Dictionary<string, Tensor> tensors)
