@@ -44,6 +44,34 @@ public class OptionRangeTests
     }
 
     [Fact]
+    public void What_is_missing_is_named()
+    {
+        using var scope = NewDisposeScope();
+        using var subjects = SubjectTokens.FromMasks(ones([2, 3], ScalarType.Bool));
+        var (x, hidden) = (ones(2, 1, 3, 8), ones(2, 3, 8));
+        Assert.Throws<ArgumentNullException>("features", () => Harmonization.Apply(null!, subjects));
+        Assert.Throws<ArgumentNullException>("subjects", () => Harmonization.Apply(hidden, null!));
+        Assert.Throws<ArgumentNullException>("query", () => SharedAttention.Apply(null!, x, x, subjects));
+        Assert.Throws<ArgumentNullException>("key", () => SharedAttention.Apply(x, null!, x, subjects));
+        Assert.Throws<ArgumentNullException>("value", () => SharedAttention.Apply(x, x, null!, subjects));
+        Assert.Throws<ArgumentNullException>("subjects", () => SharedAttention.Apply(x, x, x, null!));
+        Assert.Throws<ArgumentNullException>("query", () => LayoutInterpolation.Apply(null!, x, 0.5));
+        Assert.Throws<ArgumentNullException>("baseQuery", () => LayoutInterpolation.Apply(x, null!, 0.5));
+        Assert.Throws<ArgumentNullException>("masks", () => SubjectTokens.FromMasks(null!));
+        Assert.Throws<ArgumentNullException>("labels", () => SubjectTokens.FromLabels(null!, 1));
+    }
+
+    /// <summary>The operator blends subjects; what belongs to none is blended where a run has locations.</summary>
+    [Fact]
+    public void Harmonization_leaves_the_tokens_of_locations()
+    {
+        using var scope = NewDisposeScope();
+        using var subjects = new SubjectTokens([[1, 0], [1, 0]], 1, null, 0, CPU, locations: ["wood", "wood"]);
+        var hidden = tensor([1f, 0, 5, 5, 0, 1, 7, 7], [2, 2, 2]);
+        Assert.Equal([0f, 1, 5, 5, 1, 0, 7, 7], Harmonization.Apply(hidden, subjects, null, 1, -1).data<float>().ToArray());
+    }
+
+    [Fact]
     public void What_is_blended_has_the_tokens_of_the_features()
     {
         using var scope = NewDisposeScope();
