@@ -8,7 +8,8 @@ public class LargePagesTests
     [Fact]
     public void The_system_is_asked_for_large_pages_where_a_large_tensor_lies()
     {
-        Assert.SkipUnless(OperatingSystem.IsLinux() && Directory.Exists("/sys/kernel/mm/transparent_hugepage"), "The system has no large pages.");
+        Assert.SkipUnless(
+            OperatingSystem.IsLinux() && Directory.Exists("/sys/kernel/mm/transparent_hugepage"), "The system has no large pages.");
         Assert.SkipUnless(
             Environment.GetEnvironmentVariable("THP_MEM_ALLOC_ENABLE") is null or "1", "THP_MEM_ALLOC_ENABLE is set to something else.");
 
