@@ -218,7 +218,7 @@ internal sealed class Generation
         return MemoryPlanner.Plan(pipeline, asked with { Images = rows ?? images });
     }
 
-    private MemoryCase Case(PipelineOptions options, bool hasBase, bool shares) =>
+    private MemoryQuery Case(PipelineOptions options, bool hasBase, bool shares) =>
         new(options, images, Guidance ? 2 : 1, Height, Width, hasBase, shares, Caches: request.BlockCacheThreshold > 0);
 
     private Tensor Denoise(DenoisingJob job, FiniteNumbers finite, PictureAnchors? pictures)

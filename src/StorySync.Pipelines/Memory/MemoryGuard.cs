@@ -8,7 +8,7 @@ namespace StorySync.Pipelines;
 internal static class MemoryGuard
 {
     /// <exception cref="InsufficientMemoryException">The generation does not fit.</exception>
-    public static void Check(DiffusionPipeline pipeline, MemoryCase asked)
+    public static void Check(DiffusionPipeline pipeline, MemoryQuery asked)
     {
         if (AvailableMemory.Of(pipeline.Device) is { } there && MemoryPlanner.PeakBytes(pipeline, asked) > there)
         {

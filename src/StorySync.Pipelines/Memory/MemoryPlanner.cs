@@ -14,7 +14,7 @@ namespace StorySync.Pipelines;
 /// <param name="HasBase">Whether an unmodified branch runs along.</param>
 /// <param name="Shares">Whether the images share attention.</param>
 /// <param name="Caches">Whether the denoiser's deeper blocks are cached.</param>
-internal sealed record MemoryCase(PipelineOptions Options, int Images, int Halves, int Height, int Width, bool HasBase, bool Shares,
+internal sealed record MemoryQuery(PipelineOptions Options, int Images, int Halves, int Height, int Width, bool HasBase, bool Shares,
     bool Caches)
 {
     /// <summary>Gets what the denoiser gets in one call: with an unmodified branch the guidance halves can come one after the
@@ -36,7 +36,7 @@ internal static class MemoryPlanner
     private const int FewestScenes = 2;
     private const double WorthTheChange = 0.02;
 
-    public static MemoryPlan Plan(DiffusionPipeline pipeline, MemoryCase asked)
+    public static MemoryPlan Plan(DiffusionPipeline pipeline, MemoryQuery asked)
     {
         var plan = Measure(pipeline, asked);
         var advice = Changes(pipeline, asked)
@@ -47,9 +47,9 @@ internal static class MemoryPlanner
     }
 
     /// <summary>The peak alone.</summary>
-    public static long PeakBytes(DiffusionPipeline pipeline, MemoryCase asked) => Measure(pipeline, asked).PeakBytes;
+    public static long PeakBytes(DiffusionPipeline pipeline, MemoryQuery asked) => Measure(pipeline, asked).PeakBytes;
 
-    private static MemoryPlan Measure(DiffusionPipeline pipeline, MemoryCase asked)
+    private static MemoryPlan Measure(DiffusionPipeline pipeline, MemoryQuery asked)
     {
         var options = asked.Options;
         var onHost = asked.OnHost;
@@ -90,14 +90,14 @@ internal static class MemoryPlanner
         };
     }
 
-    private static WeightMemory Weight(ModelPart part, MemoryCase asked, bool streamed)
+    private static WeightMemory Weight(ModelPart part, MemoryQuery asked, bool streamed)
     {
         var dtype = part.DtypeFor(asked.Options.Dtype);
         return new(part.Name, streamed ? part.StreamedBytes(dtype) : asked.OnHost ? part.HostBytes(dtype) : part.Bytes(dtype));
     }
 
     /// <summary>What could be changed, first what leaves the images as they are, last what changes them most.</summary>
-    private static IEnumerable<(string Text, MemoryCase Case)> Changes(DiffusionPipeline pipeline, MemoryCase asked)
+    private static IEnumerable<(string Text, MemoryQuery Case)> Changes(DiffusionPipeline pipeline, MemoryQuery asked)
     {
         var options = asked.Options;
         if (!options.Offload && !asked.OnHost)
@@ -145,7 +145,7 @@ internal static class MemoryPlanner
                 asked with { Images = fewer });
         }
 
-        MemoryCase With(PipelineOptions changed) => asked with { Options = changed };
+        MemoryQuery With(PipelineOptions changed) => asked with { Options = changed };
 
         int Half(int side) => Math.Max(side / 2 / multiple, 1) * multiple;
     }
