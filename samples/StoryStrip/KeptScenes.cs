@@ -41,7 +41,7 @@ internal sealed partial class KeptScenes
             try
             {
                 images[i] = RgbImage.Load(path);
-                var parameters = RgbImage.ReadPngText(path).GetValueOrDefault("parameters", "");
+                var parameters = images[i]!.Provenance?.Parameters ?? "";
                 largest = Math.Max(largest, long.Parse(Seed().Match(parameters).Groups[1].ValueSpan, CultureInfo.InvariantCulture));
             }
             catch (Exception exception) when (exception is InvalidDataException or FormatException)

@@ -1,16 +1,12 @@
-using System.Globalization;
 using System.Reflection;
-using System.Text.Json;
 using System.Text.RegularExpressions;
-using StorySync.Attention;
 using StorySync.Pipelines;
 
 namespace StorySync.Samples.StoryStrip;
 
 /// <summary>The images of a run as PNG files, and in each what it was made with.</summary>
 /// <param name="settings">The run's settings.</param>
-/// <param name="pipeline">The model.</param>
-internal sealed partial class StoryImages(StorySettings settings, DiffusionPipeline pipeline)
+internal sealed partial class StoryImages(StorySettings settings)
 {
     public const string Strip = "strip.png";
     public const string Title = "StorySync";
@@ -24,14 +20,13 @@ internal sealed partial class StoryImages(StorySettings settings, DiffusionPipel
     /// <summary>Adds the scenes of a story, and their masks if they are asked for.</summary>
     /// <param name="name">How the files' names begin.</param>
     /// <param name="result">The story.</param>
-    /// <param name="options">How it was made.</param>
     /// <param name="first">The number of scenes before.</param>
-    public void Add(string name, StoryResult result, StoryOptions options, int first = 0)
+    public void Add(string name, StoryResult result, int first = 0)
     {
         for (var i = 0; i < result.Scenes.Count; i++)
         {
             var scene = result.Scenes[i];
-            Add($"{name}-{first + i + 1}.png", scene.Image, Parameters(scene, options));
+            Add($"{name}-{first + i + 1}.png", scene.Image);
             for (var s = 0; settings.WithMasks && s < scene.Subjects.Count; s++)
             {
                 if (scene.Subjects[s].Region is { } mask)
@@ -59,11 +54,11 @@ internal sealed partial class StoryImages(StorySettings settings, DiffusionPipel
     }
 
     /// <summary>Adds the strip of one or more stories.</summary>
-    public void AddStrip(IReadOnlyList<(string Title, StoryResult Story)> rows) => Add(Strip, StoryStrip.Strip.Draw(rows));
+    public void AddStrip(IReadOnlyList<(string Title, StoryResult Story)> rows) => Add(Strip, Marked(StoryStrip.Strip.Draw(rows)));
 
     /// <summary>Adds the strip of a story's pictures.</summary>
     public void AddStrip(IReadOnlyList<RgbImage> images) => Add(
-        Strip, StoryStrip.Strip.Draw([(Title, images)], [.. settings.Story.Scenes.Select(scene => scene.Prompt)]));
+        Strip, Marked(StoryStrip.Strip.Draw([(Title, images)], [.. settings.Story.Scenes.Select(scene => scene.Prompt)])));
 
     /// <summary>Writes the files. Where all scenes were drawn, files of an earlier, longer story go: they would pass for scenes of this
     /// one.</summary>
@@ -89,6 +84,9 @@ internal sealed partial class StoryImages(StorySettings settings, DiffusionPipel
         }
     }
 
+    /// <summary>A strip is made of pictures of a model's.</summary>
+    private static RgbImage Marked(RgbImage strip) => strip.WithProvenance(new ImageProvenance());
+
     private static bool IsOurs(string path)
     {
         try
@@ -103,58 +101,8 @@ internal sealed partial class StoryImages(StorySettings settings, DiffusionPipel
         }
     }
 
-    private void Add(string name, RgbImage image, string? parameters = null)
-    {
-        var text = new Dictionary<string, string> { ["Software"] = Software };
-        if (parameters is not null)
-        {
-            text["parameters"] = parameters;
-        }
-
-        files[name] = image.EncodePng(text);
-    }
-
-    /// <summary>The settings in the form that image tools read: prompt, negative prompt, then one line of pairs.</summary>
-    private string Parameters(SceneResult scene, StoryOptions options)
-    {
-        var request = options.Request!;
-        var negative = request.NegativePrompts is [var avoided] ? $"\nNegative prompt: {avoided}" : "";
-        var (sharing, harmonization, layout) =
-            (options.Techniques!.Sharing!, options.Techniques.Harmonization!, options.Techniques.Layout!);
-        (string Key, object? Value)[] pairs =
-        [
-            ("Steps", request.Steps ?? pipeline.DefaultSteps),
-            ("Sampler", pipeline.Scheduler.GetType().Name),
-            ("CFG scale", request.GuidanceScale ?? pipeline.DefaultGuidanceScale),
-            ("Guidance end", request.GuidanceEnd < 1 ? request.GuidanceEnd : null),
-            ("Block cache", request.BlockCacheThreshold > 0 ? request.BlockCacheThreshold : null),
-            ("Seed", scene.Seed),
-            ("Size", $"{scene.Image.Width}x{scene.Image.Height}"),
-            ("Model", Quoted(ModelName(settings.Model))),
-            ("Dtype", settings.Pipeline.Dtype.ToString().ToLowerInvariant()),
-            ("Device", pipeline.Device.ToString()),
-            ("Subjects", Quoted(string.Join("; ", settings.WithAnchors.ExpandCast().Subjects))),
-            ("Sharing", sharing.Strength),
-            ("Sharing dropout", sharing.Dropout),
-            ("Sharing queries", sharing.SubjectQueriesOnly == true ? "subject" : "all"),
-            ("Harmonization", harmonization.Alpha),
-            ("Harmonization threshold", harmonization.Threshold),
-            ("Layout", layout.Start),
-            ("Layout until", layout.Until),
-            ("Anchors", settings.Planned.Anchors),
-            ("Version", Software),
-        ];
-        return $"{scene.Prompt}{negative}\n"
-            + string.Join(", ",
-                pairs.Where(p => p.Value is not null).Select(p => string.Create(CultureInfo.InvariantCulture, $"{p.Key}: {p.Value}")));
-    }
-
-    /// <summary>A model's folder by its name alone: the path says something of the machine that drew.</summary>
-    private static string ModelName(string model) => Directory.Exists(model) ? Path.GetFileName(Path.GetFullPath(model).TrimEnd('/', '\\'))
-        : model;
-
-    /// <summary>As a JSON text where a comma, colon or quote would be taken for the list's own.</summary>
-    private static string Quoted(string text) => text.AsSpan().IndexOfAny(",:\"\n;") < 0 ? text : JsonSerializer.Serialize(text);
+    private void Add(string name, RgbImage image) =>
+        files[name] = image.EncodePng(new Dictionary<string, string> { ["Software"] = Software });
 
     [GeneratedRegex(@"^((scene|plain)-\d+(-mask-\d+)?|preview-\d+-\d+)\.png$")]
     private static partial Regex SceneFile();

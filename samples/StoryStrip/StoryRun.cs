@@ -49,14 +49,14 @@ internal sealed partial class StoryRun(StorySettings settings, TextWriter consol
                     : null;
             }
 
-            var files = new StoryImages(settings, pipeline);
+            var files = new StoryImages(settings);
             files.AddPreviews(previews, story);
             if (plain is not null)
             {
-                files.Add("plain", plain, off);
+                files.Add("plain", plain);
             }
 
-            files.Add("scene", story, options);
+            files.Add("scene", story);
             files.AddStrip(plain is null ? [(StoryImages.Title, story)] : [("plain", plain), (StoryImages.Title, story)]);
             Write(folder, files, story);
         }
@@ -83,9 +83,9 @@ internal sealed partial class StoryRun(StorySettings settings, TextWriter consol
 
         using (result)
         {
-            var files = new StoryImages(settings, pipeline);
+            var files = new StoryImages(settings);
             files.AddPreviews(previews, result, index);
-            files.Add("scene", result, options, index);
+            files.Add("scene", result, index);
             files.AddStrip(kept.With(index, result.Scenes[0].Image));
             Write(folder, files, result);
         }

@@ -53,6 +53,9 @@ public sealed class StorySyncModelOptions
     /// <inheritdoc cref="PipelineOptions.ChecksMemory"/>
     public bool ChecksMemory { get; set; } = true;
 
+    /// <inheritdoc cref="PipelineOptions.MarksImages"/>
+    public bool MarksImages { get; set; } = true;
+
     /// <summary>Returns the options as the pipeline takes them.</summary>
     /// <exception cref="ArgumentException">The type or the scheduler is none that there is.</exception>
     internal PipelineOptions ToPipelineOptions() => new()
@@ -68,5 +71,6 @@ public sealed class StorySyncModelOptions
         MapWeights = MapWeights,
         Scheduler = Scheduler is null ? null : new SchedulerChoice(Scheduler),
         ChecksMemory = ChecksMemory,
+        MarksImages = MarksImages,
     };
 }

@@ -139,7 +139,7 @@ public class ServicesTests
         var own = new StorySyncModelOptions
         {
             Device = "cpu", Dtype = "float16", Variant = "fp16", TiledDecoding = true, StreamBlocks = true, Offload = true,
-            MapWeights = false, Scheduler = "DDIMScheduler", ChecksMemory = false,
+            MapWeights = false, Scheduler = "DDIMScheduler", ChecksMemory = false, MarksImages = false,
         };
         var (options, defaults) = (own.ToPipelineOptions(), new PipelineOptions());
 

@@ -11,6 +11,9 @@ namespace StorySync.Pipelines;
 /// <summary>One generation of a pipeline: checks the request, then encodes, denoises and decodes. Everything of it lives here.</summary>
 internal sealed class Generation
 {
+    /// <summary>What tells the images that were drawn from pictures that were given.</summary>
+    private static readonly ImageProvenance Drawn = new();
+
     private readonly DiffusionPipeline pipeline;
     private readonly GenerationRequest request;
     private readonly IProgress<GenerationProgress>? progress;
@@ -54,6 +57,9 @@ internal sealed class Generation
 
     /// <summary>Gets a value indicating whether the batch has a negative half.</summary>
     public bool Guidance => guidanceScale > 1;
+
+    /// <summary>Gets what the images have in common as scenes of a story; null for none.</summary>
+    public StoryTraits? Story { get; init; }
 
     public int ModelCalls => Plan.Timesteps.Length - BeginIndex;
 
@@ -189,7 +195,7 @@ internal sealed class Generation
         if (!request.LatentsOnly)
         {
             Report(GenerationStage.Decoding, ModelCalls);
-            decoded = pictures is null ? Decode(latents) : pictures.Decode(latents, Decode);
+            decoded = Named(pictures is null ? Decode(latents) : pictures.Decode(latents, Decode), seeds, hidden);
         }
 
         // What was written to meanwhile may be in the images.
@@ -252,7 +258,18 @@ internal sealed class Generation
         pipeline.ThrowIfFilesChanged();
         var decoded = pipeline.DecodeLatents(latents, Height, Width, cancellationToken);
         FiniteNumbers.RequireImages(decoded, pipeline.Options.Dtype);
-        return RgbImage.FromTensor(decoded);
+        return Marked(RgbImage.FromTensor(decoded));
+    }
+
+    private IReadOnlyList<RgbImage> Marked(IReadOnlyList<RgbImage> images) =>
+        pipeline.Options.MarksImages ? [.. images.Select(image => image.WithProvenance(Drawn))] : images;
+
+    /// <summary>Gives the images that were drawn what they were generated with.</summary>
+    private IReadOnlyList<RgbImage> Named(IReadOnlyList<RgbImage> images, IReadOnlyList<long> seeds, int hidden)
+    {
+        var text = new ParameterText(pipeline, request) { Steps = Plan.Steps, Scheduler = Scheduler, Story = Story };
+        return [.. images.Select((image, i) => ReferenceEquals(image.Provenance, Drawn)
+            ? image.WithProvenance(new ImageProvenance { Parameters = text.Of(hidden + i, seeds[hidden + i], image) }) : image)];
     }
 
     private void OnStep(DenoisingStep step, TimeSpan elapsed, FiniteNumbers finite)
@@ -282,8 +299,8 @@ internal sealed class Generation
         using var scope = NewDisposeScope();
         var latents = pipeline.Unpack(original, Height, Width);
         return pipeline.PreviewDecoder is { } decoder
-            ? RgbImage.FromTensor(decoder.Decode(latents).Over(2).Plus(0.5))
-            : pipeline.LatentColors?.Paint(latents);
+            ? Marked(RgbImage.FromTensor(decoder.Decode(latents).Over(2).Plus(0.5)))
+            : pipeline.LatentColors is { } colors ? Marked(colors.Paint(latents)) : null;
     }
 
     private void Report(GenerationStage stage, int step = 0) => progress?.Report(new GenerationProgress

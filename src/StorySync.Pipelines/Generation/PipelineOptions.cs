@@ -49,6 +49,10 @@ public sealed record PipelineOptions
     /// regardless.</summary>
     public bool ChecksMemory { get; init; } = true;
 
+    /// <summary>Gets a value indicating whether images tell of their origin in the files that are written of them: see
+    /// <see cref="ImageProvenance"/>. Default true.</summary>
+    public bool MarksImages { get; init; } = true;
+
     /// <summary>Gets the logger that warnings are written to as well; null (default) for none.</summary>
     [JsonIgnore]
     public ILogger? Logger { get; init; }

@@ -59,7 +59,7 @@ internal static class PngText
                 return texts;
             }
 
-            if (type.SequenceEqual("tEXt"u8) || type.SequenceEqual("zTXt"u8) || type.SequenceEqual("iTXt"u8))
+            if (IsText(type))
             {
                 var (keyword, text) = Parse(type[0], data, source);
                 texts[keyword] = text;
@@ -68,6 +68,41 @@ internal static class PngText
             at += 12 + (int)length;
         }
     }
+
+    /// <summary>Finds a text; null where the file has none of that keyword, or it cannot be read.</summary>
+    public static string? Find(ReadOnlySpan<byte> png, string keyword)
+    {
+        byte[] begin = [.. Encoding.Latin1.GetBytes(keyword), 0];
+        for (var at = Signature.Length; png.StartsWith(Signature) && png.Length - at >= 12;)
+        {
+            var length = BinaryPrimitives.ReadUInt32BigEndian(png[at..]);
+            if (length > png.Length - at - 12)
+            {
+                break;
+            }
+
+            var type = png.Slice(at + 4, 4);
+            var data = png.Slice(at + 8, (int)length);
+            if (IsText(type) && data.StartsWith(begin))
+            {
+                try
+                {
+                    return Parse(type[0], data, "The file").Text;
+                }
+                catch (InvalidDataException)
+                {
+                    return null;
+                }
+            }
+
+            at += 12 + (int)length;
+        }
+
+        return null;
+    }
+
+    private static bool IsText(ReadOnlySpan<byte> type) =>
+        type.SequenceEqual("tEXt"u8) || type.SequenceEqual("zTXt"u8) || type.SequenceEqual("iTXt"u8);
 
     /// <summary>Reads the data of a chunk with a text.</summary>
     /// <param name="type">The first letter of the chunk's type.</param>

@@ -38,7 +38,8 @@ public sealed class RgbImage
     /// <param name="height">The number of rows.</param>
     /// <param name="pixels">The pixels over white.</param>
     /// <param name="transparent">The colors without regard to transparency, and that; null where all pixels are opaque.</param>
-    private RgbImage(int width, int height, byte[] pixels, TransparentPixels? transparent)
+    /// <param name="provenance">What the image says of its origin; null for nothing.</param>
+    private RgbImage(int width, int height, byte[] pixels, TransparentPixels? transparent, ImageProvenance? provenance = null)
     {
         ArgumentNullException.ThrowIfNull(pixels);
         ArgumentOutOfRangeException.ThrowIfLessThan(width, 1);
@@ -49,7 +50,7 @@ public sealed class RgbImage
                 nameof(pixels));
         }
 
-        (Width, Height, this.pixels, this.transparent) = (width, height, pixels, transparent);
+        (Width, Height, this.pixels, this.transparent, Provenance) = (width, height, pixels, transparent, provenance);
     }
 
     /// <summary>Gets the number of columns.</summary>
@@ -57,6 +58,10 @@ public sealed class RgbImage
 
     /// <summary>Gets the number of rows.</summary>
     public int Height { get; }
+
+    /// <summary>Gets what the image says of its origin in the files that are written of it: what it was generated with, for an image that
+    /// a pipeline drew (<see cref="PipelineOptions.MarksImages"/>) or that was read from a file that says so; null for nothing.</summary>
+    public ImageProvenance? Provenance { get; }
 
     /// <summary>Gets red, green and blue of every pixel, row by row.</summary>
     public ReadOnlySpan<byte> Pixels => pixels;
@@ -130,6 +135,23 @@ public sealed class RgbImage
     /// <exception cref="InvalidDataException">The data is no PNG file, truncated or damaged.</exception>
     public static IReadOnlyDictionary<string, string> ReadPngText(ReadOnlySpan<byte> encoded) => PngText.Read(encoded, "The data");
 
+    /// <summary>Reads what an image was generated with: the text <c>parameters</c> of a PNG file, the EXIF <c>UserComment</c> of a JPEG or
+    /// WebP file, as this library and other tools for diffusion models write them.</summary>
+    /// <param name="path">The file. Its pixels are not decoded.</param>
+    /// <returns>The text; null where the file has none.</returns>
+    /// <exception cref="FileNotFoundException">There is no such file.</exception>
+    /// <exception cref="InvalidDataException">The file is empty, or no regular file.</exception>
+    public static string? ReadParameters(string path)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        return ImageMarks.ReadParameters(ReadFile(path));
+    }
+
+    /// <summary>Reads what an image in memory was generated with.</summary>
+    /// <param name="encoded">The whole file: PNG, JPEG or WebP.</param>
+    /// <returns>The text; null where the file has none.</returns>
+    public static string? ReadParameters(ReadOnlySpan<byte> encoded) => ImageMarks.ReadParameters(encoded);
+
     /// <summary>Takes the pixels of a SkiaSharp bitmap.</summary>
     /// <param name="bitmap">The bitmap.</param>
     public static RgbImage FromBitmap(SKBitmap bitmap)
@@ -149,6 +171,10 @@ public sealed class RgbImage
         var (overWhite, transparent) = ImageReader.Split(copy.GetPixelSpan());
         return new RgbImage(bitmap.Width, bitmap.Height, overWhite, transparent);
     }
+
+    /// <summary>Returns the same image with another provenance.</summary>
+    /// <param name="provenance">What files of it are to say of its origin; null for nothing.</param>
+    public RgbImage WithProvenance(ImageProvenance? provenance) => new(Width, Height, pixels, transparent, provenance);
 
     /// <summary>Creates a SkiaSharp bitmap of the same pixels, to draw on.</summary>
     public SKBitmap ToBitmap()
@@ -178,7 +204,7 @@ public sealed class RgbImage
         }
 
         var other = transparent is null ? null : new TransparentPixels(Resized(transparent.Colors), ResizedAlpha(transparent.Alpha));
-        return new RgbImage(width, height, Resized(pixels), other);
+        return new RgbImage(width, height, Resized(pixels), other, Provenance);
 
         byte[] Resized(byte[] source) => PillowResampler.Lanczos.Resize(source, Height, Width, height, width);
 
@@ -230,9 +256,9 @@ public sealed class RgbImage
     }
 
     /// <summary>Encodes the image as a PNG file in memory.</summary>
-    /// <param name="text">Texts to embed by keyword, as in <see cref="SavePng"/>.</param>
+    /// <param name="text">Texts to embed by keyword, as in <see cref="SavePng"/>. They replace those of <see cref="Provenance"/>.</param>
     public byte[] EncodePng(IReadOnlyDictionary<string, string>? text = null) =>
-        text is null ? Encode(ImageFormat.Png) : PngText.Insert(Encode(ImageFormat.Png), text);
+        ImageMarks.Insert(Compress(ImageFormat.Png, quality: 100), this, ImageFormat.Png, text);
 
     /// <summary>Encodes the image as a file in memory.</summary>
     /// <param name="format">The format.</param>
@@ -242,18 +268,7 @@ public sealed class RgbImage
     {
         ArgumentOutOfRangeException.ThrowIfNegative(quality);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(quality, 100);
-        using var bitmap = ToBitmap();
-        using var data = bitmap.Encode(
-            format switch
-            {
-                ImageFormat.Png => SKEncodedImageFormat.Png,
-                ImageFormat.Jpeg => SKEncodedImageFormat.Jpeg,
-                ImageFormat.WebP => SKEncodedImageFormat.Webp,
-                _ => throw new ArgumentOutOfRangeException(nameof(format), format, "It must be a member of ImageFormat."),
-            },
-            quality)
-            ?? throw new InvalidOperationException($"An image of {Width} × {Height} pixels cannot be encoded as {format}.");
-        return data.ToArray();
+        return ImageMarks.Insert(Compress(format, quality), this, format);
     }
 
     /// <summary>Creates images from a tensor, rounded to 8 bits as diffusers does.</summary>
@@ -274,7 +289,7 @@ public sealed class RgbImage
     }
 
     /// <summary>Returns the image with the colors of transparent pixels as they are stored, as masks are read.</summary>
-    internal RgbImage WithoutAlpha() => transparent is null ? this : new RgbImage(Width, Height, transparent.Colors);
+    internal RgbImage WithoutAlpha() => transparent is null ? this : new(Width, Height, transparent.Colors, null, Provenance);
 
     /// <summary>Encodes the image with its transparency as a PNG file in memory, so that what is read from it is the same as a mask
     /// too.</summary>
@@ -294,7 +309,7 @@ public sealed class RgbImage
         }
 
         using var data = bitmap.Encode(SKEncodedImageFormat.Png, 100);
-        return data.ToArray();
+        return ImageMarks.Insert(data.ToArray(), this, ImageFormat.Png);
     }
 
     /// <summary>Returns the luma of every pixel, as Pillow computes it (ITU-R 601-2): 0.299 R + 0.587 G + 0.114 B.</summary>
@@ -319,6 +334,22 @@ public sealed class RgbImage
     /// <summary>Returns whether the image, taken as a mask, is white anywhere.</summary>
     internal bool HasWhite() => WithoutAlpha().ToLuma().AsSpan().ContainsAnyInRange((byte)128, byte.MaxValue);
 
+    private byte[] Compress(ImageFormat format, int quality)
+    {
+        using var bitmap = ToBitmap();
+        using var data = bitmap.Encode(
+            format switch
+            {
+                ImageFormat.Png => SKEncodedImageFormat.Png,
+                ImageFormat.Jpeg => SKEncodedImageFormat.Jpeg,
+                ImageFormat.WebP => SKEncodedImageFormat.Webp,
+                _ => throw new ArgumentOutOfRangeException(nameof(format), format, "It must be a member of ImageFormat."),
+            },
+            quality)
+            ?? throw new InvalidOperationException($"An image of {Width} × {Height} pixels cannot be encoded as {format}.");
+        return data.ToArray();
+    }
+
     private static RgbImage FromImage(Tensor image)
     {
         using var scope = NewDisposeScope();
@@ -331,7 +362,7 @@ public sealed class RgbImage
         ArgumentOutOfRangeException.ThrowIfLessThan(maxPixels, 1);
         var (width, height, rgba) = ImageReader.Read(encoded, source, maxPixels);
         var (overWhite, transparent) = ImageReader.Split(rgba);
-        return new RgbImage(width, height, overWhite, transparent);
+        return new RgbImage(width, height, overWhite, transparent, ImageMarks.Read(encoded));
     }
 
     private static byte[] ReadFile(string path)

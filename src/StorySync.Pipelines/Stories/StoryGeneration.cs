@@ -51,7 +51,10 @@ internal sealed class StoryGeneration
         }
 
         techniques = (options.Techniques ?? new()).Over(pipeline.DefaultTechniques);
-        generation = new Generation(pipeline, request, progress, cancellationToken);
+        generation = new Generation(pipeline, request, progress, cancellationToken)
+        {
+            Story = new StoryTraits(story.Subjects, techniques, bank?.Anchors ?? (this.origin.IsAnchored ? story.Scenes.Count : null)),
+        };
         StoryRules.CheckMasks(story, Anchors, generation.Width, generation.Height, this.origin.NameOf);
         StoryRules.CheckLayers(techniques, pipeline.AttentionProcessors.Layers, generation.Warnings);
         reading = new SubjectReading(story, this.origin, prompt => pipeline.Tokenize(request, prompt));
