@@ -53,7 +53,7 @@ expect() {
 
 cd "$work"
 quietly dotnet pack "$root/StorySync.sln" -c Release -p:Version="$version" -p:RepositoryUrl="$address" -o feed
-for package in StorySync StorySync.Kernels StorySync.Attention StorySync.Diffusion StorySync.Pipelines StorySync.Evaluation StorySync.Extensions StorySync.Models.Storybook; do
+for package in StorySync StorySync.Kernels StorySync.Attention StorySync.Diffusion StorySync.Pipelines StorySync.Evaluation StorySync.Extensions StorySync.Hub StorySync.Models.Storybook; do
     [ -f "feed/$package.$version.nupkg" ] || fail "$package is packed"
 done
 ok "the packages pack without a warning"

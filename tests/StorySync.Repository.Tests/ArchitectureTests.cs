@@ -3,13 +3,13 @@ using System.Xml.Linq;
 
 namespace StorySync.Repository.Tests;
 
-/// <summary>Kernels ← Attention ← Diffusion ← Pipelines ← Evaluation, Extensions ← programs: what may be used by what.</summary>
+/// <summary>Kernels ← Attention ← Diffusion ← Pipelines ← Evaluation, Extensions, Hub ← programs: what may be used by what.</summary>
 public class ArchitectureTests
 {
     private static readonly string[] Libraries = 
     [
         "StorySync.Kernels", "StorySync.Attention", "StorySync.Diffusion", "StorySync.Pipelines", "StorySync.Evaluation",
-        "StorySync.Extensions",
+        "StorySync.Extensions", "StorySync.Hub",
     ];
 
     /// <summary>The first libraries are on top of each other; the others are on top of those, and not of each other.</summary>

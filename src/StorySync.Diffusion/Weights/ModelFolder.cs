@@ -6,10 +6,6 @@ namespace StorySync.Diffusion.Weights;
 /// component's folder with its <c>config.json</c> and weights.</summary>
 public sealed class ModelFolder
 {
-    private const string DiffusersStem = "diffusion_pytorch_model";
-
-    private static readonly string[] Stems = [DiffusersStem, "model"];
-
     /// <summary>What the index has under names that may be components', where it is no component: as it is written there.</summary>
     private readonly Dictionary<string, string> otherEntries;
 
@@ -132,24 +128,14 @@ public sealed class ModelFolder
     public ITensorSource OpenWeights(string component, string? variant = null)
     {
         var folder = ComponentPath(component);
-        string?[] variants = variant is null ? [null, .. Variants(folder)] : [variant, null];
-        foreach (var candidate in variants)
+        var (name, isIndex) = WeightFiles.Choose(Names(folder), variant) ?? throw NoWeights(folder, variant);
+        if (variant is not null && !name.Contains($".{variant}.", StringComparison.Ordinal))
         {
-            foreach (var stem in Stems)
-            {
-                if (TryOpen(folder, stem, candidate, MapsWeights) is { } source)
-                {
-                    if (candidate != variant && variant is not null)
-                    {
-                        WithoutVariant.Add(component);
-                    }
-
-                    return source;
-                }
-            }
+            WithoutVariant.Add(component);
         }
 
-        throw NoWeights(folder, variant);
+        var path = System.IO.Path.Combine(folder, name);
+        return isIndex ? ShardedSafetensors.Open(path, MapsWeights) : SafetensorsFile.Open(path, MapsWeights);
     }
 
     /// <summary>Checks the files against the SHA-256 that is the name of a large file's blob in the Hugging Face cache.</summary>
@@ -169,23 +155,13 @@ public sealed class ModelFolder
         return checks;
     }
 
-    private static ITensorSource? TryOpen(string folder, string stem, string? variant, bool maps)
-    {
-        var dotted = variant is null ? "" : "." + variant;
-        var single = System.IO.Path.Combine(folder, $"{stem}{dotted}.safetensors");
-        var index = System.IO.Path.Combine(folder, $"{stem}.safetensors.index{dotted}.json");
-
-        // Where there are both, diffusers reads the shards and transformers the single file.
-        return (stem == DiffusersStem || !File.Exists(single)) && File.Exists(index) ? ShardedSafetensors.Open(index, maps)
-            : File.Exists(single) ? SafetensorsFile.Open(single, maps)
-            : null;
-    }
+    private static HashSet<string> Names(string folder) =>
+        [.. Directory.EnumerateFiles(folder).Select(file => System.IO.Path.GetFileName(file))];
 
     private static ModelFileException NoWeights(string folder, string? variant)
     {
-        string[] files =
-            [.. Directory.EnumerateFiles(folder).Select(file => System.IO.Path.GetFileName(file)).Order(StringComparer.Ordinal)];
-        if (Variants(folder).ToList() is { Count: > 0 } others)
+        var files = Names(folder).Order(StringComparer.Ordinal).ToArray();
+        if (WeightFiles.Variants(files).ToList() is { Count: > 0 } others)
         {
             return new(folder,
                 $"it has no weights of the variant '{variant}' and no plain ones; it has the variants {string.Join(", ", others)}");
@@ -194,7 +170,7 @@ public sealed class ModelFolder
         if (Array.Find(files, file => file.Contains("-of-", StringComparison.Ordinal) && IsOf(file, ".safetensors")) is { } shard)
         {
             return new(folder, $"it has shards of a checkpoint ('{shard}') and no index of them; "
-                + $"expected {string.Join(" or ", Stems.Select(stem => stem + ".safetensors.index.json"))}: download it too");
+                + $"expected {string.Join(" or ", WeightFiles.Stems.Select(stem => stem + ".safetensors.index.json"))}: download it too");
         }
 
         if (Array.Find(files, file => System.IO.Path.GetExtension(file) is ".bin" or ".ckpt" or ".pt" or ".pth") is { } pickle)
@@ -205,23 +181,11 @@ public sealed class ModelFolder
         var found = files.Where(file => IsOf(file, ".safetensors") || IsOf(file, ".gguf") || IsOf(file, ".msgpack")
             || IsOf(file, ".onnx")).ToList();
         return new(folder,
-            $"it holds no weights that can be read; expected {string.Join(" or ", Stems.Select(stem => stem + ".safetensors"))}, "
+            $"it holds no weights that can be read; expected {string.Join(" or ", WeightFiles.Stems.Select(stem => stem + ".safetensors"))}, "
             + $"or their .index.json; it has {string.Join(", ", found.DefaultIfEmpty("no file of weights"))}");
 
         static bool IsOf(string file, string extension) => file.EndsWith(extension, StringComparison.OrdinalIgnoreCase);
     }
-
-    /// <summary>The variants that the names of a folder's files tell of.</summary>
-    private static IEnumerable<string> Variants(string folder) => Directory.EnumerateFiles(folder)
-        .Select(file => System.IO.Path.GetFileName(file).Split('.'))
-        .Select(parts => parts switch
-        {
-            [_, var shard, "safetensors"] when shard.Contains("-of-", StringComparison.Ordinal) => null,
-            [var stem, var variant, "safetensors"] when Stems.Contains(stem) => variant,
-            [var stem, "safetensors", "index", var variant, "json"] when Stems.Contains(stem) => variant,
-            _ => null,
-        })
-        .OfType<string>().Distinct().Order(StringComparer.Ordinal);
 
     private static (string? ClassName, Dictionary<string, ModelComponent> Components, Dictionary<string, string> Others) ReadIndex(
         string path) =>

@@ -217,7 +217,7 @@ public class ModelFolderTests
         Assert.Equal("/hub", Root(new() { ["HF_HUB_CACHE"] = "/hub", ["HF_HOME"] = "/h" }));
         Assert.Equal(Path.Combine(home, "hub"), Root(new() { ["HF_HUB_CACHE"] = "~/hub" }));
 
-        static string Root(Dictionary<string, string> environment) => HubCache.Root(environment.GetValueOrDefault);
+        static string Root(Dictionary<string, string> environment) => HubCache.RootOf(environment.GetValueOrDefault);
     }
 
     [Fact]
