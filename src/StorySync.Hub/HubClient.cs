@@ -42,8 +42,8 @@ internal sealed class HubClient : IDisposable
             // A file may take hours; what may not be long is the time in which nothing arrives.
             Timeout = Timeout.InfiniteTimeSpan,
         };
-        client.DefaultRequestHeaders.UserAgent.Add(new ProductInfoHeaderValue(
-            "StorySync", typeof(HubClient).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion.Split('+')[0]));
+        var version = typeof(HubClient).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion;
+        client.DefaultRequestHeaders.UserAgent.Add(new ProductInfoHeaderValue("StorySync", version.Split('+')[0]));
     }
 
     /// <summary>Asks for the files of a repository.</summary>
@@ -60,7 +60,9 @@ internal sealed class HubClient : IDisposable
         catch (Exception exception) when (exception is FormatException or HttpRequestException or IOException or TimeoutException)
         {
             throw new ModelHubException(
-                $"{options.Endpoint} does not answer as the Hugging Face Hub does: {exception.Message}. Check HF_ENDPOINT.", null, exception);
+                $"{options.Endpoint} does not answer as the Hugging Face Hub does: {exception.Message}. Check HF_ENDPOINT.",
+                null,
+                exception);
         }
     }
 
@@ -147,8 +149,8 @@ internal sealed class HubClient : IDisposable
         var text = (response.StatusCode, code) switch
         {
             (_, "GatedRepo") => options.Token is null
-                ? $"'{model}' is gated: its licence must be accepted first. Log in and accept it at {page}, then make a token with the right to "
-                    + "read and put it into HF_TOKEN."
+                ? $"'{model}' is gated: its licence must be accepted first. Log in and accept it at {page}, then make a token with the "
+                    + "right to read and put it into HF_TOKEN."
                 : $"'{model}' is gated, and the token's account has not accepted its licence, or the token has no right to read gated "
                     + $"repositories. Accept the licence at {page}, or check HF_TOKEN.",
             (_, "RevisionNotFound") => $"'{model}' has no revision '{revision}'; {page}/tree/main lists them.",

@@ -98,7 +98,7 @@ internal sealed partial record HubListing(string Commit, IReadOnlyDictionary<str
     private bool HasIndex => Files.ContainsKey("model_index.json");
 
     /// <summary>A model with an index has a folder for each component, any other is one component.</summary>
-    private IEnumerable<string> Folders() => HasIndex ? Components : [""];
+    private string[] Folders() => HasIndex ? Components : [""];
 
     private HashSet<string> Names(string folder)
     {

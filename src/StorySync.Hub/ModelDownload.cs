@@ -1,5 +1,7 @@
 using System.Collections.Concurrent;
 using System.Net;
+using System.Runtime.ExceptionServices;
+using System.Text;
 using StorySync.Diffusion.Weights;
 
 namespace StorySync.Hub;
@@ -39,8 +41,8 @@ internal sealed class ModelDownload
         var small = listing.Small(variant).ToList();
         if (small.Count == 0)
         {
-            throw new ModelHubException($"'{model}' has no files that this library reads: it needs a model_index.json with a folder for each "
-                + "component, or a config.json with weights. A checkpoint in a single file is downloaded from its page and given by its path.");
+            throw new ModelHubException($"'{model}' has no files that this library reads: it needs a model_index.json with a folder for "
+                + "each component, or a config.json with weights. A checkpoint in a single file is downloaded from its page and given by its path.");
         }
 
         try
@@ -76,7 +78,7 @@ internal sealed class ModelDownload
 
     private bool IsThere(HubFile file) => File.Exists(BlobOf(file)) && LengthOf(BlobOf(file)) == file.Size;
 
-    private void CheckSpace(IReadOnlyList<HubFile> weights)
+    private void CheckSpace(List<HubFile> weights)
     {
         var needed = weights.DistinctBy(file => file.Hash).Where(file => !IsThere(file)).Sum(file => file.Size - LengthOf(PartOf(file)));
         var free = options.FreeBytes(folder);
@@ -87,7 +89,7 @@ internal sealed class ModelDownload
         }
     }
 
-    private async Task DownloadAsync(IReadOnlyList<HubFile> wanted, CancellationToken cancellationToken)
+    private async Task DownloadAsync(List<HubFile> wanted, CancellationToken cancellationToken)
     {
         lock (counting)
         {
@@ -105,7 +107,7 @@ internal sealed class ModelDownload
             {
                 try
                 {
-                    await DownloadAsync([.. same], token).ConfigureAwait(false);
+                    await DownloadBlobAsync([.. same], token).ConfigureAwait(false);
                 }
                 catch (Exception exception) when (exception is not OperationCanceledException)
                 {
@@ -122,12 +124,12 @@ internal sealed class ModelDownload
         cancellationToken.ThrowIfCancellationRequested();
         if (faults.TryDequeue(out var first))
         {
-            System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(first);
+            ExceptionDispatchInfo.Throw(first);
         }
     }
 
     /// <summary>Downloads a blob and links the files that have it as their content.</summary>
-    private async Task DownloadAsync(HubFile[] same, CancellationToken cancellationToken)
+    private async Task DownloadBlobAsync(HubFile[] same, CancellationToken cancellationToken)
     {
         var file = same[0];
         if (IsThere(file))
@@ -178,7 +180,8 @@ internal sealed class ModelDownload
     private async Task FetchAsync(HubFile file, CancellationToken cancellationToken)
     {
         var part = PartOf(file);
-        await using (var target = new FileStream(part, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read, 1 << 16, useAsync: true))
+        await using (var target =
+            new FileStream(part, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read, 1 << 16, useAsync: true))
         {
             if (target.Length > file.Size)
             {
@@ -322,7 +325,7 @@ internal sealed class ModelDownload
         {
             var path = Path.Combine([folder, "refs", .. revision.Split('/')]);
             Directory.CreateDirectory(Path.GetDirectoryName(path)!);
-            AtomicFile.Write(path, stream => stream.Write(System.Text.Encoding.ASCII.GetBytes(listing.Commit)));
+            AtomicFile.Write(path, stream => stream.Write(Encoding.ASCII.GetBytes(listing.Commit)));
         }
     }
 

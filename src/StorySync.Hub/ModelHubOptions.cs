@@ -29,8 +29,8 @@ public sealed record ModelHubOptions
     /// <summary>Gets the server: <c>HF_ENDPOINT</c>, or else Hugging Face's.</summary>
     public Uri Endpoint { get; init; }
 
-    /// <summary>Gets the token to authenticate with, which is sent to <see cref="Endpoint"/> alone: <c>HF_TOKEN</c>, or else that of the file
-    /// where <c>hf auth login</c> stores it; null for none.</summary>
+    /// <summary>Gets the token to authenticate with, which is sent to <see cref="Endpoint"/> alone: <c>HF_TOKEN</c>, or else that of the
+    /// file where <c>hf auth login</c> stores it; null for none.</summary>
     public string? Token { get; init; }
 
     /// <summary>Gets the cache folder: <c>HF_HUB_CACHE</c>, or else <c>hub</c> in <c>HF_HOME</c> or in the user's cache folder.</summary>
@@ -63,8 +63,8 @@ public sealed record ModelHubOptions
         }
     } = 5;
 
-    /// <summary>Gets the pause before the first repetition, which doubles with each further one, unless the server asks for another. Default
-    /// one second.</summary>
+    /// <summary>Gets the pause before the first repetition, which doubles with each further one, unless the server asks for another.
+    /// Default one second.</summary>
     public TimeSpan RetryDelay { get; init; } = TimeSpan.FromSeconds(1);
 
     /// <summary>Gets how long nothing may arrive before a connection counts as broken. Default one minute.</summary>

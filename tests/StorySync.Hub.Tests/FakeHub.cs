@@ -72,6 +72,8 @@ internal sealed class FakeHub : IAsyncDisposable
         await context.Response.Body.FlushAsync();
         if (sent < content.Length - from)
         {
+            // What was flushed is on its way through the socket; an abort would take it back.
+            await Task.Delay(100);
             context.Abort();
         }
     }
@@ -117,7 +119,7 @@ internal sealed class FakeHub : IAsyncDisposable
         {
             var (size, hash) = Listed?.Invoke(file.Key, file.Value) ?? (file.Value.Length, HashOf(file.Value));
             return IsLarge(file.Value)
-                ? (object)new { rfilename = file.Key, size, blobId = new string('0', 40), lfs = new { sha256 = hash, size, pointerSize = 130 } }
+                ? (object)new { rfilename = file.Key, size, blobId = new string('0', 40), lfs = new { sha256 = hash, size } }
                 : new { rfilename = file.Key, size, blobId = hash };
         }),
     });

@@ -120,8 +120,9 @@ public sealed class ModelHubTests : IAsyncLifetime
         var path = await Download();
 
         Assert.Equal(hub.Files[Weights], File.ReadAllBytes(Path.Combine(path, Weights)));
-        var ranges = hub.Requests.Where(request => request.Path.EndsWith(Weights, StringComparison.Ordinal)).Select(request => request.Range);
-        Assert.Equal(["", "bytes=50000-", "bytes=100000-", "bytes=150000-"], ranges);
+        Assert.Equal(
+            ["", "bytes=50000-", "bytes=100000-", "bytes=150000-"],
+            hub.Requests.Where(request => request.Path.EndsWith(Weights, StringComparison.Ordinal)).Select(request => request.Range));
     }
 
     [Fact]
@@ -534,7 +535,8 @@ public sealed class ModelHubTests : IAsyncLifetime
             ["HF_HOME"] = home, ["HF_TOKEN"] = "hf_own", ["HF_HUB_CACHE"] = "/cache", ["HF_HUB_OFFLINE"] = "True",
             ["HF_ENDPOINT"] = "http://mirror/hub/",
         });
-        Assert.Equal(("hf_own", "/cache", true, "http://mirror/hub"), (all.Token, all.CacheFolder, all.IsOffline, all.Endpoint.AbsoluteUri));
+        Assert.Equal(
+            ("hf_own", "/cache", true, "http://mirror/hub"), (all.Token, all.CacheFolder, all.IsOffline, all.Endpoint.AbsoluteUri));
         Assert.DoesNotContain("hf_own", all.ToString());
 
         static ModelHubOptions Of(Dictionary<string, string> environment) => new(environment.GetValueOrDefault);

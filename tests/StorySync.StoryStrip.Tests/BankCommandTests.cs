@@ -2,7 +2,6 @@ using System.Globalization;
 using System.Text.RegularExpressions;
 using StorySync.Pipelines;
 using StorySync.Samples;
-using StorySync.Samples.StoryStrip;
 using StorySync.TestSupport;
 
 namespace StorySync.StoryStrip.Tests;

@@ -5,7 +5,6 @@ using System.Text;
 using System.Text.RegularExpressions;
 using StorySync.Pipelines;
 using StorySync.Samples;
-using StorySync.Samples.StoryStrip;
 using StorySync.TestSupport;
 
 namespace StorySync.StoryStrip.Tests;
@@ -246,7 +245,7 @@ public sealed class StoryCommandTests : IDisposable
     /// <summary>Runs the program in a process of its own and watches the most bytes that it holds.</summary>
     private static async Task<(string Text, long Peak)> RunProcess(string[] arguments)
     {
-        var start = new ProcessStartInfo("dotnet", [typeof(StoryCommand).Assembly.Location, .. arguments])
+        var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "StoryStrip.dll"), .. arguments])
         {
             RedirectStandardOutput = true, RedirectStandardError = true,
         };

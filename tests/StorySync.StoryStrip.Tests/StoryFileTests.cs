@@ -1,7 +1,6 @@
 using System.Text.Json;
 using StorySync.Pipelines;
 using StorySync.Samples;
-using StorySync.Samples.StoryStrip;
 using StorySync.TestSupport;
 
 namespace StorySync.StoryStrip.Tests;

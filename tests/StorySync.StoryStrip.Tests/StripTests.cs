@@ -1,5 +1,5 @@
+using StorySync.Samples;
 using StorySync.Pipelines;
-using StorySync.Samples.StoryStrip;
 
 namespace StorySync.StoryStrip.Tests;
 

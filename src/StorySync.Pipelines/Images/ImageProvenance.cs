@@ -9,8 +9,8 @@ namespace StorySync.Pipelines;
 /// <c>UserComment</c> of a JPEG or WebP file.</remarks>
 public sealed record ImageProvenance
 {
-    /// <summary>Gets what the image was generated with: the prompt, <c>Negative prompt: </c> and the negative prompt on the next line, where
-    /// there is one, and on the last line pairs such as <c>Steps: 20, Seed: 7</c>. Null for none. A JPEG file has room for the first
+    /// <summary>Gets what the image was generated with: the prompt, <c>Negative prompt: </c> and the negative prompt on the next line,
+    /// where there is one, and on the last line pairs such as <c>Steps: 20, Seed: 7</c>. Null for none. A JPEG file has room for the first
     /// 32,000 characters.</summary>
     public string? Parameters { get; init; }
 

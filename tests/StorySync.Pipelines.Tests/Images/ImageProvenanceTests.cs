@@ -173,7 +173,7 @@ public class ImageProvenanceTests
     public void Scenes_say_what_story_they_are_of_and_anchors_too()
     {
         using var pipeline = DiffusionPipeline.Load("storybook", new PipelineOptions { Device = "cpu" });
-        var story = new Story { Subjects = ["a red fox"], Scenes = ["a red fox in the snow", "a red fox at the beach"] };
+        var story = new Story { Subjects = ["a red fox"], Scenes = [new("a red fox in the snow"), new("a red fox at the beach")] };
         using var result = pipeline.GenerateStory(story, new StoryOptions { Anchors = 1, Request = new() { Steps = 1, Seed = 5 } });
 
         Assert.All(result.Scenes, scene => Assert.Matches(
@@ -190,7 +190,7 @@ public class ImageProvenanceTests
         var story = new Story
         {
             Subjects = ["a red fox"],
-            Scenes = [new Scene("a red fox") { Picture = picture }, "a red fox at the beach"],
+            Scenes = [new("a red fox") { Picture = picture }, new("a red fox at the beach")],
         };
         using var result = pipeline.GenerateStory(story, new StoryOptions { Anchors = 1, Request = new() { Steps = 1, Seed = 5 } });
         Assert.Null(result.Scenes[0].Image.Provenance);
@@ -202,8 +202,8 @@ public class ImageProvenanceTests
         Assert.StartsWith("<?xpacket begin=\"\uFEFF\" id=\"W5M0MpCehiHzreSzNTczkc9d\"?>", packet);
         Assert.EndsWith("<?xpacket end=\"w\"?>", packet);
         XNamespace rdf = "http://www.w3.org/1999/02/22-rdf-syntax-ns#", iptc = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/";
-        var description = XElement.Parse(packet[packet.IndexOf("<x:", StringComparison.Ordinal)..packet.LastIndexOf("<?", StringComparison.Ordinal)])
-            .Descendants(rdf + "Description").Single();
+        var (from, to) = (packet.IndexOf("<x:", StringComparison.Ordinal), packet.LastIndexOf("<?", StringComparison.Ordinal));
+        var description = XElement.Parse(packet[from..to]).Descendants(rdf + "Description").Single();
         Assert.Equal(
             "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia",
             description.Attribute(iptc + "DigitalSourceType")?.Value);

@@ -2,7 +2,7 @@ using System.Reflection;
 using System.Text.RegularExpressions;
 using StorySync.Pipelines;
 
-namespace StorySync.Samples.StoryStrip;
+namespace StorySync.Samples;
 
 /// <summary>The images of a run as PNG files, and in each what it was made with.</summary>
 /// <param name="settings">The run's settings.</param>
@@ -14,6 +14,9 @@ internal sealed partial class StoryImages(StorySettings settings)
     private static readonly string Software =
         $"StorySync "
             + $"{typeof(DiffusionPipeline).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion.Split('+')[0]}";
+
+    /// <summary>The file of a scene, from 0.</summary>
+    public static string Scene(int index) => $"scene-{index + 1}.png";
 
     private readonly Dictionary<string, byte[]> files = new(StringComparer.Ordinal);
 
@@ -54,11 +57,11 @@ internal sealed partial class StoryImages(StorySettings settings)
     }
 
     /// <summary>Adds the strip of one or more stories.</summary>
-    public void AddStrip(IReadOnlyList<(string Title, StoryResult Story)> rows) => Add(Strip, Marked(StoryStrip.Strip.Draw(rows)));
+    public void AddStrip(IReadOnlyList<(string Title, StoryResult Story)> rows) => Add(Strip, Marked(Samples.Strip.Draw(rows)));
 
     /// <summary>Adds the strip of a story's pictures.</summary>
     public void AddStrip(IReadOnlyList<RgbImage> images) => Add(
-        Strip, Marked(StoryStrip.Strip.Draw([(Title, images)], [.. settings.Story.Scenes.Select(scene => scene.Prompt)])));
+        Strip, Marked(Samples.Strip.Draw([(Title, images)], [.. settings.Story.Scenes.Select(scene => scene.Prompt)])));
 
     /// <summary>Writes the files. Where all scenes were drawn, files of an earlier, longer story go: they would pass for scenes of this
     /// one.</summary>

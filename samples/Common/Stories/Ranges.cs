@@ -1,6 +1,6 @@
 using StorySync.Pipelines;
 
-namespace StorySync.Samples.StoryStrip;
+namespace StorySync.Samples;
 
 /// <summary>What numbers may be, on the command line and in a story file.</summary>
 internal static class Ranges

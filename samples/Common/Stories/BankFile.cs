@@ -1,6 +1,6 @@
 using StorySync.Pipelines;
 
-namespace StorySync.Samples.StoryStrip;
+namespace StorySync.Samples;
 
 /// <summary>The files that keep a story's anchors.</summary>
 internal static class BankFile

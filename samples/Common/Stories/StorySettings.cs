@@ -1,6 +1,6 @@
 using StorySync.Pipelines;
 
-namespace StorySync.Samples.StoryStrip;
+namespace StorySync.Samples;
 
 /// <summary>Everything that a run of the sample needs to know.</summary>
 internal sealed record StorySettings

@@ -1,4 +1,4 @@
-namespace StorySync.Samples.StoryStrip;
+namespace StorySync.Samples;
 
 /// <summary>Turns what the library calls by its members into this program's options.</summary>
 internal static class OptionNames

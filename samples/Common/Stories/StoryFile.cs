@@ -4,7 +4,7 @@ using System.Text.Json;
 using System.Text.RegularExpressions;
 using StorySync.Pipelines;
 
-namespace StorySync.Samples.StoryStrip;
+namespace StorySync.Samples;
 
 /// <summary>A story in a YAML or JSON file; <c>Stories/story.schema.json</c> describes the format.</summary>
 internal sealed partial record StoryFile

@@ -3,10 +3,10 @@ using System.Text.RegularExpressions;
 using StorySync.Attention;
 using StorySync.Pipelines;
 
-namespace StorySync.Samples.StoryStrip;
+namespace StorySync.Samples;
 
 /// <summary>Makes the story, with and without StorySync, and writes its images.</summary>
-internal sealed partial class StoryRun(StorySettings settings, TextWriter console, TextWriter error)
+internal sealed partial class StoryRun(StorySettings settings, ResultWriter results, TextWriter error)
 {
     public async Task RunAsync(CancellationToken cancellationToken)
     {
@@ -22,7 +22,7 @@ internal sealed partial class StoryRun(StorySettings settings, TextWriter consol
             return;
         }
 
-        using var pipeline = await ModelLoading.LoadAsync(settings, error, cancellationToken);
+        using var pipeline = await ModelOptions.LoadAsync(settings.Model, settings.Pipeline, error, cancellationToken);
         var options = OptionsFor(pipeline);
 
         // Plain scenes depend on nothing; they run in batches where those of the story do.
@@ -70,7 +70,7 @@ internal sealed partial class StoryRun(StorySettings settings, TextWriter consol
     /// <summary>Draws one scene again; the pictures of the others stay.</summary>
     private async Task RedrawAsync(OutputFolder folder, int index, KeptScenes kept, CancellationToken cancellationToken)
     {
-        using var pipeline = await ModelLoading.LoadAsync(settings, error, cancellationToken);
+        using var pipeline = await ModelOptions.LoadAsync(settings.Model, settings.Pipeline, error, cancellationToken);
         var options = OptionsFor(pipeline);
         var scene = settings.Story.Scenes[index] with { Seed = settings.RedrawSeed ?? kept.LargestSeed + 1 };
         var previews = new List<GenerationProgress>();
@@ -87,7 +87,7 @@ internal sealed partial class StoryRun(StorySettings settings, TextWriter consol
             files.AddPreviews(previews, result, index);
             files.Add("scene", result, index);
             files.AddStrip(kept.With(index, result.Scenes[0].Image));
-            Write(folder, files, result);
+            Write(folder, files, result, index);
         }
     }
 
@@ -148,7 +148,7 @@ internal sealed partial class StoryRun(StorySettings settings, TextWriter consol
         }
     }
 
-    private void Write(OutputFolder folder, StoryImages files, StoryResult story)
+    private void Write(OutputFolder folder, StoryImages files, StoryResult story, int first = 0)
     {
         if (settings.SaveBank is { } path)
         {
@@ -161,12 +161,29 @@ internal sealed partial class StoryRun(StorySettings settings, TextWriter consol
             error.WriteLine($"Warning: {OptionNames.In(warning.Message)}");
         }
 
-        console.WriteLine($"Wrote {English.Count(story.Scenes.Count, "scene")} to {folder.Path}");
-        console.WriteLine($"Strip: {Path.Combine(folder.Path, StoryImages.Strip)}");
-        if (settings.SaveBank is not null)
-        {
-            console.WriteLine($"Bank: {settings.SaveBank}, {story.Bank!.Describe()}");
-        }
+        var strip = Path.Combine(folder.Path, StoryImages.Strip);
+        results.Write(
+            new
+            {
+                Folder = folder.Path,
+                Scenes = story.Scenes.Select((scene, i) => new
+                {
+                    File = Path.Combine(folder.Path, StoryImages.Scene(first + i)), scene.Prompt, scene.Seed, scene.Consistency,
+                }),
+                Strip = strip,
+                Bank = settings.SaveBank,
+                Warnings = story.Warnings.Select(warning => OptionNames.In(warning.Message)),
+                Seconds = Math.Round(story.Timings.Total.TotalSeconds, 3),
+            },
+            console =>
+            {
+                console.WriteLine($"Wrote {English.Count(story.Scenes.Count, "scene")} to {folder.Path}");
+                console.WriteLine($"Strip: {strip}");
+                if (settings.SaveBank is not null)
+                {
+                    console.WriteLine($"Bank: {settings.SaveBank}, {story.Bank!.Describe()}");
+                }
+            });
     }
 
     /// <summary>Keeps the reports that carry previews, and hands on all.</summary>

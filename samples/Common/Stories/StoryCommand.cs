@@ -1,16 +1,34 @@
 using System.CommandLine;
 using StorySync.Attention;
 using StorySync.Pipelines;
-using TorchSharp;
 
-namespace StorySync.Samples.StoryStrip;
+namespace StorySync.Samples;
 
-/// <summary>The command line: its options and what they mean.</summary>
+/// <summary>What a command does with a story.</summary>
+internal enum StoryTask
+{
+    /// <summary>What its options say.</summary>
+    Any,
+
+    /// <summary>Draw it.</summary>
+    Draw,
+
+    /// <summary>Estimate its memory.</summary>
+    Plan,
+
+    /// <summary>Draw one of its scenes again.</summary>
+    Redraw,
+}
+
+/// <summary>The commands that take a story: their options and what they mean.</summary>
 internal sealed class StoryCommand
 {
-    private readonly Option<string> model = CommandLine.Name(
-        "--model", "A model folder in diffusers' layout, organisation/name in the Hugging Face cache, or the embedded model.", "storybook",
-            "-m");
+    private readonly StoryTask task;
+    private readonly Option<bool>? json;
+
+    private readonly Argument<int> number = new("number") { Description = "The number of the scene to draw again." };
+
+    private readonly ModelOptions model = new();
 
     private readonly Option<string> storyFile = CommandLine.Name(
         "--story", "A story in a YAML or JSON file, in the format of Stories/story.schema.json. Other options override what it says.");
@@ -109,50 +127,57 @@ internal sealed class StoryCommand
     private readonly Option<bool> plan =
         new("--plan") { Description = "Estimate the memory that the story requires, and do nothing else." };
 
-    private readonly Option<string> device = CommandLine.Device("--device");
-
-    private readonly Option<string> dtype =
-        CommandLine.Choice("--dtype", "Data type of the computation.", "float32", "bfloat16", "float16");
-
-    private readonly Option<string> variant = CommandLine.Name("--variant", "Preferred variant of the weight files, such as fp16.");
-
-    private readonly Option<bool> tiledDecoding =
-        new("--tiled-decoding") { Description = "Decode each scene in tiles: less memory, slightly different pixels." };
-
-    private readonly Option<bool> streamBlocks =
-        new("--stream-blocks") { Description = "Keep one block of FLUX on the device at a time: less memory, slower." };
-
-    private readonly Option<bool> offload =
-        new("--offload") { Description = "Keep a component on the device only while it is used: less device memory, slower." };
-
-    private readonly Option<bool> noMemoryCheck =
-        new("--no-memory-check") { Description = "Begin even if the story does not fit into memory." };
-
     private readonly Option<string> output = CommandLine.Name("--output", "The folder to write to.", "story-output", "-o");
 
-    private StoryCommand()
-    {
-    }
+    private StoryCommand(StoryTask task, Option<bool>? json) => (this.task, this.json) = (task, json);
 
-    public static RootCommand Create()
+    /// <summary>Creates the command of a program that does nothing else.</summary>
+    public static RootCommand Create() => new StoryCommand(StoryTask.Any, null).Complete(
+        new RootCommand("Creates a story in images whose character stays the same, next to what the plain model makes of it."));
+
+    /// <summary>Creates a command of a program with several.</summary>
+    /// <param name="command">The command, without options.</param>
+    /// <param name="task">What it does.</param>
+    /// <param name="json">The option to write results as JSON.</param>
+    public static Command Create(Command command, StoryTask task, Option<bool> json) => new StoryCommand(task, json).Complete(command);
+
+    private T Complete<T>(T command)
+        where T : Command
     {
-        var self = new StoryCommand();
-        var command =
-            new RootCommand("Creates a story in images whose character stays the same, next to what the plain model makes of it.");
-        foreach (var option in self.Options)
+        if (task == StoryTask.Redraw)
+        {
+            bank.Required = true;
+            number.Validators.Add(result =>
+            {
+                if (result.GetValue(number) < 1)
+                {
+                    result.AddError("The number of the scene must be at least 1.");
+                }
+            });
+            command.Add(number);
+        }
+
+        Option[] omitted = task switch
+        {
+            StoryTask.Any => [],
+            StoryTask.Plan => [plan, redraw, saveBank, bankForm, noPlain, masks, previews, output],
+            StoryTask.Redraw => [plan, redraw, saveBank, bankForm, noPlain],
+            _ => [plan, redraw],
+        };
+        foreach (var option in Options.Except(omitted))
         {
             command.Add(option);
         }
 
-        command.SetAction(self.RunAsync);
+        command.SetAction(RunAsync);
         return command;
     }
 
     private IEnumerable<Option> Options =>
     [
-        model, storyFile, scenes, subjects, negative, seed, steps, guidance, guidanceEnd, blockCache, width, height, sameNoise,
+        .. model.All, storyFile, scenes, subjects, negative, seed, steps, guidance, guidanceEnd, blockCache, width, height, sameNoise,
         sharing, dropout, shareAll, harmonization, threshold, layout, layoutUntil, anchors, saveBank, bankForm, bank, redraw,
-        noPlain, masks, previews, plan, device, dtype, variant, tiledDecoding, streamBlocks, offload, noMemoryCheck, output,
+        noPlain, masks, previews, plan, output,
     ];
 
     private Task<int> RunAsync(ParseResult parsed, CancellationToken cancellationToken)
@@ -163,9 +188,10 @@ internal sealed class StoryCommand
             CheckTogether(parsed);
             using var kept = BankFile.Load(parsed.GetValue(bank));
             var settings = Settings(parsed, kept);
-            await (parsed.GetValue(plan)
-                ? new PlanRun(settings, console, error).RunAsync(cancellationToken)
-                : new StoryRun(settings, console, error).RunAsync(cancellationToken));
+            var results = new ResultWriter(console, json is not null && parsed.GetValue(json));
+            await (task == StoryTask.Plan || parsed.GetValue(plan)
+                ? new PlanRun(settings, results, error).RunAsync(cancellationToken)
+                : new StoryRun(settings, results, error).RunAsync(cancellationToken));
         });
     }
 
@@ -223,30 +249,20 @@ internal sealed class StoryCommand
 
     private StorySettings Settings(ParseResult parsed, StoryBank? kept)
     {
-        var modelName = parsed.GetValue(model)!;
         var story = Story(parsed);
         story = kept is null ? story : story.On(kept);
-        CheckScenes(parsed, anchors, story);
-        CheckScenes(parsed, redraw, story);
+        CheckScenes(parsed.GetValue(anchors), anchors.Name, story);
+        CheckScenes(RedrawOf(parsed), redraw.Name, story);
         var start = kept?.Card.Request ?? new GenerationRequest();
         var firstSeed = parsed.GetValue(seed) ?? story.Seed ?? (kept is null ? 7 : kept.Card.Seeds.Max() + 1);
         return new StorySettings
         {
-            Model = modelName,
-            Pipeline = new PipelineOptions
-            {
-                Device = CheckedDevice(parsed.GetValue(device)!),
-                Dtype = Enum.Parse<torch.ScalarType>(parsed.GetValue(dtype)!, ignoreCase: true),
-                Variant = parsed.GetValue(variant),
-                TiledDecoding = parsed.GetValue(tiledDecoding),
-                StreamBlocks = parsed.GetValue(streamBlocks),
-                Offload = parsed.GetValue(offload),
-                ChecksMemory = !parsed.GetValue(noMemoryCheck),
-            },
+            Model = model.NameOf(parsed),
+            Pipeline = model.Of(parsed),
             Story = kept is null ? story.ToStory() : story.ToStory(kept.Card.Story.Scenes, firstSeed, parsed.GetValue(sameNoise)),
             Bank = kept,
             SaveBank = parsed.GetValue(saveBank),
-            Redraw = parsed.GetValue(redraw) - 1,
+            Redraw = RedrawOf(parsed) - 1,
             RedrawSeed = parsed.GetValue(seed),
             ScenePlaces = [.. story.Scenes.Select(scene => scene.Place)],
             Options = new StoryOptions
@@ -269,9 +285,9 @@ internal sealed class StoryCommand
                     ? Enum.Parse<StoryBankForm>(parsed.GetValue(bankForm)!, ignoreCase: true) : null,
                 Techniques = kept?.Card.Techniques ?? Techniques(parsed),
             },
-            WithPlain = !parsed.GetValue(noPlain),
+            WithPlain = task != StoryTask.Redraw && !parsed.GetValue(noPlain),
             WithMasks = parsed.GetValue(masks),
-            Output = parsed.GetValue(output)!,
+            Output = parsed.GetValue(output) ?? "",
         };
     }
 
@@ -295,30 +311,18 @@ internal sealed class StoryCommand
         };
     }
 
-    private static void CheckScenes(ParseResult parsed, Option<int?> option, StoryFile story)
+    private int? RedrawOf(ParseResult parsed) => task == StoryTask.Redraw ? parsed.GetValue(number) : parsed.GetValue(redraw);
+
+    private static void CheckScenes(int? given, string name, StoryFile story)
     {
-        if (parsed.GetValue(option) is { } number && number > story.Scenes.Count)
+        if (given is { } number && number > story.Scenes.Count)
         {
             throw new UserErrorException(
-                $"{option.Name} is '{number}', but the story has {English.Count(story.Scenes.Count, "scene")}.");
+                $"{name} is '{number}', but the story has {English.Count(story.Scenes.Count, "scene")}.");
         }
     }
 
-    private static string CheckedDevice(string name)
-    {
-        try
-        {
-            _ = new PipelineOptions { Device = name }.ResolveDevice();
-            return name;
-        }
-        catch (ArgumentException exception)
-        {
-            throw new UserErrorException(
-                $"--device is '{name}', which this machine does not have; a CUDA device needs a driver and a build with "
-                    + $"-p:TorchBackend=cuda-linux or cuda-windows.",
-                exception);
-        }
-    }
+
 
     /// <summary>What the command line does not say is as it suits the model.</summary>
     private StoryAttentionOptions Techniques(ParseResult parsed) => new()

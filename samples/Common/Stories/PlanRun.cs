@@ -1,17 +1,40 @@
 using Spectre.Console;
 using StorySync.Pipelines;
 
-namespace StorySync.Samples.StoryStrip;
+namespace StorySync.Samples;
 
 /// <summary>Estimates the memory that the story requires, without making it.</summary>
-internal sealed class PlanRun(StorySettings settings, TextWriter console, TextWriter error)
+internal sealed class PlanRun(StorySettings settings, ResultWriter results, TextWriter error)
 {
     private const int WidthOfFile = 120;
 
     public async Task RunAsync(CancellationToken cancellationToken)
     {
-        using var pipeline = await ModelLoading.LoadAsync(settings, error, cancellationToken);
+        using var pipeline = await ModelOptions.LoadAsync(settings.Model, settings.Pipeline, error, cancellationToken);
         var plan = pipeline.PlanMemory(settings.WithAnchors, settings.Planned);
+        results.Write(
+            new
+            {
+                Scenes = settings.Story.Scenes.Count,
+                Device = plan.Device.ToString(),
+                plan.PeakBytes,
+                plan.HostBytes,
+                ProcessBytes = ProcessMemory.With(plan),
+                Fits = ProcessMemory.Misfit(plan) is null,
+                Stages = plan.Stages.Select(stage => new
+                {
+                    Stage = stage.Stage.ToString().ToLowerInvariant(), stage.WeightBytes, stage.ActivationBytes, stage.Bytes,
+                }),
+                Advice = plan.Advice.Select(change => new
+                {
+                    Change = OptionNames.In(change.Change), change.SavedBytes, change.PeakBytes,
+                }),
+            },
+            console => Tables(plan, console));
+    }
+
+    private void Tables(MemoryPlan plan, TextWriter console)
+    {
         var terminal = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(console) });
         if (!ReferenceEquals(console, Console.Out) || Console.IsOutputRedirected)
         {

@@ -1,7 +1,7 @@
 using SkiaSharp;
 using StorySync.Pipelines;
 
-namespace StorySync.Samples.StoryStrip;
+namespace StorySync.Samples;
 
 /// <summary>Draws stories above each other, one row per story, one column per scene, captions below; long stories go on further
 /// down.</summary>

@@ -2,7 +2,7 @@ using System.Globalization;
 using Spectre.Console;
 using StorySync.Pipelines;
 
-namespace StorySync.Samples.StoryStrip;
+namespace StorySync.Samples;
 
 /// <summary>Shows the progress of a run on the error stream: live bars on a terminal, plain lines where it is redirected.</summary>
 internal abstract class Display : IAsyncDisposable

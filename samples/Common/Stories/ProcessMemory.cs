@@ -2,7 +2,7 @@ using System.Globalization;
 using System.Runtime.InteropServices;
 using StorySync.Pipelines;
 
-namespace StorySync.Samples.StoryStrip;
+namespace StorySync.Samples;
 
 /// <summary>What the process will hold in RAM: what it holds already, with .NET and libtorch, and what the plan of a run adds.</summary>
 internal static class ProcessMemory

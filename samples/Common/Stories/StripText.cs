@@ -2,7 +2,7 @@ using System.Globalization;
 using System.Text;
 using SkiaSharp;
 
-namespace StorySync.Samples.StoryStrip;
+namespace StorySync.Samples;
 
 /// <summary>Text in the embedded font, and in the system's fonts where that one lacks a character: Chinese, Japanese, Korean,
 /// emoji.</summary>

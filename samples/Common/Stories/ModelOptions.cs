@@ -1,0 +1,73 @@
+using System.CommandLine;
+using StorySync.Pipelines;
+using TorchSharp;
+
+namespace StorySync.Samples;
+
+/// <summary>The options that say which model runs, and how.</summary>
+internal sealed class ModelOptions
+{
+    private readonly Option<string> model = CommandLine.Name(
+        "--model", "A model folder in diffusers' layout, organisation/name in the Hugging Face cache, or the embedded model.", "storybook",
+            "-m");
+
+    private readonly Option<string> device = CommandLine.Device("--device");
+
+    private readonly Option<string> dtype =
+        CommandLine.Choice("--dtype", "Data type of the computation.", "float32", "bfloat16", "float16");
+
+    private readonly Option<string> variant = CommandLine.Name("--variant", "Preferred variant of the weight files, such as fp16.");
+
+    private readonly Option<bool> tiledDecoding =
+        new("--tiled-decoding") { Description = "Decode each image in tiles: less memory, slightly different pixels." };
+
+    private readonly Option<bool> streamBlocks =
+        new("--stream-blocks") { Description = "Keep one block of FLUX on the device at a time: less memory, slower." };
+
+    private readonly Option<bool> offload =
+        new("--offload") { Description = "Keep a component on the device only while it is used: less device memory, slower." };
+
+    private readonly Option<bool> noMemoryCheck =
+        new("--no-memory-check") { Description = "Begin even if the images do not fit into memory." };
+
+    public IEnumerable<Option> All =>
+        [model, device, dtype, variant, tiledDecoding, streamBlocks, offload, noMemoryCheck];
+
+    public string NameOf(ParseResult parsed) => parsed.GetValue(model)!;
+
+    /// <exception cref="UserErrorException">The machine has no such device.</exception>
+    public PipelineOptions Of(ParseResult parsed) => new()
+    {
+        Device = CheckedDevice(parsed.GetValue(device)!),
+        Dtype = Enum.Parse<torch.ScalarType>(parsed.GetValue(dtype)!, ignoreCase: true),
+        Variant = parsed.GetValue(variant),
+        TiledDecoding = parsed.GetValue(tiledDecoding),
+        StreamBlocks = parsed.GetValue(streamBlocks),
+        Offload = parsed.GetValue(offload),
+        ChecksMemory = !parsed.GetValue(noMemoryCheck),
+    };
+
+    /// <summary>Loads the model and says so first: reading gigabytes can take a while.</summary>
+    public static async Task<DiffusionPipeline> LoadAsync(
+        string model, PipelineOptions options, TextWriter error, CancellationToken cancellationToken)
+    {
+        await error.WriteLineAsync($"Loading {model} …");
+        return await DiffusionPipeline.LoadAsync(model, options, cancellationToken: cancellationToken);
+    }
+
+    private static string CheckedDevice(string name)
+    {
+        try
+        {
+            _ = new PipelineOptions { Device = name }.ResolveDevice();
+            return name;
+        }
+        catch (ArgumentException exception)
+        {
+            throw new UserErrorException(
+                $"--device is '{name}', which this machine does not have; a CUDA device needs a driver and a build with "
+                    + $"-p:TorchBackend=cuda-linux or cuda-windows.",
+                exception);
+        }
+    }
+}

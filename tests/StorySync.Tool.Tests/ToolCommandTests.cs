@@ -1,0 +1,231 @@
+using System.Text;
+using System.Text.Json;
+using StorySync.Diffusion.Weights;
+using StorySync.Hub.Tests;
+using StorySync.Pipelines;
+using StorySync.Samples;
+using StorySync.TestSupport;
+using TorchSharp;
+
+namespace StorySync.Tool.Tests;
+
+/// <summary>The commands, run as the program runs them.</summary>
+[Collection(typeof(AloneCollection))]
+public sealed class ToolCommandTests : IDisposable
+{
+    private static readonly string[] Variables = ["HF_HUB_CACHE", "HF_ENDPOINT", "HF_TOKEN", "HF_HUB_OFFLINE"];
+
+    private readonly TemporaryFolder folder = new();
+    private readonly Dictionary<string, string?> before = Variables.ToDictionary(name => name, Environment.GetEnvironmentVariable);
+
+    public ToolCommandTests()
+    {
+        foreach (var name in Variables)
+        {
+            Environment.SetEnvironmentVariable(name, null);
+        }
+
+        Environment.SetEnvironmentVariable("HF_HUB_CACHE", Path.Combine(folder.Path, "hub"));
+    }
+
+    public void Dispose()
+    {
+        foreach (var (name, value) in before)
+        {
+            Environment.SetEnvironmentVariable(name, value);
+        }
+
+        folder.Dispose();
+    }
+
+    [Fact]
+    public async Task Help_lists_every_command()
+    {
+        var (code, text, _) = await Run("--help");
+        Assert.Equal(0, code);
+        Assert.All(
+            (string[])["story", "plan", "redraw", "draw", "bank", "inspect", "pull", "doctor", "completion", "--json"],
+            command => Assert.Contains(command, text));
+    }
+
+    [Theory]
+    [InlineData("paint")]
+    [InlineData("draw")]
+    [InlineData("redraw", "0", "--bank", "x")]
+    [InlineData("redraw", "1")]
+    [InlineData("completion", "fish")]
+    [InlineData("inspect", "nothing/of/that/name")]
+    [InlineData("bank", "show", "nowhere.storybank")]
+    [InlineData("draw", "a cat", "--strength", "0.5")]
+    [InlineData("pull", "no/name/at/all")]
+    public async Task A_mistake_is_one_line_on_the_error_stream_and_exit_code_1(params string[] arguments)
+    {
+        var (code, text, errors) = await Run(arguments);
+        Assert.Equal((1, ""), (code, text));
+        Assert.InRange(errors.Split('\n', StringSplitOptions.RemoveEmptyEntries).Length, 1, 2);
+    }
+
+    [Fact]
+    public async Task Draw_writes_images_that_say_how_they_were_made()
+    {
+        var (code, text, errors) = await Run(
+            "draw", "a cat", "a frog", "--steps", "1", "--seed", "3", "--device", "cpu", "--output", Output, "--format", "webp");
+        Assert.True(code == 0, errors);
+        Assert.Equal($"Wrote 2 images to {Output}", text.Trim());
+        Assert.StartsWith("a frog\nSteps: 1, ", RgbImage.ReadParameters(Path.Combine(Output, "image-2.webp")));
+        Assert.Contains("images: step 1 of 1", errors);
+    }
+
+    [Fact]
+    public async Task Draw_begins_from_an_image_and_gives_JSON()
+    {
+        var source = folder.PathOf("source.png");
+        new RgbImage(128, 128, new byte[128 * 128 * 3]).SavePng(source);
+        var result = await Json(
+            "draw", "a cat", "--image", source, "--strength", "0.5", "--steps", "2", "--count", "2", "--device", "cpu", "-o", Output);
+        var images = result.GetProperty("images").EnumerateArray().ToList();
+        Assert.Equal([7, 8], images.Select(image => image.GetProperty("seed").GetInt64()));
+        Assert.All(images, image => Assert.True(File.Exists(image.GetProperty("file").GetString())));
+    }
+
+    [Fact]
+    public async Task A_story_is_drawn_shown_and_drawn_again()
+    {
+        var bank = Path.Combine(folder.Path, "frog.storybank");
+        string[] small = ["--steps", "1", "--device", "cpu", "--output", Output, "--no-plain"];
+        var story = await Json(
+            ["story", "--scene", "a frog in the snow", "--subject", "a frog", "--save-bank", bank, .. small]);
+        Assert.Equal(bank, story.GetProperty("bank").GetString());
+        Assert.Equal("a frog in the snow", Assert.Single(story.GetProperty("scenes").EnumerateArray()).GetProperty("prompt").GetString());
+
+        var shown = await Json("bank", "show", bank);
+        Assert.Equal(1, shown.GetProperty("card").GetProperty("story").GetProperty("scenes").GetArrayLength());
+        Assert.Contains("1 anchors by StableDiffusionXLPipeline", (await Run("bank", "show", bank)).Text);
+        var inspected = Assert.Single((await Json("inspect", bank)).EnumerateArray());
+        Assert.Equal("a story bank", inspected.GetProperty("kind").GetString());
+
+        string[] further = ["--bank", bank, "--scene", "a frog at the beach", "--scene", "a frog in the desert"];
+        await Json(["story", .. further, "--device", "cpu", "--output", Output, "--no-plain"]);
+        var kept = File.ReadAllBytes(Path.Combine(Output, "scene-1.png"));
+        var drawn = File.ReadAllBytes(Path.Combine(Output, "scene-2.png"));
+        var again = await Json(["redraw", "2", .. further, "--device", "cpu", "--output", Output]);
+        var scene = Assert.Single(again.GetProperty("scenes").EnumerateArray());
+        Assert.Equal(Path.Combine(Output, "scene-2.png"), scene.GetProperty("file").GetString());
+        Assert.Equal(kept, File.ReadAllBytes(Path.Combine(Output, "scene-1.png")));
+        Assert.NotEqual(drawn, File.ReadAllBytes(Path.Combine(Output, "scene-2.png")));
+    }
+
+    [Fact]
+    public async Task A_plan_draws_nothing()
+    {
+        var plan = await Json("plan", "--scene", "a frog in the snow", "--subject", "a frog", "--device", "cpu");
+        Assert.True(plan.GetProperty("fits").GetBoolean());
+        Assert.True(plan.GetProperty("peakBytes").GetInt64() > 0);
+        Assert.Contains(plan.GetProperty("stages").EnumerateArray(), stage => stage.GetProperty("stage").GetString() == "denoising");
+    }
+
+    [Fact]
+    public async Task Inspect_tells_models_LoRAs_pickles_and_pictures_apart()
+    {
+        var model = Assert.Single((await Json("inspect", "storybook")).EnumerateArray());
+        Assert.Equal("a model for StableDiffusionXLPipeline", model.GetProperty("kind").GetString());
+        Assert.StartsWith("tensors ", model.GetProperty("details").GetProperty("unet").GetString());
+
+        using (var scope = torch.NewDisposeScope())
+        {
+            SafetensorsWriter.Write(folder.PathOf("files/style.safetensors"), new Dictionary<string, torch.Tensor>
+            {
+                ["unet.mid_block.attn.to_q.lora_A.weight"] = torch.zeros(4, 16),
+                ["unet.mid_block.attn.to_q.lora_B.weight"] = torch.zeros(16, 4),
+            });
+        }
+
+        folder.Write("files/old.ckpt", "PK\u0003\u0004");
+        folder.Write("files/readme.txt", "none of these");
+        new RgbImage(1, 1, [1, 2, 3]).SavePng(folder.PathOf("files/x.png"), new Dictionary<string, string> { ["parameters"] = "a fox" });
+        var found = (await Json("inspect", Path.Combine(folder.Path, "files"))).EnumerateArray().ToList();
+        Assert.Equal(
+            ["a file that cannot be used", "a LoRA", "a generated picture"], found.Select(item => item.GetProperty("kind").GetString()));
+        Assert.Contains("pickle", found[0].GetProperty("advice").GetString());
+        Assert.Equal("4", found[1].GetProperty("details").GetProperty("ranks").GetString());
+        Assert.Equal("a fox", found[2].GetProperty("details").GetProperty("parameters").GetString());
+    }
+
+    [Fact]
+    public async Task Pull_downloads_a_model_and_doctor_finds_it()
+    {
+        await using var hub = await FakeHub.StartAsync();
+        hub.Files["model_index.json"] = Encoding.UTF8.GetBytes("""{"_class_name": "StableDiffusionXLPipeline"}""");
+        Environment.SetEnvironmentVariable("HF_ENDPOINT", hub.Address.ToString());
+
+        var pulled = await Json("pull", FakeHub.Model);
+        Assert.Equal(1, pulled.GetProperty("files").GetInt32());
+        Assert.True(File.Exists(Path.Combine(pulled.GetProperty("folder").GetString()!, "model_index.json")));
+        Assert.Contains("painter/fox is in ", (await Run("pull", FakeHub.Model)).Text);
+        var doctor = await Run("doctor");
+        Assert.Contains("ok   model painter/fox: StableDiffusionXLPipeline", doctor.Text);
+
+        Directory.Delete(Path.Combine(folder.Path, "hub", "models--painter--fox", "snapshots"), recursive: true);
+        doctor = await Run("doctor");
+        Assert.Equal(1, doctor.Code);
+        Assert.Contains("look model painter/fox: ", doctor.Text);
+        Assert.Contains("→ storysync pull painter/fox", doctor.Text);
+    }
+
+    [Fact]
+    public async Task Doctor_gives_JSON()
+    {
+        var (_, text, _) = await Run("doctor", "--json");
+        using var document = JsonDocument.Parse(text);
+        var names = document.RootElement.EnumerateArray().Select(finding => finding.GetProperty("name").GetString()).ToList();
+        Assert.All(
+            (string[])[".NET", "libtorch", "device", "threads", "kernels", "memory", "embedded model"],
+            name => Assert.Contains(name, names));
+    }
+
+    [Theory]
+    [InlineData("bash", "complete -o default -F _storysync storysync")]
+    [InlineData("zsh", "compdef _storysync storysync")]
+    [InlineData("pwsh", "Register-ArgumentCompleter -Native -CommandName storysync")]
+    public async Task Completion_prints_what_the_shell_takes(string shell, string expected) =>
+        Assert.Contains(expected, (await Run("completion", shell)).Text);
+
+    [Fact]
+    public async Task A_shell_that_asks_gets_the_commands()
+    {
+        var (code, text, _) = await Run("[suggest:0]", "");
+        Assert.Equal(0, code);
+        Assert.Contains("inspect", text.Split('\n').Select(line => line.Trim()));
+    }
+
+    [Fact]
+    public async Task A_cancelled_run_ends_with_130_and_writes_nothing()
+    {
+        using var cancellation = new CancellationTokenSource();
+        await cancellation.CancelAsync();
+        using var errors = new StringWriter();
+        var code = await CommandLine.InvokeAsync(
+            ToolCommand.Create(), ["draw", "a cat", "--device", "cpu", "-o", Output], TextWriter.Null, errors, cancellation.Token);
+        Assert.Equal(130, code);
+        Assert.Contains("Cancelled; nothing was written.", errors.ToString());
+        Assert.Empty(Directory.EnumerateFiles(Output));
+    }
+
+    private string Output => Path.Combine(folder.Path, "output");
+
+    private static async Task<(int Code, string Text, string Errors)> Run(params string[] arguments)
+    {
+        using var text = new StringWriter();
+        using var errors = new StringWriter();
+        var code = await CommandLine.InvokeAsync(
+            ToolCommand.Create(), arguments, text, errors, TestContext.Current.CancellationToken);
+        return (code, text.ToString(), errors.ToString());
+    }
+
+    private static async Task<JsonElement> Json(params string[] arguments)
+    {
+        var (code, text, errors) = await Run([.. arguments, "--json"]);
+        Assert.True(code == 0, errors);
+        return JsonDocument.Parse(text).RootElement;
+    }
+}

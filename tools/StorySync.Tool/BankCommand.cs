@@ -1,0 +1,21 @@
+using System.CommandLine;
+using StorySync.Samples;
+
+namespace StorySync.Tool;
+
+/// <summary>Shows what a bank holds.</summary>
+internal static class BankCommand
+{
+    public static Command Create(Option<bool> json)
+    {
+        var file = new Argument<string>("file") { Description = "A file that --save-bank wrote." };
+        var show = new Command("show", "Show what a bank was made with, and its anchors.") { file };
+        show.Does(json, "nothing was shown.", (parsed, results, _, _) =>
+        {
+            using var bank = BankFile.Load(parsed.GetValue(file)!)!;
+            results.Write(new { File = parsed.GetValue(file), bank.Bytes, bank.Card }, console => console.WriteLine(bank.Describe()));
+            return Task.CompletedTask;
+        });
+        return new Command("bank", "What keeps a story's anchors.") { show };
+    }
+}
