@@ -52,9 +52,13 @@ internal sealed class FakeHub : IAsyncDisposable
 
     public static bool IsLarge(byte[] content) => content.Length >= 1000;
 
-    public static string HashOf(byte[] content) => Convert.ToHexStringLower(IsLarge(content)
-        ? SHA256.HashData(content)
-        : SHA1.HashData([.. Encoding.ASCII.GetBytes($"blob {content.Length}\0"), .. content]));
+    public static string HashOf(byte[] content)
+    {
+        using var hash = IncrementalHash.CreateHash(IsLarge(content) ? HashAlgorithmName.SHA256 : HashAlgorithmName.SHA1);
+        hash.AppendData(IsLarge(content) ? [] : Encoding.ASCII.GetBytes($"blob {content.Length}\0"));
+        hash.AppendData(content);
+        return Convert.ToHexStringLower(hash.GetHashAndReset());
+    }
 
     public static async Task SendAsync(HttpContext context, byte[] content, int? breakAfter = null)
     {

@@ -68,8 +68,13 @@ public sealed class ModelHubTests : IAsyncLifetime
     public async Task A_variant_is_taken_with_its_index_and_shards_and_the_plain_files_where_there_is_none()
     {
         const string Index = "unet/diffusion_pytorch_model.safetensors.index.fp16.json";
-        Add(Index, """{"weight_map": {"a": "diffusion_pytorch_model.fp16-00001-of-00002.safetensors",
-            "b": "diffusion_pytorch_model.fp16-00002-of-00002.safetensors", "c": "diffusion_pytorch_model.fp16-00001-of-00002.safetensors"}}""");
+        Add(Index, """
+            {"weight_map": {
+                "a": "diffusion_pytorch_model.fp16-00001-of-00002.safetensors",
+                "b": "diffusion_pytorch_model.fp16-00002-of-00002.safetensors",
+                "c": "diffusion_pytorch_model.fp16-00001-of-00002.safetensors"
+            }}
+            """);
         hub.Files["unet/diffusion_pytorch_model.fp16-00001-of-00002.safetensors"] = Noise(1001, 2);
         hub.Files["unet/diffusion_pytorch_model.fp16-00002-of-00002.safetensors"] = Noise(1002, 3);
         hub.Files["vae/diffusion_pytorch_model.safetensors"] = Noise(1003, 4);
