@@ -196,19 +196,8 @@ internal sealed class StoryGeneration
             {
                 Locations = StoryRules.HasLocations(story) ? new string?[Images] : null,
             };
-            var steps = generation.ModelCalls;
-            var portraits = 3L * Images * generation.Height * generation.Width;
-            if (Form == StoryBankForm.Keys)
-            {
-                return portraits + KeyBytes(attention);
-            }
-
-            var kept = Enumerable.Range(0, steps).Sum(step => attention.BatchAt(step, steps).HasBase ? 2 : 1);
-            var shape = pipeline.LatentShape(Images, generation.Height, generation.Width);
-            var latents = shape.Aggregate((long)sizeof(float), (bytes, length) => bytes * length);
-            var side = (long)techniques.Masks!.MaxGrid!.Value;
-            var masks = StoryRules.FoundSubjects(story, Images).Any() ? (steps - 1) * Images * story.Subjects.Count * side * side : 0;
-            return (kept * latents) + masks + portraits;
+            var size = new BankSize(pipeline, generation, attention, story, techniques.Masks!.MaxGrid!.Value);
+            return Form == StoryBankForm.Keys ? size.OfKeys(KeysDtype) : size.OfTrajectory();
         }
     }
 
@@ -224,28 +213,6 @@ internal sealed class StoryGeneration
         {
             yield return attention.BatchAt(step, generation.ModelCalls).Rows;
         }
-    }
-
-    /// <summary>The most bytes of the images' keys: those of all tokens, as if the subjects filled the images.</summary>
-    private long KeyBytes(StoryAttention attention)
-    {
-        var layers = pipeline.AttentionProcessors.Layers.Where(layer => layer.Kind != AttentionKind.Cross)
-            .Select(layer => (Layer: layer, Tokens: Images * pipeline.ImageTokens(layer, generation.Height, generation.Width))).ToList();
-        var ofToken = (long)KeysDtype.ElementSize();
-        var bytes = 0L;
-        for (var step = 0; step < generation.ModelCalls; step++)
-        {
-            foreach (var (layer, tokens) in layers)
-            {
-                var (halves, parts) = attention.RecordedAt(layer, step, generation.ModelCalls);
-                bytes += tokens * ((parts * ofToken * layer.Heads * layer.HeadWidth) + (halves * sizeof(int)));
-            }
-        }
-
-        var latents = pipeline.LatentShape(Images, generation.Height, generation.Width)
-            .Aggregate((long)sizeof(float), (product, length) => product * length);
-        var side = (long)techniques.Masks!.MaxGrid!.Value;
-        return bytes + latents + (Images * story.Subjects.Count * side * side);
     }
 
     /// <summary>The scenes as their bank knows them: a picture is its portrait, with its subjects where they were found.</summary>
