@@ -26,6 +26,36 @@ public class MemoryGrowthTests
         Assert.True(grown <= Margin, $"{Stories} stories have grown the process by {grown / 1e6:f1} MB.");
     }
 
+    /// <summary>Keys lie in a file from the beginning: neither making nor reading them takes memory of their size.</summary>
+    [Fact]
+    public void Keys_of_anchors_are_not_in_memory()
+    {
+        using var pipeline = DiffusionPipeline.Load("storybook", new PipelineOptions { Device = "cpu" });
+        var options = new StoryOptions { Request = new() { Steps = 20, GuidanceScale = 4, Height = 128, Width = 128, Seed = 7 } };
+        var anchors = new Story
+        {
+            Subjects = ["a frog"],
+            Scenes = [new("a frog in the forest"), new("a frog at the beach"), new("a frog in the snow")],
+        };
+        pipeline.GenerateStory(anchors, options with { Request = options.Request! with { Steps = 2 } }).Dispose();
+        var (bytes, tensors) = (ResidentMemory.Allocated(), torch.Tensor.TotalCount);
+        using (var bank = pipeline.CreateBank(anchors, options with { BankForm = StoryBankForm.Keys }))
+        {
+            Assert.True(bank.Bytes > 2 * Margin, $"The bank has {bank.Bytes / 1e6:f1} MB.");
+            AssertNotGrown("making a bank");
+            pipeline.GenerateScenes(bank, [new("a frog"), new("a frog on a boat"), new("a frog at night")], new() { BatchSize = 1 }).Dispose();
+            AssertNotGrown("drawing three scenes");
+        }
+
+        Assert.Equal(tensors, torch.Tensor.TotalCount);
+
+        void AssertNotGrown(string by)
+        {
+            var grown = ResidentMemory.Allocated() - bytes;
+            Assert.True(grown <= Margin, $"{by} has grown the process by {grown / 1e6:f1} MB.");
+        }
+    }
+
     private static void Make(DiffusionPipeline pipeline, int count)
     {
         for (var i = 0; i < count; i++)
