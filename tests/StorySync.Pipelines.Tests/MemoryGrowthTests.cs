@@ -43,7 +43,8 @@ public class MemoryGrowthTests
         {
             Assert.True(bank.Bytes > 2 * Margin, $"The bank has {bank.Bytes / 1e6:f1} MB.");
             AssertNotGrown("making a bank");
-            pipeline.GenerateScenes(bank, [new("a frog"), new("a frog on a boat"), new("a frog at night")], new() { BatchSize = 1 }).Dispose();
+            Scene[] scenes = [new("a frog"), new("a frog on a boat"), new("a frog at night")];
+            pipeline.GenerateScenes(bank, scenes, new() { BatchSize = 1 }).Dispose();
             AssertNotGrown("drawing three scenes");
         }
 
