@@ -35,7 +35,7 @@ internal sealed class StoryWarnings(Story story, StoryBatchOrigin origin, Warnin
 
     /// <summary>Tells of options for stories of another kind, where all scenes read each other.</summary>
     /// <param name="options">The options.</param>
-    /// <param name="usual">The model's own techniques, which say nothing of the caller's.</param>
+    /// <param name="usual">The model's own techniques. Options that are as they are there, or without any value, ask for nothing.</param>
     /// <param name="guidance">Whether there is a negative half.</param>
     public void TellOfOptionsForOthers(StoryOptions options, StoryAttentionOptions usual, bool guidance)
     {
@@ -53,11 +53,11 @@ internal sealed class StoryWarnings(Story story, StoryBatchOrigin origin, Warnin
         warnings.AddIf(options.BankKeysDtype is not null, nameof(options.BankKeysDtype) + withoutAnchors);
         warnings.AddIf(
             options.Techniques?.Placement is { Until: not 0, Strength: not 0 } placement && placement != usual.Placement
-                && !story.Scenes.Any(scene => scene.Subjects.Any(own => own is not { Region: null, RegionMask: null })),
+                && placement != new PlacementOptions() && !story.Scenes.Any(scene => scene.Subjects.Any(own => own is not { Region: null, RegionMask: null })),
             "Techniques.Placement has no effect: no scene gives a subject a region (Subject.In).");
         warnings.AddIf(
             options.Techniques?.Location is { } location and not { Strength: 0, Alpha: 0 } && location != usual.Location
-                && !StoryRules.HasLocations(story),
+                && location != new LocationOptions() && !StoryRules.HasLocations(story),
             "Techniques.Location has no effect: no scene has a Location.");
         warnings.AddIf(
             options.Techniques?.NegativeHalf is { } half && half != usual.NegativeHalf && !guidance,
