@@ -30,7 +30,9 @@ internal static partial class CommandLine
         var parsed = command.Parse(arguments, new ParserConfiguration { ResponseFileTokenReplacer = null });
         if (parsed.Action is ParseErrorAction)
         {
-            await error.WriteLineAsync(OneLine(parsed.Errors[0].Message));
+            // An option that lacks its value takes the next word for it, and what is left over says less than the option does.
+            var fault = parsed.Errors.FirstOrDefault(fault => fault.SymbolResult is OptionResult) ?? parsed.Errors[0];
+            await error.WriteLineAsync(OneLine(fault.Message));
             await error.WriteLineAsync($"Usage: {command.Name} [options]; {command.Name} --help lists them.");
             return 1;
         }

@@ -66,6 +66,7 @@ internal sealed class OutputFolder
     {
         UnauthorizedAccessException => "access is denied",
         DirectoryNotFoundException => "the folder is missing",
+        FileNotFoundException => "no file can be created there",
         _ => exception.Message.Split(" : '")[0].TrimEnd('.'),
     };
 }

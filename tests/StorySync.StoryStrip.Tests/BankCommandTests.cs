@@ -148,7 +148,7 @@ public sealed class BankCommandTests : IDisposable
         var file = folder.Write("no.storybank", "something else entirely");
         var (code, _, errors) = await Run("--bank", file, "--scene", "a cat");
         Assert.Equal(1, code);
-        Assert.StartsWith($"--bank: {file}: ", errors);
+        Assert.StartsWith($"--bank is '{file}', which is no story bank that can be read: ", errors);
         Assert.DoesNotContain("Loading", errors);
     }
 

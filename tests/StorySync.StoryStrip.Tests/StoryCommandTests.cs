@@ -111,6 +111,7 @@ public sealed class StoryCommandTests : IDisposable
 
     [Theory]
     [InlineData("Unrecognized command or argument '--strength'.", "--strength", "2")]
+    [InlineData("--sharing is '--no-plain'; it must be a number, at least 0", "--sharing", "--no-plain", "left over")]
     [InlineData("--steps is '0'; it must be a whole number from 1 to 10000.", "--steps", "0")]
     [InlineData("--steps is 'few'; it must be a whole number from 1 to 10000.", "--steps", "few")]
     [InlineData("--steps is '99999999999'; it must be a whole number from 1 to 10000.", "--steps", "99999999999")]

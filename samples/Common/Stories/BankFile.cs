@@ -23,7 +23,8 @@ internal static class BankFile
         }
         catch (IOException exception)
         {
-            throw new UserErrorException($"--bank: {exception.Message}", exception);
+            var fault = exception.Message.Replace($"{path}: ", "", StringComparison.Ordinal);
+            throw new UserErrorException($"--bank is '{path}', which is no story bank that can be read: {fault}", exception);
         }
     }
 
