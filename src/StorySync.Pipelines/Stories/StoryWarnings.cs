@@ -53,7 +53,8 @@ internal sealed class StoryWarnings(Story story, StoryBatchOrigin origin, Warnin
         warnings.AddIf(options.BankKeysDtype is not null, nameof(options.BankKeysDtype) + withoutAnchors);
         warnings.AddIf(
             options.Techniques?.Placement is { Until: not 0, Strength: not 0 } placement && placement != usual.Placement
-                && placement != new PlacementOptions() && !story.Scenes.Any(scene => scene.Subjects.Any(own => own is not { Region: null, RegionMask: null })),
+                && placement != new PlacementOptions()
+                && !story.Scenes.Any(scene => scene.Subjects.Any(own => own is not { Region: null, RegionMask: null })),
             "Techniques.Placement has no effect: no scene gives a subject a region (Subject.In).");
         warnings.AddIf(
             options.Techniques?.Location is { } location and not { Strength: 0, Alpha: 0 } && location != usual.Location
