@@ -66,6 +66,14 @@ public sealed class ToolCommandTests : IDisposable
     }
 
     [Fact]
+    public async Task A_model_that_is_not_there_is_refused_with_the_command_that_downloads_it()
+    {
+        var (code, _, errors) = await Run("draw", "a cat", "--model", "painter/fox@v2", "--output", Output);
+        Assert.Equal(1, code);
+        Assert.Contains("`storysync pull painter/fox@v2`", errors);
+    }
+
+    [Fact]
     public async Task Draw_writes_images_that_say_how_they_were_made()
     {
         var (code, text, errors) = await Run(
