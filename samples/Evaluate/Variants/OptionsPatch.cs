@@ -28,9 +28,16 @@ internal static class OptionsPatch
         {
             return merged.Deserialize<StoryOptions>(Json.Options)!;
         }
+        catch (JsonException exception) when (exception.InnerException is ArgumentException refused)
+        {
+            throw Refused(refused);
+        }
         catch (JsonException exception)
         {
+            // What reads a part of the options tells the path within it.
             var path = (exception.Path ?? "$").Split('.')[1..];
+            path = path.Length == 0 ? path : [.. Path(changes, path[0]).SkipLast(1), .. path];
+            exception = new JsonException(exception.Message, $"$.{string.Join('.', path)}", null, null, exception);
             var known = exception.Message.Contains("could not be mapped", StringComparison.Ordinal)
                 ? $" Known are {string.Join(", ", Members(path))}."
                 : "";
@@ -38,9 +45,14 @@ internal static class OptionsPatch
         }
         catch (ArgumentException exception)
         {
+            throw Refused(exception);
+        }
+
+        UserErrorException Refused(ArgumentException exception)
+        {
             // The setter that refused the value knows its own name alone.
             string[] path = exception.ParamName is null ? [] : [.. Path(changes, exception.ParamName)];
-            throw new UserErrorException($"{place(path)}: {CommandLine.OneLine(exception.Message)}", exception);
+            return new($"{place(path)}: {CommandLine.OneLine(exception.Message)}", exception);
         }
     }
 
