@@ -47,6 +47,18 @@ public sealed class StorySyncModelOptions
     /// <inheritdoc cref="PipelineOptions.MapWeights"/>
     public bool MapWeights { get; set; } = true;
 
+    /// <inheritdoc cref="PipelineOptions.Vae"/>
+    public string? Vae { get; set; }
+
+    /// <inheritdoc cref="PipelineOptions.TextEncoder"/>
+    public string? TextEncoder { get; set; }
+
+    /// <inheritdoc cref="PipelineOptions.TextEncoder2"/>
+    public string? TextEncoder2 { get; set; }
+
+    /// <inheritdoc cref="PipelineOptions.Config"/>
+    public string? Config { get; set; }
+
     /// <summary>Gets or sets the scheduler by its class in diffusers; null (default) for the one in the model's folder.</summary>
     public string? Scheduler { get; set; }
 
@@ -69,6 +81,10 @@ public sealed class StorySyncModelOptions
         StreamBlocks = StreamBlocks,
         Offload = Offload,
         MapWeights = MapWeights,
+        Vae = Vae,
+        TextEncoder = TextEncoder,
+        TextEncoder2 = TextEncoder2,
+        Config = Config,
         Scheduler = Scheduler is null ? null : new SchedulerChoice(Scheduler),
         ChecksMemory = ChecksMemory,
         MarksImages = MarksImages,

@@ -11,7 +11,7 @@ internal sealed class StorySyncModelOptionsValidator : IValidateOptions<StorySyn
         var problems = new List<string>();
         if (string.IsNullOrEmpty(options.Model))
         {
-            problems.Add("Model is empty; expected a folder, storybook, or organisation/name in the Hugging Face cache.");
+            problems.Add("Model is empty; expected a folder, a single file, storybook, or organisation/name in the Hugging Face cache.");
         }
         else
         {

@@ -73,7 +73,7 @@ public sealed class AutoencoderKL : nn.Module
             string? variant = null) =>
         folder.Load(component, (AutoencoderKLConfig config) => new AutoencoderKL(config), variant, (model, weights) => WeightBinder.Bind(
             model,
-            new CurrentAttentionNames(weights),
+            CurrentAttentionNames.Of(weights),
             dtype == ScalarType.Float16 && model.Config.ForceUpcast ? ScalarType.Float32 : dtype,
             device));
 

@@ -66,7 +66,7 @@ public sealed class VQModel : nn.Module
         ModelFolder folder, string component = "movq", ScalarType dtype = ScalarType.Float32, Device? device = null,
             string? variant = null) =>
         folder.Load(component, (VQModelConfig config) => new VQModel(config), variant, (model, weights) =>
-            WeightBinder.Bind(model, new CurrentAttentionNames(weights), dtype, device));
+            WeightBinder.Bind(model, CurrentAttentionNames.Of(weights), dtype, device));
 
     /// <summary>Encodes images.</summary>
     /// <param name="images">(batch, channels, height, width), values from -1 to 1.</param>

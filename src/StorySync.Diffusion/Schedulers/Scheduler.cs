@@ -66,8 +66,11 @@ public abstract class Scheduler
     /// model.</param>
     /// <exception cref="ModelFileException">The file is missing or damaged, names no known class, or has an entry that is not
     /// supported.</exception>
-    public static Scheduler Load(string path, string? className = null) =>
-        JsonFile.Read(path, json => Create(path, json, className));
+    public static Scheduler Load(string path, string? className = null) => Load(FileContent.Read(path), className);
+
+    /// <summary>As <see cref="Load(string, string)"/>, from a file that is read already.</summary>
+    internal static Scheduler Load(FileContent file, string? className) =>
+        JsonFile.Read(file, json => Create(file.Path, json, className));
 
     /// <summary>Creates the scheduler of a model as diffusers does: <c>model_index.json</c> names the class, the file
     /// <c>scheduler_config.json</c> has the entries. A model without that index has the class in the file.</summary>
@@ -78,14 +81,14 @@ public abstract class Scheduler
     public static Scheduler Load(ModelFolder folder, string component = "scheduler")
     {
         ArgumentNullException.ThrowIfNull(folder);
-        var path = folder.FilePath(component, "scheduler_config.json");
+        var file = folder.ReadFile(component, "scheduler_config.json");
         if (folder.Components.GetValueOrDefault(component)?.ClassName is { } name && !Classes.ContainsKey(name))
         {
             throw new ModelFileException(
-                folder.FilePath("", "model_index.json"), $"'{component}' is {name}; it must be one of {string.Join(", ", Classes.Keys)}");
+                folder.ReadFile("", "model_index.json").Path, $"'{component}' is {name}; it must be one of {string.Join(", ", Classes.Keys)}");
         }
 
-        return Load(path, folder.Components.GetValueOrDefault(component)?.ClassName);
+        return Load(file, folder.Components.GetValueOrDefault(component)?.ClassName);
     }
 
     /// <summary>Makes a scheduler from the entries of a <c>scheduler_config.json</c>.</summary>

@@ -100,6 +100,22 @@ internal sealed class BytePairEncoder
         }
     }
 
+    /// <summary>The ids that CLIP's vocabulary gives to the tokens of its merges: the letters, the letters that end a word, what the
+    /// merges make, and the two tokens that begin and end a text.</summary>
+    /// <param name="merges">The lines of a <c>merges.txt</c>.</param>
+    public static Dictionary<string, int> ClipVocabulary(string merges)
+    {
+        const string EndOfWord = "</w>";
+
+        // Printable letters come first, those that stand for other bytes after them.
+        string[] letters = [.. Letters().Where(letter => letter[0] < 256), .. Letters().Where(letter => letter[0] >= 256)];
+        var tokens = letters.Concat(letters.Select(letter => letter + EndOfWord))
+            .Concat(merges.Split('\n').Where(line => line.Length > 0 && !line.StartsWith("#version", StringComparison.Ordinal))
+                .Select(line => line.Replace(" ", "", StringComparison.Ordinal)))
+            .Append("<|startoftext|>").Append("<|endoftext|>");
+        return tokens.Index().ToDictionary(token => token.Item, token => token.Index, StringComparer.Ordinal);
+    }
+
     /// <summary>The letter that stands for each byte: printable ones for themselves, the others moved past Latin-1.</summary>
     private static IEnumerable<string> Letters()
     {

@@ -62,6 +62,9 @@ public sealed class PromptTokenizer
     /// together.</exception>
     public static PromptTokenizer Load(string folder) => TokenizerFolder.Load(folder);
 
+    /// <summary>As <see cref="Load(string)"/>, of a model.</summary>
+    internal static PromptTokenizer Load(ModelFolder model, string component) => TokenizerFolder.Load(model.Contents, component);
+
     /// <summary>The ids of <paramref name="text"/> with begin and end tokens, however many they are.</summary>
     /// <param name="text">The prompt.</param>
     /// <param name="cancellationToken">The token to monitor for cancellation requests.</param>

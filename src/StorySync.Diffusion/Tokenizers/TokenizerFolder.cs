@@ -14,19 +14,15 @@ internal sealed class TokenizerFolder
     private const string T5End = "</s>", T5Unknown = "<unk>", T5Pad = "<pad>";
     private const int DefaultExtraIds = 100;
 
-    private readonly string folder;
+    private readonly IModelContents files;
+    private readonly string component;
     private readonly JsonElement? config;
     private readonly JsonElement? tokenizer;
     private readonly SettingsReader settings;
 
-    private TokenizerFolder(string folder)
+    private TokenizerFolder(IModelContents files, string component)
     {
-        this.folder = folder;
-        if (!Directory.Exists(folder))
-        {
-            throw new ModelFileException(folder, "there is no such folder");
-        }
-
+        (this.files, this.component) = (files, component);
         config = ReadJson(ConfigFile);
         tokenizer = ReadJson(TokenizerFile);
         var specialTokens = ReadJson(SpecialTokensFile);
@@ -37,8 +33,16 @@ internal sealed class TokenizerFolder
     public static PromptTokenizer Load(string folder)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
-        var files = new TokenizerFolder(folder);
-        return files.IsClip() ? files.LoadClip() : files.LoadT5();
+        return Directory.Exists(folder) ? Load(new FolderContents(folder), "")
+            : throw new ModelFileException(folder, "there is no such folder");
+    }
+
+    /// <param name="files">The model's files.</param>
+    /// <param name="component">The tokenizer's name among them.</param>
+    public static PromptTokenizer Load(IModelContents files, string component)
+    {
+        var folder = new TokenizerFolder(files, component);
+        return folder.IsClip() ? folder.LoadClip() : folder.LoadT5();
     }
 
     private bool IsClip()
@@ -71,17 +75,17 @@ internal sealed class TokenizerFolder
             return type == "BPE";
         }
 
-        if (File.Exists(PathOf(VocabularyFile)))
+        if (files.Has(component, VocabularyFile))
         {
             return true;
         }
 
-        if (File.Exists(PathOf(SentencePieceFile)))
+        if (files.Has(component, SentencePieceFile))
         {
             return false;
         }
 
-        throw new ModelFileException(folder, "no tokenizer's vocabulary is there; "
+        throw new ModelFileException(PathOf(""), "no tokenizer's vocabulary is there; "
             + $"expected {TokenizerFile}, {VocabularyFile} with {MergesFile}, or {SentencePieceFile}");
     }
 
@@ -98,7 +102,7 @@ internal sealed class TokenizerFolder
         else
         {
             vocabulary = Guard(VocabularyFile, () => JsonFile.Read(Existing(VocabularyFile), ReadVocabulary));
-            merges = [.. File.ReadLines(Existing(MergesFile)).Where(IsMerge)];
+            merges = [.. Lines(Existing(MergesFile)).Where(IsMerge)];
         }
 
         string unknown = Guard("", () => settings.UnkToken(ClipEnd));
@@ -125,7 +129,7 @@ internal sealed class TokenizerFolder
         }
         else
         {
-            var model = Guard(SentencePieceFile, () => SentencePieceModel.Parse(File.ReadAllBytes(Existing(SentencePieceFile))));
+            var model = Guard(SentencePieceFile, () => SentencePieceModel.Parse(Existing(SentencePieceFile).Bytes));
             (pieces, charsMap, special) = (model.Pieces, model.PrecompiledCharsMap, model.SpecialPieces);
             int extraIds = Guard(ConfigFile, () => settings.ExtraIds(DefaultExtraIds));
             for (int i = extraIds - 1; i >= 0; i--)
@@ -192,12 +196,22 @@ internal sealed class TokenizerFolder
             : [];
     }
 
-    private JsonElement? ReadJson(string name) => File.Exists(PathOf(name)) ? JsonFile.Read(PathOf(name), root => root.Clone()) : null;
+    private JsonElement? ReadJson(string name) =>
+        files.TryRead(component, name) is { } file ? JsonFile.Read(file, root => root.Clone()) : null;
 
-    private string Existing(string name) => File.Exists(PathOf(name)) ? PathOf(name)
-        : throw new ModelFileException(PathOf(name), "there is no such file; download the folder again, with all its files");
+    private static IEnumerable<string> Lines(FileContent file)
+    {
+        using var reader = new StreamReader(new MemoryStream(file.Bytes));
+        while (reader.ReadLine() is { } line)
+        {
+            yield return line;
+        }
+    }
 
-    private string PathOf(string name) => Path.Combine(folder, name);
+    private FileContent Existing(string name) => files.TryRead(component, name)
+        ?? throw new ModelFileException(PathOf(name), "there is no such file; download the folder again, with all its files");
+
+    private string PathOf(string name) => files.PathOf(component, name);
 
     private ModelFileException Damaged(string name, string problem, Exception? cause = null) =>
         new(PathOf(name), $"{problem}; download the folder again", cause);

@@ -3,8 +3,21 @@ namespace StorySync.Diffusion.Weights;
 /// <summary>Tells from its tensors what a checkpoint is of, to explain why it does not fit.</summary>
 internal sealed class CheckpointKind
 {
-    private const string Original = "in the original layout; take the model's diffusers folder, or convert the file with diffusers' "
-        + "from_single_file and save_pretrained";
+    private const string Original = "in the original layout; load the file itself with DiffusionPipeline.Load";
+
+    // What a file of a whole model, or of its denoiser, can be that is not supported.
+    private static readonly (string Name, Func<CheckpointKind, bool> Fits)[] OtherModels =
+    [
+        ("SDXL's refiner", c => c.StartsWith("conditioner.embedders.0.model.") || (c.HasClasses && c.OriginalWidth == 1280)),
+        ("Stable Diffusion 1.x", c => c.StartsWith("cond_stage_model.transformer.") || c.OriginalWidth == 768),
+        ("Stable Diffusion 2.x", c => c.StartsWith("cond_stage_model.model.") || c.OriginalWidth == 1024),
+        ("Stable Diffusion 3", c => c.StartsWith("model.diffusion_model.joint_blocks.0.") || c.StartsWith("joint_blocks.0.")),
+        ("Playground v2.5, whose schedulers are EDM's", c => c.tensors.ContainsKey("edm_mean")),
+        ("Stable Cascade", c => c.Contains("clip_txt_mapper.")),
+        ("Chroma", c => c.Contains("distilled_guidance_layer.")),
+        ("HunyuanVideo", c => c.Contains("individual_token_refiner.")),
+        ("FLUX.2", c => c.Contains("single_stream_modulation.")),
+    ];
 
     // The first that fits is the answer, so the more particular come first.
     private static readonly (string Name, Func<CheckpointKind, bool> Fits)[] Kinds =
@@ -13,8 +26,8 @@ internal sealed class CheckpointKind
             c => c.Contains(".lora_") || c.Contains("lora_unet") || c.Contains("lora_te")),
         ("a FLUX transformer's in the original layout; open it with FluxTransformer2DModel.LoadSingleFile",
             c => c.StartsWith("double_blocks.0.") || c.StartsWith("model.diffusion_model.double_blocks.0.")),
-        ($"a single-file checkpoint's {Original}", c => c.StartsWith("model.diffusion_model.") || c.StartsWith("first_stage_model.")),
-        ($"an autoencoder's {Original}", c => c.StartsWith("decoder.mid.attn_1.")),
+        ($"a single file's {Original}", c => c.StartsWith("model.diffusion_model.") || c.StartsWith("first_stage_model.")),
+        ("an autoencoder's in the original layout; give the file as PipelineOptions.Vae", c => c.StartsWith("decoder.mid.attn_1.")),
         ("a ControlNet's", c => c.StartsWith("controlnet_")),
         ("a FLUX transformer's with guidance embedding (FLUX.1 dev)", c => c.StartsWith("time_text_embed.guidance_embedder.")),
         ("a FLUX transformer's without guidance embedding (FLUX.1 schnell)",
@@ -44,6 +57,20 @@ internal sealed class CheckpointKind
         var checkpoint = new CheckpointKind(tensors);
         return Kinds.FirstOrDefault(kind => kind.Fits(checkpoint)).Name;
     }
+
+    /// <summary>What the model is called that a file holds, if it is one that is not supported.</summary>
+    public static string? Unsupported(IReadOnlyDictionary<string, TensorInfo> tensors)
+    {
+        var checkpoint = new CheckpointKind(tensors);
+        return OtherModels.FirstOrDefault(model => model.Fits(checkpoint)).Name;
+    }
+
+    /// <summary>The width of the text that a UNet in the original layout reads.</summary>
+    private long? OriginalWidth => tensors.Values.FirstOrDefault(info => info.Shape.Count == 2
+        && info.Name.Contains("input_blocks.", StringComparison.Ordinal)
+        && info.Name.EndsWith(".transformer_blocks.0.attn2.to_k.weight", StringComparison.Ordinal))?.Shape[1];
+
+    private bool HasClasses => Contains("label_emb.0.0.");
 
     private long? CrossAttentionWidth =>
         tensors.TryGetValue("down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight", out var info)

@@ -23,7 +23,11 @@ internal static class ComponentConfig
     /// <exception cref="ModelFileException">The file is missing or no JSON object, or an entry is of another kind or out of its
     /// range.</exception>
     public static T Read<T>(string path)
-        where T : class => JsonFile.Read(path, root => Read<T>(path, JsonObject.Create(root)!));
+        where T : class => Read<T>(FileContent.Read(path));
+
+    /// <summary>As <see cref="Read{T}(string)"/>, from a file that is read already.</summary>
+    public static T Read<T>(FileContent file)
+        where T : class => JsonFile.Read(file, root => Read<T>(file.Path, JsonObject.Create(root)!));
 
     /// <summary>As <see cref="Read{T}(string)"/>, from entries that are parsed already.</summary>
     internal static T Read<T>(string path, JsonObject json)

@@ -11,9 +11,13 @@ internal static partial class JsonFile
 
     /// <summary>Parses a file whose root is an object and hands that to <paramref name="read"/>.</summary>
     /// <exception cref="ModelFileException">The file is missing or is no JSON object.</exception>
-    public static T Read<T>(string path, Func<JsonElement, T> read)
+    public static T Read<T>(string path, Func<JsonElement, T> read) => Read(FileContent.Read(path), read);
+
+    /// <summary>As <see cref="Read{T}(string, Func{JsonElement, T})"/>, from a file that is read already.</summary>
+    public static T Read<T>(FileContent file, Func<JsonElement, T> read)
     {
-        ReadOnlyMemory<byte> json = ReadBytes(path);
+        var path = file.Path;
+        ReadOnlyMemory<byte> json = file.Bytes;
         if (json.Span.StartsWith("\ufeff"u8))
         {
             json = json["\ufeff"u8.Length..];
@@ -53,20 +57,4 @@ internal static partial class JsonFile
         "(?:[^"\\]|\\.)*"|-?Infinity|NaN
         """)]
     private static partial Regex StringOrPythonNumber();
-
-    private static byte[] ReadBytes(string path)
-    {
-        try
-        {
-            return File.ReadAllBytes(path);
-        }
-        catch (Exception exception) when (exception is FileNotFoundException or DirectoryNotFoundException)
-        {
-            throw ModelFileException.NotFound(path, exception);
-        }
-        catch (UnauthorizedAccessException exception)
-        {
-            throw new ModelFileException(path, $"it cannot be read: {exception.Message}", exception);
-        }
-    }
 }

@@ -3,21 +3,41 @@ using System.Text.Json;
 namespace StorySync.Diffusion.Weights;
 
 /// <summary>A model in the folder layout of diffusers: <c>model_index.json</c> and a folder for each component, or a single
-/// component's folder with its <c>config.json</c> and weights.</summary>
+/// component's folder with its <c>config.json</c> and weights. A model in a single file is seen as such a folder.</summary>
 public sealed class ModelFolder
 {
     /// <summary>What the index has under names that may be components', where it is no component: as it is written there.</summary>
     private readonly Dictionary<string, string> otherEntries;
 
-    private ModelFolder(string path, string name)
+    private readonly IReadOnlyDictionary<string, string> replacements;
+    private readonly SingleFile? single;
+    private readonly ModelFolder? config;
+
+    private ModelFolder(string path, string name, IReadOnlyDictionary<string, string>? replacements, SingleFile? single = null,
+        ModelFolder? config = null)
     {
-        (Path, Name) = (path, name);
-        var index = System.IO.Path.Combine(path, "model_index.json");
-        (ClassName, Components, otherEntries) = File.Exists(index) ? ReadIndex(index) : (null, [], []);
+        (Path, Name, this.replacements, this.single, this.config) = (path, name, replacements ?? NoReplacements, single, config);
+        Contents = config?.Contents ?? single?.Known ?? new FolderContents(path);
+        (ClassName, Components, otherEntries) = Contents.TryRead("", "model_index.json") is { } index ? ReadIndex(index) : (null, [], []);
+        if (single is not null && config is not null && ClassName?.Contains(Family(single.ClassName), StringComparison.Ordinal) == false)
+        {
+            throw new ModelFileException(config.Path,
+                $"its model_index.json is of {ClassName}, but {path} is a model for {single.ClassName}; give the folder of such a model");
+        }
+
+        static string Family(string className) => className.Replace("Pipeline", "", StringComparison.Ordinal);
     }
 
-    /// <summary>Gets the folder.</summary>
+    private static IReadOnlyDictionary<string, string> NoReplacements { get; } = new Dictionary<string, string>();
+
+    /// <summary>Gets the folder, or the single file.</summary>
     public string Path { get; }
+
+    /// <summary>Gets the configs and vocabularies.</summary>
+    internal IModelContents Contents { get; }
+
+    /// <summary>Gets a value indicating whether the model is a single file.</summary>
+    internal bool IsSingleFile => single is not null;
 
     /// <summary>Gets what the model is called: the name that it was opened by, without the folders that it lies in.</summary>
     internal string Name { get; }
@@ -39,27 +59,37 @@ public sealed class ModelFolder
     internal List<MappedFile> FilesInUse { get; } = [];
 
     /// <summary>Opens a model. Nothing is downloaded.</summary>
-    /// <param name="model">A folder; a name known to this library (<c>storybook</c>); or <c>organisation/name</c> or
+    /// <param name="model">A folder; a single file; a name known to this library (<c>storybook</c>); or <c>organisation/name</c> or
     /// <c>organisation/name@revision</c>, looked up in the Hugging Face cache.</param>
-    /// <exception cref="ModelFileException">It could not be found, or its <c>model_index.json</c> cannot be read.</exception>
-    public static ModelFolder Open(string model)
+    /// <exception cref="ModelFileException">It could not be found, its <c>model_index.json</c> cannot be read, or the file holds no model
+    /// that is supported.</exception>
+    public static ModelFolder Open(string model) => Open(model, config: null, replacements: null);
+
+    /// <summary>Opens a model with parts from elsewhere.</summary>
+    /// <param name="model">As in <see cref="Open(string)"/>.</param>
+    /// <param name="config">Where the configs and vocabularies of a single file are, and weights that it lacks; null for those of the
+    /// published model.</param>
+    /// <param name="replacements">Components that come from elsewhere: a folder, a name in the Hugging Face cache, or a file.</param>
+    internal static ModelFolder Open(string model, string? config, IReadOnlyDictionary<string, string>? replacements)
     {
         ArgumentException.ThrowIfNullOrEmpty(model);
         if (File.Exists(model))
         {
-            throw new ModelFileException(model, "a file; a model is given as a folder in the layout of diffusers. "
-                + "A single-file checkpoint becomes one by diffusers' "
-                + "`StableDiffusionXLPipeline.from_single_file(file).save_pretrained(folder)`");
+            var folder = config is null ? null : Open(config);
+            return folder?.single is null
+                ? new ModelFolder(model, System.IO.Path.GetFileName(model), replacements, SingleFile.Open(model), folder)
+                : throw new ModelFileException(folder.Path, "a file, where a folder with configs was expected");
         }
 
         return Directory.Exists(model)
-            ? new ModelFolder(model, new DirectoryInfo(model).Name)
-            : new ModelFolder(KnownModels.Find(model) ?? HubCache.Default.Resolve(model), model);
+            ? new ModelFolder(model, new DirectoryInfo(model).Name, replacements)
+            : new ModelFolder(KnownModels.Find(model) ?? HubCache.Default.Resolve(model), model, replacements);
     }
 
     /// <summary>Whether a component is there: named in the index, or as a folder.</summary>
     /// <param name="component">Its name, <c>unet</c> for example.</param>
-    public bool Has(string component) => Components.ContainsKey(component) || Directory.Exists(System.IO.Path.Combine(Path, component));
+    public bool Has(string component) => Components.ContainsKey(component)
+        || Directory.Exists(System.IO.Path.Combine(config?.Path ?? Path, component));
 
     /// <summary>A component's folder.</summary>
     /// <param name="component">Its name; empty for the folder itself.</param>
@@ -72,6 +102,12 @@ public sealed class ModelFolder
             throw new ModelFileException(System.IO.Path.Combine(Path, "model_index.json"),
                 $"'{component}' is {(entry.Length > 80 ? entry[..80] + "…" : entry)}; this model needs the component: expected a library and the name of a class, "
                 + """["diffusers", "AutoencoderKL"] for example""");
+        }
+
+        if (single is not null)
+        {
+            return config?.ComponentPath(component)
+                ?? throw new ModelFileException(Path, $"it is a single file, so there is no folder of its '{component}'");
         }
 
         var path = System.IO.Path.Combine(Path, component);
@@ -93,6 +129,15 @@ public sealed class ModelFolder
         var path = System.IO.Path.Combine(ComponentPath(component), file);
         return File.Exists(path) ? path : throw Missing(path);
     }
+
+    /// <summary>Reads a small file of a component, wherever the model has it.</summary>
+    /// <param name="component">The component; empty for the model itself.</param>
+    /// <param name="file">The file's name.</param>
+    /// <exception cref="ModelFileException">There is no such file.</exception>
+    internal FileContent ReadFile(string component, string file) =>
+        Replacement(component) is { } other && other.Contents.TryRead("", file) is { } replaced ? replaced
+        : single is null ? FileContent.Read(FilePath(component, file))
+        : Contents.TryRead(component, file) ?? throw ModelFileException.NotFound(Contents.PathOf(component, file));
 
     private ModelFileException Missing(string path)
     {
@@ -118,7 +163,7 @@ public sealed class ModelFolder
     /// <param name="file">The config's name: <c>scheduler_config.json</c> for schedulers.</param>
     /// <exception cref="ModelFileException">It is missing, or an entry is wrong.</exception>
     public T Config<T>(string component, string file = "config.json")
-        where T : class => ComponentConfig.Read<T>(FilePath(component, file));
+        where T : class => ComponentConfig.Read<T>(ReadFile(component, file));
 
     /// <summary>Opens a component's weights, in one file or several.</summary>
     /// <param name="component">The component; empty for the folder itself.</param>
@@ -126,6 +171,44 @@ public sealed class ModelFolder
     /// takes a variant where there are none.</param>
     /// <exception cref="ModelFileException">There are none, or they cannot be read.</exception>
     public ITensorSource OpenWeights(string component, string? variant = null)
+    {
+        if (replacements.TryGetValue(component, out var replaced))
+        {
+            return Replacement(component) is { } other ? other.OpenWeights("", variant)
+                : SingleFile.OpenPart(replaced, component, MapsWeights);
+        }
+
+        return single is null ? OpenOwnWeights(component, variant)
+            : single.TryOpen(component, MapsWeights) ?? OpenConfigWeights(component, variant);
+    }
+
+    /// <summary>The weights that a single file lacks.</summary>
+    private ITensorSource OpenConfigWeights(string component, string? variant)
+    {
+        if (config is not null && Directory.Exists(System.IO.Path.Combine(config.Path, component)))
+        {
+            config.MapsWeights = MapsWeights;
+            return config.OpenWeights(component, variant);
+        }
+
+        throw new ModelFileException(Path, $"it holds no '{component}'; give the model's own, or one that fits it, as PipelineOptions."
+            + component switch { "vae" => "Vae", "text_encoder" => "TextEncoder", _ => "TextEncoder2" });
+    }
+
+    /// <summary>The folder of a component that comes from elsewhere; null if it does not, or is a file.</summary>
+    private ModelFolder? Replacement(string component)
+    {
+        if (!replacements.TryGetValue(component, out var path) || File.Exists(path))
+        {
+            return null;
+        }
+
+        var other = Open(path);
+        other.MapsWeights = MapsWeights;
+        return other;
+    }
+
+    private ITensorSource OpenOwnWeights(string component, string? variant)
     {
         var folder = ComponentPath(component);
         var (name, isIndex) = WeightFiles.Choose(Names(folder), variant) ?? throw NoWeights(folder, variant);
@@ -141,12 +224,13 @@ public sealed class ModelFolder
     /// <summary>Checks the files against the SHA-256 that is the name of a large file's blob in the Hugging Face cache.</summary>
     /// <param name="progress">Receives the result for each file as its check completes.</param>
     /// <param name="cancellationToken">The token to monitor for cancellation requests.</param>
-    /// <returns>All files of the folder. In a folder that is not of the cache, none can be checked.</returns>
+    /// <returns>All files of the folder, or the single file. In a folder that is not of the cache, none can be checked.</returns>
     public async Task<IReadOnlyList<FileCheck>> VerifyAsync(
         IProgress<FileCheck>? progress = null, CancellationToken cancellationToken = default)
     {
         var checks = new List<FileCheck>();
-        foreach (var file in Directory.EnumerateFiles(Path, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal))
+        foreach (var file in single is null
+            ? Directory.EnumerateFiles(Path, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal) : [Path])
         {
             checks.Add(await FileCheck.OfAsync(file, cancellationToken).ConfigureAwait(false));
             progress?.Report(checks[^1]);
@@ -188,9 +272,10 @@ public sealed class ModelFolder
     }
 
     private static (string? ClassName, Dictionary<string, ModelComponent> Components, Dictionary<string, string> Others) ReadIndex(
-        string path) =>
-        JsonFile.Read(path, root =>
+        FileContent file) =>
+        JsonFile.Read(file, root =>
         {
+            var path = file.Path;
             var components = new Dictionary<string, ModelComponent>(StringComparer.Ordinal);
             var others = new Dictionary<string, string>(StringComparer.Ordinal);
             foreach (var entry in root.EnumerateObject())

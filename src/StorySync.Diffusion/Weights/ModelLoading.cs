@@ -21,9 +21,10 @@ internal static class ModelLoading
         where TModel : nn.Module
     {
         ArgumentNullException.ThrowIfNull(folder);
-        var path = folder.FilePath(component, "config.json");
-        var config = folder.Config<TConfig>(component);
-        ThrowIfOfAnotherClass(path, typeof(TModel).Name);
+        var file = folder.ReadFile(component, "config.json");
+        var path = file.Path;
+        var config = ComponentConfig.Read<TConfig>(file);
+        ThrowIfOfAnotherClass(file, typeof(TModel).Name);
         using var weights = folder.OpenWeights(component, variant);
         if (LayerCountAttribute.Problem(config, weights) is { } problem)
         {
@@ -57,12 +58,12 @@ internal static class ModelLoading
     }
 
     /// <summary>diffusers' configs name the class that wrote them.</summary>
-    private static void ThrowIfOfAnotherClass(string path, string expected)
+    private static void ThrowIfOfAnotherClass(FileContent file, string expected)
     {
-        var name = JsonFile.Read(path, root => root.TryGetProperty("_class_name", out var value) ? value.ToString() : null);
+        var name = JsonFile.Read(file, root => root.TryGetProperty("_class_name", out var value) ? value.ToString() : null);
         if (!string.IsNullOrEmpty(name) && name != expected)
         {
-            throw new ModelFileException(path, $"'_class_name' is {name}, which is not supported here; expected {expected}");
+            throw new ModelFileException(file.Path, $"'_class_name' is {name}, which is not supported here; expected {expected}");
         }
     }
 

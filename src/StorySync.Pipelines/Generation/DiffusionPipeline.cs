@@ -39,7 +39,7 @@ public abstract partial class DiffusionPipeline : IDisposable
 
         runs = new RunGate(GetType());
         warnings = new WarningList(options.Logger);
-        WarnOfOptions();
+        WarnOfOptions(job.Folder);
         Training = IsFlowMatching ? ModelTraining.ByFlowMatching : ModelTraining.Read(job.Denoiser);
         Scheduler = ModelParts.LoadScheduler(job.Denoiser, options.Scheduler, Training.PredictionType);
     }
@@ -111,8 +111,8 @@ public abstract partial class DiffusionPipeline : IDisposable
     public IReadOnlyList<GenerationWarning> Warnings => warnings.List;
 
     /// <summary>Loads a model of any architecture that this library knows.</summary>
-    /// <param name="model">A folder in diffusers' layout, <c>storybook</c> for the embedded model, or <c>organisation/name</c> in the
-    /// Hugging Face cache.</param>
+    /// <param name="model">A folder in diffusers' layout, a single file of SDXL or FLUX.1, <c>storybook</c> for the embedded model, or
+    /// <c>organisation/name</c> in the Hugging Face cache.</param>
     /// <param name="options">Device, type and files; null for the defaults.</param>
     /// <param name="progress">The provider that receives progress updates before each part of the model is loaded.</param>
     /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each part of the model.</param>
@@ -242,8 +242,10 @@ public abstract partial class DiffusionPipeline : IDisposable
         }
     }
 
-    private void WarnOfOptions()
+    private void WarnOfOptions(ModelFolder folder)
     {
+        warnings.AddIf(Options.Config is not null
+            && !folder.IsSingleFile, "PipelineOptions.Config has no effect: the model is a folder, which has its own configs.");
         warnings.AddIf(Options.StreamBlocks
             && !StreamsBlocks, "PipelineOptions.StreamBlocks has no effect: only FLUX's blocks are streamed.");
         warnings.AddIf(Options.TiledDecoding

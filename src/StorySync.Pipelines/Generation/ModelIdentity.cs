@@ -18,7 +18,7 @@ internal static class ModelIdentity
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         foreach (var (part, folder) in parts)
         {
-            hash.AppendData(Encoding.UTF8.GetBytes($"{part}\n{Entries(folder.FilePath(part, "config.json"))}\n"));
+            hash.AppendData(Encoding.UTF8.GetBytes($"{part}\n{Entries(folder.ReadFile(part, "config.json"))}\n"));
             using var weights = folder.OpenWeights(part, variant);
             WeightSample.Append(hash, weights);
         }
@@ -41,9 +41,9 @@ internal static class ModelIdentity
     ];
 
     /// <summary>A config without what names versions and folders, in the order of its keys.</summary>
-    private static string Entries(string path)
+    private static string Entries(FileContent file)
     {
-        var config = JsonFile.Read(path, json => JsonObject.Create(json.Clone())) ?? [];
+        var config = JsonFile.Read(file, json => JsonObject.Create(json.Clone())) ?? [];
         return string.Join('\n', config.Where(entry => entry.Key == "_class_name" || entry.Key[0] != '_')
             .OrderBy(entry => entry.Key, StringComparer.Ordinal).Select(entry => $"{entry.Key}: {entry.Value?.ToJsonString()}"));
     }

@@ -24,9 +24,9 @@ internal static class ModelParts
 
         var scheduler = choice is null
             ? Scheduler.Load(folder)
-            : Scheduler.Load(folder.FilePath("scheduler", "scheduler_config.json"), choice.ClassName);
+            : Scheduler.Load(folder.ReadFile("scheduler", "scheduler_config.json"), choice.ClassName);
         return Misfit(scheduler, predictionType) is { } problem
-            ? throw new ModelFileException(folder.FilePath("scheduler", "scheduler_config.json"), problem)
+            ? throw new ModelFileException(folder.ReadFile("scheduler", "scheduler_config.json").Path, problem)
             : scheduler;
     }
 
@@ -49,7 +49,7 @@ internal static class ModelParts
         return tokenizer.ModelMaxLength >= 2 && tokenizer.ModelMaxLength <= config.MaxPositionEmbeddings
             ? tokenizer
             : throw new ModelFileException(
-                Path.Combine(folder.ComponentPath(component), "tokenizer_config.json"),
+                folder.Contents.PathOf(component, "tokenizer_config.json"),
                 $"'model_max_length' is {tokenizer.ModelMaxLength}; it must be from 2 to 'max_position_embeddings' of {textEncoder}, "
                     + $"which is {config.MaxPositionEmbeddings}");
     }
@@ -72,8 +72,8 @@ internal static class ModelParts
 
     private static PromptTokenizer LoadTokenizer(ModelFolder folder, string component, string textEncoder, int vocabSize)
     {
-        var path = folder.ComponentPath(component);
-        var tokenizer = PromptTokenizer.Load(path);
+        var path = folder.IsSingleFile ? folder.Contents.PathOf(component, "") : folder.ComponentPath(component);
+        var tokenizer = PromptTokenizer.Load(folder, component);
         return tokenizer.VocabularySize <= vocabSize
             ? tokenizer
             : throw new ModelFileException(path,

@@ -27,8 +27,8 @@ internal sealed record ModelSettings
     /// <exception cref="ModelFileException">The file is no JSON object, or an entry is of another kind or out of its range.</exception>
     public static ModelSettings Of(ModelFolder folder)
     {
-        var path = Path.Combine(folder.Path, "storysync.json");
-        return System.IO.File.Exists(path) ? ComponentConfig.Read<ModelSettings>(path) with { File = path } : new();
+        return folder.Contents.TryRead("", "storysync.json") is { } file
+            ? ComponentConfig.Read<ModelSettings>(file) with { File = file.Path } : new();
     }
 
     /// <summary>The fit that paints previews: the folder's own, or else the one that is known of the autoencoder; null without

@@ -35,14 +35,14 @@ internal sealed record ModelTraining
     public static ModelTraining Read(ModelFolder folder)
     {
         const string file = "scheduler_config.json";
-        if (!File.Exists(Path.Combine(folder.Path, "scheduler", file)))
+        if (!folder.Contents.Has("scheduler", file))
         {
             return new();
         }
 
         var training = folder.Config<ModelTraining>("scheduler", file);
         return training.PredictionType == FlowPrediction
-            ? throw new ModelFileException(folder.FilePath("scheduler", file),
+            ? throw new ModelFileException(folder.ReadFile("scheduler", file).Path,
                 $"'prediction_type' is {FlowPrediction}; it must be one of epsilon, v_prediction, sample")
             : training with { PredictionType = training.PredictionType ?? "epsilon" };
     }

@@ -30,8 +30,9 @@ internal static class PipelineLoader
     {
         ArgumentNullException.ThrowIfNull(model);
         cancellationToken.ThrowIfCancellationRequested();
-        var folder = ModelFolder.Open(model);
-        var index = folder.FilePath("", "model_index.json");
+        options ??= new();
+        var folder = ModelFolder.Open(model, options.Config, options.Replacements);
+        var index = folder.ReadFile("", "model_index.json").Path;
         if (folder.ClassName is not { } name || !Classes.TryGetValue(name, out var found))
         {
             throw new ModelFileException(
@@ -50,7 +51,7 @@ internal static class PipelineLoader
                 + $"{string.Join(" or ", Classes.Where(c => c.Value.Type == typeof(TPipeline)).Select(c => c.Key))}");
         }
 
-        var job = new LoadJob(folder, options ?? new(), progress, cancellationToken);
+        var job = new LoadJob(folder, options, progress, cancellationToken);
         try
         {
             var pipeline = (TPipeline)found.Load(job);

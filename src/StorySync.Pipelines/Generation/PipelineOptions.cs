@@ -41,6 +41,23 @@ public sealed record PipelineOptions
     /// drive.</summary>
     public bool MapWeights { get; init; } = true;
 
+    /// <summary>Gets where the autoencoder comes from in place of the model's own, or where a single file lacks it: a file
+    /// (<c>sdxl_vae.safetensors</c>, <c>ae.safetensors</c>), a folder with its <c>config.json</c>, or its name in the Hugging Face cache
+    /// (<c>madebyollin/sdxl-vae-fp16-fix</c>); null (default) for the model's own. With a file the model's own config holds.</summary>
+    public string? Vae { get; init; }
+
+    /// <summary>Gets where the first text encoder comes from (<c>clip_l.safetensors</c>): see <see cref="Vae"/>.</summary>
+    public string? TextEncoder { get; init; }
+
+    /// <summary>Gets where the second text encoder comes from (<c>t5xxl_fp16.safetensors</c> for FLUX.1, <c>clip_g.safetensors</c> for
+    /// SDXL): see <see cref="Vae"/>.</summary>
+    public string? TextEncoder2 { get; init; }
+
+    /// <summary>Gets the folder, in diffusers' layout, whose configs and vocabularies belong to a model that is a single file (diffusers'
+    /// <c>config</c> of <c>from_single_file</c>); weights that the file lacks are taken from there as well. Null (default) for those of
+    /// the published model. It has no effect on a model that is a folder.</summary>
+    public string? Config { get; init; }
+
     /// <summary>Gets the scheduler, by its class in diffusers or as an object; null (default) for the one in the model's folder.</summary>
     public SchedulerChoice? Scheduler { get; init; }
 
@@ -56,6 +73,13 @@ public sealed record PipelineOptions
     /// <summary>Gets the logger that warnings are written to as well; null (default) for none.</summary>
     [JsonIgnore]
     public ILogger? Logger { get; init; }
+
+    /// <summary>Gets the components that come from elsewhere, by name.</summary>
+    [JsonIgnore]
+    internal IReadOnlyDictionary<string, string> Replacements => new (string Component, string? Source)[]
+    {
+        ("vae", Vae), ("text_encoder", TextEncoder), ("text_encoder_2", TextEncoder2),
+    }.Where(part => part.Source is not null).ToDictionary(part => part.Component, part => part.Source!, StringComparer.Ordinal);
 
     /// <summary>Returns the device that <see cref="Device"/> means on this machine.</summary>
     /// <exception cref="ArgumentException">The device or type is none of those named, or the machine has no such device.</exception>

@@ -29,7 +29,7 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
         if (index.RequiresAestheticsScore)
         {
             throw new ModelFileException(
-                folder.FilePath("", "model_index.json"),
+                folder.ReadFile("", "model_index.json").Path,
                     "'requires_aesthetics_score' is true: it is SDXL's refiner, which is not supported; load the base model");
         }
 

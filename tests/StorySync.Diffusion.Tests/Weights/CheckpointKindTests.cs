@@ -32,7 +32,7 @@ public class CheckpointKindTests
     [Theory]
     [InlineData("unet.down_blocks.1.attn1.to_k.lora_A.weight", "a LoRA's")]
     [InlineData("lora_unet_down_blocks_1.lora_down.weight", "a LoRA's")]
-    [InlineData("model.diffusion_model.input_blocks.0.0.weight", "a single-file checkpoint's")]
+    [InlineData("model.diffusion_model.input_blocks.0.0.weight", "a single file's")]
     [InlineData("double_blocks.0.img_attn.proj.weight", "a FLUX transformer's in the original layout")]
     [InlineData("controlnet_cond_embedding.conv_in.weight", "a ControlNet's")]
     [InlineData("lora_te_text_model.lora_down.weight", "a LoRA's")]

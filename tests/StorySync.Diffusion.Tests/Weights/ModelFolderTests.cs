@@ -221,11 +221,11 @@ public class ModelFolderTests
     }
 
     [Fact]
-    public void A_single_file_is_no_model()
+    public void A_single_file_that_is_no_model_is_refused()
     {
         using var folder = new TemporaryFolder();
         var exception = Assert.Throws<ModelFileException>(() => ModelFolder.Open(folder.Write("sd_xl_base_1.0.safetensors", "")));
-        Assert.Contains("from_single_file", exception.Message, StringComparison.Ordinal);
+        Assert.Contains("an empty file", exception.Message, StringComparison.Ordinal);
     }
 
     [Fact]

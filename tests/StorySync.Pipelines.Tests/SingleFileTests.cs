@@ -1,0 +1,173 @@
+using System.Text.Json.Nodes;
+using StorySync.Diffusion.Weights;
+using StorySync.TestSupport;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Pipelines.Tests;
+
+/// <summary>Single files, which <c>tests/Reference/make_single_files.py</c> made of the small models, and which diffusers read to the
+/// weights of these models.</summary>
+[Collection(typeof(AloneCollection))]
+public class SingleFileTests
+{
+    private static string Single(string model) => Path.Combine(ReferenceData.OwnRoot, "single", model + ".safetensors");
+
+    private static string Folder(string model) => Path.Combine(ReferenceData.OwnRoot, "models", "tiny-" + model);
+
+    private static PipelineOptions Options(string model) => new() { Device = "cpu", Config = Folder(model) };
+
+    [Theory]
+    [InlineData("sdxl")]
+    [InlineData("flux")]
+    public void A_single_file_is_the_model_of_its_folder(string model)
+    {
+        using var expected = DiffusionPipeline.Load(Folder(model), new PipelineOptions { Device = "cpu" });
+        using var actual = DiffusionPipeline.Load(Single(model), Options(model));
+
+        Assert.Equal(expected.GetType(), actual.GetType());
+        Assert.Equal(expected.Scheduler.ToConfig().GetRawText(), actual.Scheduler.ToConfig().GetRawText());
+        AssertSame(expected, actual);
+        Assert.Empty(actual.Warnings);
+    }
+
+    [Theory]
+    [InlineData("sdxl", "vae")]
+    [InlineData("sdxl", "text_encoder")]
+    [InlineData("sdxl", "text_encoder_2")]
+    [InlineData("flux", "vae")]
+    [InlineData("flux", "text_encoder")]
+    [InlineData("flux", "text_encoder_2")]
+    public void What_a_file_lacks_is_taken_from_elsewhere_or_named(string model, string component)
+    {
+        using var folder = new TemporaryFolder();
+        var file = folder.PathOf("model.safetensors");
+        var part = folder.PathOf("part.safetensors");
+        Split(Single(model), component, file, part);
+
+        // diffusers' own files stay: the loose one is the file's part, under the names that it had there.
+        using var expected = DiffusionPipeline.Load(Single(model), Options(model));
+        using var fromConfig = DiffusionPipeline.Load(file, Options(model));
+        AssertSame(expected, fromConfig);
+
+        using var config = new ModelCopy("tiny-" + model);
+        var options = Options(model) with { Config = config.Path };
+        foreach (var weights in Directory.EnumerateFiles(Path.Combine(config.Path, component), "*.safetensors"))
+        {
+            File.Delete(weights);
+        }
+
+        Directory.Delete(Path.Combine(config.Path, component), recursive: true);
+        config.Write($"{component}/config.json", File.ReadAllText(Path.Combine(Folder(model), component, "config.json")));
+        var error = Assert.Throws<ModelFileException>(() => DiffusionPipeline.Load(file, options));
+        var option = component switch { "vae" => "Vae", "text_encoder" => "TextEncoder", _ => "TextEncoder2" };
+        Assert.Contains(option, error.Message, StringComparison.Ordinal);
+
+        using var fromPart = DiffusionPipeline.Load(file, With(options, component, part));
+        AssertSame(expected, fromPart);
+        using var fromFolder = DiffusionPipeline.Load(file, With(options, component, Path.Combine(Folder(model), component)));
+        AssertSame(expected, fromFolder);
+    }
+
+    [Fact]
+    public void A_model_in_a_folder_takes_another_autoencoder()
+    {
+        using var folder = new TemporaryFolder();
+        var part = folder.PathOf("sdxl_vae.safetensors");
+        Split(Single("sdxl"), "vae", folder.PathOf("rest.safetensors"), part, value => value * 2);
+        using var expected = StableDiffusionXLPipeline.Load(Folder("sdxl"), new PipelineOptions { Device = "cpu" });
+        using var actual = StableDiffusionXLPipeline.Load(Folder("sdxl"), new PipelineOptions { Device = "cpu", Vae = part });
+
+        var name = "decoder.conv_in.weight";
+        using var twice = ModuleTensors.Of(expected.Vae).Single(tensor => tensor.Name == name).Values() * 2;
+        TensorAssert.SameBits(twice, ModuleTensors.Of(actual.Vae).Single(tensor => tensor.Name == name).Values());
+        Assert.NotEqual(expected.Identity, actual.Identity);
+    }
+
+    [Fact]
+    public void A_part_of_another_kind_is_refused()
+    {
+        var options = Options("sdxl") with { Vae = Path.Combine(Folder("sdxl"), "unet", "diffusion_pytorch_model.safetensors") };
+        var error = Assert.Throws<ModelFileException>(() => DiffusionPipeline.Load(Single("sdxl"), options));
+        Assert.Contains("was given as the model's vae", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_config_of_another_model_is_refused()
+    {
+        var error = Assert.Throws<ModelFileException>(() => DiffusionPipeline.Load(Single("sdxl"), Options("flux")));
+        Assert.Contains("is of FluxPipeline", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_config_for_a_folder_has_no_effect_and_says_so()
+    {
+        using var pipeline = DiffusionPipeline.Load(Folder("sdxl"), Options("sdxl"));
+        Assert.Contains("PipelineOptions.Config has no effect", Assert.Single(pipeline.Warnings).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Without_a_config_the_published_model_s_is_taken_which_this_one_does_not_fit()
+    {
+        var error = Assert.Throws<WeightMismatchException>(() => DiffusionPipeline.Load(Single("sdxl"), new() { Device = "cpu" }));
+        Assert.NotEmpty(error.Misshaped);
+        Assert.StartsWith(Single("sdxl"), error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_loading_that_fails_leaves_no_tensor() => LiveTensors.AssertNoneLeft(() =>
+        Assert.Throws<WeightMismatchException>(() => DiffusionPipeline.Load(Single("sdxl"), new() { Device = "cpu" })));
+
+    [Fact]
+    public void A_file_that_changes_is_noticed()
+    {
+        using var folder = new TemporaryFolder();
+        var file = folder.Write("model.safetensors", File.ReadAllBytes(Single("sdxl")));
+        using var pipeline = DiffusionPipeline.Load(file, Options("sdxl") with { MapWeights = true });
+        File.SetLastWriteTimeUtc(file, File.GetLastWriteTimeUtc(file).AddSeconds(5));
+        Assert.Throws<ModelFileException>(() => pipeline.Generate(Request()));
+    }
+
+    private static GenerationRequest Request() => new()
+    {
+        Prompts = ["a red fox"], Height = 64, Width = 64, Steps = 2, Seed = 3, LatentsOnly = true,
+    };
+
+    private static PipelineOptions With(PipelineOptions options, string component, string part) => component switch
+    {
+        "vae" => options with { Vae = part },
+        "text_encoder" => options with { TextEncoder = part },
+        _ => options with { TextEncoder2 = part },
+    };
+
+    private static void AssertSame(DiffusionPipeline expected, DiffusionPipeline actual)
+    {
+        using var scope = NewDisposeScope();
+        foreach (var (before, after) in expected.WeightParts.Zip(actual.WeightParts))
+        {
+            Assert.Equal(before.Name, after.Name);
+            foreach (var (wanted, found) in ModuleTensors.Of(before.Module).Zip(ModuleTensors.Of(after.Module)))
+            {
+                Assert.Equal(wanted.Name, found.Name);
+                TensorAssert.SameBits(wanted.Values(), found.Values());
+            }
+        }
+
+        using var first = expected.Generate(Request());
+        using var second = actual.Generate(Request());
+        TensorAssert.SameBits(first.Latents, second.Latents);
+    }
+
+    /// <summary>Writes a checkpoint without a component, and that component under the names it has without what they all begin
+    /// with.</summary>
+    private static void Split(string source, string component, string rest, string part, Func<Tensor, Tensor>? change = null)
+    {
+        using var scope = NewDisposeScope();
+        using var file = SafetensorsFile.Open(source);
+        var (_, prefix) = StoredPart.Find(component, file.Tensors)!.Value;
+        var tensors = file.Tensors.Keys.ToLookup(name => name.StartsWith(prefix, StringComparison.Ordinal));
+        SafetensorsWriter.Write(rest, tensors[false].ToDictionary(name => name, file.Read));
+        SafetensorsWriter.Write(part, tensors[true].ToDictionary(name => name[prefix.Length..], name =>
+            change is null ? file.Read(name) : change(file.Read(name))));
+    }
+}
