@@ -22,7 +22,7 @@ public class WarningTests(StorybookModel model) : IClassFixture<StorybookModel>
     {
         { "Strength has no effect", Plain with { Strength = 0.5 } },
         { "Seed has no effect", Plain with { Seeds = [3] } },
-        { "Eta has no effect: it is for DDIMScheduler, and the scheduler is EulerDiscreteScheduler",
+        { "Eta has no effect: it is for DDIMScheduler and TCDScheduler, and the scheduler is EulerDiscreteScheduler",
             Plain with { Eta = 1, Scheduler = "EulerDiscreteScheduler" } },
         { "GuidanceEnd has no effect", Plain with { GuidanceScale = 1, GuidanceEnd = 0.5 } },
         { "PreviewInterval has no effect", Plain with { PreviewInterval = 1 } },

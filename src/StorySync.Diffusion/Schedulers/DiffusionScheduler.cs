@@ -55,4 +55,34 @@ public abstract class DiffusionScheduler : Scheduler
 
         return new SchedulePlan(this, steps, table, [], NoiseLevel.OfAlphas([.. table.Select(t => AlphasCumprod[(int)t])]));
     }
+
+    /// <summary>Checks the steps of a distillation.</summary>
+    private protected void CheckDistilledSteps(int originals)
+    {
+        if (originals > TrainTimesteps)
+        {
+            throw new ArgumentException(
+                $"'original_inference_steps' is {originals}; it can be at most 'num_train_timesteps', which is {TrainTimesteps}.");
+        }
+    }
+
+    /// <summary>A plan whose steps are picked evenly from those of a distillation, or are one's own.</summary>
+    private protected SchedulePlan PlanDistilled(ScheduleOptions options, int originals)
+    {
+        if (options.Timesteps is { } own)
+        {
+            return PlanAt(own.Count, own.Select(t => Math.Truncate(t)));
+        }
+
+        var steps = options.Steps!.Value;
+        if (steps > originals)
+        {
+            throw new ArgumentException(
+                $"{steps} steps are more than the {originals} of the distillation (original_inference_steps).", nameof(options));
+        }
+
+        var spacing = TrainTimesteps / originals;
+        var pick = originals / (double)steps;
+        return PlanAt(steps, Enumerable.Range(0, steps).Select(i => (double)((originals - (int)(i * pick)) * spacing - 1)));
+    }
 }

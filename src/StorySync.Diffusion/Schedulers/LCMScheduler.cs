@@ -17,11 +17,7 @@ public sealed class LCMScheduler : DiffusionScheduler
         : base(config, config.RescaleBetasZeroSnr)
     {
         this.config = config;
-        if (config.OriginalInferenceSteps > config.NumTrainTimesteps)
-        {
-            throw new ArgumentException($"'original_inference_steps' is {config.OriginalInferenceSteps}; it can be at most "
-                + $"'num_train_timesteps', which is {config.NumTrainTimesteps}.");
-        }
+        CheckDistilledSteps(config.OriginalInferenceSteps);
     }
 
     /// <inheritdoc/>
@@ -31,24 +27,7 @@ public sealed class LCMScheduler : DiffusionScheduler
 
     private protected override bool TakesTimesteps => true;
 
-    private protected override SchedulePlan Plan(ScheduleOptions options)
-    {
-        if (options.Timesteps is { } own)
-        {
-            return PlanAt(own.Count, own.Select(t => Math.Truncate(t)));
-        }
-
-        var (steps, originals) = (options.Steps!.Value, config.OriginalInferenceSteps);
-        if (steps > originals)
-        {
-            throw new ArgumentException(
-                $"{steps} steps are more than the {originals} of the distillation (original_inference_steps).", nameof(options));
-        }
-
-        var spacing = TrainTimesteps / originals;
-        var pick = originals / (double)steps;
-        return PlanAt(steps, Enumerable.Range(0, steps).Select(i => (double)((originals - (int)(i * pick)) * spacing - 1)));
-    }
+    private protected override SchedulePlan Plan(ScheduleOptions options) => PlanDistilled(options, config.OriginalInferenceSteps);
 
     internal override SchedulerRun Start(SolverStart start) => new Solver(config, start);
 

@@ -24,6 +24,7 @@ public abstract class Scheduler
         [nameof(HeunDiscreteScheduler)] = Class<HeunDiscreteSchedulerConfig>(config => new HeunDiscreteScheduler(config)),
         [nameof(LCMScheduler)] = Class<LCMSchedulerConfig>(config => new LCMScheduler(config)),
         [nameof(PNDMScheduler)] = Class<PNDMSchedulerConfig>(config => new PNDMScheduler(config)),
+        [nameof(TCDScheduler)] = Class<TCDSchedulerConfig>(config => new TCDScheduler(config)),
         [nameof(UniPCMultistepScheduler)] = Class<UniPCMultistepSchedulerConfig>(config => new UniPCMultistepScheduler(config)),
     };
 

@@ -76,8 +76,8 @@ internal static class RequestRules
             "Strength has no effect: there are no Images to begin from.");
         warnings.AddIf(request.Seed is not null && request.Seeds is not null, "Seed has no effect: Seeds names the seed of each image.");
         warnings.AddIf(
-            request.Eta > 0 && scheduler is not DDIMScheduler,
-            $"Eta has no effect: it is for DDIMScheduler, and the scheduler is {scheduler.GetType().Name}.");
+            request.Eta > 0 && scheduler is not (DDIMScheduler or TCDScheduler),
+            $"Eta has no effect: it is for DDIMScheduler and TCDScheduler, and the scheduler is {scheduler.GetType().Name}.");
         warnings.AddIf(request.LoraScales is { Count: > 0 } && !pipeline.Loras.Enabled,
             "LoraScales has no effect: the model's LoRAs are off (Loras.Enabled).");
         warnings.AddIf(request.GuidanceEnd < 1 && !guidance, "GuidanceEnd has no effect: guidance is off.");

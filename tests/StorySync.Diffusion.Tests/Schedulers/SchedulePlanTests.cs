@@ -17,6 +17,7 @@ public class SchedulePlanTests
         { new DDIMScheduler(new()), new() { Sigmas = [1, 0.5] }, "takes no sigmas" },
         { new DDIMScheduler(new() { StepsOffset = 1 }), new() { Steps = 1000 }, "'steps_offset'" },
         { new LCMScheduler(new()), new() { Steps = 51 }, "original_inference_steps" },
+        { new TCDScheduler(new()), new() { Steps = 51 }, "original_inference_steps" },
         { new PNDMScheduler(new()), new() { Steps = 3 }, "'skip_prk_steps'" },
         { new FlowMatchEulerDiscreteScheduler(new() { UseDynamicShifting = true }), new() { Steps = 3 }, "ScheduleOptions.Mu" },
         { new FlowMatchEulerDiscreteScheduler(new()), new() { Steps = 3, Sigmas = [1, 0.5] }, "differ" },

@@ -29,6 +29,7 @@ public class SchedulerRunTests
         new DDIMScheduler(new() { Thresholding = true }),
         new DDPMScheduler(new()),
         new LCMScheduler(new()),
+        new TCDScheduler(new()),
         new FlowMatchEulerDiscreteScheduler(new() { StochasticSampling = true }),
     ];
 

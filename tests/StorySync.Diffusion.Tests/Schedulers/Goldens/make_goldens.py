@@ -63,7 +63,7 @@ def run(entry):
         scheduler.set_begin_index(begin)
     for t in scheduler.timesteps[begin:]:
         x = scheduler.scale_model_input(sample, t) if hasattr(scheduler, "scale_model_input") else sample
-        arguments = {"eta": entry["eta"]} if cls is diffusers.DDIMScheduler else {}
+        arguments = {"eta": entry["eta"]} if cls in (diffusers.DDIMScheduler, diffusers.TCDScheduler) else {}
         output = scheduler.step(torch.tanh(0.7 * x - 0.4 * t.to(x.dtype) / 1000), t, sample, **arguments)
         sample = output.prev_sample
         if getattr(output, "pred_original_sample", None) is not None:
