@@ -5,13 +5,21 @@
 The inverse of the renaming that diffusers does is written down here; diffusers' `from_single_file(file, config=folder)` then has to read each file, and
 give the weights of the folder to the last bit. With the folder MANIFESTS (names and shapes of full-size checkpoints, as `sdxl-unet.json`), the names and
 shapes of the published files are made as well, and run through diffusers' converters in the same way.
+
+`blocks.safetensors` has blocks of every format of fewer bits and what diffusers (its functions for GGUF, in float32) and PyTorch (8-bit floats) make of
+them. `flux-fp8.safetensors` and `flux.gguf` hold the transformer in such formats; `…-values.safetensors` have the numbers that they stand for.
 """
 import gzip
 import inspect
 import json
 import re
+import struct
 import sys
+import types
+from enum import IntEnum
 from pathlib import Path
+
+import numpy
 
 import diffusers.loaders.single_file_utils as utils
 import torch
@@ -206,6 +214,122 @@ def make_flux():
         assert_equal(getattr(found, part), getattr(expected, part), part)
 
 
+class GGMLQuantizationType(IntEnum):
+    F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q8_1, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K = 0, 1, 2, 3, 6, 7, 8, 9, 10, 11, 12, 13, 14
+    IQ2_XXS, IQ2_XS, IQ3_XXS, IQ1_S, IQ4_NL, IQ3_S, IQ2_S, IQ4_XS, IQ1_M, BF16 = 16, 17, 18, 19, 20, 21, 22, 23, 29, 30
+
+
+# values of a block, bytes of a block, where its scales (float16) are
+BLOCKS = {"Q4_0": (32, 18, [0]), "Q4_1": (32, 20, [0, 2]), "Q5_0": (32, 22, [0]), "Q5_1": (32, 24, [0, 2]), "Q8_0": (32, 34, [0]),
+          "Q2_K": (256, 84, [80, 82]), "Q3_K": (256, 110, [108]), "Q4_K": (256, 144, [0, 2]), "Q5_K": (256, 176, [0, 2]), "Q6_K": (256, 210, [208])}
+
+
+def gguf_functions():
+    """diffusers' functions ask the package gguf for its constants alone."""
+    module = types.ModuleType("gguf")
+    module.GGMLQuantizationType = GGMLQuantizationType
+    module.GGML_QUANT_SIZES = {GGMLQuantizationType[name]: sizes[:2] for name, sizes in BLOCKS.items()}
+    sys.modules["gguf"] = module
+    from diffusers.quantizers.gguf import utils as functions
+    return functions
+
+
+def random_blocks(name, count, generator):
+    _, size, scales = BLOCKS[name]
+    blocks = generator.integers(0, 256, (count, size), dtype=numpy.uint8)
+    for at in scales:
+        halves = (generator.standard_normal(count) * 0.01).astype(numpy.float16)
+        blocks[:, at:at + 2] = halves.view(numpy.uint8).reshape(count, 2)
+    return torch.from_numpy(blocks)
+
+
+def decode(name, blocks, functions):
+    values, size, _ = BLOCKS[name]
+    return getattr(functions, f"dequantize_blocks_{name}")(blocks, values, size, dtype=torch.float32).float().reshape(-1)
+
+
+def make_blocks(functions):
+    generator = numpy.random.default_rng(5)
+    tensors = {}
+    for name in BLOCKS:
+        blocks = random_blocks(name, 12, generator)
+        tensors[f"{name}.stored"], tensors[f"{name}.values"] = blocks.reshape(-1), decode(name, blocks, functions)
+    for name, dtype in (("F8_E4M3", torch.float8_e4m3fn), ("F8_E5M2", torch.float8_e5m2)):
+        stored = torch.arange(256, dtype=torch.uint8)
+        tensors[f"{name}.stored"], tensors[f"{name}.values"] = stored, stored.view(dtype).float()
+    save_file(contiguous(tensors), SINGLE / "blocks.safetensors")
+
+
+def write_gguf(path, tensors, architecture):
+    """tensors: by name (type, shape as PyTorch has it, bytes)."""
+    def text(value):
+        return struct.pack("<Q", len(value.encode())) + value.encode()
+
+    header = struct.pack("<4sIQQ", b"GGUF", 3, len(tensors), 3) + text("general.architecture") + struct.pack("<I", 8) + text(architecture)
+    header += text("general.quantization_version") + struct.pack("<II", 4, 2)
+    header += text("some.list") + struct.pack("<IIQ", 9, 8, 2) + text("a") + text("b")
+    offset, data = 0, b""
+    for name, (kind, shape, content) in tensors.items():
+        header += text(name) + struct.pack("<I", len(shape)) + struct.pack(f"<{len(shape)}Q", *reversed(shape))
+        header += struct.pack("<IQ", int(GGMLQuantizationType[kind]), offset)
+        data += content + bytes(-len(content) % 32)
+        offset = len(data)
+    path.write_bytes(header + bytes(-len(header) % 32) + data)
+
+
+def make_gguf(functions):
+    """Where rows are whole blocks they are in blocks, as the people who make such files have them; vectors are float32."""
+    generator = numpy.random.default_rng(6)
+    stored, values = {}, {}
+    kinds = ["Q8_0", "Q4_0", "Q5_1", "Q4_1", "Q5_0"]
+    for name, tensor in flux_tensors(weights(HERE / "models" / "tiny-flux" / "transformer"), prefix="").items():
+        kind = "F32" if tensor.dim() == 1 else kinds[len(stored) % 5] if tensor.shape[1] % 32 == 0 else ("F16", "BF16")[len(stored) % 2]
+        if kind in BLOCKS:
+            blocks = random_blocks(kind, tensor.numel() // 32, generator)
+            content, value = blocks.numpy().tobytes(), decode(kind, blocks, functions).reshape(tensor.shape)
+        else:
+            value = tensor.to({"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}[kind]).contiguous()
+            content = value.view(torch.uint8).numpy().tobytes()
+        stored[name], values[name] = (kind, tuple(tensor.shape), content), value.float()
+    assert {kind for kind, _, _ in stored.values()} == {"F32", "F16", "BF16", *kinds}
+    write_gguf(SINGLE / "flux.gguf", stored, "flux")
+    save_file(contiguous(values), SINGLE / "flux-gguf-values.safetensors")
+
+    names = {"shared": "token_embd", "encoder.final_layer_norm": "enc.output_norm", "SelfAttention.relative_attention_bias": "attn_rel_b",
+             "layer.0.layer_norm": "attn_norm", "layer.1.layer_norm": "ffn_norm", "DenseReluDense.wi_0": "ffn_gate", "DenseReluDense.wi_1": "ffn_up",
+             "DenseReluDense.wo": "ffn_down", **{f"SelfAttention.{p}": f"attn_{p}" for p in "qkvo"}}
+    stored = {}
+    for name, tensor in weights(HERE / "models" / "tiny-flux" / "text_encoder_2").items():
+        module = name.removesuffix(".weight")
+        block = re.match(r"encoder\.block\.(\d+)\.", module)
+        short = next(new for old, new in names.items() if module.endswith(old))
+        kind = torch.float32 if tensor.dim() == 1 else torch.float16
+        stored[f"enc.blk.{block[1]}.{short}.weight" if block else f"{short}.weight"] = (
+            "F32" if tensor.dim() == 1 else "F16", tuple(tensor.shape), tensor.to(kind).contiguous().view(torch.uint8).numpy().tobytes())
+    write_gguf(SINGLE / "t5.gguf", stored, "t5encoder")
+
+
+def make_fp8():
+    """ComfyUI's scaled 8-bit floats: of a layer the weight, its scale, and one for its inputs that is not for the weight."""
+    stored, values = {}, {}
+    for name, tensor in flux_tensors(weights(HERE / "models" / "tiny-flux" / "transformer")).items():
+        stored[name], values[name] = tensor, tensor.float()
+        if name.endswith(".weight") and tensor.dim() == 2 and "_in." not in name:
+            dtype = torch.float8_e5m2 if "img_mlp" in name else torch.float8_e4m3fn
+            if "mod.lin" in name:
+                stored[name] = tensor.to(dtype)
+                values[name] = stored[name].float()
+                continue
+            scale = tensor.float().abs().max() / torch.finfo(dtype).max
+            stored[name] = (tensor.float() / scale).to(dtype)
+            stored[name.replace(".weight", ".scale_weight")] = scale
+            stored[name.replace(".weight", ".scale_input")] = torch.tensor(1.0)
+            values[name] = stored[name].float() * scale
+    stored["model.diffusion_model.scaled_fp8"] = torch.empty(0, dtype=torch.float8_e4m3fn)
+    save_file(contiguous(stored), SINGLE / "flux-fp8.safetensors")
+    save_file(contiguous(values), SINGLE / "flux-fp8-values.safetensors")
+
+
 def make_names(manifests):
     """Names and shapes of SDXL base and of FLUX.1 dev, from those of diffusers' folders."""
     def read(name):
@@ -243,6 +367,10 @@ if __name__ == "__main__":
     SINGLE.mkdir(exist_ok=True)
     make_sdxl()
     make_flux()
+    functions = gguf_functions()
+    make_blocks(functions)
+    make_gguf(functions)
+    make_fp8()
     if len(sys.argv) > 1:
         make_names(Path(sys.argv[1]))
     print("\n".join(f"{path.name} {path.stat().st_size}" for path in sorted(SINGLE.iterdir())))

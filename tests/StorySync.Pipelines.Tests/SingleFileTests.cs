@@ -1,4 +1,3 @@
-using System.Text.Json.Nodes;
 using StorySync.Diffusion.Weights;
 using StorySync.TestSupport;
 using TorchSharp;
@@ -50,18 +49,11 @@ public class SingleFileTests
         using var fromConfig = DiffusionPipeline.Load(file, Options(model));
         AssertSame(expected, fromConfig);
 
-        using var config = new ModelCopy("tiny-" + model);
-        var options = Options(model) with { Config = config.Path };
-        foreach (var weights in Directory.EnumerateFiles(Path.Combine(config.Path, component), "*.safetensors"))
-        {
-            File.Delete(weights);
-        }
-
-        Directory.Delete(Path.Combine(config.Path, component), recursive: true);
-        config.Write($"{component}/config.json", File.ReadAllText(Path.Combine(Folder(model), component, "config.json")));
+        var options = Options(model) with { Config = CopyConfigs(model, folder) };
         var error = Assert.Throws<ModelFileException>(() => DiffusionPipeline.Load(file, options));
         var option = component switch { "vae" => "Vae", "text_encoder" => "TextEncoder", _ => "TextEncoder2" };
-        Assert.Contains(option, error.Message, StringComparison.Ordinal);
+        Assert.Contains($"it holds no '{component}'", error.Message, StringComparison.Ordinal);
+        Assert.EndsWith($"PipelineOptions.{option}", error.Message, StringComparison.Ordinal);
 
         using var fromPart = DiffusionPipeline.Load(file, With(options, component, part));
         AssertSame(expected, fromPart);
@@ -126,6 +118,35 @@ public class SingleFileTests
         using var pipeline = DiffusionPipeline.Load(file, Options("sdxl") with { MapWeights = true });
         File.SetLastWriteTimeUtc(file, File.GetLastWriteTimeUtc(file).AddSeconds(5));
         Assert.Throws<ModelFileException>(() => pipeline.Generate(Request()));
+    }
+
+    [Theory]
+    [InlineData("flux.gguf", "flux-gguf-values.safetensors", false)]
+    [InlineData("flux.gguf", "flux-gguf-values.safetensors", true)]
+    [InlineData("flux-fp8.safetensors", "flux-fp8-values.safetensors", false)]
+    [InlineData("flux-fp8.safetensors", "flux-fp8-values.safetensors", true)]
+    public void Loose_parts_in_fewer_bits_give_the_pictures_of_their_numbers(string stored, string values, bool streams)
+    {
+        var root = Path.GetDirectoryName(Single("flux"))!;
+        var options = Options("flux") with
+        {
+            Vae = Single("flux"), TextEncoder = Single("flux"), TextEncoder2 = Path.Combine(root, "t5.gguf"), StreamBlocks = streams,
+        };
+        using var expected = DiffusionPipeline.Load(Path.Combine(root, values), options);
+        using var actual = DiffusionPipeline.Load(Path.Combine(root, stored), options);
+        AssertSame(expected, actual);
+    }
+
+    /// <summary>A model's folder without its weights.</summary>
+    private static string CopyConfigs(string model, TemporaryFolder folder)
+    {
+        foreach (var file in Directory.EnumerateFiles(Folder(model), "*", SearchOption.AllDirectories)
+            .Where(file => !file.EndsWith(".safetensors", StringComparison.Ordinal)))
+        {
+            File.Copy(file, folder.PathOf("config/" + Path.GetRelativePath(Folder(model), file).Replace('\\', '/')));
+        }
+
+        return Path.Combine(folder.Path, "config");
     }
 
     private static GenerationRequest Request() => new()

@@ -93,7 +93,7 @@ public sealed class FluxTransformer2DModel : nn.Module<FluxInputs, DenoisingCont
     public static FluxTransformer2DModel LoadSingleFile(
         string path, ScalarType dtype = ScalarType.Float32, Device? device = null, bool streamBlocks = false)
     {
-        using var weights = new FluxSingleFile(SafetensorsFile.Open(path));
+        using var weights = new FluxSingleFile(WeightFile.Open(path));
         var model = new FluxTransformer2DModel(weights.ReadConfig());
         model.Bind(weights, dtype, device ?? CPU, streamBlocks);
         return model;

@@ -31,8 +31,9 @@ internal abstract class WeightedLayer : nn.Module<Tensor, Tensor>, IWeightOwner
     public ScalarType Dtype => Storage.Dtype;
 
     /// <summary>Gets the bytes that the weight takes less than in float32 when the layer computes on the CPU: kernels that read halves keep
-    /// them.</summary>
-    public long SavedBytes => ReadsHalves && Storage.IsDeferred ? Storage.Count * (sizeof(float) / 2) : 0;
+    /// them, and blocks stay as they are stored.</summary>
+    public long SavedBytes => Storage.BlockBytes > 0 ? (Storage.Count * sizeof(float)) - Storage.BlockBytes
+        : ReadsHalves && Storage.IsDeferred ? Storage.Count * (sizeof(float) / 2) : 0;
 
     /// <summary>Gets a value indicating whether the layer's kernel reads weights in half precision.</summary>
     protected virtual bool ReadsHalves => false;

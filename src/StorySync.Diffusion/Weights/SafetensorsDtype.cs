@@ -1,4 +1,5 @@
 using System.Collections.Frozen;
+using StorySync.Kernels;
 using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Weights;
@@ -24,10 +25,10 @@ public enum SafetensorsDtype
     /// <summary>Signed bytes.</summary>
     I8,
 
-    /// <summary>8-bit floats with 5 bits of exponent (listed, not read).</summary>
+    /// <summary>8-bit floats with 5 bits of exponent (read as float32).</summary>
     F8_E5M2,
 
-    /// <summary>8-bit floats with 4 bits of exponent (listed, not read).</summary>
+    /// <summary>8-bit floats with 4 bits of exponent and no infinities (read as float32).</summary>
     F8_E4M3,
 
     /// <summary>8-bit powers of two (listed, not read).</summary>
@@ -95,16 +96,25 @@ internal static class SafetensorsDtypes
     private static readonly FrozenDictionary<ScalarType, SafetensorsDtype> Writable =
         Readable.ToFrozenDictionary(pair => pair.Value, pair => pair.Key);
 
-    public static string Names { get; } = string.Join(", ", Readable.Keys.Order());
+    public static string Names { get; } =
+        string.Join(", ", Readable.Keys.Append(SafetensorsDtype.F8_E4M3).Append(SafetensorsDtype.F8_E5M2).Order());
 
     public static bool TryParse(string name, out SafetensorsDtype dtype) => ByName.TryGetValue(name, out dtype);
 
     /// <summary>The type that TorchSharp has for it, or null.</summary>
     public static ScalarType? ToScalarType(this SafetensorsDtype dtype) => Readable.TryGetValue(dtype, out var type) ? type : null;
 
+    /// <summary>The format of elements that TorchSharp has no type for; null if it has one, or they cannot be read.</summary>
+    public static BlockFormat? ToBlockFormat(this SafetensorsDtype dtype) => dtype switch
+    {
+        SafetensorsDtype.F8_E4M3 => BlockFormat.Float8E4M3,
+        SafetensorsDtype.F8_E5M2 => BlockFormat.Float8E5M2,
+        _ => null,
+    };
+
     /// <summary>Returns whether tensors of the type can be read and hold floating-point values.</summary>
     public static bool IsReadableFloat(this SafetensorsDtype dtype) => dtype is SafetensorsDtype.F16 or SafetensorsDtype.BF16
-        or SafetensorsDtype.F32 or SafetensorsDtype.F64;
+        or SafetensorsDtype.F32 or SafetensorsDtype.F64 || dtype.ToBlockFormat() is not null;
 
     public static SafetensorsDtype? ToSafetensors(this ScalarType type) => Writable.TryGetValue(type, out var dtype) ? dtype : null;
 

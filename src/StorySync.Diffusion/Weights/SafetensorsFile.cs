@@ -1,6 +1,6 @@
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
-using TorchSharp;
+using StorySync.Kernels;
 using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Weights;
@@ -10,31 +10,25 @@ namespace StorySync.Diffusion.Weights;
 /// written to: the operating system ends a process that looks at a page which is gone. <see cref="Read"/> and every run of a pipeline check
 /// that it was not. The format is defined at
 /// https://github.com/huggingface/safetensors.</remarks>
-public sealed class SafetensorsFile : IMappedTensorSource
+public sealed class SafetensorsFile : IMappedTensorSource, IBlockSource
 {
-    private readonly Dictionary<string, (TensorInfo Info, long Offset)> entries;
-    private readonly Dictionary<ScalarType, Tensor> mappings;
-    private readonly MappedFile file;
-    private readonly bool maps;
-    private bool disposed;
+    private readonly MappedTensors tensors;
 
-    private SafetensorsFile(string path, SafetensorsHeader header, long dataOffset, MappedFile file, bool maps)
+    private SafetensorsFile(SafetensorsHeader header, long dataOffset, MappedFile file, bool maps)
     {
-        this.file = file;
-        this.maps = maps;
-        Path = path;
         Metadata = header.Metadata;
-        Tensors = header.Tensors.ToDictionary(info => info.Name, StringComparer.Ordinal);
-        entries = header.Tensors.Zip(header.Begins, (info, begin) => (Info: info, Offset: dataOffset + begin))
-            .ToDictionary(entry => entry.Info.Name, StringComparer.Ordinal);
-        mappings = maps ? Map() : [];
+        tensors = new(
+            file,
+            header.Tensors.Zip(header.Begins, (info, begin) =>
+                new StoredTensor(info, dataOffset + begin, info.Dtype.ToScalarType(), info.Dtype.ToBlockFormat())),
+            maps);
     }
 
     /// <inheritdoc/>
-    public string Path { get; }
+    public string Path => tensors.Path;
 
     /// <inheritdoc/>
-    public IReadOnlyDictionary<string, TensorInfo> Tensors { get; }
+    public IReadOnlyDictionary<string, TensorInfo> Tensors => tensors.Tensors;
 
     /// <summary>Gets the file's <c>__metadata__</c>; empty if it has none.</summary>
     public IReadOnlyDictionary<string, string> Metadata { get; }
@@ -59,7 +53,7 @@ public sealed class SafetensorsFile : IMappedTensorSource
                 using var stream =
                     new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);
                 var (header, dataOffset) = ReadHeader(stream, path);
-                return new SafetensorsFile(path, header, dataOffset, file, maps);
+                return new SafetensorsFile(header, dataOffset, file, maps);
             }
             catch
             {
@@ -79,67 +73,23 @@ public sealed class SafetensorsFile : IMappedTensorSource
     }
 
     /// <inheritdoc/>
-    public Tensor Read(string name)
-    {
-        ObjectDisposedException.ThrowIf(disposed, this);
-        if (!entries.TryGetValue(name, out var entry))
-        {
-            throw new KeyNotFoundException($"{Path}: there is no tensor '{name}' among its {entries.Count}.");
-        }
+    public Tensor Read(string name) => tensors.Read(name) ?? throw new ModelFileException(Path,
+        $"tensor '{name}' is stored as {Tensors[name].Dtype}, which cannot be read; "
+        + $"expected one of {SafetensorsDtypes.Names}: convert the file, or take one that is not quantized");
 
-        var info = entry.Info;
-        if (info.Dtype.ToScalarType() is not { } type)
-        {
-            throw new ModelFileException(Path, $"tensor '{name}' is stored as {info.Dtype}, which cannot be read; "
-                + $"expected one of {SafetensorsDtypes.Names}: convert the file, or take one that is not quantized");
-        }
-
-        long[] shape = [.. info.Shape];
-        if (info.ByteCount == 0)
-        {
-            return empty(shape, type);
-        }
-
-        if (!maps)
-        {
-            return ReadIntoMemory(entry, shape, type);
-        }
-
-        file.ThrowIfChanged();
-        if (!IsAligned(entry))
-        {
-            return CopyUnaligned(entry, shape, type);
-        }
-
-        var size = info.Dtype.Bits() / 8;
-        using var flat = mappings[type].narrow(0, entry.Offset / size, info.ByteCount / size);
-        return flat.view(shape);
-    }
+    StoredBlocks? IBlockSource.ReadBlocks(string name) => tensors.ReadBlocks(name);
 
     /// <exception cref="ModelFileException">The file is not what it was when it was opened.</exception>
-    internal void ThrowIfChanged() => file.ThrowIfChanged();
+    internal void ThrowIfChanged() => tensors.ThrowIfChanged();
 
-    IEnumerable<MappedFile> IMappedTensorSource.FilesInUse => file.IsInUse ? [file] : [];
+    IEnumerable<MappedFile> IMappedTensorSource.FilesInUse => tensors.FilesInUse;
 
-    void IMappedTensorSource.Hold(string name) => file.IsInUse = true;
+    void IMappedTensorSource.Hold(string name) => tensors.Hold();
 
-    bool IMappedTensorSource.IsView(string name) => maps && entries.TryGetValue(name, out var entry) && entry.Info.ByteCount > 0
-        && IsAligned(entry);
+    bool IMappedTensorSource.IsView(string name) => tensors.IsView(name);
 
     /// <summary>Lets go of the mapping; tensors that were read keep it alive for as long as they live.</summary>
-    public void Dispose()
-    {
-        disposed = true;
-        if (!file.IsInUse)
-        {
-            file.Dispose();
-        }
-
-        foreach (var mapping in mappings.Values)
-        {
-            mapping.Dispose();
-        }
-    }
+    public void Dispose() => tensors.Dispose();
 
     private static (SafetensorsHeader Header, long DataOffset) ReadHeader(FileStream stream, string path)
     {
@@ -192,50 +142,5 @@ public sealed class SafetensorsFile : IMappedTensorSource
             throw new ModelFileException(path,
                 $"no valid safetensors file: {actual - expected} bytes follow the last tensor; download it again");
         }
-    }
-
-    /// <summary>Maps the file once for each element type, because a tensor cannot be seen as one of another type without a copy.
-    /// A mapping takes addresses, not memory.</summary>
-    private Dictionary<ScalarType, Tensor> Map()
-    {
-        var types = entries.Values.Where(entry => entry.Info.ByteCount > 0 && entry.Info.Dtype.ToScalarType() is not null)
-            .Select(entry => IsAligned(entry) ? entry.Info.Dtype : SafetensorsDtype.U8)
-            .Distinct();
-        var end = entries.Values.Select(entry => entry.Offset + entry.Info.ByteCount).DefaultIfEmpty().Max();
-        var result = new Dictionary<ScalarType, Tensor>();
-        foreach (var dtype in types)
-        {
-            var type = dtype.ToScalarType()!.Value;
-            result.Add(type, from_file(Path, shared: false, end / (dtype.Bits() / 8), type, CPU).DetachFromDisposeScope());
-        }
-
-        return result;
-    }
-
-    private static bool IsAligned((TensorInfo Info, long Offset) entry) => entry.Offset % (entry.Info.Dtype.Bits() / 8) == 0;
-
-    private Tensor ReadIntoMemory((TensorInfo Info, long Offset) entry, long[] shape, ScalarType type)
-    {
-        using var scope = NewDisposeScope();
-        var result = empty(shape, type);
-        var offset = entry.Offset;
-        foreach (var piece in TensorBytes.Pieces(result))
-        {
-            using (piece)
-            {
-                file.Read(piece.bytes, offset);
-                offset += piece.bytes.Length;
-            }
-        }
-
-        return result.MoveToOuterDisposeScope();
-    }
-
-    private Tensor CopyUnaligned((TensorInfo Info, long Offset) entry, long[] shape, ScalarType type)
-    {
-        using var scope = NewDisposeScope();
-        var result = empty(shape, type);
-        TensorBytes.Copy(mappings[ScalarType.Byte].narrow(0, entry.Offset, entry.Info.ByteCount), result);
-        return result.MoveToOuterDisposeScope();
     }
 }

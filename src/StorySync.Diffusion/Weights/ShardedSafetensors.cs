@@ -1,10 +1,11 @@
 using System.Text.Json;
+using StorySync.Kernels;
 using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Weights;
 
 /// <summary>A checkpoint in several files, described by a <c>….safetensors.index.json</c>.</summary>
-internal sealed class ShardedSafetensors : IMappedTensorSource
+internal sealed class ShardedSafetensors : IMappedTensorSource, IBlockSource
 {
     private readonly List<SafetensorsFile> shards = [];
     private readonly Dictionary<string, SafetensorsFile> owners = new(StringComparer.Ordinal);
@@ -46,6 +47,9 @@ internal sealed class ShardedSafetensors : IMappedTensorSource
     public Tensor Read(string name) => owners.TryGetValue(name, out var shard)
         ? shard.Read(name)
         : throw new KeyNotFoundException($"{Path}: there is no tensor '{name}' among its {owners.Count}.");
+
+    StoredBlocks? IBlockSource.ReadBlocks(string name) => owners.TryGetValue(name, out var shard)
+        ? ((IBlockSource)shard).ReadBlocks(name) : null;
 
     void IMappedTensorSource.Hold(string name) => ((IMappedTensorSource)owners[name]).Hold(name);
 

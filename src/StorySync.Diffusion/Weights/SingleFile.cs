@@ -26,7 +26,7 @@ internal sealed class SingleFile
     /// <exception cref="ModelFileException">The file is damaged, or no model that is supported.</exception>
     public static SingleFile Open(string path)
     {
-        using var file = SafetensorsFile.Open(path);
+        using var file = WeightFile.Open(path);
         return Of(file);
     }
 
@@ -69,14 +69,14 @@ internal sealed class SingleFile
             return source;
         }
 
-        using var file = SafetensorsFile.Open(path);
+        using var file = WeightFile.Open(path);
         throw new ModelFileException(path, $"it was given as the model's {component} and holds none"
             + (CheckpointKind.Guess(file.Tensors) is { } kind ? $": its tensors are {kind}" : ""));
     }
 
     private static ITensorSource? TryOpen(string path, string component, bool maps)
     {
-        var file = SafetensorsFile.Open(path, maps);
+        var file = WeightFile.Open(path, maps);
         try
         {
             if (StoredPart.Of(component, file) is { } part)

@@ -102,6 +102,17 @@ public static class WeightBinder
     {
         using var scope = NewDisposeScope();
         using var noGradient = no_grad();
+        if (device.type == DeviceType.CPU && target.Storage is { } storage && (source as IBlockSource)?.ReadBlocks(name) is { } blocks)
+        {
+            if (storage.TryDefer(blocks, dtype ?? ScalarType.Float32))
+            {
+                (source as IMappedTensorSource)?.Hold(name);
+                return;
+            }
+
+            blocks.Dispose();
+        }
+
         var stored = source.Read(name);
         scope.Attach(stored);
         var isView = source is IMappedTensorSource mapped && mapped.IsView(name);

@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 
 namespace StorySync.Kernels;
 
-/// <summary>Owns the values of a layer's weight: they are in the parameter, or still in a mapped file in half precision, or packed in the
-/// format of a kernel. The parameter is on the meta device while its values are elsewhere, so that nothing is in memory twice.</summary>
+/// <summary>Owns the values of a layer's weight: they are in the parameter, or still in a mapped file in half precision or in blocks of
+/// fewer bits, or packed in the format of a kernel. The parameter is on the meta device while its values are elsewhere, so that nothing is in memory twice.</summary>
 /// <param name="parameter">Gets the parameter.</param>
 /// <param name="canDefer">Whether the layer reads its weight only here, so that values may stay elsewhere.</param>
 /// <param name="shape">The shape of the weight.</param>
@@ -16,6 +16,7 @@ internal sealed class WeightStorage(Func<Parameter> parameter, bool canDefer, pa
     private readonly Lock gate = new();
     private volatile Packing? packing;
     private Tensor? stored;
+    private StoredBlocks? blocks;
 
     // The address of the mapped file's view that the parameter is, and that it was before it was swapped; 0 for memory of its own.
     private nint view;
@@ -43,6 +44,9 @@ internal sealed class WeightStorage(Func<Parameter> parameter, bool canDefer, pa
     /// <summary>Gets a value indicating whether the values are in a mapped file, in half precision.</summary>
     public bool IsDeferred => stored is not null;
 
+    /// <summary>Gets the bytes of the blocks that are decoded in every run; 0 if the values are elsewhere.</summary>
+    public long BlockBytes => blocks?.ByteCount ?? 0;
+
     /// <summary>Leaves float16 or bfloat16 values for a float32 weight in their mapped file until a kernel needs them.</summary>
     /// <param name="values">A view of the file. It is consumed if the result is <see langword="true"/>.</param>
     /// <param name="dtype">The type in which the layer computes.</param>
@@ -59,6 +63,26 @@ internal sealed class WeightStorage(Func<Parameter> parameter, bool canDefer, pa
             Clear();
             Parameters.Replace(parameter(), empty(shape, dtype, META).DetachFromDisposeScope());
             stored = values.DetachFromDisposeScope();
+            return true;
+        }
+    }
+
+    /// <summary>Leaves values in blocks as they are stored; each run decodes them.</summary>
+    /// <param name="values">The blocks. They are consumed if the result is <see langword="true"/>.</param>
+    /// <param name="dtype">The type in which the layer computes.</param>
+    /// <returns><see langword="false"/> if the values have to be loaded.</returns>
+    public bool TryDefer(StoredBlocks values, ScalarType dtype)
+    {
+        if (!canDefer || !values.Shape.SequenceEqual(shape))
+        {
+            return false;
+        }
+
+        lock (gate)
+        {
+            Clear();
+            Parameters.Replace(parameter(), empty(shape, dtype, META).DetachFromDisposeScope());
+            blocks = values;
             return true;
         }
     }
@@ -83,6 +107,11 @@ internal sealed class WeightStorage(Func<Parameter> parameter, bool canDefer, pa
             }
 
             var weight = parameter();
+            if (blocks is not null && !isSwapped)
+            {
+                return weight.dtype == ScalarType.Float32 ? PackBlocks(format, inputShape) : null;
+            }
+
             if (stored is null && !TensorMemory.IsFloat32OnHost(weight))
             {
                 return null;
@@ -109,7 +138,7 @@ internal sealed class WeightStorage(Func<Parameter> parameter, bool canDefer, pa
         lock (gate)
         {
             var weight = parameter();
-            return weight.device_type == DeviceType.META ? stored?.to(weight.dtype) ?? packing?.Values(shape) ?? weight
+            return weight.device_type == DeviceType.META ? Elsewhere(weight.dtype) ?? weight
 
                 // Another run may pack these values, and take them out of the parameter, before the caller has read them.
                 : canDefer && TensorMemory.IsFloat32OnHost(weight) ? weight.alias()
@@ -124,7 +153,7 @@ internal sealed class WeightStorage(Func<Parameter> parameter, bool canDefer, pa
         {
             using var scope = NewDisposeScope();
             var weight = parameter();
-            if (weight.device_type == DeviceType.META && (stored?.to(weight.dtype) ?? packing?.Values(shape)) is { } values)
+            if (weight.device_type == DeviceType.META && Elsewhere(weight.dtype) is { } values)
             {
                 Put(values.DetachFromDisposeScope());
             }
@@ -171,6 +200,7 @@ internal sealed class WeightStorage(Func<Parameter> parameter, bool canDefer, pa
     {
         lock (gate)
         {
+            blocks?.ReleasePages();
             if (stored is { } deferred)
             {
                 PageAdvice.Release(deferred);
@@ -189,9 +219,30 @@ internal sealed class WeightStorage(Func<Parameter> parameter, bool canDefer, pa
         {
             DropPacking();
             stored?.Dispose();
-            stored = null;
+            blocks?.Dispose();
+            (stored, blocks) = (null, null);
             view = 0;
         }
+    }
+
+    /// <summary>Packs blocks for one run: kept, they would take the memory that they save.</summary>
+    private Tensor[] PackBlocks(IWeightFormat format, long[] inputShape)
+    {
+        using var scope = NewDisposeScope();
+        var packed = format.Pack(blocks!.Decode(), inputShape);
+        return Array.ConvertAll(packed, tensor => tensor.MoveToOuterDisposeScope());
+    }
+
+    /// <summary>The values that are not in the parameter.</summary>
+    private Tensor? Elsewhere(ScalarType dtype)
+    {
+        if (blocks is null)
+        {
+            return stored?.to(dtype) ?? packing?.Values(shape);
+        }
+
+        using var scope = NewDisposeScope();
+        return blocks.Decode().to(dtype).MoveToOuterDisposeScope();
     }
 
     private void Put(Tensor values)

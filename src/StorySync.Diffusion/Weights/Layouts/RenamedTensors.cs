@@ -1,10 +1,11 @@
+using StorySync.Kernels;
 using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Weights;
 
 /// <summary>The tensors of a checkpoint under other names, whole or in parts. Nothing is read before it is asked for, and what is a view of
 /// a mapped file stays one.</summary>
-internal class RenamedTensors : IMappedTensorSource
+internal class RenamedTensors : IMappedTensorSource, IBlockSource
 {
     private readonly ITensorSource source;
     private readonly Dictionary<string, (string Stored, TensorForm Form)> origins = new(StringComparer.Ordinal);
@@ -52,6 +53,9 @@ internal class RenamedTensors : IMappedTensorSource
     public Tensor Read(string name) => origins.TryGetValue(name, out var origin)
         ? origin.Form.Of(source.Read(origin.Stored))
         : throw new KeyNotFoundException($"{Path}: there is no tensor '{name}' among its {origins.Count}.");
+
+    StoredBlocks? IBlockSource.ReadBlocks(string name) => origins.TryGetValue(name, out var origin)
+        && (source as IBlockSource)?.ReadBlocks(origin.Stored) is { } blocks ? origin.Form.Of(blocks) : null;
 
     bool IMappedTensorSource.IsView(string name) => origins.TryGetValue(name, out var origin) && origin.Form.IsView
         && source is IMappedTensorSource mapped && mapped.IsView(origin.Stored);

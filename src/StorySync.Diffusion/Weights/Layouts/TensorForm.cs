@@ -1,3 +1,4 @@
+using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -31,6 +32,14 @@ internal abstract record TensorForm
     /// <summary>The values. Consumes the stored tensor.</summary>
     public abstract Tensor Of(Tensor stored);
 
+    /// <summary>The values, as blocks as they are stored; null if they are no whole blocks in their order. Consumes the stored
+    /// ones.</summary>
+    public virtual StoredBlocks? Of(StoredBlocks stored)
+    {
+        stored.Dispose();
+        return null;
+    }
+
     private sealed record RowsForm(int Start, int Count, int Parts) : TensorForm
     {
         public override bool IsView => Start + Count <= Parts;
@@ -52,6 +61,9 @@ internal abstract record TensorForm
                 return IsView ? stored.narrow(0, Start * size, Count * size) : stored.roll(-Start * size, 0);
             }
         }
+
+        public override StoredBlocks? Of(StoredBlocks stored) =>
+            Parts == 1 ? stored : IsView ? stored.Rows(Start, Count, Parts) : base.Of(stored);
     }
 
     private sealed record TransposedForm : TensorForm
@@ -83,5 +95,7 @@ internal abstract record TensorForm
                 return stored.view([.. Of(stored.shape)]);
             }
         }
+
+        public override StoredBlocks Of(StoredBlocks stored) => stored.Reshape(Of(stored.Shape));
     }
 }
