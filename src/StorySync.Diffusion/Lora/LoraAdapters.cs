@@ -11,7 +11,7 @@ namespace StorySync.Diffusion.Lora;
 /// they were are kept and come back to the bit. On a pipeline a change waits until the generations under way are over.</summary>
 public sealed class LoraAdapters : IDisposable
 {
-    private readonly Dictionary<string, (nn.Module Component, string Layer)> targets = [];
+    private readonly Dictionary<string, List<LoraTarget>> targets = [];
     private readonly Dictionary<Tensor, (ModuleTensor Weight, Tensor Values)> originals = new(ReferenceEqualityComparer.Instance);
     private readonly Dictionary<string, (LoraFile File, double Scale)> adapters = [];
     private bool enabled = true;
@@ -30,9 +30,18 @@ public sealed class LoraAdapters : IDisposable
     {
         foreach (var (component, module, resnets) in components)
         {
-            foreach (var (name, layer) in LoraNames.Of(component, module, resnets))
+            foreach (var (name, layer, form) in LoraNames.Of(component, module, resnets))
             {
-                targets.TryAdd(name, (module, layer));
+                if (!targets.TryGetValue(name, out var known))
+                {
+                    targets.Add(name, known = []);
+                }
+
+                // Names of the authors that are diffusers' as well stand for the same layer, and in lines two layers can have one name.
+                if (known.Count == 0 || (known[0].Component == module && form != TensorForm.Whole && known[0].Form != TensorForm.Whole))
+                {
+                    known.Add(new(module, layer, form));
+                }
             }
         }
     }
@@ -60,7 +69,8 @@ public sealed class LoraAdapters : IDisposable
     }
 
     /// <summary>Loads a LoRA.</summary>
-    /// <param name="path">A safetensors file in the layout of diffusers / PEFT or of kohya's scripts.</param>
+    /// <param name="path">A safetensors file in the layout of diffusers / PEFT, of kohya's scripts, ComfyUI, OneTrainer, XLabs or the
+    /// authors of the model.</param>
     /// <param name="name">A name to call it by; null for the file's own.</param>
     /// <param name="scale">How strong it is; 1 as it was trained.</param>
     /// <returns>The name.</returns>
@@ -188,19 +198,20 @@ public sealed class LoraAdapters : IDisposable
         var unexpected = file.Layers.Keys.Where(layer => !targets.ContainsKey(layer)).ToList();
         if (unexpected is [var first, ..])
         {
-            var cause = unexpected.Select(LoraLayout.UnsupportedLayout).FirstOrDefault(layout => layout is not null) is { } layout
-                ? $"they are in {layout}, which is not supported; convert the file to the layout of diffusers / PEFT"
-                : "the LoRA was made for another kind of model";
             throw new ModelFileException(
                 file.Layers[first].File.Path,
-                    $"{unexpected.Count} of its {file.Layers.Count} layers are none of this model's, '{first}' for example: {cause}");
+                    $"{unexpected.Count} of its {file.Layers.Count} layers are none of this model's, '{first}' for example: "
+                    + "the LoRA was made for another kind of model");
         }
 
         using var mode = no_grad();
         var weights = Weights();
         foreach (var (name, layer) in file.Layers)
         {
-            layer.Check(Weight(name, layer, weights).Tensor);
+            foreach (var target in targets[name])
+            {
+                layer.Check(Weight(target, layer, weights).Tensor, target.Form);
+            }
         }
     }
 
@@ -210,7 +221,8 @@ public sealed class LoraAdapters : IDisposable
         using var mode = no_grad();
         var weights = Weights();
         var layers = adapters.Values.Where(a => enabled && a.Scale != 0)
-            .SelectMany(a => a.File.Layers.Select(l => (Weight: Weight(l.Key, l.Value, weights), Layer: l.Value, a.Scale)))
+            .SelectMany(a => a.File.Layers.SelectMany(l => targets[l.Key].Select(target =>
+                (Weight: Weight(target, l.Value, weights), Layer: l.Value, target.Form, a.Scale))))
             .ToLookup(l => l.Weight.Tensor, ReferenceEqualityComparer.Instance);
 
         foreach (var weight in layers.Select(l => l.First().Weight).Where(w => !originals.ContainsKey(w.Tensor)))
@@ -230,9 +242,9 @@ public sealed class LoraAdapters : IDisposable
             }
 
             var merged = original.to(float32, copy: true);
-            foreach (var (_, layer, scale) in layers[parameter])
+            foreach (var (_, layer, form, scale) in layers[parameter])
             {
-                merged.Plus_(layer.Delta(original), scale);
+                merged.Plus_(layer.Delta(original, form), scale);
             }
 
             weight.Replace(merged.to(MergedType(original.dtype)).DetachFromDisposeScope());
@@ -243,16 +255,15 @@ public sealed class LoraAdapters : IDisposable
 
     /// <summary>The weights of all components, by component and name.</summary>
     private Dictionary<nn.Module, Dictionary<string, ModuleTensor>> Weights() =>
-        targets.Values.Select(target => target.Component).Distinct()
+        targets.Values.Select(named => named[0].Component).Distinct()
         .ToDictionary(component =>
             component, component => ModuleTensors.ParametersOf(component).ToDictionary(tensor => tensor.Name, StringComparer.Ordinal));
 
-    private ModuleTensor Weight(string name, LoraLayer adapter, Dictionary<nn.Module, Dictionary<string, ModuleTensor>> weights)
-    {
-        var (component, layer) = targets[name];
-        return weights[component].GetValueOrDefault(layer + ".weight")
-            ?? throw new ModelFileException(adapter.File.Path, $"layer '{name}' is '{layer}' of the model, which has no weight to add to");
-    }
+    private static ModuleTensor Weight(
+        LoraTarget target, LoraLayer adapter, Dictionary<nn.Module, Dictionary<string, ModuleTensor>> weights) =>
+        weights[target.Component].GetValueOrDefault(target.Layer + ".weight")
+        ?? throw new ModelFileException(adapter.File.Path,
+            $"layer '{adapter.Name}' is '{target.Layer}' of the model, which has no weight to add to");
 
     private (LoraFile File, double Scale) Find(string name) => adapters.TryGetValue(name, out var adapter)
         ? adapter

@@ -4,7 +4,8 @@ using StorySync.Diffusion.Weights;
 namespace StorySync.Diffusion.Lora;
 
 /// <summary>A LoRA file (Hu et al., arXiv 2106.09685): for some layers two small matrices whose product is added to the weight,
-/// <c>W' = W + scale · alpha / rank · up · down</c>. Reads the layouts of diffusers / PEFT and of kohya's scripts.</summary>
+/// <c>W' = W + scale · alpha / rank · up · down</c>. Reads the layouts of diffusers / PEFT, kohya's scripts, ComfyUI, OneTrainer, XLabs and
+/// the authors of the models.</summary>
 internal sealed partial class LoraFile : IDisposable
 {
     private readonly SafetensorsFile file;
@@ -53,8 +54,8 @@ internal sealed partial class LoraFile : IDisposable
             if (!match.Success)
             {
                 throw new ModelFileException(file.Path, LoraLayout.Unsupported(name) is { } kind
-                    ? $"'{name}' belongs to {kind}, which is not supported; expected a LoRA in the layout of diffusers / PEFT or of "
-                        + $"kohya's scripts"
+                    ? $"'{name}' belongs to {kind}, which is not supported; expected a LoRA, in the layout of diffusers / PEFT, "
+                        + "kohya's scripts, ComfyUI, OneTrainer or XLabs"
                     : $"'{name}' is no tensor of a LoRA in a known layout; "
                         + "expected names that end in .lora_A.weight and .lora_B.weight, or .lora_down.weight, .lora_up.weight and .alpha");
             }
@@ -145,7 +146,7 @@ internal sealed partial class LoraFile : IDisposable
     }
 
     [GeneratedRegex(
-        @"^(?<layer>.+?)\.(?<part>lora_A\.weight|lora_B\.weight|lora_(?:down|up)\.weight|lora\.(?:down|up)\.weight|lora_linear_layer\.(?:down|up)\.weight|alpha|(?<=_lora\.)(?:down|up)\.weight)$")]
+        @"^(?<layer>.+?)\.(?<part>lora_A\.weight|lora_B\.weight|lora_(?:down|up)\.weight|lora\.(?:down|up)\.weight|lora_linear_layer\.(?:down|up)\.weight|alpha|(?<=_lora[12]?\.)(?:down|up)\.weight)$")]
     private static partial Regex TensorName();
 
     /// <summary>The tensors of a layer, as far as they have been met.</summary>

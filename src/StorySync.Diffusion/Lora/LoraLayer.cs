@@ -14,14 +14,14 @@ namespace StorySync.Diffusion.Lora;
 /// <param name="Scale">The factor of the product: alpha / rank, or what the file's metadata makes of it.</param>
 internal sealed record LoraLayer(SafetensorsFile File, string Name, string UpName, string DownName, long Rank, double Scale)
 {
-    /// <summary>Checks that the layer can be added to a weight.</summary>
+    /// <summary>Checks that the layer, or the part of it that is the weight's, can be added to a weight.</summary>
     /// <exception cref="ModelFileException">The matrices do not fit the weight or hold a value that is not finite.</exception>
-    public void Check(Tensor weight)
+    public void Check(Tensor weight, TensorForm form)
     {
-        var (up, down, shape) = (File.Tensors[UpName].Shape, File.Tensors[DownName].Shape, weight.shape);
+        var (up, down, shape) = (form.Of(File.Tensors[UpName].Shape), File.Tensors[DownName].Shape, weight.shape);
         if (shape.Length < 2 || up[0] != shape[0] || Values(up) / Rank != shape[0] || Values(down) / Rank != weight.numel() / shape[0])
         {
-            throw new ModelFileException(File.Path, $"layer '{Name}' has matrices of {ShapeText.Of(up)} and {ShapeText.Of(down)}, "
+            throw new ModelFileException(File.Path, $"layer '{Name}' has matrices of {ShapeText.Of(File.Tensors[UpName].Shape)} and {ShapeText.Of(down)}, "
                 + $"which do not fit a weight of {ShapeText.Of(shape)}; the LoRA was made for another model");
         }
 
@@ -38,11 +38,12 @@ internal sealed record LoraLayer(SafetensorsFile File, string Name, string UpNam
         static long Values(IReadOnlyList<long> shape) => shape.Aggregate(1L, (product, size) => product * size);
     }
 
-    /// <summary>Computes the scaled product of the two matrices in the shape of the weight; float32 on the weight's device.</summary>
-    public Tensor Delta(Tensor weight)
+    /// <summary>Computes the scaled product of the two matrices, or the part of it that is the layer's, in the shape of the weight; float32 on
+    /// the weight's device.</summary>
+    public Tensor Delta(Tensor weight, TensorForm form)
     {
         using var scope = NewDisposeScope();
-        var (down, up) = (Read(DownName), Read(UpName));
+        var (down, up) = (Read(DownName), form.Of(Read(UpName)));
         return up.flatten(1).mm(down.flatten(1)).Times(Scale).reshape(weight.shape).MoveToOuterDisposeScope();
 
         Tensor Read(string name) => File.Read(name).to(float32).to(weight.device);

@@ -30,11 +30,17 @@ internal sealed class NameTable
         return [];
     }
 
-    /// <summary>The stored names of which something is a tensor, or layer, of diffusers.</summary>
-    public IEnumerable<string> StoredNames(string name)
+    /// <summary>The stored names of what a tensor of diffusers is, or is a part of, and which part.</summary>
+    public IEnumerable<(string Stored, TensorForm Form)> StoredNames(string name)
     {
         var parts = name.Split('.');
-        return entries.Select(entry => TryMatch(entry.Name, parts, out var found) ? Fill(entry.Stored, found) : null).OfType<string>();
+        foreach (var entry in entries)
+        {
+            if (TryMatch(entry.Name, parts, out var found))
+            {
+                yield return (Fill(entry.Stored, found), entry.Form);
+            }
+        }
     }
 
     private static bool TryMatch(string[] pattern, string[] parts, [NotNullWhen(true)] out List<string>? found)
