@@ -11,6 +11,7 @@ them. `flux-fp8.safetensors` and `flux.gguf` hold the transformer in such format
 """
 import gzip
 import inspect
+import itertools
 import json
 import re
 import struct
@@ -29,7 +30,7 @@ from transformers import CLIPTextConfig, CLIPTextModelWithProjection
 
 HERE = Path(__file__).resolve().parent
 SINGLE = HERE / "single"
-LAYERS = 2      # resnets of a level, in SDXL and here
+FLUX_CONVERTER = inspect.getsource(utils.convert_flux_transformer_checkpoint_to_diffusers)
 
 RESNET = {"norm1": "in_layers.0", "conv1": "in_layers.2", "time_emb_proj": "emb_layers.1", "norm2": "out_layers.0", "conv2": "out_layers.3",
           "conv_shortcut": "skip_connection"}
@@ -37,7 +38,7 @@ OUTSIDE = {"time_embedding.linear_1": "time_embed.0", "time_embedding.linear_2":
            "add_embedding.linear_2": "label_emb.0.2", "conv_in": "input_blocks.0.0", "conv_norm_out": "out.0", "conv_out": "out.2"}
 
 
-def original_unet(name):
+def original_unet(name, layers):
     module, parameter = name.rsplit(".", 1)
     if module in OUTSIDE:
         return f"{OUTSIDE[module]}.{parameter}"
@@ -50,15 +51,16 @@ def original_unet(name):
         return ".".join([block, RESNET[rest[0]], *rest[1:]])
     half, level, kind, index, rest = parts[0], int(parts[1]), parts[2], int(parts[3]), parts[4:]
     if kind == "downsamplers":
-        return f"input_blocks.{(level + 1) * (LAYERS + 1)}.0.op.{rest[-1]}"
+        return f"input_blocks.{(level + 1) * (layers + 1)}.0.op.{rest[-1]}"
     if kind == "upsamplers":
-        return f"output_blocks.{level * (LAYERS + 1) + LAYERS}.UP.conv.{rest[-1]}"
-    block = f"input_blocks.{1 + level * (LAYERS + 1) + index}" if half == "down_blocks" else f"output_blocks.{level * (LAYERS + 1) + index}"
+        return f"output_blocks.{level * (layers + 1) + layers}.UP.conv.{rest[-1]}"
+    block = f"input_blocks.{1 + level * (layers + 1) + index}" if half == "down_blocks" else f"output_blocks.{level * (layers + 1) + index}"
     return ".".join([block, "1", *rest]) if kind == "attentions" else ".".join([block, "0", RESNET[rest[0]], *rest[1:]])
 
 
-def unet_tensors(state):
-    names = {name: original_unet(name) for name in state}
+def unet_tensors(state, layers):
+    """layers: resnets of a level."""
+    names = {name: original_unet(name, layers) for name in state}
     stored = set(names.values())
     for name, old in names.items():
         # The upsampler follows the transformer, or the resnet in a level without.
@@ -157,9 +159,8 @@ def contiguous(tensors):
 
 def fit_flux_converter(width):
     """diffusers' converter has FLUX.1's width written down; the small models have another."""
-    source = inspect.getsource(utils.convert_flux_transformer_checkpoint_to_diffusers)
-    assert "inner_dim = 3072" in source
-    exec(source.replace("inner_dim = 3072", f"inner_dim = {width}"), utils.__dict__)
+    assert "inner_dim = 3072" in FLUX_CONVERTER
+    exec(FLUX_CONVERTER.replace("inner_dim = 3072", f"inner_dim = {width}"), utils.__dict__)
     from diffusers.loaders import single_file_model
     single_file_model.SINGLE_FILE_LOADABLE_CLASSES["FluxTransformer2DModel"]["checkpoint_mapping_fn"] = \
         utils.convert_flux_transformer_checkpoint_to_diffusers
@@ -176,7 +177,7 @@ def make_sdxl():
     text = text_model(weights(folder / "text_encoder"))
     ids = torch.arange(next(v for n, v in text.items() if "position_embedding" in n).shape[0])[None]
     tensors = {
-        **unet_tensors(weights(folder / "unet")),
+        **unet_tensors(weights(folder / "unet"), json.loads((folder / "unet" / "config.json").read_text())["layers_per_block"]),
         **vae_tensors(weights(folder / "vae"), "first_stage_model."),
         **{f"conditioner.embedders.0.transformer.{name}": value for name, value in text.items()},
         "conditioner.embedders.0.transformer.text_model.embeddings.position_ids": ids,
@@ -197,7 +198,9 @@ def make_sdxl():
 def make_flux():
     folder = HERE / "models" / "tiny-flux"
     config = json.loads((folder / "transformer" / "config.json").read_text())
+    # Published files have the table of tokens under both of its names.
     t5 = weights(folder / "text_encoder_2")
+    t5["encoder.embed_tokens.weight"] = t5["shared.weight"]
     tensors = {
         **flux_tensors(weights(folder / "transformer")),
         **vae_tensors(weights(folder / "vae"), "vae."),
@@ -281,9 +284,10 @@ def make_gguf(functions):
     """Where rows are whole blocks they are in blocks, as the people who make such files have them; vectors are float32."""
     generator = numpy.random.default_rng(6)
     stored, values = {}, {}
-    kinds = ["Q8_0", "Q4_0", "Q5_1", "Q4_1", "Q5_0"]
+    kinds = ["Q8_0", "Q5_1"]
+    turns, halves = itertools.cycle(kinds), itertools.cycle(("F16", "BF16"))
     for name, tensor in flux_tensors(weights(HERE / "models" / "tiny-flux" / "transformer"), prefix="").items():
-        kind = "F32" if tensor.dim() == 1 else kinds[len(stored) % 5] if tensor.shape[1] % 32 == 0 else ("F16", "BF16")[len(stored) % 2]
+        kind = "F32" if tensor.dim() == 1 else next(turns) if tensor.shape[1] % 32 == 0 else next(halves)
         if kind in BLOCKS:
             blocks = random_blocks(kind, tensor.numel() // 32, generator)
             content, value = blocks.numpy().tobytes(), decode(kind, blocks, functions).reshape(tensor.shape)
@@ -341,7 +345,7 @@ def make_names(manifests):
         assert found == expected, (what, set(found.items()) ^ set(expected.items()))
 
     unet, vae, encoder, encoder_2 = (read(f"sdxl-{part}") for part in ("unet", "vae", "text-encoder", "text-encoder-2"))
-    sdxl = {**unet_tensors(unet[1]), **vae_tensors(vae[1], "first_stage_model."),
+    sdxl = {**unet_tensors(unet[1], unet[0]["layers_per_block"]), **vae_tensors(vae[1], "first_stage_model."),
             **{f"conditioner.embedders.0.transformer.{n}": v for n, v in text_model(encoder[1]).items()}, **open_clip_tensors(encoder_2[1])}
     check(utils.convert_ldm_unet_checkpoint(dict(sdxl), {**unet[0], "num_class_embeds": None}), unet[1], "unet")
     check(utils.convert_ldm_vae_checkpoint(dict(sdxl), vae[0]), vae[1], "vae")

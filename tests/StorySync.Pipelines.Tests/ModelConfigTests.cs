@@ -66,7 +66,7 @@ public class ModelConfigTests
         { "tiny-sdxl", "model_index.json", "_class_name", "\"StableDiffusionXLPAGPipeline\"",
             "StableDiffusionXLPAGPipeline, which is not supported" },
         { "tiny-sdxl", "model_index.json", "_class_name", Absent, "there is no '_class_name'" },
-        { "tiny-sdxl", "model_index.json", "scheduler", "[\"diffusers\", \"TCDScheduler\"]", "'scheduler' is TCDScheduler" },
+        { "tiny-sdxl", "model_index.json", "scheduler", "[\"diffusers\", \"SASolverScheduler\"]", "'scheduler' is SASolverScheduler" },
         { "tiny-sdxl", "model_index.json", "scheduler", "[\"diffusers\", \"FlowMatchEulerDiscreteScheduler\"]",
             "was not trained by flow matching" },
         { "tiny-sdxl", "model_index.json", "unet", "7", "'unet' is 7; this model needs the component" },

@@ -95,8 +95,10 @@ internal sealed class FluxSingleFile : RenamedTensors
 
     private static IEnumerable<(string Name, string Stored, TensorForm Form)> Layers(
         params (string Name, string Stored, TensorForm Form)[] entries) =>
-        entries.SelectMany(entry => 
-            new[] { "weight", "bias" }.Select(parameter => ($"{entry.Name}.{parameter}", $"{entry.Stored}.{parameter}", entry.Form)));
+        entries.SelectMany(entry => new (string, string, TensorForm)[]
+        {
+            ($"{entry.Name}.weight", $"{entry.Stored}.weight", entry.Form), ($"{entry.Name}.bias", $"{entry.Stored}.bias", entry.Form),
+        });
 
     private static (string Name, string Stored, TensorForm Form) Norm(string name, string stored) =>
         ($"{name}.weight", $"{stored}.scale", TensorForm.Whole);

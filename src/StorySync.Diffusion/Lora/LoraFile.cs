@@ -4,10 +4,12 @@ using StorySync.Diffusion.Weights;
 namespace StorySync.Diffusion.Lora;
 
 /// <summary>A LoRA file (Hu et al., arXiv 2106.09685): for some layers two small matrices whose product is added to the weight,
-/// <c>W' = W + scale · alpha / rank · up · down</c>. Reads the layouts of diffusers / PEFT, kohya's scripts, ComfyUI, OneTrainer, XLabs and
-/// the authors of the models.</summary>
+/// <c>W' = W + scale · alpha / rank · up · down</c>, or what LoCon, LoHa, LoKr and DoRA have in its place (<see cref="LoraProduct"/>).
+/// Reads the layouts of diffusers / PEFT, kohya's scripts, ComfyUI, OneTrainer, XLabs and the authors of the models.</summary>
 internal sealed partial class LoraFile : IDisposable
 {
+    private const string Alpha = "alpha";
+
     private readonly SafetensorsFile file;
 
     private LoraFile(SafetensorsFile file)
@@ -47,7 +49,7 @@ internal sealed partial class LoraFile : IDisposable
             throw new ModelFileException(file.Path, "it holds no tensors, so it is no LoRA; expected at least one layer's matrices");
         }
 
-        var parts = new Dictionary<string, Parts>();
+        var parts = new Dictionary<string, Dictionary<string, TensorInfo>>();
         foreach (var name in file.Tensors.Keys)
         {
             var match = TensorName().Match(name);
@@ -61,60 +63,70 @@ internal sealed partial class LoraFile : IDisposable
             }
 
             var layer = LoraNames.Current(match.Groups["layer"].Value);
-            var known = parts.GetValueOrDefault(layer) ?? new Parts();
-            parts[layer] = match.Groups["part"].Value switch
+            if (!parts.TryGetValue(layer, out var known))
             {
-                "alpha" => known with { Alpha = Once(known.Alpha) },
-                var part when part.StartsWith("lora_A", StringComparison.Ordinal)
-                    || part.EndsWith("down.weight", StringComparison.Ordinal) =>
-                    known with { Down = Once(known.Down) },
-                _ => known with { Up = Once(known.Up) },
-            };
+                parts.Add(layer, known = []);
+            }
 
-            TensorInfo Once(TensorInfo? other) => other is null
-                ? file.Tensors[name]
-                : throw new ModelFileException(file.Path, $"layer '{layer}' is there twice: '{other.Name}' and '{name}'");
+            var part = PartOf(match.Groups["part"].Value);
+            if (!known.TryAdd(part, file.Tensors[name]))
+            {
+                throw new ModelFileException(file.Path, $"layer '{layer}' is there twice: '{known[part].Name}' and '{name}'");
+            }
         }
 
         var metadata = LoraMetadata.Read(file);
         var layers = parts.Select(part => Layer(file, part.Key, part.Value, metadata)).ToList();
-        return layers.Any(layer => layer.Rank > 0)
-            ? layers.Where(layer => layer.Rank > 0).ToDictionary(layer => layer.Name)
+        return layers.Any(layer => layer.Product.Rank != 0)
+            ? layers.Where(layer => layer.Product.Rank != 0).ToDictionary(layer => layer.Name)
             : throw new ModelFileException(file.Path, $"every one of its {layers.Count} layers has rank 0, so it changes nothing");
     }
 
-    private static LoraLayer Layer(SafetensorsFile file, string name, Parts parts, LoraMetadata metadata)
+    private static string PartOf(string name) => name switch
     {
-        if (parts is not { Down: { } down, Up: { } up })
+        Alpha => Alpha,
+        "lora_mid.weight" => LoraProduct.Mid,
+        "dora_scale" => LoraProduct.Magnitude,
+        _ when name.StartsWith("lora_magnitude_vector", StringComparison.Ordinal) => LoraProduct.Magnitude,
+        _ when name.StartsWith("hada_", StringComparison.Ordinal) || name.StartsWith("lokr_", StringComparison.Ordinal) => name,
+        _ when name.StartsWith("lora_A", StringComparison.Ordinal) || name.EndsWith("down.weight", StringComparison.Ordinal) =>
+            LoraProduct.Down,
+        _ => LoraProduct.Up,
+    };
+
+    private static LoraLayer Layer(SafetensorsFile file, string name, Dictionary<string, TensorInfo> parts, LoraMetadata metadata)
+    {
+        parts.Remove(Alpha, out var alpha);
+        LoraProduct product;
+        try
         {
-            throw new ModelFileException(file.Path, $"layer '{name}' lacks {(parts.Down, parts.Up) switch
-            {
-                (null, null) => "both of its matrices and has an alpha alone",
-                (null, _) => "the matrix down (lora_A)",
-                _ => "the matrix up (lora_B)",
-            }}; the file is not whole");
+            product = LoraProduct.Of(parts);
+        }
+        catch (Exception exception) when (exception is FormatException or OverflowException)
+        {
+            throw new ModelFileException(file.Path, $"layer '{name}' "
+                + (exception is FormatException ? exception.Message : "has tensors that make more numbers than can be counted"), exception);
         }
 
-        if (down.Shape.Count is not (2 or 4) || up.Shape.Count is not (2 or 4) || up.Shape[1] != down.Shape[0])
+        foreach (var part in parts.Values)
         {
-            throw new ModelFileException(file.Path, $"layer '{name}' has matrices of the shapes {ShapeText.Of(up.Shape)} (up) and "
-                + $"{ShapeText.Of(down.Shape)} (down); expected (out, rank) and (rank, in), or those of convolutions");
-        }
-
-        foreach (var matrix in (TensorInfo[])[down, up])
-        {
-            if (!matrix.Dtype.IsReadableFloat())
+            if (!part.Dtype.IsReadableFloat())
             {
-                throw new ModelFileException(file.Path, $"'{matrix.Name}' is stored as {matrix.Dtype}; expected BF16, F16, F32 or F64");
+                throw new ModelFileException(file.Path, $"'{part.Name}' is stored as {part.Dtype}; expected BF16, F16, F32 or F64");
             }
         }
 
-        var rank = down.Shape[0];
-        return new LoraLayer(file, name, up.Name, down.Name, rank, rank == 0 ? 0 : Scale());
-
-        double Scale()
+        if (metadata.IsDora(name) && !parts.ContainsKey(LoraProduct.Magnitude))
         {
-            if (parts.Alpha is not { } alpha)
+            throw new ModelFileException(file.Path,
+                $"layer '{name}' lacks its lora_magnitude_vector, where {LoraMetadata.Key} says that it is a DoRA; the file is not whole");
+        }
+
+        return new LoraLayer(file, name, product, product.Rank switch { 0 => 0, null => 1, var rank => Scale(rank.Value) });
+
+        double Scale(long rank)
+        {
+            if (alpha is null)
             {
                 return metadata.ScaleOf(name, rank) ?? 1;
             }
@@ -146,16 +158,6 @@ internal sealed partial class LoraFile : IDisposable
     }
 
     [GeneratedRegex(
-        @"^(?<layer>.+?)\.(?<part>lora_A\.weight|lora_B\.weight|lora_(?:down|up)\.weight|lora\.(?:down|up)\.weight|lora_linear_layer\.(?:down|up)\.weight|alpha|(?<=_lora[12]?\.)(?:down|up)\.weight)$")]
+        @"^(?<layer>.+?)\.(?<part>lora_A\.weight|lora_B\.weight|lora_(?:down|up)\.weight|lora\.(?:down|up)\.weight|lora_linear_layer\.(?:down|up)\.weight|lora_mid\.weight|lora_magnitude_vector(?:\.weight)?|dora_scale|hada_(?:w[12]_[ab]|t[12])|lokr_(?:w[12](?:_[ab])?|t[12])|alpha|(?<=_lora[12]?\.)(?:down|up)\.weight)$")]
     private static partial Regex TensorName();
-
-    /// <summary>The tensors of a layer, as far as they have been met.</summary>
-    private sealed record Parts
-    {
-        public TensorInfo? Down { get; init; }
-
-        public TensorInfo? Up { get; init; }
-
-        public TensorInfo? Alpha { get; init; }
-    }
 }

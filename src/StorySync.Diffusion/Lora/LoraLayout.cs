@@ -7,24 +7,12 @@ internal static partial class LoraLayout
 {
     private static readonly (string Name, Regex Tensor)[] Kinds =
     [
-        ("a DoRA (arXiv 2402.09353)", Dora()),
-        ("a LoHa of LyCORIS (arXiv 2108.06098)", Loha()),
-        ("a LoKr of LyCORIS (arXiv 2309.14859)", Lokr()),
         ("an adapter with full weights or biases (.diff, .bias)", Full()),
         ("a textual inversion, not a LoRA,", Inversion()),
     ];
 
     /// <summary>The kind of adapter that a tensor's name tells of, or null.</summary>
     public static string? Unsupported(string tensor) => Kinds.FirstOrDefault(kind => kind.Tensor.IsMatch(tensor)).Name;
-
-    [GeneratedRegex(@"\.(lora_magnitude_vector(\.weight)?|dora_scale)$")]
-    private static partial Regex Dora();
-
-    [GeneratedRegex(@"\.hada_[wt]\d(_[ab])?$")]
-    private static partial Regex Loha();
-
-    [GeneratedRegex(@"\.lokr_([wt]\d(_[ab])?)$")]
-    private static partial Regex Lokr();
 
     [GeneratedRegex(@"\.(diff|diff_b|w_norm|b_norm|lora_B\.bias)$")]
     private static partial Regex Full();

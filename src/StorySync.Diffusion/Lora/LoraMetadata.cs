@@ -37,6 +37,9 @@ internal sealed class LoraMetadata
     /// <summary>Whether there is a config for the component of a layer.</summary>
     public bool Holds(string layer) => components.ContainsKey(ComponentOf(layer));
 
+    /// <summary>Whether the config says that a layer's weight gets a length of its own.</summary>
+    public bool IsDora(string layer) => components.TryGetValue(ComponentOf(layer), out var component) && component.IsDora;
+
     /// <summary>The factor of a layer's product, as PEFT computes it; null where there is no config for its component.</summary>
     /// <exception cref="ModelFileException">The config names another rank than the matrices have.</exception>
     public double? ScaleOf(string layer, long rank)
@@ -83,8 +86,7 @@ internal sealed class LoraMetadata
                     "use_rslora" => component with { UsesSquareRoot = Flag(entry) },
                     "rank_pattern" => component with { Ranks = Pattern(entry) },
                     "alpha_pattern" => component with { Alphas = Pattern(entry) },
-                    "use_dora" when Flag(entry) => throw Wrong(
-                        $"has '{entry.Name}': a DoRA (arXiv 2402.09353) is not supported; expected a LoRA"),
+                    "use_dora" => component with { IsDora = Flag(entry) },
                     _ => component,
                 };
                 if (name.Length > 0 || !ReferenceEquals(changed, component))
@@ -167,6 +169,8 @@ internal sealed class LoraMetadata
         public double? Alpha { get; init; }
 
         public bool UsesSquareRoot { get; init; }
+
+        public bool IsDora { get; init; }
 
         public IReadOnlyList<(Regex Layer, double Value)> Ranks { get; init; } = [];
 

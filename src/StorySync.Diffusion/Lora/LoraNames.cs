@@ -37,7 +37,8 @@ internal static partial class LoraNames
     /// <c>transformer</c>.</param>
     /// <param name="module">The component.</param>
     /// <param name="resnetsPerLevel">Resnets of a level of the UNet; null for another kind of component.</param>
-    public static IEnumerable<(string Name, string Layer, TensorForm Form)> Of(string component, torch.nn.Module module, int? resnetsPerLevel)
+    public static IEnumerable<(string Name, string Layer, TensorForm Form)> Of(
+        string component, torch.nn.Module module, int? resnetsPerLevel)
     {
         var layers = module.named_modules().Select(entry => entry.name).ToList();
         var original = module is FluxTransformer2DModel ? FluxSingleFile.Table
@@ -117,7 +118,8 @@ internal static partial class LoraNames
     };
 
     private static int Levels(IEnumerable<string> layers) => layers.Select(layer => layer.Split('.'))
-        .Select(parts => parts is ["down_blocks", var level, ..] ? int.Parse(level, CultureInfo.InvariantCulture) + 1 : 0).DefaultIfEmpty().Max();
+        .Select(parts => parts is ["down_blocks", var level, ..] ? int.Parse(level, CultureInfo.InvariantCulture) + 1 : 0)
+        .DefaultIfEmpty().Max();
 
     [GeneratedRegex(@"\.to_([qkv]|out)_lora$")]
     private static partial Regex EarlyProjection();

@@ -86,7 +86,8 @@ public abstract class Scheduler
         if (folder.Components.GetValueOrDefault(component)?.ClassName is { } name && !Classes.ContainsKey(name))
         {
             throw new ModelFileException(
-                folder.ReadFile("", "model_index.json").Path, $"'{component}' is {name}; it must be one of {string.Join(", ", Classes.Keys)}");
+                folder.ReadFile("", "model_index.json").Path,
+                $"'{component}' is {name}; it must be one of {string.Join(", ", Classes.Keys)}");
         }
 
         return Load(file, folder.Components.GetValueOrDefault(component)?.ClassName);

@@ -49,7 +49,8 @@ internal static partial class ForeignFile
                 + "log in or accept the model's terms, and download again",
             ['{' or '[', ..] => "a JSON text, not a safetensors file: if it is an index, open its folder instead; "
                 + "if it holds an error message, download again",
-            _ when start.StartsWith("GGUF"u8) => "a GGUF file, where a safetensors file was expected: load it as a model of its own with DiffusionPipeline.Load, "
+            _ when start.StartsWith("GGUF"u8) => "a GGUF file, where a safetensors file was expected: "
+                + "load it as a model of its own with DiffusionPipeline.Load, "
                 + "or as PipelineOptions.TextEncoder2 if it is T5",
             _ when start.Length < 10 => $"only {start.Length} bytes: the download broke off at its start; download it again",
             _ when !start.ContainsAnyExcept((byte)0) =>

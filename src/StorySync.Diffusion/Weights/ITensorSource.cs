@@ -12,8 +12,8 @@ public interface ITensorSource : IDisposable
     IReadOnlyDictionary<string, TensorInfo> Tensors { get; }
 
     /// <summary>Reads a tensor onto the CPU in its stored type; 8-bit floats and blocks of fewer bits are decoded to float32. Otherwise it
-    /// is a view of the mapped file: nothing is copied and no page is touched. Writing to it does not change the file, but what other views of this source show. It stays valid after the source is
-    /// disposed.</summary>
+    /// is a view of the mapped file: nothing is copied and no page is touched. Writing to it does not change the file, but what other
+    /// views of this source show. It stays valid after the source is disposed.</summary>
     /// <param name="name">One of <see cref="Tensors"/>.</param>
     /// <returns>A new tensor, in the caller's dispose scope.</returns>
     /// <exception cref="KeyNotFoundException">There is no tensor of this name.</exception>

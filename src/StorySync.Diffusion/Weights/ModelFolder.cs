@@ -185,7 +185,8 @@ public sealed class ModelFolder
     /// <summary>The weights that a single file lacks.</summary>
     private ITensorSource OpenConfigWeights(string component, string? variant)
     {
-        if (config is not null && Directory.Exists(System.IO.Path.Combine(config.Path, component)))
+        if (config is not null && System.IO.Path.Combine(config.Path, component) is var folder && Directory.Exists(folder)
+            && Directory.EnumerateFiles(folder, "*.safetensors").Any())
         {
             config.MapsWeights = MapsWeights;
             return config.OpenWeights(component, variant);
@@ -229,8 +230,8 @@ public sealed class ModelFolder
         IProgress<FileCheck>? progress = null, CancellationToken cancellationToken = default)
     {
         var checks = new List<FileCheck>();
-        foreach (var file in single is null
-            ? Directory.EnumerateFiles(Path, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal) : [Path])
+        IEnumerable<string> files = single is null ? Directory.EnumerateFiles(Path, "*", SearchOption.AllDirectories) : [Path];
+        foreach (var file in files.Order(StringComparer.Ordinal))
         {
             checks.Add(await FileCheck.OfAsync(file, cancellationToken).ConfigureAwait(false));
             progress?.Report(checks[^1]);

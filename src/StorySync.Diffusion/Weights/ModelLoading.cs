@@ -21,10 +21,10 @@ internal static class ModelLoading
         where TModel : nn.Module
     {
         ArgumentNullException.ThrowIfNull(folder);
-        var file = folder.ReadFile(component, "config.json");
-        var path = file.Path;
-        var config = ComponentConfig.Read<TConfig>(file);
-        ThrowIfOfAnotherClass(file, typeof(TModel).Name);
+        var content = folder.ReadFile(component, "config.json");
+        var path = content.Path;
+        var config = ComponentConfig.Read<TConfig>(content);
+        ThrowIfOfAnotherClass(content, typeof(TModel).Name);
         using var weights = folder.OpenWeights(component, variant);
         if (LayerCountAttribute.Problem(config, weights) is { } problem)
         {

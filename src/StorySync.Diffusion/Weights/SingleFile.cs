@@ -46,7 +46,8 @@ internal sealed class SingleFile
         }
 
         if (StoredPart.Find("unet", file.Tensors) is { } unet
-            && (file.Tensors.ContainsKey($"{unet.Prefix}label_emb.0.0.weight") || file.Tensors.ContainsKey("add_embedding.linear_1.weight")))
+            && (file.Tensors.ContainsKey($"{unet.Prefix}label_emb.0.0.weight")
+                || file.Tensors.ContainsKey("add_embedding.linear_1.weight")))
         {
             return new(path, "sdxl", "StableDiffusionXLPipeline", [.. SdxlFacts(file, unet.Prefix + (unet.Part.Table is null
                 ? "conv_in.weight" : "input_blocks.0.0.weight"))]);
@@ -74,7 +75,7 @@ internal sealed class SingleFile
             + (CheckpointKind.Guess(file.Tensors) is { } kind ? $": its tensors are {kind}" : ""));
     }
 
-    private static ITensorSource? TryOpen(string path, string component, bool maps)
+    private static RenamedTensors? TryOpen(string path, string component, bool maps)
     {
         var file = WeightFile.Open(path, maps);
         try

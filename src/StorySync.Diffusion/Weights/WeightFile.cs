@@ -1,6 +1,7 @@
 namespace StorySync.Diffusion.Weights;
 
-/// <summary>Files of weights as people have them, whatever their format: safetensors, with 8-bit floats and their scales, or GGUF.</summary>
+/// <summary>Files of weights as people have them, whatever their format: safetensors, with 8-bit floats and their scales, or
+/// GGUF.</summary>
 internal static class WeightFile
 {
     /// <summary>Opens a file. No tensor is read but the scales of weights.</summary>

@@ -21,7 +21,8 @@ internal abstract class BlockFormat(string name, int values, int bytes)
     public static BlockFormat Float8E4M3 { get; } = new Float8("F8_E4M3", E4M3);
 
     /// <summary>8-bit floating point with 5 bits of exponent: the upper half of float16.</summary>
-    public static BlockFormat Float8E5M2 { get; } = new Float8("F8_E5M2", bits => (float)BitConverter.UInt16BitsToHalf((ushort)(bits << 8)));
+    public static BlockFormat Float8E5M2 { get; } = new Float8("F8_E5M2",
+        bits => (float)BitConverter.UInt16BitsToHalf((ushort)(bits << 8)));
 
     /// <summary>Gets the format's own name.</summary>
     public string Name => name;
@@ -131,7 +132,8 @@ internal abstract class BlockFormat(string name, int values, int bytes)
         {
             for (; stored.Length > 0; stored = stored[110..], decoded = decoded[256..])
             {
-                var (scale, steps) = (Half(stored[108..]), stored[96..108]);
+                var scale = Half(stored[108..]);
+                var steps = stored[96..108];
                 for (var i = 0; i < 256; i++)
                 {
                     var at = i / 16;
@@ -151,8 +153,10 @@ internal abstract class BlockFormat(string name, int values, int bytes)
         {
             for (; stored.Length > 0; stored = stored[Bytes..], decoded = decoded[256..])
             {
-                var (scale, minimum, steps) = (Half(stored), Half(stored[2..]), stored[4..16]);
-                var (high, low) = (stored[16..48], stored[(Bytes - 128)..Bytes]);
+                var (scale, minimum) = (Half(stored), Half(stored[2..]));
+                var steps = stored[4..16];
+                var high = stored[16..48];
+                var low = stored[(Bytes - 128)..Bytes];
                 for (var part = 0; part < 8; part++)
                 {
                     // The last four have the upper two of their six bits in what the first four leave.
@@ -178,7 +182,8 @@ internal abstract class BlockFormat(string name, int values, int bytes)
         {
             for (; stored.Length > 0; stored = stored[210..], decoded = decoded[256..])
             {
-                var (steps, scale) = (MemoryMarshal.Cast<byte, sbyte>(stored[192..208]), Half(stored[208..]));
+                var steps = MemoryMarshal.Cast<byte, sbyte>(stored[192..208]);
+                var scale = Half(stored[208..]);
                 for (var i = 0; i < 256; i++)
                 {
                     var (half, within) = (i / 128, i % 128);

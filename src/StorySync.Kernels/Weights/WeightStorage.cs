@@ -5,7 +5,8 @@ using static TorchSharp.torch;
 namespace StorySync.Kernels;
 
 /// <summary>Owns the values of a layer's weight: they are in the parameter, or still in a mapped file in half precision or in blocks of
-/// fewer bits, or packed in the format of a kernel. The parameter is on the meta device while its values are elsewhere, so that nothing is in memory twice.</summary>
+/// fewer bits, or packed in the format of a kernel. The parameter is on the meta device while its values are elsewhere, so that nothing is
+/// in memory twice.</summary>
 /// <param name="parameter">Gets the parameter.</param>
 /// <param name="canDefer">Whether the layer reads its weight only here, so that values may stay elsewhere.</param>
 /// <param name="shape">The shape of the weight.</param>

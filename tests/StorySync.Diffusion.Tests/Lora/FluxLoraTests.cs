@@ -20,7 +20,6 @@ public class FluxLoraTests
     [Theory]
     [InlineData("kohya")]
     [InlineData("comfy")]
-    [InlineData("peft")]
     [InlineData("xlabs")]
     public void The_weights_with_a_LoRA_are_those_of_diffusers(string layout)
     {
@@ -32,7 +31,6 @@ public class FluxLoraTests
         using var loras = new LoraAdapters([("transformer", transformer, null), ("text_encoder", encoder, null)]);
         loras.Load(Lora(layout), "it");
         var after = Weights(transformer, encoder);
-
         using var values = SafetensorsFile.Open(Lora(layout + "-values"));
         Assert.NotEmpty(values.Tensors);
         foreach (var (name, weight) in after)
@@ -53,6 +51,29 @@ public class FluxLoraTests
             Assert.Contains(key.Replace("text_encoder.", "text_encoder.text_model.", StringComparison.Ordinal), after.Keys));
         loras.Remove("it");
         Assert.All(Weights(transformer, encoder), entry => TensorAssert.SameBits(before[entry.Key], entry.Value));
+    }
+
+    /// <summary>The authors' names alone, and with PEFT's prefix.</summary>
+    [Theory]
+    [InlineData("diffusion_model.", "", ".lora_down.weight", ".lora_up.weight")]
+    [InlineData("diffusion_model.", "base_model.model.", ".lora_A.weight", ".lora_B.weight")]
+    public void The_same_matrices_under_other_names_make_the_same_weights(string from, string to, string down, string up)
+    {
+        using var scope = NewDisposeScope();
+        using var folder = new TemporaryFolder();
+        using var transformer = FluxTransformer2DModel.Load(ModelFolder.Open(Folder));
+        using var loras = new LoraAdapters([("transformer", transformer, null)]);
+        loras.Load(Lora("comfy"), "it");
+        var expected = Weights(("transformer", transformer));
+        loras.Remove("it");
+        using var file = SafetensorsFile.Open(Lora("comfy"));
+        var path = folder.PathOf("x.safetensors");
+        SafetensorsWriter.Write(path, file.Tensors.Keys.ToDictionary(
+            name => name.Replace(from, to, StringComparison.Ordinal).Replace(".lora_down.weight", down, StringComparison.Ordinal)
+                .Replace(".lora_up.weight", up, StringComparison.Ordinal),
+            file.Read));
+        loras.Load(path);
+        Assert.All(Weights(("transformer", transformer)), entry => TensorAssert.SameBits(expected[entry.Key], entry.Value));
     }
 
     [Fact]
@@ -90,7 +111,8 @@ public class FluxLoraTests
     }
 
     private static Dictionary<string, Tensor> Weights(params (string Name, nn.Module Module)[] parts) => parts
-        .SelectMany(part => ModuleTensors.Of(part.Module).Select(tensor => ($"{part.Name}.{tensor.Name}", tensor.Values().to(float32).clone())))
+        .SelectMany(part => ModuleTensors.Of(part.Module).Select(tensor =>
+            ($"{part.Name}.{tensor.Name}", tensor.Values().to(float32).clone())))
         .ToDictionary(entry => entry.Item1, entry => entry.Item2);
 
     private static Dictionary<string, Tensor> Weights(FluxTransformer2DModel transformer, CLIPTextModel encoder) =>

@@ -168,9 +168,9 @@ public class LoraFileTests
         { "rank-0-only", "has rank 0" },
         { "foreign-tensor", "'unet.attn1.to_q.weight' is no tensor of a LoRA" },
         { "foreign-layer", "1 of its 1 layers are none of this model's, 'unet.nowhere' for example" },
-        { "dora", "a DoRA" },
-        { "loha", "a LoHa" },
-        { "lokr", "a LoKr" },
+        { "dora", "which do not fit a weight of [3, 5]" },
+        { "loha", "'lora_unet_attn1_to_q' lacks the tensor hada_w1_b" },
+        { "lokr", "'lora_unet_attn1_to_q' lacks the tensor lokr_w2_a" },
         { "bias", "full weights or biases" },
         { "another-model", "'lora_unet_double_blocks_0_img_attn_qkv' for example: the LoRA was made for another kind of model" },
     };
@@ -216,7 +216,7 @@ public class LoraFileTests
     [InlineData("""{"unet.lora_alpha": "8"}""", "'unet.lora_alpha'")]
     [InlineData("""{"unet.lora_alpha": NaN}""", "is no valid JSON")]
     [InlineData("""{"unet.use_rslora": "yes"}""", "'unet.use_rslora'")]
-    [InlineData("""{"unet.r": 4, "unet.use_dora": true}""", "'unet.use_dora': a DoRA (arXiv 2402.09353) is not supported")]
+    [InlineData("""{"unet.r": 4, "unet.use_dora": true}""", "lacks its lora_magnitude_vector")]
     [InlineData("""{"unet.alpha_pattern": [1]}""", "'unet.alpha_pattern', which is a list")]
     [InlineData("""{"unet.alpha_pattern": {"to_q": true}}""", "'unet.alpha_pattern.to_q'")]
     [InlineData("""{"unet.alpha_pattern": {"(": 1}}""", "no regular expression")]

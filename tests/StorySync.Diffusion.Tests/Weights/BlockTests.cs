@@ -9,8 +9,8 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Tests.Weights;
 
-/// <summary>Weights in fewer bits: what diffusers' functions for GGUF and PyTorch's 8-bit floats make of them (<c>make_single_files.py</c> in
-/// <c>tests/Reference</c>).</summary>
+/// <summary>Weights in fewer bits: what diffusers' functions for GGUF and PyTorch's 8-bit floats make of them
+/// (<c>make_single_files.py</c> in <c>tests/Reference</c>).</summary>
 [Collection(typeof(AloneCollection))]
 public class BlockTests
 {
@@ -57,15 +57,19 @@ public class BlockTests
     public void A_transformer_in_blocks_has_the_weights_that_they_stand_for(string stored, string values, bool maps)
     {
         using var scope = NewDisposeScope();
-        using var expected = FluxTransformer2DModel.LoadSingleFile(Single(values));
-        using var actual = new FluxTransformer2DModel(expected.Config);
-        using (var source = new FluxSingleFile(WeightFile.Open(Single(stored), maps)))
+        var folder = ModelFolder.Open(Path.Combine(ReferenceData.OwnRoot, "models", "tiny-flux"));
+        var config = folder.Config<FluxTransformer2DConfig>("transformer");
+        using var expected = new FluxTransformer2DModel(config);
+        using var actual = new FluxTransformer2DModel(config);
+        foreach (var (model, file) in new[] { (expected, values), (actual, stored) })
         {
-            WeightBinder.Bind(actual, source, ScalarType.Float32);
+            using var source = new FluxSingleFile(WeightFile.Open(Single(file), maps));
+            WeightBinder.Bind(model, source, ScalarType.Float32);
         }
 
         AssertSame(expected, actual);
-        Assert.Contains(actual.modules().OfType<Linear>(), layer => layer.Storage.BlockBytes > 0 && layer.Storage.Dtype == ScalarType.Float32);
+        Assert.Contains(actual.modules().OfType<Linear>(),
+            layer => layer.Storage.BlockBytes > 0 && layer.Storage.Dtype == ScalarType.Float32);
         Assert.All(actual.modules().OfType<Linear>().Where(layer => layer.Storage.BlockBytes > 0),
             layer => Assert.Equal((layer.Storage.Count * 4) - layer.Storage.BlockBytes, layer.SavedBytes));
     }

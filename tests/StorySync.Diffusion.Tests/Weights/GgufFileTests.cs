@@ -34,7 +34,8 @@ public class GgufFileTests
         data.Add("value of no type", Bytes(entry: Entry("a", 13, [])), "type 13");
         data.Add("long text", Bytes(entry: Entry("a", 8, BitConverter.GetBytes(1L << 60))), "no room");
         data.Add("long list", Bytes(entry: Entry("a", 9, [.. BitConverter.GetBytes(0), .. BitConverter.GetBytes(1L << 60)])), "truncated");
-        data.Add("long list of words", Bytes(entry: Entry("a", 9, [.. BitConverter.GetBytes(4), .. BitConverter.GetBytes(1L << 62)])), "no valid");
+        data.Add("long list of words", Bytes(entry: Entry("a", 9, [.. BitConverter.GetBytes(4), .. BitConverter.GetBytes(1L << 62)])),
+            "no valid");
         data.Add("long list of texts", Bytes(entry: Entry("a", 9, [.. BitConverter.GetBytes(8), .. BitConverter.GetBytes(1L << 60)])), "");
         data.Add("lists in lists", Bytes(entry: Entry("a", 9, [.. Enumerable.Repeat(
             (byte[])[.. BitConverter.GetBytes(9), .. BitConverter.GetBytes(1L)], 9).SelectMany(list => list)])), "lists in lists");
@@ -144,7 +145,8 @@ public class GgufFileTests
         shape ??= [4];
         List<byte> file =
         [
-            .. "GGUF"u8, .. BitConverter.GetBytes(version), .. BitConverter.GetBytes(tensors), .. BitConverter.GetBytes(entry is null ? 0L : 1L),
+            .. "GGUF"u8, .. BitConverter.GetBytes(version), .. BitConverter.GetBytes(tensors),
+            .. BitConverter.GetBytes(entry is null ? 0L : 1L),
             .. entry ?? [], .. Text(name ?? "x"u8.ToArray()), .. BitConverter.GetBytes(shape.Length),
             .. shape.SelectMany(BitConverter.GetBytes), .. BitConverter.GetBytes(type), .. BitConverter.GetBytes(offset),
         ];

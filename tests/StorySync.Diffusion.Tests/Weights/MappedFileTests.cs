@@ -94,7 +94,7 @@ public class MappedFileTests
     [InlineData(SafetensorsDtype.F64, true, 64)]
     [InlineData(SafetensorsDtype.I64, false, 64)]
     [InlineData(SafetensorsDtype.U8, false, 8)]
-    [InlineData(SafetensorsDtype.F8_E4M3, false, 8)]
+    [InlineData(SafetensorsDtype.F8_E4M3, true, 8)]
     [InlineData(SafetensorsDtype.F6_E2M3, false, 6)]
     [InlineData(SafetensorsDtype.F4, false, 4)]
     [InlineData(SafetensorsDtype.C64, false, 64)]
@@ -106,5 +106,5 @@ public class MappedFileTests
 
     [Fact]
     public void Readable_types_are_listed_in_the_order_of_the_format() =>
-        Assert.Equal("BOOL, U8, I8, I16, F16, BF16, I32, F32, F64, I64", SafetensorsDtypes.Names);
+        Assert.Equal("BOOL, U8, I8, F8_E5M2, F8_E4M3, I16, F16, BF16, I32, F32, F64, I64", SafetensorsDtypes.Names);
 }

@@ -38,8 +38,6 @@ public class SafetensorsFileTests
     }
 
     [Theory]
-    [InlineData("F8_E4M3", 2)]
-    [InlineData("F8_E5M2", 2)]
     [InlineData("U16", 4)]
     [InlineData("U32", 8)]
     [InlineData("U64", 16)]

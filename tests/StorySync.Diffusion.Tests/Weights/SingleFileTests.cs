@@ -95,9 +95,9 @@ public class SingleFileTests
     [InlineData("Chroma", "distilled_guidance_layer.in_proj.bias", 5)]
     [InlineData("HunyuanVideo", "txt_in.individual_token_refiner.blocks.0.adaLN_modulation.1.bias", 5)]
     [InlineData("FLUX.2", "model.diffusion_model.single_stream_modulation.lin.weight", 5, 5)]
-    public void Other_models_are_refused_by_their_name(string name, string tensor, params long[] shape)
+    public void Other_models_are_refused_by_their_name(string name, string tensor, params int[] shape)
     {
-        var error = Assert.Throws<ModelFileException>(() => SingleFile.Of(new ShapesOnly([]).With(tensor, shape)));
+        var error = Assert.Throws<ModelFileException>(() => SingleFile.Of(new ShapesOnly([]).With(tensor, [.. shape])));
         Assert.Contains($"it is {name}", error.Message, StringComparison.Ordinal);
         Assert.Contains("expected SDXL or FLUX.1", error.Message, StringComparison.Ordinal);
     }

@@ -35,7 +35,8 @@ internal static class OriginalAutoencoder
     {
         const int MostLevels = 20;
         var levels = names.Select(name => name.Split('.')).Select(parts =>
-            parts is ["decoder", "up", var level, ..] && int.TryParse(level, NumberStyles.None, CultureInfo.InvariantCulture, out var number)
+            parts is ["decoder", "up", var level, ..]
+            && int.TryParse(level, NumberStyles.None, CultureInfo.InvariantCulture, out var number)
                 ? number + 1 : 0).DefaultIfEmpty().Max();
         return new(Entries(Math.Min(levels, MostLevels)).Select(entry =>
             ($"{entry.Name}.**", $"{entry.Stored}.**", entry.Stored.Contains(".attn_1.", StringComparison.Ordinal)

@@ -38,16 +38,18 @@ internal static class OriginalUNet
     {
         var blocks = names.Where(name => name.StartsWith("input_blocks.", StringComparison.Ordinal)).Select(name => name.Split('.'))
             .Where(parts => parts.Length > 3 && int.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out _))
-            .Select(parts => (Index: int.Parse(parts[1], CultureInfo.InvariantCulture), IsDownsampler: parts[3] == "op")).Distinct().ToList();
+            .Select(parts => (Index: int.Parse(parts[1], CultureInfo.InvariantCulture), IsDownsampler: parts[3] == "op"))
+            .Distinct().ToList();
 
         // No model comes near this; it keeps a damaged name from filling the memory.
         const int MostBlocks = 100;
         var last = Math.Min(blocks.Select(block => block.Index).DefaultIfEmpty().Max(), MostBlocks);
-        var block = Math.Min(blocks.Where(block => block.IsDownsampler).Select(block => block.Index).DefaultIfEmpty(last + 1).Min(), last + 1);
+        var samplers = blocks.Where(block => block.IsDownsampler).Select(block => block.Index);
+        var block = Math.Min(samplers.DefaultIfEmpty(last + 1).Min(), last + 1);
         return block < 2 ? Table(0, 0) : Table((last / block) + 1, block - 1);
     }
 
-    private static IEnumerable<(string Name, string Stored)> Blocks(int levels, int resnets)
+    private static List<(string Name, string Stored)> Blocks(int levels, int resnets)
     {
         var blocks = new List<(string Name, string Stored)>();
         for (var level = 0; level < levels; level++)

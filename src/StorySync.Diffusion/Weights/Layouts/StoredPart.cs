@@ -25,10 +25,11 @@ internal sealed record StoredPart(string Component, string[] Prefixes, string Ma
         new("text_encoder_2", ["conditioner.embedders.1.model.", ""], "transformer.resblocks.0.attn.in_proj_weight", _ => OpenClip.Table),
         new("text_encoder_2", ["text_encoders.clip_g.transformer.", ""], "text_model.embeddings.token_embedding.weight"),
         new("text_encoder_2", ["text_encoders.t5xxl.transformer.", ""], "encoder.block.0.layer.0.SelfAttention.q.weight"),
+        new("text_encoder_2", [""], "enc.blk.0.attn_q.weight", _ => GgmlT5.Table),
     ];
 
-    /// <summary>What files hold in addition to a component's weights: averages of its training, measures of its training, the temperature of
-    /// CLIP's comparisons.</summary>
+    /// <summary>What files hold in addition to a component's weights: averages and measures of its training, the temperature of CLIP's
+    /// comparisons.</summary>
     private static readonly string[] Extras = ["model_ema.", "loss.", "logit_scale"];
 
     /// <summary>Determines whether a component is among tensors, and how.</summary>

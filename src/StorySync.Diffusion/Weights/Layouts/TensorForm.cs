@@ -86,16 +86,17 @@ internal abstract record TensorForm
     {
         public override bool IsView => true;
 
-        public override IReadOnlyList<long> Of(IReadOnlyList<long> shape) => shape is [var rows, var columns, 1, 1] ? [rows, columns] : shape;
+        public override IReadOnlyList<long> Of(IReadOnlyList<long> shape) =>
+            shape is [var rows, var columns, 1, 1] ? [rows, columns] : shape;
 
         public override Tensor Of(Tensor stored)
         {
             using (stored)
             {
-                return stored.view([.. Of(stored.shape)]);
+                return stored.view([.. Of((IReadOnlyList<long>)stored.shape)]);
             }
         }
 
-        public override StoredBlocks Of(StoredBlocks stored) => stored.Reshape(Of(stored.Shape));
+        public override StoredBlocks Of(StoredBlocks stored) => stored.Reshape(Of((IReadOnlyList<long>)stored.Shape));
     }
 }
