@@ -26,9 +26,9 @@ public sealed class TCDScheduler : DiffusionScheduler
 
     private protected override SchedulePlan Plan(ScheduleOptions options) => PlanDistilled(options, config.OriginalInferenceSteps);
 
-    internal override SchedulerRun Start(RunStart start) => new Run(this, start);
+    internal override SchedulerRun Start(SolverStart start) => new Solver(this, start);
 
-    private sealed class Run(TCDScheduler scheduler, RunStart start) : SchedulerRun(start)
+    private sealed class Solver(TCDScheduler scheduler, SolverStart start) : SchedulerRun(start)
     {
         private readonly double gamma = start.Eta;
 
