@@ -47,6 +47,20 @@ public class SharedAttentionTests
         Tensor Tokens() => randn([3, 2, 60, 8], ScalarType.Float64, generator: random);
     }
 
+    [Fact]
+    public void An_image_drops_by_the_seed_and_its_place()
+    {
+        using var scope = NewDisposeScope();
+        using var random = new Generator(12);
+        var x = randn([1, 2, 40, 8], generator: random).repeat(3, 1, 1, 1);
+        using var subjects = SubjectTokens.FromMasks(ones([3, 40], ScalarType.Bool));
+        TensorAssert.SameBits(Attend(8)[0], Attend(7)[1]);
+        TensorAssert.SameBits(Attend(9)[0], Attend(7)[2]);
+        Assert.False(Attend(7)[0].SameBitsAs(Attend(7)[1]));
+
+        Tensor Attend(long seed) => SharedAttention.Apply(x, x, x, subjects, dropout: 0.5, seed: seed);
+    }
+
     [Theory]
     [InlineData(1, true, 0)]
     [InlineData(0.7, false, 0.3)]
