@@ -53,7 +53,8 @@ expect() {
 
 cd "$work"
 quietly dotnet pack "$root/StorySync.sln" -c Release -p:Version="$version" -p:RepositoryUrl="$address" -o feed
-for package in StorySync StorySync.Kernels StorySync.Attention StorySync.Diffusion StorySync.Pipelines StorySync.Evaluation StorySync.Extensions StorySync.Hub StorySync.Models.Storybook; do
+for package in StorySync StorySync.Kernels StorySync.Attention StorySync.Diffusion StorySync.Pipelines StorySync.Evaluation StorySync.Extensions StorySync.Hub \
+    StorySync.Models.Storybook StorySync.Models.StorybookFlux StorySync.Models.StorybookKandinsky3; do
     [ -f "feed/$package.$version.nupkg" ] || fail "$package is packed"
 done
 ok "the packages pack without a warning"
@@ -83,6 +84,7 @@ program App StorySync
 quietly dotnet build App
 expect "dotnet run, with the StorySync package alone" dotnet run --no-build --project App
 [ -z "$(find App/bin -path '*storybook*' -name goldens)" ] || fail "the model comes without its test data"
+[ "$(ls App/bin/*/*/models)" = storybook ] || fail "the StorySync package brings one model" <(ls App/bin/*/*/models)
 ! grep -rlF "$root/" packages/storysync* --include '*.dll' || fail "the packages hold no path of the machine that built them"
 rm -rf App/bin
 
@@ -162,6 +164,27 @@ Console.WriteLine($"model {model.IsLoaded}");
 CS
 quietly dotnet build Hosted
 expect "a host with a model of StorySync.Extensions" dotnet run --no-build --project Hosted
+
+# The other models, one program for both.
+program Models StorySync
+sed -i "s|  </ItemGroup>|    <PackageReference Include=\"StorySync.Models.StorybookFlux\" Version=\"$version\" />\n    <PackageReference Include=\"StorySync.Models.StorybookKandinsky3\" Version=\"$version\" />\n&|" Models/Models.csproj
+cat >Models/Program.cs <<'CS'
+using StorySync.Pipelines;
+
+var pixels = 0;
+foreach (var name in (string[])["storybook-flux", "storybook-kandinsky3"])
+{
+    using var pipeline = DiffusionPipeline.Load(name, new PipelineOptions { Device = "cpu" });
+    using var result = pipeline.Generate(new GenerationRequest { Prompts = ["a fox"], Steps = 1 });
+    pixels += result.Images[0].Pixels.Length;
+}
+
+Console.WriteLine($"sum {pixels / 4096}");
+Console.WriteLine($"model {Directory.GetDirectories(Path.Combine(AppContext.BaseDirectory, "models")).Length == 3}");
+CS
+quietly dotnet build Models
+[ -z "$(find Models/bin -path '*storybook*' -name goldens)" ] || fail "the models come without their test data"
+expect "the models of the other architectures, found by name" dotnet run --no-build --project Models
 
 [ "$before" = "$(hashes)" ] || fail "the NuGet cache is as it was"
 ok "the NuGet cache is as it was"

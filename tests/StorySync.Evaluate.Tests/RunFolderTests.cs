@@ -29,6 +29,15 @@ public sealed class RunFolderTests : IDisposable
     }
 
     [Fact]
+    public void A_relative_folder_is_written_to_where_it_is_read()
+    {
+        var relative = Path.GetRelativePath(Environment.CurrentDirectory, folder.Path);
+        var runs = new RunFolder(OutputFolder.Open("--output", relative));
+        runs.Keep(Path.Combine(runs.FolderOf(Job), "1.png"), new RgbImage(1, 1, new byte[3]));
+        Assert.True(File.Exists(Path.Combine(folder.Path, "stories", RunFolder.Safe(Job.Variant), "a_b-5", "1.png")));
+    }
+
+    [Fact]
     public void A_job_with_other_settings_is_not_finished()
     {
         var (runs, _) = Keep();

@@ -14,10 +14,22 @@ public class DefaultsTests(StorybookModel storybook, FluxModel flux) : IClassFix
     private static readonly GenerationRequest FromImage = Text with { Images = [Image] };
     private static readonly GenerationRequest Inpainting = FromImage with { Mask = Image };
 
-    [Fact]
-    public void The_embedded_model_says_its_own_steps_and_guidance()
+    [Theory]
+    [InlineData("storybook", 20, 4, 1)]
+    [InlineData("storybook-flux", 16, 3.5, 2.5)]
+    [InlineData("storybook-kandinsky3", 25, 3, 1)]
+    public void A_small_model_says_its_own_steps_guidance_and_size(string model, int steps, double guidance, double trueCfg)
     {
-        Assert.Equal((20, 4), (storybook.Pipeline.DefaultSteps, storybook.Pipeline.DefaultGuidanceScale));
+        using var pipeline = DiffusionPipeline.Load(model, new PipelineOptions { Device = "cpu" });
+
+        Assert.Equal((steps, guidance), (pipeline.DefaultSteps, pipeline.DefaultGuidanceScale));
+        Assert.Equal(new ImageSize(128, 128), pipeline.DefaultSize);
+        Assert.Equal(trueCfg, (pipeline as FluxPipeline)?.DefaultTrueCfgScale ?? 1);
+    }
+
+    [Fact]
+    public void The_embedded_models_steps_are_made_where_a_request_names_none()
+    {
         var progress = new List<int>();
         using var result = storybook.Pipeline.Generate(
             Text with { Height = 32, Width = 32, OnStep = step => progress.Add(step.Count), LatentsOnly = true });
@@ -39,6 +51,9 @@ public class DefaultsTests(StorybookModel storybook, FluxModel flux) : IClassFix
 
     [Theory]
     [InlineData("""{ "steps": 0 }""", "'steps' is 0")]
+    [InlineData("""{ "true_cfg_scale": 1001 }""", "'true_cfg_scale' is 1001")]
+    [InlineData("""{ "height": 0 }""", "'height' is 0")]
+    [InlineData("""{ "width": 100 }""", "'width' is 100", "a multiple of 8")]
     [InlineData("""{ "latent_rgb_factors": [[0.1, 0.2, 0.3]] }""", "'latent_rgb_factors' must", "4 channels")]
     [InlineData("""{ "latent_rgb_factors": [[1, 2, 3], [1, 2, 3], [1, 2, 3], [1, 2]] }""", "'latent_rgb_factors' must", "three numbers")]
     [InlineData(

@@ -113,7 +113,7 @@ public class FluxPipelineTests(FluxModel model) : IClassFixture<FluxModel>
     public static TheoryData<string, FluxRequest> Mistakes() => new()
     {
         { "MaxSequenceLength is 0", Fox with { MaxSequenceLength = 0 } },
-        { "MaxSequenceLength is 513", Fox with { MaxSequenceLength = 513 } },
+        { "MaxSequenceLength is 65; it must be from 1 to 64, the model_max_length of tokenizer_2", Fox with { MaxSequenceLength = 65 } },
         { "TrueCfgScale", Fox with { TrueCfgScale = double.NaN } },
         { "Prompts2 has 2", Fox with { Prompts2 = ["a", "b"] } },
         { "Mask", Fox with { Images = [new RgbImage(1, 1, new byte[3])], Mask = new RgbImage(1, 1, [255, 255, 255]) } },

@@ -74,10 +74,13 @@ public sealed class GenerationProgressTests : IDisposable
         }
     }
 
-    [Fact]
-    public void The_last_preview_resembles_the_picture_and_the_first_does_so_better_than_the_noisy_latents_would()
+    [Theory]
+    [InlineData("storybook")]
+    [InlineData("storybook-flux")]
+    [InlineData("storybook-kandinsky3")]
+    public void The_last_preview_resembles_the_picture_and_the_first_does_so_better_than_the_noisy_latents_would(string model)
     {
-        using var embedded = StableDiffusionXLPipeline.Load("storybook", new PipelineOptions { Device = "cpu" });
+        using var embedded = DiffusionPipeline.Load(model, new PipelineOptions { Device = "cpu" });
         var reports = new ProgressList();
         var noisy = new List<RgbImage>();
         using var result = embedded.Generate(
@@ -86,7 +89,7 @@ public sealed class GenerationProgressTests : IDisposable
                 Prompts = ["a green frog jumping in the snow"],
                 Seed = 4,
                 PreviewInterval = 1,
-                OnStep = step => noisy.AddRange(embedded.LatentColors!.Paint(step.Latents)),
+                OnStep = step => noisy.AddRange(embedded.LatentColors!.Paint(embedded.Unpack(step.Latents, 128, 128))),
             },
             reports);
         var picture = result.Images[0].Resize(16, 16);

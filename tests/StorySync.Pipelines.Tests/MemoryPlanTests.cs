@@ -17,6 +17,8 @@ public class MemoryPlanTests
     {
         { "storybook", 4, 256, true, false },
         { "storybook", 4, 256, true, true },
+        { "storybook-flux", 4, 256, true, false },
+        { "storybook-kandinsky3", 4, 256, true, false },
         { "tiny-sdxl", 4, 512, true, false },
         { "tiny-kandinsky3", 4, 512, true, false },
         { "tiny-kandinsky3", 4, 512, true, true },
@@ -156,7 +158,7 @@ public class MemoryPlanTests
     }
 
     private static DiffusionPipeline Load(string model) => DiffusionPipeline.Load(
-        model == "storybook" ? model : ReferenceData.PathOf("models/" + model), new PipelineOptions { Device = "cpu" });
+        model.StartsWith("storybook", StringComparison.Ordinal) ? model : ReferenceData.PathOf("models/" + model), new PipelineOptions { Device = "cpu" });
 
     private static StoryOptions Options(int size) =>
         new() { Request = new() { Steps = 2, GuidanceScale = 4, Height = size, Width = size } };

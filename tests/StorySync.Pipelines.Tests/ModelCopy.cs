@@ -8,9 +8,11 @@ internal sealed class ModelCopy : IDisposable
 {
     private readonly TemporaryFolder folder = new();
 
+    /// <param name="model">Its name in the reference, or its folder.</param>
+    /// <param name="copiesWeights">Whether weights are copied too.</param>
     public ModelCopy(string model, bool copiesWeights = false)
     {
-        var root = ReferenceData.PathOf($"models/{model}");
+        var root = Directory.Exists(model) ? model : ReferenceData.PathOf($"models/{model}");
         foreach (var file in Directory.EnumerateFiles(root, "*", SearchOption.AllDirectories))
         {
             var copy = folder.PathOf(System.IO.Path.GetRelativePath(root, file).Replace('\\', '/'));

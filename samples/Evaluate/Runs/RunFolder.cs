@@ -14,7 +14,8 @@ internal sealed class RunFolder(OutputFolder folder)
     private static readonly string[] Devices =
         ["con", "prn", "aux", "nul", .. Enumerable.Range(0, 10).SelectMany(i => new[] { $"com{i}", $"lpt{i}" })];
 
-    public string Root => folder.Path;
+    /// <summary>Gets the folder in full: files are written to it by paths that the output folder would take as relative to itself.</summary>
+    public string Root { get; } = Path.GetFullPath(folder.Path);
 
     public string FolderOf(StoryJob job) => Path.Combine(FolderOf(job.Variant), $"{Safe(job.Story)}-{job.Seed}");
 
@@ -55,7 +56,7 @@ internal sealed class RunFolder(OutputFolder folder)
     /// <summary>Writes a picture of a job.</summary>
     public void Keep(string path, RgbImage image) => folder.Write(path, image.EncodePng());
 
-    private string FolderOf(string variant) => Path.Combine(folder.Path, "stories", Safe(variant));
+    private string FolderOf(string variant) => Path.Combine(Root, "stories", Safe(variant));
 
     private string RecordOf(StoryJob job) => Path.Combine(FolderOf(job), "record.json");
 

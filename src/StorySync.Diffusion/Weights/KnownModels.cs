@@ -3,23 +3,26 @@ namespace StorySync.Diffusion.Weights;
 /// <summary>Models that go by a plain name because they come with the application.</summary>
 internal static class KnownModels
 {
-    private static readonly Dictionary<string, string> Folders = new(StringComparer.OrdinalIgnoreCase)
+    /// <summary>The packages that bring the models, by name.</summary>
+    private static readonly Dictionary<string, string> Packages = new(StringComparer.OrdinalIgnoreCase)
     {
-        ["storybook"] = Path.Combine("models", "storybook"),
+        ["storybook"] = "StorySync.Models.Storybook",
+        ["storybook-flux"] = "StorySync.Models.StorybookFlux",
+        ["storybook-kandinsky3"] = "StorySync.Models.StorybookKandinsky3",
     };
 
     /// <summary>The folder of a known name, or null if the name is not known.</summary>
     /// <exception cref="ModelFileException">The name is known, but its folder is not there.</exception>
     public static string? Find(string name)
     {
-        if (!Folders.TryGetValue(name, out var folder))
+        if (!Packages.TryGetValue(name, out var package))
         {
             return null;
         }
 
-        var path = Path.Combine(AppContext.BaseDirectory, folder);
+        var path = Path.Combine(AppContext.BaseDirectory, "models", name.ToLowerInvariant());
         return Directory.Exists(path)
             ? path
-            : throw new ModelFileException(path, $"the model '{name}' should be here, next to the application");
+            : throw new ModelFileException(path, $"the model '{name}' should be here, next to the application; the package {package} brings it");
     }
 }

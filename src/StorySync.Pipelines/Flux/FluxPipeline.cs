@@ -18,7 +18,7 @@ namespace StorySync.Pipelines;
 /// <see cref="FluxLatents"/>.</remarks>
 public sealed class FluxPipeline : DiffusionPipeline
 {
-    private const int LongestSequence = 512;
+    private const int LongestSequenceOfClass = 512;
 
     private readonly FluxPrompts prompts;
     private readonly Residency residency;
@@ -79,8 +79,10 @@ public sealed class FluxPipeline : DiffusionPipeline
     /// <inheritdoc/>
     public override AttentionProcessors AttentionProcessors => Transformer.AttentionProcessors;
 
-    /// <inheritdoc/>
-    public override ImageSize DefaultSize => (128 * Vae.SpatialFactor, 128 * Vae.SpatialFactor);
+    /// <summary>Gets the scale of real guidance of a generation that does not name one: the model's own (<c>true_cfg_scale</c> in its
+    /// <c>storysync.json</c>), or else 1, which is off. A model that has one of its own is guided away from the empty prompt where a
+    /// request has no negative prompts.</summary>
+    public double DefaultTrueCfgScale => TrueCfgScaleOfModel ?? 1;
 
     /// <inheritdoc/>
     public override int SizeMultiple => 2 * Vae.SpatialFactor;
@@ -94,7 +96,9 @@ public sealed class FluxPipeline : DiffusionPipeline
 
     private bool IsDistilledToFewSteps => !Transformer.Config.GuidanceEmbeds;
 
-    private int DefaultSequenceLength => IsDistilledToFewSteps ? 256 : LongestSequence;
+    private int LongestSequence => Math.Min(LongestSequenceOfClass, Tokenizer2.ModelMaxLength);
+
+    private int DefaultSequenceLength => IsDistilledToFewSteps ? Math.Min(256, LongestSequence) : LongestSequence;
 
     /// <summary>Loads the model.</summary>
     /// <inheritdoc cref="DiffusionPipeline.Load"/>
@@ -114,6 +118,8 @@ public sealed class FluxPipeline : DiffusionPipeline
     /// <summary>28 as in diffusers; 4 for a model without guidance embedding (schnell), which was distilled to few steps.</summary>
     private protected override int DefaultStepsOfClass => IsDistilledToFewSteps ? 4 : 28;
 
+    private protected override ImageSize DefaultSizeOfClass => (128 * Vae.SpatialFactor, 128 * Vae.SpatialFactor);
+
     private protected override double DefaultGuidanceScaleOfClass(GenerationRequest request) => request.Images is null ? 3.5 : 7;
 
     internal override double StrengthOf(GenerationRequest request) => request.Strength ?? 0.6;
@@ -129,10 +135,11 @@ public sealed class FluxPipeline : DiffusionPipeline
         var own = request.Own<FluxRequest>();
         RequestRules.OneOrEach(own.Prompts2?.Count, request.Prompts.Count, "Prompts2", "prompts");
         RequestRules.OneOrEach(own.NegativePrompts2?.Count, request.Prompts.Count, "NegativePrompts2", "prompts");
-        RequestRules.Require(double.IsFinite(own.TrueCfgScale), $"TrueCfgScale is {own.TrueCfgScale}; it must be a number.");
+        RequestRules.Require(own.TrueCfgScale is null || double.IsFinite(own.TrueCfgScale.Value), $"TrueCfgScale is {own.TrueCfgScale}; it must be a number.");
         RequestRules.Require(
-            own.MaxSequenceLength is null or (>= 1 and <= LongestSequence),
-            $"MaxSequenceLength is {own.MaxSequenceLength}; it must be from 1 to {LongestSequence}.");
+            own.MaxSequenceLength is null || (own.MaxSequenceLength >= 1 && own.MaxSequenceLength <= LongestSequence),
+            $"MaxSequenceLength is {own.MaxSequenceLength}; it must be from 1 to {LongestSequence}"
+                + (LongestSequence < LongestSequenceOfClass ? ", the model_max_length of tokenizer_2." : "."));
         RequestRules.Require(request.Mask is null, "There is a Mask, but FLUX has no inpainting here; leave it out.");
     }
 
@@ -146,7 +153,7 @@ public sealed class FluxPipeline : DiffusionPipeline
             request.NegativePrompts is not null && !guidance,
             "NegativePrompts has no effect: on FLUX it takes real guidance, FluxRequest.TrueCfgScale above 1.");
         warnings.AddIf(
-            own.TrueCfgScale > 1 && request.NegativePrompts is null,
+            own.TrueCfgScale > 1 && Negatives(request) is null,
             "TrueCfgScale has no effect: there are no NegativePrompts to guide away from.");
         warnings.AddIf(own.NegativePrompts2 is not null
             && !guidance, "NegativePrompts2 has no effect: it takes NegativePrompts and a TrueCfgScale above 1.");
@@ -155,12 +162,12 @@ public sealed class FluxPipeline : DiffusionPipeline
     internal override IEnumerable<PromptReading> Readings(GenerationRequest request, bool guidance)
     {
         var own = request.Own<FluxRequest>();
-        yield return new("text_encoder", Tokenizer, null, [.. request.Prompts, .. guidance ? request.NegativePrompts ?? [] : []]);
+        yield return new("text_encoder", Tokenizer, null, [.. request.Prompts, .. guidance ? Negatives(request)! : []]);
         yield return new(
             "text_encoder_2",
             Tokenizer2,
             SequenceLength(request),
-            [.. own.Prompts2 ?? request.Prompts, .. guidance ? own.NegativePrompts2 ?? request.NegativePrompts ?? [] : []]);
+            [.. own.Prompts2 ?? request.Prompts, .. guidance ? own.NegativePrompts2 ?? Negatives(request)! : []]);
     }
 
     internal override TokenEncoding Tokenize(GenerationRequest request, string prompt) =>
@@ -197,7 +204,10 @@ public sealed class FluxPipeline : DiffusionPipeline
         (int)(plan.Steps - Math.Min(plan.Steps * strength, plan.Steps)) * plan.Order;
 
     internal override double GuidanceScaleOf(GenerationRequest request) =>
-        request.NegativePrompts is null ? 1 : request.Own<FluxRequest>().TrueCfgScale;
+        Negatives(request) is null ? 1 : TrueCfgScaleOf(request);
+
+    internal override GenerationRequest Settle(GenerationRequest request) =>
+        request is FluxRequest own ? own with { TrueCfgScale = TrueCfgScaleOf(request) } : request;
 
     internal override PromptEmbeddings Encode(GenerationRequest request, int height, int width, bool guidance,
         CancellationToken cancellationToken)
@@ -205,7 +215,7 @@ public sealed class FluxPipeline : DiffusionPipeline
         using var held = residency.Hold(TextEncoder);
         using var held2 = residency.Hold(TextEncoder2);
         var length = SequenceLength(request);
-        var (text, pooled) = prompts.Encode(request, length, guidance, cancellationToken);
+        var (text, pooled) = prompts.Encode(request, length, guidance ? Negatives(request) : null, cancellationToken);
         var grid = Grid(height, width);
         return new FluxEmbeddings(
             text,
@@ -256,6 +266,13 @@ public sealed class FluxPipeline : DiffusionPipeline
     internal override long ImageTokens(AttentionLayer layer, int height, int width) => Grid(height, width).Tokens;
 
     internal override long BlockCacheValues(int height, int width) => Transformer.BlockCacheElements(Grid(height, width).Tokens);
+
+    private double TrueCfgScaleOf(GenerationRequest request) => request.Own<FluxRequest>().TrueCfgScale ?? DefaultTrueCfgScale;
+
+    /// <summary>What real guidance leads away from: as in diffusers nothing without negative prompts, which turns it off, but on a model
+    /// that names a scale of its own the empty prompt.</summary>
+    private IReadOnlyList<string>? Negatives(GenerationRequest request) =>
+        request.NegativePrompts ?? (TrueCfgScaleOfModel is null ? null : [""]);
 
     private int SequenceLength(GenerationRequest request) => request.Own<FluxRequest>().MaxSequenceLength ?? DefaultSequenceLength;
 

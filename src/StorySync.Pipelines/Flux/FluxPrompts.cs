@@ -10,16 +10,21 @@ namespace StorySync.Pipelines;
 internal sealed class FluxPrompts(PromptTokenizer tokenizer, PromptTokenizer tokenizer2, CLIPTextModel encoder, T5EncoderModel encoder2)
 {
     /// <summary>Encodes the prompts of a request.</summary>
+    /// <param name="request">The request.</param>
+    /// <param name="length">Tokens of T5.</param>
+    /// <param name="negatives">What guidance leads away from: one prompt for all or one each; null without guidance.</param>
+    /// <param name="cancellationToken">The token to monitor for cancellation requests.</param>
     /// <returns>Text, (rows, <paramref name="length"/>, width), and pooled text, (rows, width); one row per image, with guidance the
     /// negative ones first.</returns>
-    public (Tensor Text, Tensor Pooled) Encode(GenerationRequest request, int length, bool guidance, CancellationToken cancellationToken)
+    public (Tensor Text, Tensor Pooled) Encode(
+        GenerationRequest request, int length, IReadOnlyList<string>? negatives, CancellationToken cancellationToken)
     {
         using var scope = NewDisposeScope();
         var own = request.Own<FluxRequest>();
         var (text, pooled) = Encode(request.Prompts, own.Prompts2);
-        if (guidance)
+        if (negatives is not null)
         {
-            var (negative, negativePooled) = Encode(request.NegativePrompts!, own.NegativePrompts2);
+            var (negative, negativePooled) = Encode(negatives, own.NegativePrompts2);
             text = cat([negative, text], dim: 0);
             pooled = cat([negativePooled, pooled], dim: 0);
         }

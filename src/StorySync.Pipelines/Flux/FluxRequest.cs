@@ -12,11 +12,13 @@ public sealed record FluxRequest : GenerationRequest
     /// <summary>Gets the negative prompts for T5; null (default) gives it the same ones.</summary>
     public IReadOnlyList<string>? NegativePrompts2 { get; init; }
 
-    /// <summary>Gets the scale of real guidance, with a second, negative half of the batch: on above 1 if there is a negative prompt.
-    /// Default 1, off.</summary>
-    public double TrueCfgScale { get; init; } = 1;
+    /// <summary>Gets the scale of real guidance, with a second, negative half of the batch: on above 1 if there is a negative prompt, or
+    /// if the model names a scale of its own. Null (default) for <see cref="FluxPipeline.DefaultTrueCfgScale"/>, 1 (off) for most
+    /// models.</summary>
+    public double? TrueCfgScale { get; init; }
 
-    /// <summary>Gets the number of tokens that T5 gives, 1 … 512; longer prompts are cut. Null (default) for what the model was trained
-    /// with: 256 without guidance embedding (schnell), else 512.</summary>
+    /// <summary>Gets the number of tokens that T5 gives, from 1 to 512 or, where that is less, the tokenizer's <c>model_max_length</c>;
+    /// longer prompts are cut. Null (default) for what the model was trained with: 256 without guidance embedding (schnell), else 512, but
+    /// not more than the tokenizer says.</summary>
     public int? MaxSequenceLength { get; init; }
 }

@@ -14,8 +14,14 @@ public abstract partial class DiffusionPipeline
     /// <summary>The steps in diffusers' pipeline of this class.</summary>
     private protected abstract int DefaultStepsOfClass { get; }
 
+    /// <summary>Height and width in diffusers' pipeline of this class.</summary>
+    private protected abstract ImageSize DefaultSizeOfClass { get; }
+
     /// <summary>The guidance scale in diffusers' pipeline of this class for the request's task.</summary>
     private protected abstract double DefaultGuidanceScaleOfClass(GenerationRequest request);
+
+    /// <summary>A request's settings with what only this architecture has, where the request names none.</summary>
+    internal virtual GenerationRequest Settle(GenerationRequest request) => request;
 
     /// <summary>The image-to-image strength of a request.</summary>
     internal virtual double StrengthOf(GenerationRequest request) => request.Strength ?? (request.Mask is null ? 0.3 : 0.9999);

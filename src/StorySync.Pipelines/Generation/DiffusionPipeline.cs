@@ -96,8 +96,9 @@ public abstract partial class DiffusionPipeline : IDisposable
     /// <c>storysync.json</c>), or else diffusers'.</summary>
     public double DefaultGuidanceScale => GuidanceScaleOrDefault(new GenerationRequest());
 
-    /// <summary>Gets the height and width in pixels of a generation that does not name them.</summary>
-    public abstract ImageSize DefaultSize { get; }
+    /// <summary>Gets the height and width in pixels of a generation that does not name them: the model's own (<c>height</c> and
+    /// <c>width</c> in its <c>storysync.json</c>), or else diffusers'.</summary>
+    public ImageSize DefaultSize => settings.SizeOf(DefaultSizeOfClass, SizeMultiple);
 
     /// <summary>Gets the number that height and width must be multiples of.</summary>
     public abstract int SizeMultiple { get; }
@@ -210,10 +211,14 @@ public abstract partial class DiffusionPipeline : IDisposable
     /// <summary>The linear fit that paints previews; null where none is known.</summary>
     internal LatentColors? LatentColors { get; private set; }
 
+    /// <summary>FLUX's scale of real guidance as the model says it; null if it says none.</summary>
+    private protected double? TrueCfgScaleOfModel => settings.TrueCfgScale;
+
     /// <summary>Takes what depends on the parts, once they are there.</summary>
     /// <exception cref="ModelFileException">The model's settings do not fit its autoencoder.</exception>
     internal void Complete()
     {
+        _ = DefaultSize;
         LatentColors = settings.ColorsOf(DecoderConfig);
         string[] plain = [.. folders.SelectMany(folder => folder.WithoutVariant).Distinct()];
         warnings.AddIf(

@@ -73,7 +73,7 @@ internal sealed class Generation
 
     /// <summary>Gets the request with the values that are taken where it names none, and without what belongs to single images or to the
     /// program.</summary>
-    public GenerationRequest Settings => request with
+    public GenerationRequest Settings => pipeline.Settle(request) with
     {
         Prompts = [],
         Height = request.Height ?? Height,

@@ -16,6 +16,19 @@ internal sealed record ModelSettings
     [Range(-1000.0, 1000.0)]
     public double? GuidanceScale { get; init; }
 
+    /// <summary><c>true_cfg_scale</c>: FLUX's scale of real guidance where a request names none. A request without negative prompts is
+    /// then guided away from the empty prompt.</summary>
+    [Range(-1000.0, 1000.0)]
+    public double? TrueCfgScale { get; init; }
+
+    /// <summary><c>height</c>: the height in pixels where a request names none.</summary>
+    [Range(1, GenerationRequest.MaxSide)]
+    public int? Height { get; init; }
+
+    /// <summary><c>width</c>: the width in pixels where a request names none.</summary>
+    [Range(1, GenerationRequest.MaxSide)]
+    public int? Width { get; init; }
+
     /// <summary><c>latent_rgb_factors</c>: for each channel of the latents what it adds to red, green and blue in [−1, 1].</summary>
     public IReadOnlyList<IReadOnlyList<double>>? LatentRgbFactors { get; init; }
 
@@ -29,6 +42,23 @@ internal sealed record ModelSettings
     {
         return folder.Contents.TryRead("", "storysync.json") is { } file
             ? ComponentConfig.Read<ModelSettings>(file) with { File = file.Path } : new();
+    }
+
+    /// <summary>The size of a picture where a request names none: the folder's own, or else the class's.</summary>
+    /// <exception cref="ModelFileException">The folder's own is none that the model makes.</exception>
+    public ImageSize SizeOf(ImageSize ofClass, int multiple)
+    {
+        Require("height", Height);
+        Require("width", Width);
+        return (Height ?? ofClass.Height, Width ?? ofClass.Width);
+
+        void Require(string name, int? side)
+        {
+            if (side % multiple is > 0)
+            {
+                throw new ModelFileException(File, $"'{name}' is {side}; it must be a multiple of {multiple}");
+            }
+        }
     }
 
     /// <summary>The fit that paints previews: the folder's own, or else the one that is known of the autoencoder; null without

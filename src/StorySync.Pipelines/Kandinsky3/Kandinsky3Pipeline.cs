@@ -63,9 +63,6 @@ public sealed class Kandinsky3Pipeline : DiffusionPipeline
     public override AttentionProcessors AttentionProcessors => UNet.AttentionProcessors;
 
     /// <inheritdoc/>
-    public override ImageSize DefaultSize => (RoundSide(1024), RoundSide(1024));
-
-    /// <inheritdoc/>
     public override int SizeMultiple => 8 * Movq.SpatialFactor;
 
     /// <inheritdoc/>
@@ -89,6 +86,8 @@ public sealed class Kandinsky3Pipeline : DiffusionPipeline
             CancellationToken cancellationToken = default) =>
         Task.Run(() => Load(model, options, progress, cancellationToken), cancellationToken);
 
+    private protected override ImageSize DefaultSizeOfClass => (RoundSide(1024), RoundSide(1024));
+
     private protected override int DefaultStepsOfClass => 25;
 
     private protected override double DefaultGuidanceScaleOfClass(GenerationRequest request) => 3;
@@ -103,8 +102,7 @@ public sealed class Kandinsky3Pipeline : DiffusionPipeline
         "NegativePrompts has no effect: guidance is off; it is on with a GuidanceScale above 1.");
 
     internal override IEnumerable<PromptReading> Readings(GenerationRequest request, bool guidance) =>
-        [new("text_encoder", Tokenizer, Kandinsky3Prompts.MaxLength,
-            [.. request.Prompts, .. guidance ? request.NegativePrompts ?? [] : []])];
+        [new("text_encoder", Tokenizer, prompts.Length, [.. request.Prompts, .. guidance ? request.NegativePrompts ?? [] : []])];
 
     internal override TokenEncoding Tokenize(GenerationRequest request, string prompt) => prompts.Tokenize(prompt);
 
@@ -152,12 +150,12 @@ public sealed class Kandinsky3Pipeline : DiffusionPipeline
 
     internal override IReadOnlyList<ModelPart> WeightParts => Alive(field);
 
-    internal override long TextValues => Kandinsky3Prompts.MaxLength * (long)UNet.Config.EncoderHidDim;
+    internal override long TextValues => prompts.Length * (long)UNet.Config.EncoderHidDim;
 
     internal override ConvolutionalAutoencoderConfig DecoderConfig => Movq.Config;
 
     internal override ActivationPeak TextPeak(long rows) =>
-        TextPeaks.Largest("text_encoder", TextEncoder.Config, rows, Kandinsky3Prompts.MaxLength);
+        TextPeaks.Largest("text_encoder", TextEncoder.Config, rows, prompts.Length);
 
     internal override ActivationPeak DenoiserPeak(DenoiserBatch batch) =>
         UNet.PeakElements(batch.Rows, batch.Height / Movq.SpatialFactor, batch.Width / Movq.SpatialFactor);

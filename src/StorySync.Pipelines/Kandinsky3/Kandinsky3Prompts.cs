@@ -10,11 +10,14 @@ namespace StorySync.Pipelines;
 /// <summary>Kandinsky 3's text encoder (diffusers' <c>Kandinsky3Pipeline.encode_prompt</c>).</summary>
 internal sealed class Kandinsky3Prompts(PromptTokenizer tokenizer, T5EncoderModel encoder)
 {
-    /// <summary>Tokens of a prompt.</summary>
-    public const int MaxLength = 128;
+    /// <summary>Tokens of a prompt in diffusers' pipeline.</summary>
+    private const int MaxLength = 128;
+
+    /// <summary>Gets the tokens of a prompt: not more than the tokenizer says that the model takes.</summary>
+    public int Length { get; } = Math.Min(MaxLength, tokenizer.ModelMaxLength);
 
     public TokenEncoding Tokenize(string prompt, CancellationToken cancellationToken = default) =>
-        tokenizer.EncodePadded(prompt, MaxLength, cancellationToken);
+        tokenizer.EncodePadded(prompt, Length, cancellationToken);
 
     /// <summary>Encodes the prompts of a request. A prompt has one token more than it needs, or as many as the longest where
     /// <see cref="Kandinsky3Request.CutsToLongestPrompt"/> says so, and its negative prompt is cut to the same length. Without negative
@@ -24,7 +27,7 @@ internal sealed class Kandinsky3Prompts(PromptTokenizer tokenizer, T5EncoderMode
     {
         using var scope = NewDisposeScope();
         var prompts = request.Prompts.Select(prompt => Tokenize(prompt, cancellationToken)).ToList();
-        var lengths = prompts.Select(prompt => Math.Min(prompt.AttentionMask.Sum() + 1, MaxLength)).ToList();
+        var lengths = prompts.Select(prompt => Math.Min(prompt.AttentionMask.Sum() + 1, Length)).ToList();
         var cuts = request is Kandinsky3Request { CutsToLongestPrompt: true };
         var batch = new Batch([.. cuts ? lengths.Select(_ => lengths.Max()) : lengths], request.ImagesPerPrompt, PairsMasks: !cuts);
         var (text, mask) = Encode(prompts, batch, cancellationToken);
@@ -60,7 +63,7 @@ internal sealed class Kandinsky3Prompts(PromptTokenizer tokenizer, T5EncoderMode
     }
 
     private Tensor Rows(IEnumerable<ImmutableArray<long>> rows) =>
-        tensor([.. rows.SelectMany(row => row)], dtype: int64, device: encoder.parameters().First().device).view(-1, MaxLength);
+        tensor([.. rows.SelectMany(row => row)], dtype: int64, device: encoder.parameters().First().device).view(-1, Length);
 
     /// <summary>How the prompts of a request become a batch.</summary>
     /// <param name="Lengths">The tokens of each prompt.</param>

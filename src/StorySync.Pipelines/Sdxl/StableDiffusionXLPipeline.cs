@@ -79,11 +79,10 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
     public override AttentionProcessors AttentionProcessors => UNet.AttentionProcessors;
 
     /// <inheritdoc/>
-    public override ImageSize DefaultSize =>
-        ((UNet.Config.SampleSize ?? 128) * Vae.SpatialFactor, (UNet.Config.SampleSize ?? 128) * Vae.SpatialFactor);
-
-    /// <inheritdoc/>
     public override int SizeMultiple => Vae.SpatialFactor;
+
+    private protected override ImageSize DefaultSizeOfClass =>
+        ((UNet.Config.SampleSize ?? 128) * Vae.SpatialFactor, (UNet.Config.SampleSize ?? 128) * Vae.SpatialFactor);
 
     private protected override int DefaultStepsOfClass => 50;
 
