@@ -145,6 +145,11 @@ public sealed class StoryAttention : IAttentionProcessor, IDisposable
             Collect(maps, layer, inputs, batch, context);
         }
 
+        if (options.Masks!.ReadyAfterLayers > 0 && context.Branch == GuidanceBranch.Conditional)
+        {
+            story.Pass(layer, inputs);
+        }
+
         return story.SplitsHalves(layer, inputs, context)
             ? AttendByHalf(layer, inputs, context)
             : techniques.Attend(layer, inputs, context);
@@ -154,6 +159,7 @@ public sealed class StoryAttention : IAttentionProcessor, IDisposable
     public void CompleteStep()
     {
         using var scope = NewDisposeScope();
+        story.CompleteStep();
         if (maps?.Average() is { } average)
         {
             masks.Update(average);

@@ -16,6 +16,7 @@ internal sealed class StoryState(
     private readonly LayerFilter harmonization = new(options.Harmonization!.Layers!);
     private readonly LayerFilter location = new(options.Location!.Layers!);
     private readonly LayerFilter placement = new(options.Placement!.Layers!);
+    private readonly HashSet<string> passedWithoutMasks = [];
 
     /// <summary>Gets or sets what decides, scene by scene, which tokens dropout drops.</summary>
     public required IReadOnlyList<long> Seeds { get; set; }
@@ -92,7 +93,7 @@ internal sealed class StoryState(
     /// <summary>Where the subjects are among the tokens of a call; null if the layer does not mix image tokens, there is a single scene
     /// with no other to read or to be read by, or there are no masks yet.</summary>
     public SubjectTokens? TokensOf(AttentionLayer layer, AttentionInputs inputs) =>
-        layer.Kind == AttentionKind.Cross || (scenes == 1 && Keys is null && Recorder is null)
+        layer.Kind == AttentionKind.Cross || passedWithoutMasks.Contains(layer.Path) || (scenes == 1 && Keys is null && Recorder is null)
             ? null
             : masks.TokensOn(inputs.Grid, inputs.TextTokens, inputs.Query.device, always: Keys is not null);
 
@@ -113,6 +114,19 @@ internal sealed class StoryState(
 
         return (halves, parts);
     }
+
+    /// <summary>Remembers a layer that the positive half passes before there are masks: the negative half, where it comes after it, passes
+    /// the layer without masks too, as both do in one batch.</summary>
+    public void Pass(AttentionLayer layer, AttentionInputs inputs)
+    {
+        if (TokensOf(layer, inputs) is null)
+        {
+            passedWithoutMasks.Add(layer.Path);
+        }
+    }
+
+    /// <summary>Ends a step.</summary>
+    public void CompleteStep() => passedWithoutMasks.Clear();
 
     private bool IsAt(StepRange steps, LayerFilter layers, AttentionLayer layer, AttentionContext context) =>
         (options.NegativeHalf == true || context.Branch != GuidanceBranch.Unconditional)
