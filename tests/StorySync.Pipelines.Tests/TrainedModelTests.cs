@@ -55,10 +55,10 @@ public class TrainedModelTests(TrainedModels models) : IClassFixture<TrainedMode
         Assert.InRange(distances[0], 0.5, distances[1] / 2);
     }
 
-    /// <summary>T5's tokens name the subject: where a red and a blue one differ on the same noise, there it is.</summary>
-    [Theory]
-    [MemberData(nameof(Models))]
-    public void The_mask_lies_where_the_subject_is(string model)
+    /// <summary>T5's tokens name the subject: where a red and a blue one differ on the same noise, there it is. Not so on the small FLUX,
+    /// whose words know nothing of places (docs/evaluation.md).</summary>
+    [Fact]
+    public void The_mask_from_the_tokens_of_T5_lies_where_the_subject_is()
     {
         var (inside, outside) = (0.0, 0.0);
         using var red = Draw("red");
@@ -79,7 +79,7 @@ public class TrainedModelTests(TrainedModels models) : IClassFixture<TrainedMode
 
         Assert.True(inside > 1.5 * outside, $"{inside / outside:f2}");
 
-        StoryResult Draw(string color) => models[model].GenerateStory(
+        StoryResult Draw(string color) => models[Kandinsky3].GenerateStory(
             new Story
             {
                 Subjects = [$"a {color} bear"],
