@@ -50,6 +50,15 @@ public sealed class VariantListTests : IDisposable
     }
 
     [Fact]
+    public void A_file_can_set_what_only_a_models_own_request_has()
+    {
+        folder.Write("variants.json", """{ "unguided": { "request": { "$type": "flux", "trueCfgScale": 1 } } }""");
+        var request = Assert.IsType<FluxRequest>(
+            VariantList.Make(Start, [folder.PathOf("variants.json")], [], [])[^1].Options.Request);
+        Assert.Equal((1, 9), (request.TrueCfgScale, request.Steps));
+    }
+
+    [Fact]
     public void Scenes_and_damage_of_masks_are_swept_like_options()
     {
         var variants = VariantList.Make(Start, ["all"], ["scenes=2,8", "damage.erode=1"], []);
