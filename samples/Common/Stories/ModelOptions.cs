@@ -8,8 +8,8 @@ namespace StorySync.Samples;
 internal sealed class ModelOptions
 {
     private readonly Option<string> model = CommandLine.Name(
-        "--model", "A model folder in diffusers' layout, organisation/name in the Hugging Face cache, or the embedded model.", "storybook",
-            "-m");
+        "--model", "A model folder in diffusers' layout, organisation/name in the Hugging Face cache, or a model that comes with the program.",
+            "storybook", "-m");
 
     private readonly Option<string> device = CommandLine.Device("--device");
 
