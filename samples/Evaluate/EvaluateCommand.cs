@@ -35,8 +35,8 @@ internal sealed class EvaluateCommand
     {
         Description =
             "Built-in variants by name (plain, sharing, harmonization, layout, without-sharing, without-harmonization, without-layout, "
-                + "all; "
-            + "separated by commas), or a JSON file {\"name\": {options}, …}; repeat the option for several. [default: all built-in ones]",
+                + "all, one-anchor, two-anchors, bank, bank-keys, picture; anchors for the last six; "
+            + "separated by commas), or a JSON file {\"name\": {options}, …}; repeat the option for several. [default: the first eight]",
     };
 
     private readonly Option<string[]> sweep = new("--sweep", "-s")
@@ -64,6 +64,11 @@ internal sealed class EvaluateCommand
     private readonly Option<int?> repeats =
         CommandLine.Whole("--repeats", Counts, "How often each story is made, with other seeds each time. [default: 1]");
 
+    private readonly Option<string> lengths = CommandLine.Name(
+        "--lengths",
+        "Numbers of scenes, separated by commas: measures time and memory of the first story at each of these lengths too, in every "
+            + "variant. Its prompts come again where there are too few. [default: none]");
+
     private readonly Option<string> device = CommandLine.Device("--device");
 
     private readonly Option<string> dtype =
@@ -86,7 +91,7 @@ internal sealed class EvaluateCommand
             "Measures how consistent, faithful and diverse stories are, with each technique on and off, and writes a report.")
         {
             self.model, self.clip, self.prompts, self.stories, self.scenes, self.variants, self.sweep, self.bases, self.options,
-            self.steps, self.guidance, self.seed, self.repeats, self.device, self.dtype, self.output,
+            self.steps, self.guidance, self.seed, self.repeats, self.lengths, self.device, self.dtype, self.output,
             BlindCommand.Page(), BlindCommand.Score(), PreviewFitCommand.Create(),
         };
         command.SetAction((parsed, cancellationToken) => CommandLine.GuardedAsync(
@@ -101,7 +106,9 @@ internal sealed class EvaluateCommand
         // What can be wrong is checked before a large model is loaded.
         var (console, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
         var set = parsed.GetValue(prompts) is { } file ? PromptSet.Load(file) : PromptSet.BuiltIn();
-        _ = Settings(parsed, set, StoryAttentionOptions.Default, "").Jobs();
+        var asked = Settings(parsed, set, StoryAttentionOptions.Default, "");
+        _ = asked.Jobs();
+        var longer = Lengths(parsed, asked);
         var folder = OutputFolder.Open("--output", parsed.GetValue(output)!);
 
         await error.WriteLineAsync($"Loading {parsed.GetValue(model)} …");
@@ -119,7 +126,26 @@ internal sealed class EvaluateCommand
 
         var report = Reports.Write(settings, folder, records);
         Terminal.Of(console).Write(Reports.Table(settings, records));
+        if (longer.Length > 0)
+        {
+            var lengthRun = new LengthRun(settings, pipeline);
+            var costs = await Terminal.Of(error).Progress().StartAsync(context => Task.Run(
+                () => lengthRun.Run(longer, records, new RunProgress(context), cancellationToken), cancellationToken));
+            Reports.Write(folder, costs);
+            Terminal.Of(console).Write(Reports.Table(costs));
+        }
+
         console.WriteLine($"Report: {report}");
+    }
+
+    /// <summary>The lengths that are measured, in ascending order.</summary>
+    private int[] Lengths(ParseResult parsed, EvaluationSettings settings)
+    {
+        int[] asked = [.. (parsed.GetValue(lengths)?.Split(',', StringSplitOptions.TrimEntries) ?? [])
+            .Select(length => (int)Counts.ParseWhole("--lengths", length)).Distinct().Order()];
+        var anchors = settings.Variants.Max(variant => variant.Options.Anchors) ?? 0;
+        return asked.Length == 0 || asked[0] > anchors ? asked : throw new UserErrorException(
+            $"--lengths has {asked[0]}, but a variant has {English.Count(anchors, "anchor")}; a story needs more scenes than that.");
     }
 
     private PipelineOptions Pipeline(ParseResult parsed)

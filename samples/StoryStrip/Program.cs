@@ -1,4 +1,4 @@
 using StorySync.Samples;
 
-ProcessMemory.ReturnFreedBlocks();
+FreedMemory.ReturnImmediately();
 return await CommandLine.InvokeAsync(StoryCommand.Create(), args, Console.Out, Console.Error);

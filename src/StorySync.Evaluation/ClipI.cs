@@ -14,4 +14,12 @@ public static class ClipI
     /// <exception cref="ArgumentException">There are fewer than two.</exception>
     public static double Mean(IReadOnlyList<float[]> embeddings) =>
         Pairs.Mean(embeddings, (a, b) => TensorPrimitives.CosineSimilarity(a, b));
+
+    /// <summary>The mean cosine over each picture of some with each of others, −1 … 1, higher is more alike: how near new pictures of a
+    /// subject are to earlier ones.</summary>
+    /// <param name="first">The vectors of pictures, at least one.</param>
+    /// <param name="second">The vectors of the others, at least one.</param>
+    /// <exception cref="ArgumentException">There are none.</exception>
+    public static double Between(IReadOnlyList<float[]> first, IReadOnlyList<float[]> second) =>
+        Pairs.Mean(first, second, (a, b) => TensorPrimitives.CosineSimilarity(a, b));
 }

@@ -23,4 +23,16 @@ internal static class Pairs
 
         return sum / (items.Count * (items.Count - 1) / 2);
     }
+
+    /// <summary>The mean over each of some things with each of others.</summary>
+    /// <exception cref="ArgumentException">There are none of one kind.</exception>
+    public static double Mean<T>(IReadOnlyList<T> first, IReadOnlyList<T> second, Func<T, T, double> measure)
+    {
+        ArgumentNullException.ThrowIfNull(first);
+        ArgumentNullException.ThrowIfNull(second);
+        return first.Count > 0 && second.Count > 0
+            ? first.Average(a => second.Average(b => measure(a, b)))
+            : throw new ArgumentException(
+                $"At least one of either kind is needed to compare; found {first.Count} and {second.Count}.", nameof(second));
+    }
 }

@@ -39,6 +39,48 @@ public sealed class StoryEvaluator(ClipEvaluator clip)
         };
     }
 
+    /// <summary>Measures how near scenes are to the anchors that they read.</summary>
+    /// <param name="scenes">The scenes, at least one, with as many subjects as the anchors.</param>
+    /// <param name="anchors">The anchors, at least one.</param>
+    /// <param name="cancellationToken">The token to monitor for cancellation requests.</param>
+    /// <exception cref="ArgumentException">There are no scenes or no anchors, or they do not fit together.</exception>
+    public AnchorMeasures MeasureAgainst(
+        IReadOnlyList<EvaluatedScene> scenes, IReadOnlyList<EvaluatedScene> anchors, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(scenes);
+        ArgumentNullException.ThrowIfNull(anchors);
+        Check([.. scenes, .. anchors], compared: null);
+        if (scenes.Count == 0 || anchors.Count == 0)
+        {
+            throw new ArgumentException($"There are no {(scenes.Count == 0 ? "scenes" : "anchors")} to measure.", nameof(anchors));
+        }
+
+        AnchorMeasures[] subjects = [.. Enumerable.Range(0, scenes[0].Subjects.Count).Select(Between)];
+        return new AnchorMeasures { ClipI = subjects.Average(s => s.ClipI), Color = subjects.Average(s => s.Color) };
+
+        AnchorMeasures Between(int subject)
+        {
+            var (own, kept) = (Seen(scenes), Seen(anchors));
+            return own.Length == 0 || kept.Length == 0 ? new() : new()
+            {
+                ClipI = ClipI.Between(Embedded(own), Embedded(kept)),
+                Color = SubjectColor.Between(Colors(own), Colors(kept)),
+            };
+
+            (RgbImage Image, SubjectRegion Region)[] Seen(IReadOnlyList<EvaluatedScene> some) =>
+                [.. some.Where(scene => scene.Region(subject) is not null).Select(scene => (scene.Image, scene.Region(subject)!))];
+        }
+
+        IReadOnlyList<float[]> Embedded(IEnumerable<(RgbImage Image, SubjectRegion Region)> seen) =>
+            clip.EmbedImages([.. seen.Select(one => Alone(one.Image, one.Region))], cancellationToken);
+
+        static IReadOnlyList<(double Red, double Green, double Blue)> Colors(IEnumerable<(RgbImage Image, SubjectRegion Region)> seen) =>
+            [.. seen.Select(one => SubjectColor.Mean(one.Image, one.Region))];
+    }
+
+    private static RgbImage Alone(RgbImage image, SubjectRegion region) =>
+        SubjectPictures.Crop(SubjectPictures.WithoutBackground(image, region), region);
+
     private static void Check(IReadOnlyList<EvaluatedScene> scenes, IReadOnlyList<EvaluatedScene>? compared)
     {
         if (scenes.Count == 0)
@@ -81,7 +123,7 @@ public sealed class StoryEvaluator(ClipEvaluator clip)
 
         return measures with
         {
-            ClipI = Alike((image, region) => SubjectPictures.Crop(SubjectPictures.WithoutBackground(image, region), region)),
+            ClipI = Alike(Alone),
             Crop = Alike(SubjectPictures.Crop),
             Noise = Alike((image, region) => SubjectPictures.OnNoise(image, region)),
             Color = SubjectColor.Distance([.. seen.Select(s => SubjectColor.Mean(s.Image, s.Region))]),

@@ -36,7 +36,17 @@ public static class SubjectColor
     /// <c>2 / (n (n − 1)) Σ_{i&lt;j} |c_i − c_j|</c>.</summary>
     /// <param name="colors">The mean colours, at least two.</param>
     /// <exception cref="ArgumentException">There are fewer than two.</exception>
-    public static double Distance(IReadOnlyList<(double Red, double Green, double Blue)> colors) => Pairs.Mean(
-        colors,
-        (a, b) => Math.Sqrt(Math.Pow(a.Red - b.Red, 2) + Math.Pow(a.Green - b.Green, 2) + Math.Pow(a.Blue - b.Blue, 2)));
+    public static double Distance(IReadOnlyList<(double Red, double Green, double Blue)> colors) => Pairs.Mean(colors, Apart);
+
+    /// <summary>The mean Euclidean distance of each mean colour of some pictures from each of others, 0 … 441.7, lower is more
+    /// consistent.</summary>
+    /// <param name="first">The mean colours, at least one.</param>
+    /// <param name="second">Those of the others, at least one.</param>
+    /// <exception cref="ArgumentException">There are none.</exception>
+    public static double Between(
+        IReadOnlyList<(double Red, double Green, double Blue)> first, IReadOnlyList<(double Red, double Green, double Blue)> second) =>
+        Pairs.Mean(first, second, Apart);
+
+    private static double Apart((double Red, double Green, double Blue) a, (double Red, double Green, double Blue) b) =>
+        Math.Sqrt(Math.Pow(a.Red - b.Red, 2) + Math.Pow(a.Green - b.Green, 2) + Math.Pow(a.Blue - b.Blue, 2));
 }

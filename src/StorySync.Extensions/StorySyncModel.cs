@@ -81,6 +81,67 @@ public sealed class StorySyncModel : IDisposable
             cancellationToken);
     }
 
+    /// <summary>Draws a finished story again from its own images when the device is free.</summary>
+    /// <inheritdoc cref="DiffusionPipeline.RefineStory"/>
+    /// <exception cref="QueueFullException">As many requests as may wait for the device do so already.</exception>
+    public Task<StoryResult> RefineStoryAsync(
+        StoryResult story, Story? replacement = null, StoryOptions? options = null, IProgress<GenerationProgress>? progress = null,
+            CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(story);
+        return RunAsync(
+            pipeline => pipeline.PlanMemory(story, replacement, options),
+            pipeline => pipeline.RefineStoryAsync(story, replacement, options, progress, cancellationToken),
+            result => result.Scenes.Count,
+            cancellationToken);
+    }
+
+    /// <summary>Makes a story's scenes as anchors when the device is free, and keeps of them what further scenes read.</summary>
+    /// <inheritdoc cref="DiffusionPipeline.CreateBank"/>
+    /// <exception cref="QueueFullException">As many requests as may wait for the device do so already.</exception>
+    public Task<StoryBank> CreateBankAsync(
+        Story story, StoryOptions? options = null, IProgress<GenerationProgress>? progress = null,
+            CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(story);
+        return RunAsync(
+            pipeline => pipeline.PlanMemory(story, (options ?? new()) with { Anchors = story.Scenes?.Count }),
+            pipeline => pipeline.CreateBankAsync(story, options, progress, cancellationToken),
+            bank => bank.Portraits.Count,
+            cancellationToken);
+    }
+
+    /// <summary>Generates scenes that have the subjects of a bank's anchors when the device is free.</summary>
+    /// <inheritdoc cref="DiffusionPipeline.GenerateScenes"/>
+    /// <exception cref="QueueFullException">As many requests as may wait for the device do so already.</exception>
+    public Task<StoryResult> GenerateScenesAsync(
+        StoryBank bank, IReadOnlyList<Scene> scenes, StoryOptions? options = null, IProgress<GenerationProgress>? progress = null,
+            CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(bank);
+        ArgumentNullException.ThrowIfNull(scenes);
+        return RunAsync(
+            pipeline => pipeline.PlanMemory(bank, scenes, options),
+            pipeline => pipeline.GenerateScenesAsync(bank, scenes, options, progress, cancellationToken),
+            result => result.Scenes.Count,
+            cancellationToken);
+    }
+
+    /// <summary>Draws one scene of a story with anchors again when the device is free; all others stay as they are.</summary>
+    /// <inheritdoc cref="DiffusionPipeline.RedrawScene"/>
+    /// <exception cref="QueueFullException">As many requests as may wait for the device do so already.</exception>
+    public Task<StoryResult> RedrawSceneAsync(
+        StoryResult story, int index, Scene? replacement = null, StoryOptions? options = null,
+            IProgress<GenerationProgress>? progress = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(story);
+        return RunAsync(
+            pipeline => pipeline.PlanMemory(story, index, replacement, options),
+            pipeline => pipeline.RedrawSceneAsync(story, index, replacement, options, progress, cancellationToken),
+            _ => 1,
+            cancellationToken);
+    }
+
     /// <summary>Cancels the loading and the generations under way, waits for them, and releases the model.</summary>
     public void Dispose()
     {

@@ -35,6 +35,37 @@ public sealed class EvaluateCommandTests : IDisposable
     }
 
     [Fact]
+    public async Task Anchors_banks_pictures_and_lengths_are_measured_by_one_command()
+    {
+        var (code, text, errors) = await Run(
+            "-v", "anchors", "--stories", "1", "--scenes", "4", "--steps", "2", "--lengths", "17,4", "--device", "cpu");
+
+        Assert.True(code == 0, errors);
+        string[] variants = ["plain", "all", "one-anchor", "two-anchors", "bank", "bank-keys", "picture"];
+        var table = File.ReadAllLines(Path.Combine(Output, "table.md"));
+        Assert.EndsWith(
+            "| layout_kept | clip_i_anchors | clip_i_new | colour_anchors | colour_new | layout_new | seconds | peak_mib |", table[0]);
+        Assert.Equal(variants, table[2..9].Select(row => row.Split('|')[1].Trim()));
+        Assert.DoesNotContain("–", table[5]);
+
+        // A bank's scenes are the story's; the picture is the plain model's.
+        Assert.All(Enumerable.Range(1, 4), scene => Assert.Equal(Picture("two-anchors", scene), Picture("bank", scene)));
+        Assert.NotEqual(Picture("plain", 2), Picture("picture", 2));
+        Assert.Equal(Picture("plain", 1), Picture("picture", 1));
+
+        var lengths = File.ReadAllLines(Path.Combine(Output, "lengths.csv"));
+        Assert.Equal("variant,scenes,seconds,seconds_per_scene,peak_mib,grown_mib", lengths[0]);
+        Assert.Equal(
+            [.. variants.Select(variant => $"\"{variant}\",4"), .. variants.Select(variant => $"\"{variant}\",17")],
+            lengths[1..].Select(line => string.Join(',', line.Split(',').Take(2))));
+        Assert.Contains("seconds a scene", text);
+        Assert.Equal(16, File.ReadAllLines(Path.Combine(Output, "lengths.md")).Length);
+
+        byte[] Picture(string variant, int scene) => Pipelines.RgbImage.Load(
+            Path.Combine(Output, "stories", variant, "cat-1-7", $"{scene}.png")).Pixels.ToArray();
+    }
+
+    [Fact]
     public async Task Score_expands_wildcards()
     {
         var pair = new BlindPair("1", "cat", 7, "plain", "all");
@@ -57,6 +88,8 @@ public sealed class EvaluateCommandTests : IDisposable
     [InlineData("There is no prompt set 'nowhere.yaml'.", "--prompts", "nowhere.yaml")]
     [InlineData("There is no file of options 'nowhere.json'.", "--options", "nowhere.json")]
     [InlineData("The story 'cat-1' has 16 settings; 17 scenes need as many.", "--scenes", "17")]
+    [InlineData("--lengths is 'many'; it must be a whole number from 1 to 100000.", "--lengths", "4,many")]
+    [InlineData("--lengths has 2, but a variant has 2 anchors; a story needs more scenes than that.", "-v", "anchors", "--lengths", "2,8")]
     [InlineData("sweep of sharing.strenght: 'strenght' is not known here.", "--sweep", "sharing.strenght=1")]
     public async Task A_mistake_is_one_line_before_anything_is_loaded(string message, params string[] arguments)
     {

@@ -63,6 +63,28 @@ public sealed class StoryEvaluatorTests : IDisposable
     }
 
     [Fact]
+    public void Scenes_are_compared_with_each_anchor_and_not_with_each_other()
+    {
+        EvaluatedScene[] scenes = [Painted(200, 0, 0, Left), Painted(0, 0, 90, Right), Painted(1, 2, 3, null)];
+        EvaluatedScene[] anchors = [Painted(100, 0, 0, Right), Painted(0, 40, 0, Left)];
+        var measures = Evaluator.MeasureAgainst(scenes, anchors);
+
+        double[] distances = [100, Length(200, 40), Length(90, 100), Length(90, 40)];
+        Assert.Equal(distances.Average(), measures.Color!.Value, 1e-9);
+        double[] pairs =
+            [.. scenes.Take(2).SelectMany(_ => anchors, (scene, anchor) => Evaluator.Measure([scene, anchor]).ClipI!.Value)];
+        Assert.Equal(pairs.Average(), measures.ClipI!.Value, 1e-6);
+        var itself = Evaluator.MeasureAgainst([Scene(Left), Scene(Left)], [Scene(Left)]);
+        Assert.Equal((1, 0), (Math.Round(itself.ClipI!.Value, 5), itself.Color!.Value));
+        Assert.Equal(new AnchorMeasures(), Evaluator.MeasureAgainst([Scene(Empty)], [Scene(Left)]));
+        Assert.Throws<ArgumentException>(() => Evaluator.MeasureAgainst([Scene(Left)], []));
+        Assert.Throws<ArgumentException>(() => Evaluator.MeasureAgainst([], [Scene(Left)]));
+        Assert.Throws<ArgumentException>(() => Evaluator.MeasureAgainst([Scene(Left)], [Scene(Left, Right)]));
+
+        static double Length(double a, double b) => Math.Sqrt((a * a) + (b * b));
+    }
+
+    [Fact]
     public void Scenes_that_do_not_fit_together_are_refused()
     {
         Assert.Throws<ArgumentException>(() => Evaluator.Measure([]));
@@ -78,6 +100,12 @@ public sealed class StoryEvaluatorTests : IDisposable
     public void No_tensor_is_left() => LiveTensors.AssertNoneLeft(() => Evaluator.Measure([Scene(Left), Scene(Right)]));
 
     public void Dispose() => clip.Dispose();
+
+    private static EvaluatedScene Painted(byte red, byte green, byte blue, SubjectRegion? region)
+    {
+        byte[] color = [red, green, blue];
+        return new("a bear", new RgbImage(64, 48, [.. Enumerable.Range(0, 64 * 48 * 3).Select(i => color[i % 3])]), [region]);
+    }
 
     private static EvaluatedScene Scene(params SubjectRegion?[]? subjects) => new("a bear", Pictures.Numbered(64, 48), subjects ?? [null]);
 }

@@ -24,8 +24,11 @@ internal static class Hosts
     }
 
     /// <summary>Builds a host with the embedded model on the CPU.</summary>
-    public static IHost WithStorybook(Action<StorySyncModelOptions>? configure = null) => Build((services, _) =>
+    /// <param name="configure">Sets further options.</param>
+    /// <param name="log">Gets each entry of the log while it is written.</param>
+    public static IHost WithStorybook(Action<StorySyncModelOptions>? configure = null, Action<string>? log = null) => Build((services, _) =>
     {
+        services.Configure<FakeLogCollectorOptions>(options => options.OutputSink = log);
         services.AddStorySync("storybook", options =>
         {
             options.Device = "cpu";

@@ -1,7 +1,9 @@
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Hosting;
+using StorySync.Diffusion.Weights;
 using StorySync.Pipelines;
+using StorySync.TestSupport;
 
 namespace StorySync.Extensions.Tests;
 
@@ -116,6 +118,49 @@ public class QueueTests
         Assert.Equal((HealthStatus.Healthy, "storybook is loaded on cpu."), (after.Status, after.Description));
         Assert.Equal(("storybook", "cpu"), ((string)after.Data["model"], (string)after.Data["device"]));
         Assert.True((long)after.Data["available_bytes"] > 0);
+    }
+
+    [Fact]
+    public async Task Health_is_degraded_while_the_model_is_loading()
+    {
+        using var loading = new ManualResetEventSlim();
+        using var goOn = new ManualResetEventSlim();
+        using var host = Hosts.WithStorybook(log: message =>
+        {
+            if (message.Contains("loading unet", StringComparison.Ordinal))
+            {
+                loading.Set();
+                goOn.Wait();
+            }
+        });
+        var loaded = host.Model().LoadAsync();
+        loading.Wait(TestContext.Current.CancellationToken);
+        var during = await Health(host);
+        goOn.Set();
+        await loaded;
+
+        Assert.Equal((HealthStatus.Degraded, "storybook is loading."), (during.Status, during.Description));
+        Assert.False(during.Data.ContainsKey("waiting"));
+        Assert.Equal(HealthStatus.Healthy, (await Health(host)).Status);
+    }
+
+    [Fact]
+    public async Task Health_is_bad_when_the_model_could_not_be_loaded_until_it_is_tried_again()
+    {
+        using var folder = new TemporaryFolder();
+        var source = ModelFolder.Open("storybook").Path;
+        File.Copy(Path.Combine(source, "model_index.json"), folder.PathOf("model_index.json"));
+        using var host = Hosts.Build((services, _) =>
+        {
+            services.AddStorySync(folder.Path, options => options.Device = "cpu");
+            services.AddHealthChecks().AddStorySync();
+        });
+        await Assert.ThrowsAsync<ModelFileException>(() => host.Model().LoadAsync());
+        var failed = await Health(host);
+
+        Assert.Equal((HealthStatus.Unhealthy, $"{folder.Path} could not be loaded."), (failed.Status, failed.Description));
+        Assert.IsType<ModelFileException>(failed.Exception);
+        Assert.Equal("cpu", failed.Data["device"]);
     }
 
     private static async Task<HealthReportEntry> Health(IHost host) =>

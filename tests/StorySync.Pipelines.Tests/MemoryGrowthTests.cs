@@ -57,6 +57,48 @@ public class MemoryGrowthTests
         }
     }
 
+    /// <summary>Of scenes that read anchors, what is drawn already is images on the managed heap and one tensor of latents a
+    /// batch.</summary>
+    [Fact]
+    public void Sixty_four_scenes_take_no_more_memory_than_eight()
+    {
+        using var pipeline =
+            StableDiffusionXLPipeline.Load(ReferenceData.PathOf("models/tiny-sdxl"), new PipelineOptions { Device = "cpu" });
+        _ = Most(pipeline, 8);
+        var (bytes, tensors) = Most(pipeline, 8);
+        var (bytesOfMany, tensorsOfMany) = Most(pipeline, 64);
+
+        TestContext.Current.TestOutputHelper!.WriteLine($"{bytes / 1e6:f1} MB and {bytesOfMany / 1e6:f1} MB");
+        Assert.Equal(tensors + 7, tensorsOfMany);
+        Assert.True(bytesOfMany - bytes <= 1 << 20, $"64 scenes took {(bytesOfMany - bytes) / 1e6:f1} MB more than 8.");
+    }
+
+    /// <summary>The most native bytes and tensors after any step of a story of two anchors and further scenes, beyond those
+    /// before.</summary>
+    private static (long Bytes, long Tensors) Most(DiffusionPipeline pipeline, int further)
+    {
+        var (bytes, tensors) = (long.MinValue, long.MinValue);
+        var (bytesBefore, tensorsBefore) = (ResidentMemory.Allocated(), torch.Tensor.TotalCount);
+        using var story = pipeline.GenerateStory(
+            new Story
+            {
+                Subjects = ["a frog"],
+                Scenes = [.. Enumerable.Range(0, 2 + further).Select(i => new Scene($"a frog in place {i}"))],
+            },
+            new StoryOptions
+            {
+                Request = new()
+                {
+                    Steps = 2, GuidanceScale = 4, Height = 64, Width = 64, Seed = 3,
+                    OnStep = _ => (bytes, tensors) =
+                        (Math.Max(bytes, ResidentMemory.Allocated()), Math.Max(tensors, torch.Tensor.TotalCount)),
+                },
+                Anchors = 2,
+                BatchSize = 8,
+            });
+        return (bytes - bytesBefore, tensors - tensorsBefore);
+    }
+
     private static void Make(DiffusionPipeline pipeline, int count)
     {
         for (var i = 0; i < count; i++)

@@ -21,6 +21,7 @@ public partial class SnippetTests
     private static readonly Dictionary<string, string> Given = new()
     {
         ["docs/evaluation.md"] = "StoryResult result",
+        ["docs/stories.md"] = "DiffusionPipeline pipeline, Story story, StoryOptions options",
         ["src/StorySync.Attention/README.md"] =
             "int steps, Func<StoryBatch, StoryAttention, AttentionContext, TorchSharp.torch.Tensor> Denoise, StorySubject fox, "
                 + "TorchSharp.torch.Tensor keptMask",

@@ -132,6 +132,16 @@ public sealed class BankCommandTests : IDisposable
     [InlineData("--block-cache cannot be given with --save-bank:", "--block-cache", "0.1", "--save-bank", "a")]
     [InlineData("--anchors is '0'; it must be a whole number from 1 to 100000.", "--anchors", "0")]
     [InlineData("--anchors is '5', but the story has 4 scenes.", "--anchors", "5")]
+    [InlineData("--subject-image cannot be given with --bank: the anchors are those of the bank,", "--bank", "a", "--subject-image", "b")]
+    [InlineData("--block-cache cannot be given with --subject-image:", "--block-cache", "0.1", "--subject-image", "a.png")]
+    [InlineData("There is no picture 'nowhere.png'.", "--subject-image", "nowhere.png")]
+    [InlineData("'.' is a folder; a picture is a file.", "--subject-image", ".")]
+    [InlineData("--hires is '1'; it must be a whole number from 2 to 8.", "--hires", "1")]
+    [InlineData("--hires-strength is '0'; it must be a number above 0 and at most 1.", "--hires", "2", "--hires-strength", "0")]
+    [InlineData("--hires-strength has no effect without --hires;", "--hires-strength", "0.5")]
+    [InlineData(
+        "--hires cannot be given with --redraw, which leaves the other scenes as they are.",
+        "--bank", "a", "--scene", "a", "--hires", "2", "--redraw", "1")]
     [InlineData("There is no story bank 'nowhere.storybank'.", "--bank", "nowhere.storybank", "--scene", "a cat")]
     [InlineData("--save-bank is '.', which is a folder; give a file in it a name.", "--save-bank", ".")]
     public async Task A_mistake_is_one_line_before_anything_is_loaded(string message, params string[] arguments)

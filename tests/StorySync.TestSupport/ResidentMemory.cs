@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.InteropServices;
 
@@ -92,17 +91,10 @@ public static class ResidentMemory
         }
     }
 
-    private static bool RunInOwnProcess(string method, out string output)
-    {
-        var start =
-            new ProcessStartInfo(Environment.ProcessPath!, ["-method", method, "-explicit", "only"]) { RedirectStandardOutput = true };
-        start.Environment["MALLOC_MMAP_THRESHOLD_"] = "65536";
-        start.Environment["MALLOC_TRIM_THRESHOLD_"] = "65536";
-        using var process = Process.Start(start)!;
-        output = process.StandardOutput.ReadToEnd();
-        process.WaitForExit();
-        return process.ExitCode == 0 && !output.Contains("Total: 0", StringComparison.Ordinal);
-    }
+    private static bool RunInOwnProcess(string method, out string output) => OwnProcess.Run(
+        method,
+        new Dictionary<string, string> { ["MALLOC_MMAP_THRESHOLD_"] = "65536", ["MALLOC_TRIM_THRESHOLD_"] = "65536" },
+        out output);
 
     private static long Collected()
     {

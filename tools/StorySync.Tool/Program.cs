@@ -1,5 +1,5 @@
 using StorySync.Samples;
 using StorySync.Tool;
 
-ProcessMemory.ReturnFreedBlocks();
+FreedMemory.ReturnImmediately();
 return await CommandLine.InvokeAsync(ToolCommand.Create(), args, Console.Out, Console.Error);

@@ -11,11 +11,11 @@ internal sealed class PlanRun(StorySettings settings, ResultWriter results, Text
     public async Task RunAsync(CancellationToken cancellationToken)
     {
         using var pipeline = await ModelOptions.LoadAsync(settings.Model, settings.Pipeline, error, cancellationToken);
-        var plan = pipeline.PlanMemory(settings.WithAnchors, settings.Planned);
+        var plan = pipeline.PlanMemory(settings.WithAnchors, settings.PlannedFor(pipeline));
         results.Write(
             new
             {
-                Scenes = settings.Story.Scenes.Count,
+                Scenes = settings.Story.Scenes.Count - settings.Pictures,
                 Device = plan.Device.ToString(),
                 plan.PeakBytes,
                 plan.HostBytes,
@@ -48,8 +48,8 @@ internal sealed class PlanRun(StorySettings settings, ResultWriter results, Text
                 ProcessMemory.Size(stage.ActivationBytes), ProcessMemory.Size(stage.Bytes));
         }
 
-        terminal.Write(
-            stages.Title($"{English.Count(settings.Story.Scenes.Count, "scene")} on {plan.Device}: {ProcessMemory.Size(plan.PeakBytes)}"));
+        var scenes = English.Count(settings.Story.Scenes.Count - settings.Pictures, "scene");
+        terminal.Write(stages.Title($"{scenes} on {plan.Device}: {ProcessMemory.Size(plan.PeakBytes)}"));
         if (plan.HostBytes > 0)
         {
             terminal.WriteLine($"On the host in addition: {ProcessMemory.Size(plan.HostBytes)}");

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Runtime.InteropServices;
 using StorySync.Pipelines;
 
 namespace StorySync.Samples;
@@ -7,27 +6,6 @@ namespace StorySync.Samples;
 /// <summary>What the process will hold in RAM: what it holds already, with .NET and libtorch, and what the plan of a run adds.</summary>
 internal static class ProcessMemory
 {
-    private const int MmapThreshold = -3;
-    private const int LargeBlock = 64 * 1024;
-
-    /// <summary>Makes the C library of Linux return every larger block as soon as it is freed. By default it keeps blocks of up to 32 MB,
-    /// and a
-    /// small model's run then holds two to three times what its tensors take.</summary>
-    public static void ReturnFreedBlocks()
-    {
-        if (OperatingSystem.IsLinux())
-        {
-            try
-            {
-                _ = SetMalloc(MmapThreshold, LargeBlock);
-            }
-            catch (EntryPointNotFoundException)
-            {
-                // Another C library than glibc.
-            }
-        }
-    }
-
     /// <summary>The bytes that the process will hold on the host during a run.</summary>
     public static long With(MemoryPlan plan) => Environment.WorkingSet + (plan.HostBytes > 0 ? plan.HostBytes : plan.PeakBytes);
 
@@ -38,7 +16,4 @@ internal static class ProcessMemory
         : null;
 
     public static string Size(long bytes) => string.Create(CultureInfo.InvariantCulture, $"{bytes / 1e6:f0} MB");
-
-    [DllImport("libc", EntryPoint = "mallopt")]
-    private static extern int SetMalloc(int parameter, int value);
 }

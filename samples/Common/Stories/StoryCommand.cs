@@ -23,6 +23,8 @@ internal enum StoryTask
 /// <summary>The commands that take a story: their options and what they mean.</summary>
 internal sealed class StoryCommand
 {
+    private const double DefaultHiresStrength = 0.4;
+
     private readonly StoryTask task;
     private readonly Option<bool>? json;
 
@@ -115,6 +117,23 @@ internal sealed class StoryCommand
             "With --bank: draw only the scene of this number again, with the seed after the story's largest or with --seed; the pictures "
                 + "of the others are those in the output folder.");
 
+    private readonly Option<string[]> subjectImages = new("--subject-image")
+    {
+        Description = "A picture of your own that shows the first subject: an anchor that all scenes read. It is stretched to the scenes' "
+            + "size; where it is transparent, the subject is not, and without transparency it is found. Repeat the option for several.",
+        Arity = ArgumentArity.OneOrMore,
+        AllowMultipleArgumentsPerToken = false,
+    };
+
+    private readonly Option<int?> hires = CommandLine.Whole(
+        "--hires", Ranges.Hires,
+        "Draw the finished scenes a second time, so many times as large, from their enlarged pictures and with their masks. "
+            + "[default: once, at their size]");
+
+    private readonly Option<double?> hiresStrength = CommandLine.Number(
+        "--hires-strength", Ranges.Strength,
+        "The last share of the steps that --hires runs: the more, the more it changes. [default: 0.4]");
+
     private readonly Option<bool> noPlain = new("--no-plain") { Description = "Omit the plain model's row; takes half the time." };
 
     private readonly Option<bool> masks = new("--masks") { Description = "Write the subjects' masks too." };
@@ -161,7 +180,7 @@ internal sealed class StoryCommand
         {
             StoryTask.Any => [],
             StoryTask.Plan => [plan, redraw, saveBank, bankForm, noPlain, masks, previews, output],
-            StoryTask.Redraw => [plan, redraw, saveBank, bankForm, noPlain],
+            StoryTask.Redraw => [plan, redraw, saveBank, bankForm, subjectImages, hires, hiresStrength, noPlain],
             _ => [plan, redraw],
         };
         foreach (var option in Options.Except(omitted))
@@ -177,6 +196,7 @@ internal sealed class StoryCommand
     [
         .. model.All, storyFile, scenes, subjects, negative, seed, steps, guidance, guidanceEnd, blockCache, width, height, sameNoise,
         sharing, dropout, shareAll, harmonization, threshold, layout, layoutUntil, anchors, saveBank, bankForm, bank, redraw,
+        subjectImages, hires, hiresStrength,
         noPlain, masks, previews, plan, output,
     ];
 
@@ -199,7 +219,7 @@ internal sealed class StoryCommand
     private void CheckTogether(ParseResult parsed)
     {
         bool Given(Option option) => parsed.GetResult(option) is { Implicit: false };
-        var anchored = new Option[] { anchors, saveBank, bankForm }.FirstOrDefault(Given);
+        var anchored = new Option[] { anchors, saveBank, subjectImages, bankForm }.FirstOrDefault(Given);
         if (Given(bank))
         {
             Option[] settled =
@@ -239,6 +259,17 @@ internal sealed class StoryCommand
                     + "out.");
         }
 
+        if (Given(hires) && Given(redraw))
+        {
+            throw new UserErrorException(
+                "--hires cannot be given with --redraw, which leaves the other scenes as they are. Leave one of the two out.");
+        }
+
+        if (Given(hiresStrength) && !Given(hires))
+        {
+            throw new UserErrorException("--hires-strength has no effect without --hires; give both or none.");
+        }
+
         if (Given(blockCache) && anchored is not null)
         {
             throw new UserErrorException(
@@ -254,17 +285,23 @@ internal sealed class StoryCommand
         CheckScenes(parsed.GetValue(anchors), anchors.Name, story);
         CheckScenes(RedrawOf(parsed), redraw.Name, story);
         var start = kept?.Card.Request ?? new GenerationRequest();
+        var (same, own) = (parsed.GetValue(sameNoise), parsed.GetValue(subjectImages) ?? []);
         var firstSeed = parsed.GetValue(seed) ?? story.Seed ?? (kept is null ? 7 : kept.Card.Seeds.Max() + 1);
         return new StorySettings
         {
             Model = model.NameOf(parsed),
             Pipeline = model.Of(parsed),
-            Story = kept is null ? story.ToStory() : story.ToStory(kept.Card.Story.Scenes, firstSeed, parsed.GetValue(sameNoise)),
+            Story = kept is not null ? story.ToStory(kept.Card.Story.Scenes, firstSeed, same)
+                : own.Length > 0 ? WithPictures(story.ToStory([], firstSeed, same), own, firstSeed)
+                : story.ToStory(),
+            Pictures = own.Length,
+            Hires = parsed.GetValue(hires),
+            HiresStrength = parsed.GetValue(hiresStrength) ?? DefaultHiresStrength,
             Bank = kept,
             SaveBank = parsed.GetValue(saveBank),
             Redraw = RedrawOf(parsed) - 1,
             RedrawSeed = parsed.GetValue(seed),
-            ScenePlaces = [.. story.Scenes.Select(scene => scene.Place)],
+            ScenePlaces = [.. own.Select(path => $"--subject-image '{path}'"), .. story.Scenes.Select(scene => scene.Place)],
             Options = new StoryOptions
             {
                 Request = start with
@@ -279,8 +316,9 @@ internal sealed class StoryCommand
                     Width = parsed.GetValue(width) ?? story.Width ?? start.Width,
                     Height = parsed.GetValue(height) ?? story.Height ?? start.Height,
                 },
-                SameNoise = kept is null && parsed.GetValue(sameNoise),
-                Anchors = parsed.GetValue(anchors) ?? (parsed.GetValue(saveBank) is null ? null : story.Scenes.Count),
+                SameNoise = kept is null && own.Length == 0 && same,
+                Anchors = own.Length + (parsed.GetValue(anchors) ?? (parsed.GetValue(saveBank) is null ? 0 : story.Scenes.Count))
+                    is var first and > 0 ? first : null,
                 BankForm = parsed.GetResult(bankForm) is { Implicit: false }
                     ? Enum.Parse<StoryBankForm>(parsed.GetValue(bankForm)!, ignoreCase: true) : null,
                 Techniques = kept?.Card.Techniques ?? Techniques(parsed),
@@ -290,6 +328,12 @@ internal sealed class StoryCommand
             Output = parsed.GetValue(output) ?? "",
         };
     }
+
+    /// <summary>The story with pictures before its scenes. Their noise is none of a scene's.</summary>
+    private static Story WithPictures(Story story, string[] paths, long firstSeed) => story with
+    {
+        Scenes = [.. paths.Select((path, i) => SubjectImage.Load(path, story, firstSeed - paths.Length + i)), .. story.Scenes],
+    };
 
     /// <summary>The story of the file, of the command line, or of both: what the command line says comes first.</summary>
     private StoryFile Story(ParseResult parsed)

@@ -9,8 +9,6 @@ namespace StorySync.Samples;
 /// <summary>A story in a YAML or JSON file; <c>Stories/story.schema.json</c> describes the format.</summary>
 internal sealed partial record StoryFile
 {
-    private const long LargestMaskFile = 256 << 20;
-
     private static readonly string[] Keys = ["subjects", "cast", "scenes", "negative", "seed", "steps", "guidance", "width", "height"];
     private static readonly string[] SceneKeys = ["prompt", "subjects", "states", "seed", "masks", "regions", "location"];
     private static readonly string[] BoxKeys = ["left", "top", "width", "height"];
@@ -291,14 +289,12 @@ internal sealed partial record StoryFile
         {
             try
             {
-                RegularFile.Check(path, what, LargestMaskFile);
+                RegularFile.Check(path, what, PictureFile.Largest);
                 mask = RgbImage.Load(path);
             }
             catch (Exception exception) when (exception is not OutOfMemoryException)
             {
-                // What only a program can do is left out.
-                var fault = CommandLine.OneLine(exception.Message)
-                    .Replace(", or raise maxPixels if you trust the file", "", StringComparison.Ordinal);
+                var fault = PictureFile.Fault(exception);
                 throw node.Error(fault.Contains(path, StringComparison.Ordinal) ? fault : $"the {what} '{path}' cannot be read: {fault}");
             }
 

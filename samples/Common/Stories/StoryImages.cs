@@ -22,13 +22,12 @@ internal sealed partial class StoryImages(StorySettings settings)
 
     /// <summary>Adds the scenes of a story, and their masks if they are asked for.</summary>
     /// <param name="name">How the files' names begin.</param>
-    /// <param name="result">The story.</param>
+    /// <param name="scenes">The scenes.</param>
     /// <param name="first">The number of scenes before.</param>
-    public void Add(string name, StoryResult result, int first = 0)
+    public void Add(string name, IReadOnlyList<SceneResult> scenes, int first = 0)
     {
-        for (var i = 0; i < result.Scenes.Count; i++)
+        foreach (var (i, scene) in scenes.Index())
         {
-            var scene = result.Scenes[i];
             Add($"{name}-{first + i + 1}.png", scene.Image);
             for (var s = 0; settings.WithMasks && s < scene.Subjects.Count; s++)
             {
@@ -40,24 +39,22 @@ internal sealed partial class StoryImages(StorySettings settings)
         }
     }
 
-    /// <summary>Adds the previews of a story, in the size of its scenes.</summary>
-    /// <param name="reports">The progress that carried them.</param>
+    /// <summary>Adds the previews of a story's scenes, in their size.</summary>
+    /// <param name="previews">The previews.</param>
     /// <param name="result">The story.</param>
     /// <param name="first">The number of scenes before.</param>
-    public void AddPreviews(IEnumerable<GenerationProgress> reports, StoryResult result, int first = 0)
+    public void AddPreviews(IEnumerable<ScenePreview> previews, StoryResult result, int first = 0)
     {
-        foreach (var report in reports)
+        foreach (var (scene, step, preview) in previews.Where(preview => preview.Scene >= settings.Pictures))
         {
-            foreach (var (i, preview) in report.Previews!.Index())
-            {
-                var image = result.Scenes[i].Image;
-                Add($"preview-{first + i + 1}-{report.Step}.png", preview.Resize(image.Width, image.Height));
-            }
+            var image = result.Scenes[scene].Image;
+            Add($"preview-{first + scene + 1 - settings.Pictures}-{step}.png", preview.Resize(image.Width, image.Height));
         }
     }
 
     /// <summary>Adds the strip of one or more stories.</summary>
-    public void AddStrip(IReadOnlyList<(string Title, StoryResult Story)> rows) => Add(Strip, Marked(Samples.Strip.Draw(rows)));
+    public void AddStrip(IReadOnlyList<(string Title, IReadOnlyList<SceneResult> Scenes)> rows) =>
+        Add(Strip, Marked(Samples.Strip.Draw(rows)));
 
     /// <summary>Adds the strip of a story's pictures.</summary>
     public void AddStrip(IReadOnlyList<RgbImage> images) => Add(
@@ -107,6 +104,6 @@ internal sealed partial class StoryImages(StorySettings settings)
     private void Add(string name, RgbImage image) =>
         files[name] = image.EncodePng(new Dictionary<string, string> { ["Software"] = Software });
 
-    [GeneratedRegex(@"^((scene|plain)-\d+(-mask-\d+)?|preview-\d+-\d+)\.png$")]
+    [GeneratedRegex(@"^((scene|plain|large)-\d+(-mask-\d+)?|preview-\d+-\d+)\.png$")]
     private static partial Regex SceneFile();
 }

@@ -24,6 +24,7 @@ internal sealed partial class StoryRun(StorySettings settings, ResultWriter resu
 
         using var pipeline = await ModelOptions.LoadAsync(settings.Model, settings.Pipeline, error, cancellationToken);
         var options = OptionsFor(pipeline);
+        CheckStrength(pipeline);
 
         // Plain scenes depend on nothing; they run in batches where those of the story do.
         var off = options with
@@ -35,14 +36,16 @@ internal sealed partial class StoryRun(StorySettings settings, ResultWriter resu
             await CheckFitsAsync(pipeline);
         }
 
-        var previews = new List<GenerationProgress>();
-        StoryResult? plain = null, story = null;
+        StoryResult? plain = null, story = null, large = null;
         try
         {
+            PreviewKeeper previews;
             await using (var display = Display.Start(error))
             {
-                var progress = new PreviewKeeper(display.Progress(StoryImages.Title), previews);
-                story = await DrawAsync(pipeline, settings.Story.Scenes, 0, options, progress, cancellationToken);
+                previews = new PreviewKeeper(display.Progress(StoryImages.Title));
+                story = await DrawAsync(pipeline, settings.Story.Scenes, 0, options, previews, cancellationToken);
+                large = settings.Hires is null
+                    ? null : await EnlargeAsync(pipeline, story, options, display.Progress("enlarged"), cancellationToken);
                 plain = settings.WithPlain
                     ? await GuardedAsync(
                         0, () => pipeline.GenerateStoryAsync(settings.Story, off, display.Progress("plain model"), cancellationToken))
@@ -50,18 +53,25 @@ internal sealed partial class StoryRun(StorySettings settings, ResultWriter resu
             }
 
             var files = new StoryImages(settings);
-            files.AddPreviews(previews, story);
+            files.AddPreviews(previews.Previews, story);
             if (plain is not null)
             {
-                files.Add("plain", plain);
+                files.Add("plain", Drawn(plain));
             }
 
-            files.Add("scene", story);
-            files.AddStrip(plain is null ? [(StoryImages.Title, story)] : [("plain", plain), (StoryImages.Title, story)]);
-            Write(folder, files, story);
+            files.Add("scene", Drawn(story));
+            if (large is not null)
+            {
+                files.Add("large", Drawn(large));
+            }
+
+            files.AddStrip(
+                [.. plain is null ? [] : new[] { ("plain", Drawn(plain)) }, (StoryImages.Title, Drawn(story))]);
+            Write(folder, files, story, large);
         }
         finally
         {
+            large?.Dispose();
             plain?.Dispose();
             story?.Dispose();
         }
@@ -73,30 +83,57 @@ internal sealed partial class StoryRun(StorySettings settings, ResultWriter resu
         using var pipeline = await ModelOptions.LoadAsync(settings.Model, settings.Pipeline, error, cancellationToken);
         var options = OptionsFor(pipeline);
         var scene = settings.Story.Scenes[index] with { Seed = settings.RedrawSeed ?? kept.LargestSeed + 1 };
-        var previews = new List<GenerationProgress>();
+        PreviewKeeper previews;
         StoryResult result;
         await using (var display = Display.Start(error))
         {
-            result = await DrawAsync(
-                pipeline, [scene], index, options, new PreviewKeeper(display.Progress(StoryImages.Title), previews), cancellationToken);
+            previews = new PreviewKeeper(display.Progress(StoryImages.Title));
+            result = await DrawAsync(pipeline, [scene], index, options, previews, cancellationToken);
         }
 
         using (result)
         {
             var files = new StoryImages(settings);
-            files.AddPreviews(previews, result, index);
-            files.Add("scene", result, index);
+            files.AddPreviews(previews.Previews, result, index);
+            files.Add("scene", result.Scenes, index);
             files.AddStrip(kept.With(index, result.Scenes[0].Image));
-            Write(folder, files, result, index);
+            Write(folder, files, result, large: null, index);
         }
     }
 
     private StoryOptions OptionsFor(DiffusionPipeline pipeline) =>
         settings.Options with { Techniques = settings.Options.Techniques!.Over(pipeline.DefaultTechniques) };
 
+    /// <summary>Refuses, before any work, a second time without a step.</summary>
+    private void CheckStrength(DiffusionPipeline pipeline)
+    {
+        if (settings.Hires is null)
+        {
+            return;
+        }
+
+        var (request, size) = (settings.Options.Request!, pipeline.DefaultSize);
+        try
+        {
+            _ = pipeline.PlanMemory(new GenerationRequest
+            {
+                Prompts = [""],
+                Steps = request.Steps,
+                Scheduler = request.Scheduler,
+                Images = [new RgbImage(size.Width, size.Height, new byte[size.Width * size.Height * 3])],
+                Strength = settings.HiresStrength,
+            });
+        }
+        catch (ArgumentException exception)
+        {
+            throw new UserErrorException($"--hires-strength: {CommandLine.OneLine(exception.Message)}", exception);
+        }
+    }
+
     private async Task CheckFitsAsync(DiffusionPipeline pipeline)
     {
-        var plan = await GuardedAsync(0, () => Task.FromResult(pipeline.PlanMemory(settings.Story, settings.Options)));
+        var options = settings.PlannedFor(pipeline);
+        var plan = await GuardedAsync(0, () => Task.FromResult(pipeline.PlanMemory(settings.Story, options)));
         if (settings.Pipeline.ChecksMemory && ProcessMemory.Misfit(plan) is { } misfit)
         {
             throw new UserErrorException(
@@ -148,7 +185,38 @@ internal sealed partial class StoryRun(StorySettings settings, ResultWriter resu
         }
     }
 
-    private void Write(OutputFolder folder, StoryImages files, StoryResult story, int first = 0)
+    /// <summary>Draws the finished scenes a second time, larger: with a bank, its anchors first.</summary>
+    private async Task<StoryResult> EnlargeAsync(
+        DiffusionPipeline pipeline, StoryResult story, StoryOptions options, IProgress<GenerationProgress> progress,
+        CancellationToken cancellationToken)
+    {
+        var larger = EnlargedOptions(story, options);
+        if (settings.Bank is not { } bank)
+        {
+            return await GuardedAsync(
+                0, () => pipeline.RefineStoryAsync(story, options: larger, progress: progress, cancellationToken: cancellationToken));
+        }
+
+        var anchors = larger with { Request = larger.Request! with { Images = bank.Portraits } };
+        using var enlarged = await GuardedAsync(
+            0, () => pipeline.CreateBankAsync(bank.Card.Story, anchors, progress, cancellationToken));
+        RgbImage[] images = [.. story.Scenes.Select(scene => scene.Image)];
+        return await GuardedAsync(
+            bank.Portraits.Count,
+            () => pipeline.GenerateScenesAsync(
+                enlarged, story.ToStory().Scenes, larger with { Request = larger.Request! with { Images = images } }, progress,
+                cancellationToken));
+    }
+
+    private StoryOptions EnlargedOptions(StoryResult story, StoryOptions options) => options with
+    {
+        Request = settings.Enlarged(options.Request!, story.Scenes[^1].Image.Width, story.Scenes[^1].Image.Height),
+    };
+
+    /// <summary>The scenes that were drawn, without the user's pictures.</summary>
+    private IReadOnlyList<SceneResult> Drawn(StoryResult story) => [.. story.Scenes.Skip(settings.Pictures)];
+
+    private void Write(OutputFolder folder, StoryImages files, StoryResult story, StoryResult? large, int first = 0)
     {
         if (settings.SaveBank is { } path)
         {
@@ -156,9 +224,10 @@ internal sealed partial class StoryRun(StorySettings settings, ResultWriter resu
         }
 
         files.WriteTo(folder);
-        foreach (var warning in story.Warnings)
+        string[] warnings = [.. story.Warnings.Union(large?.Warnings ?? []).Select(warning => OptionNames.In(warning.Message))];
+        foreach (var warning in warnings)
         {
-            error.WriteLine($"Warning: {OptionNames.In(warning.Message)}");
+            error.WriteLine($"Warning: {warning}");
         }
 
         var strip = Path.Combine(folder.Path, StoryImages.Strip);
@@ -166,37 +235,24 @@ internal sealed partial class StoryRun(StorySettings settings, ResultWriter resu
             new
             {
                 Folder = folder.Path,
-                Scenes = story.Scenes.Select((scene, i) => new
+                Scenes = Drawn(story).Select((scene, i) => new
                 {
                     File = Path.Combine(folder.Path, StoryImages.Scene(first + i)), scene.Prompt, scene.Seed, scene.Consistency,
                 }),
                 Strip = strip,
                 Bank = settings.SaveBank,
-                Warnings = story.Warnings.Select(warning => OptionNames.In(warning.Message)),
+                Warnings = warnings,
                 Seconds = Math.Round(story.Timings.Total.TotalSeconds, 3),
             },
             console =>
             {
-                console.WriteLine($"Wrote {English.Count(story.Scenes.Count, "scene")} to {folder.Path}");
+                console.WriteLine($"Wrote {English.Count(Drawn(story).Count, "scene")} to {folder.Path}");
                 console.WriteLine($"Strip: {strip}");
                 if (settings.SaveBank is not null)
                 {
                     console.WriteLine($"Bank: {settings.SaveBank}, {story.Bank!.Describe()}");
                 }
             });
-    }
-
-    /// <summary>Keeps the reports that carry previews, and hands on all.</summary>
-    private sealed class PreviewKeeper(IProgress<GenerationProgress> next, List<GenerationProgress> kept) : IProgress<GenerationProgress>
-    {
-        public void Report(GenerationProgress value)
-        {
-            next.Report(value);
-            if (value.Previews is not null)
-            {
-                kept.Add(value);
-            }
-        }
     }
 
     [GeneratedRegex(@"^Scene (\d+): (.*)$", RegexOptions.Singleline)]

@@ -12,6 +12,15 @@ internal sealed record StorySettings
     /// <summary>The scenes to draw, and their subjects.</summary>
     public required Story Story { get; init; }
 
+    /// <summary>How many of the first scenes are pictures of the user's.</summary>
+    public int Pictures { get; init; }
+
+    /// <summary>How many times as large the scenes are drawn a second time; null for not.</summary>
+    public int? Hires { get; init; }
+
+    /// <summary>The share of the steps that the second time runs.</summary>
+    public required double HiresStrength { get; init; }
+
     /// <summary>The bank that the scenes are drawn with; null to make the story from nothing. It is the caller's.</summary>
     public StoryBank? Bank { get; init; }
 
@@ -37,6 +46,33 @@ internal sealed record StorySettings
     {
         Anchors = Bank.Portraits.Count, BankForm = Bank.Card.Form,
     };
+
+    /// <summary>How <see cref="WithAnchors"/> would be made in one run, for its memory: at the size of the second time if there is
+    /// one.</summary>
+    public StoryOptions PlannedFor(DiffusionPipeline pipeline)
+    {
+        var request = Options.Request!;
+        return Hires is null ? Planned : Planned with
+        {
+            Request = Enlarged(request, request.Width ?? pipeline.DefaultSize.Width, request.Height ?? pipeline.DefaultSize.Height) with
+            {
+                Strength = null,
+            },
+        };
+    }
+
+    /// <summary>The request of the second time.</summary>
+    /// <param name="request">That of the first time.</param>
+    /// <param name="width">The width then.</param>
+    /// <param name="height">The height then.</param>
+    public GenerationRequest Enlarged(GenerationRequest request, int width, int height)
+    {
+        var (factor, most) = (Hires!.Value, GenerationRequest.MaxSide);
+        return (long)factor * Math.Max(width, height) <= most
+            ? request with { Width = factor * width, Height = factor * height, Strength = HiresStrength, PreviewInterval = 0 }
+            : throw new UserErrorException(
+                $"--hires is '{factor}', but {factor} times {width}×{height} has more than {most} pixels a side.");
+    }
 
     public required bool WithPlain { get; init; }
 

@@ -14,9 +14,9 @@ internal static class Strip
     /// <summary>Small images are enlarged to it, by whole factors; large ones are reduced to twice of it.</summary>
     private const int Side = 256;
 
-    public static RgbImage Draw(IReadOnlyList<(string Title, StoryResult Story)> rows) =>
-        Draw([.. rows.Select(row => (row.Title, (IReadOnlyList<RgbImage>)[.. row.Story.Scenes.Select(scene => scene.Image)]))],
-            [.. rows[0].Story.Scenes.Select(scene => scene.Scene.Prompt)]);
+    public static RgbImage Draw(IReadOnlyList<(string Title, IReadOnlyList<SceneResult> Scenes)> rows) =>
+        Draw([.. rows.Select(row => (row.Title, (IReadOnlyList<RgbImage>)[.. row.Scenes.Select(scene => scene.Image)]))],
+            [.. rows[0].Scenes.Select(scene => scene.Scene.Prompt)]);
 
     /// <param name="rows">For each story its title and its images, all of one size.</param>
     /// <param name="captions">For each scene its caption.</param>

@@ -62,14 +62,15 @@ internal sealed class HtmlReport
     private void WriteTables()
     {
         page.AppendLine("<h2>Figures</h2>");
-        WriteTable(Measure.Main, summaries, summary => summary.Figures);
+        var leading = Measure.Leading(summaries);
+        WriteTable(leading, summaries, summary => summary.Figures);
         VariantSummary[] changed = [.. summaries.Where(summary => summary.Changes.Count > 0)];
         if (changed.Length > 0)
         {
             page.AppendLine(
                 "<h3>Difference from the plain model</h3><p>Story by story, so that what makes stories different from each other does not "
                     + "count. An interval without 0 is a difference that these stories show.</p>");
-            WriteTable(Measure.Main, changed, summary => summary.Changes);
+            WriteTable(leading, changed, summary => summary.Changes);
         }
 
         page.AppendLine("<details><summary>All figures</summary>");

@@ -25,6 +25,21 @@ internal sealed record Measure(string Key, string Meaning, string Better, string
     public static Measure Kept { get; } =
         new("layout_kept", "IoU of masks with the plain run's: how much of its layout stays", Higher, "f3", r => r.Measures.LayoutKept);
 
+    public static Measure ClipIAnchors { get; } =
+        new("clip_i_anchors", "CLIP-I of the new scenes' subjects with the anchors'", Higher, "f3", r => r.AgainstAnchors?.ClipI);
+
+    public static Measure ClipINew { get; } =
+        new("clip_i_new", "CLIP-I of the new scenes' subjects with each other", Higher, "f3", r => r.NewScenes?.ClipI);
+
+    public static Measure ColorAnchors { get; } =
+        new("colour_anchors", "distance of the new scenes' mean colours from the anchors'", Lower, "f1", r => r.AgainstAnchors?.Color);
+
+    public static Measure ColorNew { get; } =
+        new("colour_new", "distance of the new scenes' mean colours from each other", Lower, "f1", r => r.NewScenes?.Color);
+
+    public static Measure LayoutNew { get; } =
+        new("layout_new", "1 − IoU of masks between new scenes", Higher, "f3", r => r.NewScenes?.Layout);
+
     public static Measure Seconds { get; } = new("seconds", "time to make the story", Lower, "f1", r => r.Seconds);
 
     public static Measure SecondsPerScene { get; } = new("seconds_per_scene", "time to make a scene", Lower, "f2", r => r.SecondsPerScene);
@@ -38,6 +53,11 @@ internal sealed record Measure(string Key, string Meaning, string Better, string
         Color,
         Layout,
         Kept,
+        ClipIAnchors,
+        ClipINew,
+        ColorAnchors,
+        ColorNew,
+        LayoutNew,
         new("patches", "best-match cosine of patches inside the masks", Higher, "f3", r => r.Measures.Patches),
         new("clip_i_picture", "CLIP-I of whole pictures", Higher, "f3", r => r.Measures.ClipIPicture),
         new("clip_i_crop", "CLIP-I of the subjects cut out with what is around them", Higher, "f3", r => r.Measures.ClipICrop),
@@ -49,8 +69,15 @@ internal sealed record Measure(string Key, string Meaning, string Better, string
         Memory,
     ];
 
-    /// <summary>Those of the tables that are seen first.</summary>
-    public static IReadOnlyList<Measure> Main { get; } = [ClipI, ClipT, Color, Layout, Kept, Seconds, Memory];
+    /// <summary>Those of the tables that are seen first. The measures of new scenes are among them where a variant has anchors.</summary>
+    /// <param name="summaries">What the tables are of.</param>
+    public static IReadOnlyList<Measure> Leading(IReadOnlyList<VariantSummary> summaries) =>
+    [
+        ClipI, ClipT, Color, Layout, Kept,
+        .. new[] { ClipIAnchors, ClipINew, ColorAnchors, ColorNew, LayoutNew }.Where(measure =>
+            summaries.Any(summary => summary.Figures.ContainsKey(measure.Key))),
+        Seconds, Memory,
+    ];
 
     /// <summary>Those that are plotted.</summary>
     public static IReadOnlyList<Measure> Plotted { get; } = [ClipI, ClipT, Color, Layout];

@@ -30,17 +30,59 @@ internal static partial class Reports
         return Path.Combine(folder.Path, "report.html");
     }
 
+    /// <summary>Writes what stories cost by length: lengths.md and lengths.csv.</summary>
+    public static void Write(OutputFolder folder, IReadOnlyList<LengthRecord> records)
+    {
+        var text = new StringBuilder("| variant | scenes | seconds | seconds a scene | peak, MiB | grown, MiB |")
+            .AppendLine().AppendLine("|---|---:|---:|---:|---:|---:|");
+        var csv = new StringBuilder("variant,scenes,seconds,seconds_per_scene,peak_mib,grown_mib").AppendLine();
+        foreach (var record in records)
+        {
+            text.AppendLine(CultureInfo.InvariantCulture,
+                $"| {Escaped(record.Variant)} | {record.Scenes} | {record.Seconds:f1} | {record.SecondsPerScene:f2} "
+                    + $"| {record.PeakMiB:f0} | {record.GrownMiB:f0} |");
+            csv.AppendLine(CultureInfo.InvariantCulture,
+                $"{Quoted(record.Variant)},{record.Scenes},{record.Seconds:r},{record.SecondsPerScene:r},{record.PeakMiB:r},"
+                    + $"{record.GrownMiB:r}");
+        }
+
+        folder.Write("lengths.md", Encoding.UTF8.GetBytes(text.ToString()));
+        folder.Write("lengths.csv", Encoding.UTF8.GetBytes(csv.ToString()));
+    }
+
+    /// <summary>What stories cost by length.</summary>
+    public static Table Table(IReadOnlyList<LengthRecord> records)
+    {
+        var table = new Table().Border(TableBorder.Simple).AddColumn("variant");
+        foreach (var column in (string[])["scenes", "seconds", "seconds a scene", "peak, MiB", "grown, MiB"])
+        {
+            table.AddColumn(new TableColumn(column).RightAligned().NoWrap());
+        }
+
+        foreach (var record in records)
+        {
+            string Of(double? value, string format) => value?.ToString(format, CultureInfo.InvariantCulture) ?? "does not fit";
+            table.AddRow(
+                Spectre.Console.Markup.Escape(record.Variant), $"{record.Scenes}",
+                Of(record.Seconds, "f1"), Of(record.SecondsPerScene, "f2"), Of(record.PeakMiB, "f0"), Of(record.GrownMiB, "f0"));
+        }
+
+        return table;
+    }
+
     public static Table Table(EvaluationSettings settings, IReadOnlyList<StoryRecord> records)
     {
         var table = new Table().Border(TableBorder.Simple).AddColumn("variant");
-        foreach (var measure in Measure.Main)
+        var summaries = VariantSummary.Of(settings.Variants, records);
+        var leading = Measure.Leading(summaries);
+        foreach (var measure in leading)
         {
             table.AddColumn(new TableColumn(measure.Key).RightAligned().NoWrap());
         }
 
-        foreach (var summary in VariantSummary.Of(settings.Variants, records))
+        foreach (var summary in summaries)
         {
-            table.AddRow([Spectre.Console.Markup.Escape(summary.Variant.Name), .. Measure.Main.Select(measure =>
+            table.AddRow([Spectre.Console.Markup.Escape(summary.Variant.Name), .. leading.Select(measure =>
                 $"{VariantSummary.Text(summary.Figures, measure)} [grey]{VariantSummary.Range(summary.Figures, measure)}[/]")]);
         }
 
@@ -51,22 +93,24 @@ internal static partial class Reports
     public static string Markdown(IReadOnlyList<VariantSummary> summaries)
     {
         var text = new StringBuilder();
-        AppendTable(text, summaries, summary => summary.Figures);
+        var leading = Measure.Leading(summaries);
+        AppendTable(text, leading, summaries, summary => summary.Figures);
         text.AppendLine().AppendLine("Difference from the plain model, story by story:").AppendLine();
-        AppendTable(text, summaries.Where(summary => summary.Changes.Count > 0), summary => summary.Changes);
+        AppendTable(text, leading, summaries.Where(summary => summary.Changes.Count > 0), summary => summary.Changes);
         return text.ToString();
     }
 
-    private static void AppendTable(StringBuilder text, IEnumerable<VariantSummary> rows, Func<VariantSummary, IReadOnlyDictionary<string,
-        Interval>> of)
+    private static void AppendTable(
+        StringBuilder text, IReadOnlyList<Measure> measures, IEnumerable<VariantSummary> rows,
+        Func<VariantSummary, IReadOnlyDictionary<string, Interval>> of)
     {
-        text.Append("| variant | ").AppendJoin(" | ", Measure.Main.Select(measure => measure.Key)).AppendLine(" |");
-        text.Append("|---|").AppendJoin('|', Measure.Main.Select(_ => "---:")).AppendLine("|");
+        text.Append("| variant | ").AppendJoin(" | ", measures.Select(measure => measure.Key)).AppendLine(" |");
+        text.Append("|---|").AppendJoin('|', measures.Select(_ => "---:")).AppendLine("|");
         foreach (var summary in rows)
         {
             text.Append($"| {Escaped(summary.Variant.Name)} | ")
                 .AppendJoin(" | ",
-                    Measure.Main.Select(measure =>
+                    measures.Select(measure =>
                         $"{VariantSummary.Text(of(summary), measure)} "
                             + $"{(VariantSummary.Range(of(summary), measure) is { Length: > 0 } range ? $"({range})" : "")}".TrimEnd()))
                 .AppendLine(" |");
@@ -76,9 +120,10 @@ internal static partial class Reports
     /// <summary>A name as a table's cell shows it: no markup, no further column.</summary>
     private static string Escaped(string name) => Markup().Replace(LineBreak().Replace(name, " "), @"\$0");
 
+    private static string Quoted(string text) => $"\"{text.Replace("\"", "\"\"", StringComparison.Ordinal)}\"";
+
     private static string Csv(IReadOnlyList<StoryRecord> records)
     {
-        static string Quoted(string text) => $"\"{text.Replace("\"", "\"\"", StringComparison.Ordinal)}\"";
         var csv = new StringBuilder("variant,story,seed,scenes,").AppendJoin(',', Measure.All.Select(measure => measure.Key)).AppendLine();
         foreach (var record in records)
         {

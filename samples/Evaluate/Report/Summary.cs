@@ -39,7 +39,11 @@ internal sealed record VariantSummary(
 
     /// <summary>What two stories must have in common to differ by their techniques alone.</summary>
     private static string Frame(StoryJob job) =>
-        Json.Text(job with { Variant = "", Damage = null, Options = job.Options with { Techniques = null } });
+        Json.Text(job with
+        {
+            Variant = "", Damage = null, AnchorsFrom = null,
+            Options = job.Options with { Techniques = null, Anchors = null, BankForm = null },
+        });
 
     private static Dictionary<string, Interval> Intervals(IEnumerable<StoryRecord> records, Func<Measure, StoryRecord, double?> of) =>
         Measure.All

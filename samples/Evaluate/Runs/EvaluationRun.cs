@@ -41,9 +41,10 @@ internal sealed class EvaluationRun(EvaluationSettings settings, OutputFolder ou
 
     private StoryRecord Make(StoryJob job, StoryRecord? plain, RunProgress progress, CancellationToken cancellationToken)
     {
-        var story = new Story { Subjects = [job.Subject], Scenes = [.. job.Prompts.Select((prompt, i) => Scene(job, prompt, i, plain))] };
         using var memory = new PeakMemory();
-        using var result = pipeline.GenerateStory(story, job.Options, progress, cancellationToken);
+        var result = Drawing.Of(
+            pipeline, job, [.. job.Prompts.Select((prompt, i) => Scene(job, prompt, i, plain))],
+            job.AnchorsFrom == AnchorSource.Picture ? RgbImage.Load(plain!.Picture(0)) : null, progress, cancellationToken);
         var peak = memory.MiB;
         warnings.AddRange(result.Warnings.Select(warning => $"{job.Story}, {job.Variant}: {warning.Message}"));
 
@@ -61,8 +62,11 @@ internal sealed class EvaluationRun(EvaluationSettings settings, OutputFolder ou
             Seeds = [.. result.Scenes.Select(scene => scene.Seed)],
             Masks = [.. regions.Select(StoryRecord.Rows)],
             Measures = evaluator.Measure(scenes, compared, cancellationToken),
-            Seconds = result.Timings.Total.TotalSeconds,
-            SecondsPerScene = result.Timings.Total.TotalSeconds / scenes.Length,
+            NewScenes = job.FirstNew is { } first ? evaluator.Measure(scenes[first..], cancellationToken: cancellationToken) : null,
+            AgainstAnchors = job.FirstNew is { } next
+                ? evaluator.MeasureAgainst(scenes[next..], scenes[..(job.Options.Anchors ?? next)], cancellationToken) : null,
+            Seconds = result.Time.TotalSeconds,
+            SecondsPerScene = result.Time.TotalSeconds / scenes.Length,
             PeakMiB = peak,
             Folder = folder.FolderOf(job),
         };

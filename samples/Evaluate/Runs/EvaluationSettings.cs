@@ -37,6 +37,15 @@ internal sealed record EvaluationSettings
     /// noise.</summary>
     public long SeedOf(int story, int repeat) => Seed + (100L * story) + (100_000L * repeat);
 
+    /// <summary>The story as a variant makes it, of as many scenes as asked for: prompts come again in their order.</summary>
+    /// <param name="variant">The variant.</param>
+    /// <param name="story">The story.</param>
+    /// <param name="scenes">The number of scenes.</param>
+    public StoryJob LongJob(Variant variant, PromptStory story, int scenes) => Job(
+        variant with { Scenes = scenes },
+        story with { Settings = [.. Enumerable.Range(0, scenes).Select(scene => story.Settings[scene % story.Settings.Count])] },
+        Seed);
+
     private StoryJob Job(Variant variant, PromptStory story, long seed)
     {
         var scenes = variant.Scenes ?? Scenes;
@@ -53,6 +62,8 @@ internal sealed record EvaluationSettings
                 Prompts = [.. story.Prompts.Take(scenes)],
                 Options = variant.Options with { Request = (variant.Options.Request ?? new()) with { Seed = seed } },
                 Damage = variant.Damage,
+                AnchorsFrom = variant.AnchorsFrom,
+                FirstNew = Variants.Max(other => other.Options.Anchors) is { } anchors && anchors < scenes ? anchors : null,
             }
             : throw new UserErrorException(
                 $"The story '{story.Name}' has {English.Count(story.Settings.Count, "setting")}; {English.Count(scenes, "scene")} need as "

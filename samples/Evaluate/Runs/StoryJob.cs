@@ -25,6 +25,13 @@ internal sealed record StoryJob
 
     public MaskDamage? Damage { get; init; }
 
+    /// <summary>Gets where the anchors come from; null from the story itself, or for none.</summary>
+    public AnchorSource? AnchorsFrom { get; init; }
+
+    /// <summary>Gets the first scene that counts as new, from 0: the scenes before are the anchors of some variant. Null where no variant
+    /// has anchors.</summary>
+    public int? FirstNew { get; init; }
+
     public long Seed => Options.Request?.Seed ?? 0;
 
     /// <summary>Whether this job and another come to the same, whatever their variants are called.</summary>

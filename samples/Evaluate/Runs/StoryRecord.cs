@@ -16,6 +16,12 @@ internal sealed record StoryRecord
 
     public required StoryMeasures Measures { get; init; }
 
+    /// <summary>The measures of the new scenes by themselves; null where no variant has anchors.</summary>
+    public StoryMeasures? NewScenes { get; init; }
+
+    /// <summary>The new scenes against the anchors; null where no variant has anchors.</summary>
+    public AnchorMeasures? AgainstAnchors { get; init; }
+
     public required double Seconds { get; init; }
 
     public required double SecondsPerScene { get; init; }

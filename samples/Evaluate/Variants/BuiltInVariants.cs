@@ -9,6 +9,9 @@ internal static class BuiltInVariants
     public const string Plain = "plain";
     public const string All = "all";
 
+    /// <summary>The name of <see cref="Anchored"/> together, after "all".</summary>
+    public const string Anchors = "anchors";
+
     /// <param name="options">What the variants have in common; its techniques, which must be there, are those of "all".</param>
     public static IReadOnlyList<Variant> Of(StoryOptions options)
     {
@@ -27,4 +30,15 @@ internal static class BuiltInVariants
             Named(All, on),
         ];
     }
+
+    /// <summary>Scenes that read anchors: one or two, those of a bank that was written and read, a picture of one's own.</summary>
+    /// <param name="options">What the variants have in common.</param>
+    public static IReadOnlyList<Variant> Anchored(StoryOptions options) =>
+    [
+        new("one-anchor", options with { Anchors = 1 }),
+        new("two-anchors", options with { Anchors = 2 }),
+        new("bank", options with { Anchors = 2 }) { AnchorsFrom = AnchorSource.Bank },
+        new("bank-keys", options with { Anchors = 2, BankForm = StoryBankForm.Keys }) { AnchorsFrom = AnchorSource.Bank },
+        new("picture", options with { Anchors = 1 }) { AnchorsFrom = AnchorSource.Picture },
+    ];
 }

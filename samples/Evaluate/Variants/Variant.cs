@@ -13,6 +13,9 @@ internal sealed record Variant(string Name, StoryOptions Options)
     /// <summary>How the plain run's masks are spoiled before they are given; null to find masks.</summary>
     public MaskDamage? Damage { get; init; }
 
+    /// <summary>Where its anchors come from; null from the story itself, or for no anchors.</summary>
+    public AnchorSource? AnchorsFrom { get; init; }
+
     /// <summary>Where on a sweep it lies; null if it stands for itself.</summary>
     public SweepPoint? Point { get; init; }
 

@@ -23,11 +23,16 @@ internal static class VariantList
 
         var builtIn = BuiltInVariants.Of(options);
         var files = chosen.Where(IsFile).SelectMany(path => FromFile(path, options)).ToArray();
-        Variant[] known = [.. builtIn, .. files];
+        var anchored = BuiltInVariants.Anchored(options);
+        Variant[] known = [.. builtIn, .. anchored, .. files];
         Variant Find(string name) => known.FirstOrDefault(variant => variant.Name == name)
             ?? throw new UserErrorException($"There is no variant '{name}'; known are {string.Join(", ", known.Select(v => v.Name))}.");
 
-        var named = chosen.Where(name => !IsFile(name)).SelectMany(names => names.Split(',', StringSplitOptions.TrimEntries)).Select(Find);
+        IEnumerable<Variant> FindAll(string name) =>
+            name == BuiltInVariants.Anchors ? [Find(BuiltInVariants.All), .. anchored] : [Find(name)];
+
+        var named = chosen.Where(name => !IsFile(name)).SelectMany(names => names.Split(',', StringSplitOptions.TrimEntries))
+            .SelectMany(FindAll).Distinct();
         var alone = chosen.Length == 0 && sweeps.Length == 0 ? builtIn : [.. named, .. files];
         var swept = sweeps.SelectMany(sweep =>
             (bases.Length == 0 ? [BuiltInVariants.All] : bases).SelectMany(name => Sweep.Points(sweep, Find(name))));

@@ -38,6 +38,9 @@ internal sealed class SceneRedrawing
             progress is null ? null : new BatchProgress(progress), cancellationToken);
     }
 
+    /// <summary>The memory that it takes.</summary>
+    public MemoryPlan PlanMemory() => drawing.PlanMemory(null);
+
     public StoryResult Run()
     {
         using var drawn = drawing.Run();

@@ -1,3 +1,4 @@
+using System.Collections.ObjectModel;
 using System.Text.Json.Serialization;
 using static TorchSharp.torch;
 
@@ -32,6 +33,16 @@ public sealed class StoryResult : IDisposable
         internal init => latents = new(value);
     }
 
+    /// <summary>Returns the story as it was drawn, for it to be drawn again from its images
+    /// (<see cref="DiffusionPipeline.RefineStory"/>): the prompts as the model got them, without a cast; each scene's seed; and each
+    /// subject where it was found, as a mask of the image's size, in place of a region that it was given. A subject that was not found is
+    /// looked for again.</summary>
+    public Story ToStory() => new()
+    {
+        Subjects = [.. Scenes[0].Subjects.Select(found => found.Subject)],
+        Scenes = [.. Scenes.Select(scene => scene.ToScene())],
+    };
+
     /// <inheritdoc/>
     public void Dispose()
     {
@@ -64,6 +75,32 @@ public sealed class SceneResult
 
     /// <summary>Gets the story's subjects, in its order, as the image has them.</summary>
     public required IReadOnlyList<SubjectResult> Subjects { get; init; }
+
+    /// <summary>See <see cref="StoryResult.ToStory"/>.</summary>
+    internal Scene ToScene()
+    {
+        // A mask has the proportions of what it is for.
+        var (width, height) = Scene.Picture is { } picture ? (picture.Width, picture.Height) : (Image.Width, Image.Height);
+        return Scene with
+        {
+            Prompt = Prompt,
+            Seed = Seed,
+            States = ReadOnlyDictionary<string, string>.Empty,
+            Subjects = [.. Subjects.Select(InScene)],
+        };
+
+        SceneSubject InScene(SubjectResult found)
+        {
+            if (found.Region is not { } region)
+            {
+                return found.Subject.Absent();
+            }
+
+            var own = Scene.Subjects.FirstOrDefault(own => own.Subject == found.Subject) ?? new SceneSubject(found.Subject);
+            return own.Mask is not null || region.Area == 0
+                ? own : own with { Mask = region.ToImage(width, height), Region = null, RegionMask = null };
+        }
+    }
 }
 
 /// <summary>Represents a subject in an image.</summary>

@@ -1,0 +1,45 @@
+using StorySync.Pipelines;
+
+namespace StorySync.Samples;
+
+/// <summary>A picture of the user's that shows the story's subject.</summary>
+internal static class SubjectImage
+{
+    private const string Option = "--subject-image";
+
+    /// <summary>Reads a picture as an anchor. Where it is transparent, the subject is not.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="story">The story, whose first subject, or else first character, the picture shows.</param>
+    /// <param name="seed">The seed of its noise.</param>
+    /// <exception cref="UserErrorException">The file is missing or no picture, or it shows nothing.</exception>
+    public static Scene Load(string path, Story story, long seed)
+    {
+        RegularFile.Check(path, "picture", PictureFile.Largest);
+        try
+        {
+            var mask = RgbImage.LoadAlpha(path);
+            if (mask is not null && !mask.Pixels.ContainsAnyInRange((byte)128, byte.MaxValue))
+            {
+                throw new UserErrorException(
+                    $"{Option} '{path}' is transparent everywhere; what is not shows where the subject is. Give a picture without "
+                        + "transparency for the subject to be found.");
+            }
+
+            var shown = story.Subjects is [var first, ..] ? first : story.Cast[0].Subject();
+            return new Scene(story.Subjects.Count > 0 ? shown.Phrase : story.Cast[0].Name)
+            {
+                Picture = RgbImage.Load(path),
+                Seed = seed,
+                Subjects =
+                [
+                    .. mask is null ? [] : new[] { shown.At(mask) },
+                    .. story.Subjects.Skip(1).Select(other => other.Absent()),
+                ],
+            };
+        }
+        catch (Exception exception) when (exception is InvalidDataException or IOException)
+        {
+            throw new UserErrorException($"{Option}: {PictureFile.Fault(exception)}", exception);
+        }
+    }
+}
