@@ -152,7 +152,8 @@ internal static partial class CommandLine
     [GeneratedRegex(@" ?\(Parameter '\w*'\)")]
     private static partial Regex ParameterName();
 
-    [GeneratedRegex(@"\s+")]
+    // Control characters would be commands to the terminal.
+    [GeneratedRegex(@"[\s\p{Cc}]+")]
     private static partial Regex WhiteSpace();
 
     [GeneratedRegex(@"^(auto|cpu|cuda|cuda:\d{1,4})$")]

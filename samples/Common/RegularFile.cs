@@ -17,12 +17,16 @@ internal static class RegularFile
             throw new UserErrorException($"'{path}' is a folder; a {what} is a file.");
         }
 
-        if (!File.Exists(path))
+        long length;
+        try
         {
-            throw new UserErrorException($"There is no {what} '{path}'.");
+            length = LengthOf(path);
+        }
+        catch (IOException exception)
+        {
+            throw new UserErrorException($"There is no {what} '{path}'.", exception);
         }
 
-        var length = new FileInfo(path).Length;
         if (length == 0)
         {
             throw new UserErrorException($"'{path}' is empty or not a regular file; a {what} was expected.");
@@ -33,4 +37,8 @@ internal static class RegularFile
             throw new UserErrorException($"'{path}' has {length} bytes; a {what} has at most {largest}.");
         }
     }
+
+    /// <summary>Of a link, the length of the file that it leads to: its own is that of the path in it.</summary>
+    private static long LengthOf(string path) =>
+        ((FileInfo?)new FileInfo(path).ResolveLinkTarget(returnFinalTarget: true) ?? new FileInfo(path)).Length;
 }

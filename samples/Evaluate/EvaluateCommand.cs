@@ -181,13 +181,14 @@ internal sealed class EvaluateCommand
             start = OptionsPatch.Apply(start, Json.Read<JsonObject>(given, "file of options"), file);
         }
 
+        var request = start.Request ?? new();
         start = start with
         {
             Techniques = (start.Techniques ?? new()).Over(techniques),
-            Request = start.Request! with
+            Request = request with
             {
-                Steps = parsed.GetValue(steps) ?? start.Request.Steps,
-                GuidanceScale = parsed.GetValue(guidance) ?? start.Request.GuidanceScale,
+                Steps = parsed.GetValue(steps) ?? request.Steps,
+                GuidanceScale = parsed.GetValue(guidance) ?? request.GuidanceScale,
             },
         };
         return new EvaluationSettings

@@ -28,6 +28,11 @@ internal static partial class Json
         Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
     };
 
+    private static readonly JsonDocumentOptions Strict = new()
+    {
+        AllowDuplicateProperties = false, CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true,
+    };
+
     /// <summary>Reads a file.</summary>
     /// <param name="path">The file.</param>
     /// <param name="what">What it should be, for messages: "file of answers".</param>
@@ -37,7 +42,11 @@ internal static partial class Json
         RegularFile.Check(path, what, LargestFile);
         try
         {
-            return JsonSerializer.Deserialize<T>(File.ReadAllText(path), Options)
+            var text = File.ReadAllText(path);
+
+            // Objects that are kept as such would tell of a key that is there twice only when they are used.
+            JsonDocument.Parse(text, Strict).Dispose();
+            return JsonSerializer.Deserialize<T>(text, Options)
                 ?? throw new UserErrorException($"{path} holds null; a {what} was expected.");
         }
         catch (JsonException exception)

@@ -11,6 +11,8 @@ namespace StorySync.Evaluation;
 /// <remarks>Figures of different models cannot be compared with each other: say which model a figure comes from.</remarks>
 public sealed class ClipEvaluator : IDisposable
 {
+    private const string ConfigFile = "config.json", ProcessorFile = "preprocessor_config.json";
+
     private readonly CLIPModel model;
     private readonly PromptTokenizer tokenizer;
     private readonly CLIPImageProcessor processor;
@@ -21,10 +23,20 @@ public sealed class ClipEvaluator : IDisposable
     {
         this.device = device;
         model = CLIPModel.Load(folder, component, device: device);
-        tokenizer = PromptTokenizer.Load(TokenizerOf(folder.ComponentPath(component)));
-        processor = File.Exists(Path.Combine(folder.ComponentPath(component), "preprocessor_config.json"))
-            ? CLIPImageProcessor.Load(folder, component)
-            : new CLIPImageProcessor { Size = model.Config.VisionConfig.ImageSize, CropSize = model.Config.VisionConfig.ImageSize };
+        try
+        {
+            var path = folder.ComponentPath(component);
+            tokenizer = PromptTokenizer.Load(TokenizerOf(path));
+            processor = File.Exists(Path.Combine(path, ProcessorFile))
+                ? CLIPImageProcessor.Load(folder, component)
+                : new CLIPImageProcessor { Size = model.Config.VisionConfig.ImageSize, CropSize = model.Config.VisionConfig.ImageSize };
+            CheckParts(path);
+        }
+        catch
+        {
+            model.Dispose();
+            throw;
+        }
     }
 
     /// <summary>Loads a CLIP model.</summary>
@@ -92,6 +104,37 @@ public sealed class ClipEvaluator : IDisposable
     {
         isDisposed = true;
         model.Dispose();
+    }
+
+    /// <exception cref="ModelFileException">Parts do not fit each other.</exception>
+    private void CheckParts(string path)
+    {
+        var (text, vision) = (model.Config.TextConfig, model.Config.VisionConfig);
+        if (tokenizer.VocabularySize > text.VocabSize || text.MaxPositionEmbeddings < 2)
+        {
+            throw new ModelFileException(
+                Path.Combine(path, ConfigFile),
+                $"'vocab_size' of text_config is {text.VocabSize} and 'max_position_embeddings' {text.MaxPositionEmbeddings}; the "
+                    + $"tokenizer has {tokenizer.VocabularySize} ids, and a text has at least 2 tokens");
+        }
+
+        if (vision.NumChannels != 3)
+        {
+            throw new ModelFileException(
+                Path.Combine(path, ConfigFile), $"'num_channels' of vision_config is {vision.NumChannels}; images have 3");
+        }
+
+        var size = processor.DoCenterCrop ? processor.CropSize
+            : processor is { DoResize: true, Size.ShortestEdge: null } ? processor.Size : null;
+        var (height, width) = (size?.Height ?? size?.ShortestEdge, size?.Width ?? size?.ShortestEdge);
+        if (height != vision.ImageSize || width != vision.ImageSize)
+        {
+            throw new ModelFileException(
+                Path.Combine(path, ProcessorFile),
+                (size is null ? "images keep their proportions" : $"images become {width} × {height}")
+                    + $"; the image encoder takes {vision.ImageSize} × {vision.ImageSize} ('image_size'): correct "
+                    + $"{(processor.DoCenterCrop ? "'crop_size'" : "'do_center_crop'")}");
+        }
     }
 
     private Tensor Pixels(IReadOnlyList<RgbImage> images) =>

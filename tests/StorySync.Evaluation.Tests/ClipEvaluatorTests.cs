@@ -1,4 +1,6 @@
+using StorySync.Diffusion.Weights;
 using StorySync.Pipelines;
+using StorySync.TestSupport;
 
 namespace StorySync.Evaluation.Tests;
 
@@ -36,5 +38,51 @@ public class ClipEvaluatorTests
             var error = Assert.Throws<ObjectDisposedException>(() => use(clip));
             Assert.True(error.ObjectName == typeof(ClipEvaluator).FullName, $"{member}: {error.ObjectName}");
         }
+    }
+
+    /// <summary>File, what is written in place of what, and what the message says.</summary>
+    public static TheoryData<string, string?, string, string> Faults() => new()
+    {
+        { "preprocessor_config.json", null, """{"crop_size": 48}""", "images become 48 × 48" },
+        { "preprocessor_config.json", null, """{"do_center_crop": false}""", "images keep their proportions" },
+        { "preprocessor_config.json", null, """{"do_center_crop": false, "size": {"height": 8, "width": 9}}""", "images become 9 × 8" },
+        { "preprocessor_config.json", null, """{"crop_size": 0}""", "crop_size" },
+        { "preprocessor_config.json", null, """{"size": {}}""", "'size' is no size" },
+        { "preprocessor_config.json", null, """{"size": {"height": 7}}""", "'size' is no size" },
+        { "preprocessor_config.json", null, """{"size": [1, 2]}""", "size" },
+        { "preprocessor_config.json", null, """{"image_mean": [0.5]}""", "have 1 and 3 entries" },
+        { "preprocessor_config.json", null, """{"image_std": [0, 1, 1]}""", "'image_std' is 0" },
+        { "preprocessor_config.json", null, """{"image_mean": [NaN, 0, 0]}""", "image_mean" },
+        { "preprocessor_config.json", null, """{"rescale_factor": -1}""", "'rescale_factor' is -1" },
+        { "preprocessor_config.json", null, """{"resample": 2}""", "'resample' is 2" },
+        { "preprocessor_config.json", null, "[]", "JSON object" },
+        { "config.json", "\"vocab_size\": 812", "\"vocab_size\": 7", "" },
+        { "config.json", "\"num_channels\": 3", "\"num_channels\": 4", "" },
+        { "config.json", "\"max_position_embeddings\": 32", "\"max_position_embeddings\": 1", "" },
+        { "config.json", "\"num_attention_heads\": ", "\"num_attention_heads\": 7", "" },
+        { "config.json", "\"patch_size\": ", "\"patch_size\": 9", "" },
+    };
+
+    [Theory]
+    [MemberData(nameof(Faults))]
+    public void A_model_whose_parts_do_not_fit_is_refused_by_file(string file, string? before, string after, string what)
+    {
+        using var folder = new TemporaryFolder();
+        var embedded = ModelFolder.Open("storybook");
+        var config = File.ReadAllText(embedded.FilePath("clip", "config.json"));
+        folder.Write("config.json", config);
+        File.CreateSymbolicLink(folder.PathOf("model.safetensors"), embedded.FilePath("clip", "model.safetensors"));
+        Directory.CreateSymbolicLink(folder.PathOf("tokenizer"), embedded.ComponentPath("tokenizer_2"));
+        ClipEvaluator.Load(folder.Path).Dispose();
+        if (before is not null)
+        {
+            Assert.Contains(before, config, StringComparison.Ordinal);
+            after = config.Replace(before, after, StringComparison.Ordinal);
+        }
+
+        folder.Write(file, after);
+        var error = Assert.ThrowsAny<ModelFileException>(() => ClipEvaluator.Load(folder.Path));
+        Assert.StartsWith(folder.Path, error.Message, StringComparison.Ordinal);
+        Assert.Contains(what, error.Message, StringComparison.Ordinal);
     }
 }

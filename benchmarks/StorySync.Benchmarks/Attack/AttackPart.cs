@@ -16,6 +16,7 @@ internal sealed record AttackPart(string Name, int Full, int Small, TimeSpan Han
         new("safetensors", 1_000_000, 8_000, ForOne, _ => new SafetensorsAttack()),
         new("configs", 100_000, 150, ForOne, models => new ConfigAttack(models)),
         new("loras", 10_000, 100, ForOne, models => new LoraAttack(models)),
+        new("banks", 10_000, 60, ForOne, models => new BankAttack(models)),
         new("pictures", 10_000, 2_000, ForOne, _ => new PictureAttack()),
         new("dispose", 3_000, 30, ForOne, models => new DisposeAttack(models)),
         new("mapped", 108, 6, ForProcesses, models => new MappedAttack(models)),

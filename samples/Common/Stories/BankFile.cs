@@ -38,7 +38,30 @@ internal static class BankFile
             throw new UserErrorException($"--save-bank is '{path}', which is a folder; give a file in it a name.");
         }
 
+        if (File.Exists(path))
+        {
+            CheckReplaceable(path);
+        }
+
         _ = OutputFolder.Open("--save-bank", Path.GetDirectoryName(Path.GetFullPath(path))!);
+    }
+
+    /// <summary>Refuses pipes and devices, which have no length and cannot be cut to none.</summary>
+    private static void CheckReplaceable(string path)
+    {
+        try
+        {
+            using var handle = File.OpenHandle(path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete);
+            if (RandomAccess.GetLength(handle) == 0)
+            {
+                RandomAccess.SetLength(handle, 0);
+            }
+        }
+        catch (Exception exception) when (
+            exception is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
+        {
+            throw new UserErrorException($"--save-bank is '{path}', which cannot be replaced by a file.", exception);
+        }
     }
 
     /// <summary>Writes a bank.</summary>

@@ -44,7 +44,7 @@ internal sealed partial class KeptScenes
                 var parameters = images[i]!.Provenance?.Parameters ?? "";
                 largest = Math.Max(largest, long.Parse(Seed().Match(parameters).Groups[1].ValueSpan, CultureInfo.InvariantCulture));
             }
-            catch (Exception exception) when (exception is InvalidDataException or FormatException)
+            catch (Exception exception) when (exception is InvalidDataException or FormatException or OverflowException)
             {
                 throw new UserErrorException(
                     $"'{path}' is no picture of this program's; run the same command without --redraw first.", exception);

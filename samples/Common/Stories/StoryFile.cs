@@ -197,6 +197,11 @@ internal sealed partial record StoryFile
 
     private static StoryFileCharacter Character(string name, DocumentNode node)
     {
+        if (string.IsNullOrWhiteSpace(name))
+        {
+            throw node.Error("a character of the cast has an empty name.");
+        }
+
         if (node is ScalarNode)
         {
             return new StoryFileCharacter(new Character(name, NotEmpty(node, "a description")), node.Place);

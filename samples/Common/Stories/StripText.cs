@@ -10,6 +10,9 @@ internal sealed class StripText : IDisposable
 {
     private const string Ellipsis = "…";
 
+    // Far more than a caption can show; the work grows with the square of what is looked at.
+    private const int MostLookedAt = 2000;
+
     private readonly float size;
     private readonly SKPaint ink = new() { Color = new SKColor(0x33, 0x33, 0x33), IsAntialias = true };
     private readonly SKFont font;
@@ -31,6 +34,11 @@ internal sealed class StripText : IDisposable
     /// <param name="most">The most lines; what does not fit is cut off with an ellipsis.</param>
     public IReadOnlyList<string> Wrap(string text, float width, int most)
     {
+        if (text.Length > MostLookedAt)
+        {
+            text = text[..(char.IsHighSurrogate(text[MostLookedAt - 1]) ? MostLookedAt - 1 : MostLookedAt)];
+        }
+
         var lines = new List<string>();
         var line = "";
         foreach (var word in text.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries))

@@ -61,6 +61,11 @@ internal sealed record BlindScore(string Question, int Wins, int Losses, int Tie
 
     private static void Check(BlindKey key, IReadOnlyList<BlindAnswers> participants, string variant)
     {
+        if (key.Pairs.Any(pair => pair is null) || key.Pairs.DistinctBy(pair => pair.Id).Count() < key.Pairs.Count)
+        {
+            throw new UserErrorException("The key has a pair that is empty, or there twice; the file was changed or is broken.");
+        }
+
         if (key.Pairs.FirstOrDefault(pair => pair.A != variant && pair.B != variant) is { } other)
         {
             throw new UserErrorException(

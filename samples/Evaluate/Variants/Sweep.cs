@@ -71,7 +71,7 @@ internal static class Sweep
     {
         try
         {
-            return JsonNode.Parse(text)!;
+            return JsonNode.Parse(text, documentOptions: new() { AllowDuplicateProperties = false })!;
         }
         catch (JsonException)
         {

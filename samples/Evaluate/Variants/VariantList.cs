@@ -53,7 +53,10 @@ internal static class VariantList
         var places = DocumentReader.Read(path, "file of variants").RequireMap("a file of variants");
         foreach (var (name, own) in Json.Read<Dictionary<string, JsonObject>>(path, "file of variants"))
         {
-            yield return new Variant(name, OptionsPatch.Apply(options, own, places[name]));
+            yield return new Variant(
+                name,
+                OptionsPatch.Apply(
+                    options, own ?? throw places[name].Error("a variant must be a mapping of options, not null."), places[name]));
         }
     }
 }

@@ -57,6 +57,9 @@ internal static class MaskRepair
             return masks;
         }
 
+        // A square that covers the mask closes as much as any larger one.
+        radius = (int)Math.Min(radius, Math.Max(masks.shape[1], masks.shape[2]));
+
         // On a wider canvas, so that the border is neither subject nor background.
         var canvas = nn.functional.pad(masks.to_type(ScalarType.Float32), [radius, radius, radius, radius]);
         var closed = Dilate(Dilate(canvas, radius).Times(-1), radius).Times(-1);

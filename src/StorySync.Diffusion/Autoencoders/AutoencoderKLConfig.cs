@@ -19,9 +19,11 @@ public sealed record AutoencoderKLConfig : ConvolutionalAutoencoderConfig
     public double? ShiftFactor { get; init; }
 
     /// <summary>Gets the latents' mean by channel; it and <see cref="LatentsStd"/> take the place of the shift.</summary>
+    [Range(-1e6, 1e6)]
     public IReadOnlyList<double>? LatentsMean { get; init; }
 
     /// <summary>Gets the latents' standard deviation by channel.</summary>
+    [Range(1e-6, 1e6)]
     public IReadOnlyList<double>? LatentsStd { get; init; }
 
     /// <summary>Gets a value indicating whether half precision is too narrow for it, so that it runs in float32 then.</summary>
@@ -32,4 +34,17 @@ public sealed record AutoencoderKLConfig : ConvolutionalAutoencoderConfig
 
     /// <summary>Gets a value indicating whether a 1 × 1 convolution precedes the decoder.</summary>
     public bool UsePostQuantConv { get; init; } = true;
+
+    internal override void Validate()
+    {
+        base.Validate();
+        foreach (var (key, values) in new[] { ("latents_mean", LatentsMean), ("latents_std", LatentsStd) })
+        {
+            if (values is not null && values.Count != LatentChannels)
+            {
+                throw new ArgumentException(
+                    $"'{key}' has {values.Count} entries; it must have one for each of the {LatentChannels} 'latent_channels'.");
+            }
+        }
+    }
 }

@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using StorySync.Diffusion.Layers;
 using StorySync.Diffusion.Weights;
 
 namespace StorySync.Diffusion.Autoencoders;
@@ -35,6 +36,7 @@ public sealed record AutoencoderTinyConfig
     public IReadOnlyList<int> NumDecoderBlocks { get; init; } = [3, 3, 3, 1];
 
     /// <summary>Gets the activation's name.</summary>
+    [ActivationName]
     public string ActFn { get; init; } = "relu";
 
     /// <summary>Gets how the decoder enlarges.</summary>

@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using StorySync.Diffusion.Layers;
 using StorySync.Diffusion.Weights;
 
 namespace StorySync.Diffusion.Autoencoders;
@@ -38,6 +39,7 @@ public abstract record ConvolutionalAutoencoderConfig
     public int LayersPerBlock { get; init; } = 1;
 
     /// <summary>Gets the activation's name.</summary>
+    [ActivationName]
     public string ActFn { get; init; } = "silu";
 
     /// <summary>Groups of the norms.</summary>
@@ -58,7 +60,7 @@ public abstract record ConvolutionalAutoencoderConfig
     internal int SpatialFactor => 1 << (BlockOutChannels.Count - 1);
 
     /// <exception cref="ArgumentException">The lists do not have one entry for each level.</exception>
-    internal void Validate()
+    internal virtual void Validate()
     {
         if (DownBlockTypes.Count != BlockOutChannels.Count || UpBlockTypes.Count != BlockOutChannels.Count || BlockOutChannels.Count == 0)
         {

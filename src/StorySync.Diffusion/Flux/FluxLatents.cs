@@ -9,6 +9,9 @@ namespace StorySync.Diffusion.Flux;
 /// (diffusers' <c>FluxPipeline._pack_latents</c>, <c>_unpack_latents</c>, <c>_prepare_latent_image_ids</c>).</summary>
 public static class FluxLatents
 {
+    /// <summary>The axes of a token's position: text, row and column.</summary>
+    internal const int Axes = 3;
+
     private const int Patch = 2;
 
     /// <summary>Tokens of latents, row by row.</summary>

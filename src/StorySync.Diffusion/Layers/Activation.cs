@@ -8,6 +8,10 @@ namespace StorySync.Diffusion.Layers;
 /// <summary>Activation functions by the names that configs use (diffusers' <c>get_activation</c>, transformers' <c>ACT2FN</c>).</summary>
 internal static class Activation
 {
+    /// <summary>Gets the names that <see cref="ByName"/> knows.</summary>
+    public static IReadOnlyList<string> Names { get; } =
+        ["silu", "swish", "gelu", "gelu_new", "gelu_pytorch_tanh", "quick_gelu", "relu", "mish"];
+
     /// <summary>Gets the SiLU, which some layers compute in the same pass.</summary>
     public static Func<Tensor, Tensor> Silu { get; } = ByImage(x => nn.functional.silu(x));
 
@@ -21,7 +25,7 @@ internal static class Activation
         "relu" => x => nn.functional.relu(x),
         "mish" => ByImage(Mish),
         _ => throw new NotSupportedException(
-            $"Activation '{name}' is not supported; known are silu, swish, gelu, gelu_new, gelu_pytorch_tanh, quick_gelu, relu, mish."),
+            $"Activation '{name}' is not supported; known are {string.Join(", ", Names)}."),
     };
 
     /// <summary>Like <see cref="ByName"/>, but the result overwrites the argument.</summary>

@@ -28,6 +28,7 @@ public sealed record DPMSolverMultistepSchedulerConfig : MultistepSchedulerConfi
     public bool UseLuLambdas { get; init; }
 
     /// <summary>Training timesteps whose half log signal-to-noise ratio is below this are left out.</summary>
+    [Range(double.NegativeInfinity, double.MaxValue)]
     [JsonNumberHandling(JsonNumberHandling.AllowNamedFloatingPointLiterals)]
     public double LambdaMinClipped { get; init; } = double.NegativeInfinity;
 

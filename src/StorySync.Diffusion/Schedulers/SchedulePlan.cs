@@ -62,7 +62,7 @@ public sealed class SchedulePlan
         return made > 0
             ? (Steps - made) * Order
             : throw new ArgumentException(
-                $"Of {Steps} steps, a strength of {strength} leaves none. Raise the strength or the number of steps.", nameof(strength));
+                $"Of {Steps} steps, a strength of {strength} leaves none. Raise the strength or the number of steps.");
     }
 
     /// <summary>The model call that a timestep belongs to, as diffusers finds it: the second one where it repeats.</summary>

@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using StorySync.Diffusion.Layers;
 using StorySync.Diffusion.Weights;
 
 namespace StorySync.Diffusion.Sdxl;
@@ -65,6 +66,7 @@ public sealed record UNet2DConditionConfig
     public double MidBlockScaleFactor { get; init; } = 1;
 
     /// <summary>Gets the activation.</summary>
+    [ActivationName]
     public string ActFn { get; init; } = "silu";
 
     /// <summary>Groups of every group norm.</summary>
@@ -192,10 +194,55 @@ public sealed record UNet2DConditionConfig
                 $"'block_out_channels' begins with {BlockOutChannels[0]}; timesteps are embedded in so many numbers, at least 4.");
         }
 
+        RequireOneOrEach("layers_per_block", LayersPerBlock);
+        RequireOneOrEach("attention_head_dim", AttentionHeadDim);
+        RequireOneOrEach("cross_attention_dim", CrossAttentionDim);
+        RequireOneOrEach("only_cross_attention", OnlyCrossAttention);
+        RequireDepths("transformer_layers_per_block", TransformerLayersPerBlock, "CrossAttnDownBlock2D", DownBlockTypes, 0);
+        if (ReverseTransformerLayersPerBlock is null && TransformerLayersPerBlock.Values.Any(depth => depth.IsList))
+        {
+            throw new ArgumentException(
+                "'transformer_layers_per_block' has lists within the list, for the resnets of a level; the way up has one resnet more, so "
+                    + "that 'reverse_transformer_layers_per_block' must be there too.");
+        }
+
+        if (ReverseTransformerLayersPerBlock is { } reversed)
+        {
+            RequireDepths("reverse_transformer_layers_per_block", reversed, "CrossAttnUpBlock2D", UpBlockTypes, 1);
+        }
+
         if (AdditionEmbedType is not null && (AdditionTimeEmbedDim is null || ProjectionClassEmbeddingsInputDim is null))
         {
             throw new ArgumentException(
                 "addition_embed_type \"text_time\" needs addition_time_embed_dim and projection_class_embeddings_input_dim.");
+        }
+    }
+
+    private void RequireOneOrEach<T>(string entry, OneOrMany<T> value)
+    {
+        if (value.IsList && value.Values.Count != BlockOutChannels.Count)
+        {
+            throw new ArgumentException(
+                $"'{entry}' has {value.Values.Count} entries; it must be one value, or a list with one for each of the "
+                    + $"{BlockOutChannels.Count} levels of 'block_out_channels'.");
+        }
+    }
+
+    /// <summary>Checks the numbers of transformer blocks: lists within the list have one for each resnet of a level.</summary>
+    private void RequireDepths(
+        string entry, OneOrMany<OneOrMany<int>> depths, string attending, IReadOnlyList<string> blocks, int furtherResnets)
+    {
+        RequireOneOrEach(entry, depths);
+        foreach (var (i, depth) in depths.For(BlockOutChannels.Count).Index().Where(level => level.Item.IsList))
+        {
+            var level = furtherResnets == 0 ? i : BlockOutChannels.Count - 1 - i;
+            var resnets = LayersPerBlock[level] + furtherResnets;
+            if (depth.Values.Count == 0 || (blocks[i] == attending && depth.Values.Count != resnets))
+            {
+                throw new ArgumentException(
+                    $"'{entry}' has a list of {depth.Values.Count} entries for level {level + 1}; it must have one for each of its "
+                        + $"{resnets} resnets.");
+            }
         }
     }
 }

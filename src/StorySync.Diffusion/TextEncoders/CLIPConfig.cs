@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using StorySync.Diffusion.Layers;
 using StorySync.Diffusion.Weights;
 
 namespace StorySync.Diffusion.TextEncoders;
@@ -31,6 +32,7 @@ public abstract record CLIPTowerConfig
     public int NumHiddenLayers { get; init; } = 12;
 
     /// <summary>Gets the activation of the feed-forward layers.</summary>
+    [ActivationName]
     public string HiddenAct { get; init; } = "quick_gelu";
 
     /// <summary>Epsilon of every layer norm.</summary>
@@ -50,6 +52,9 @@ public abstract record CLIPTowerConfig
 /// <see cref="CLIPModel"/>'s <c>text_config</c>; names and defaults are those of transformers' <c>CLIPTextConfig</c>.</summary>
 public sealed record CLIPTextConfig : CLIPTowerConfig
 {
+    /// <summary>The <see cref="EosTokenId"/> that stands for the largest id of a text.</summary>
+    internal const long LargestId = 2;
+
     /// <summary>A config of defaults.</summary>
     public CLIPTextConfig()
         : base(hiddenSize: 512, intermediateSize: 2048, numAttentionHeads: 8)

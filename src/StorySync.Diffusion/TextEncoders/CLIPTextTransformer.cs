@@ -44,8 +44,7 @@ internal sealed class CLIPTextTransformer : nn.Module<Tensor, CancellationToken,
     /// does, the largest id marks the end.</summary>
     private Tensor PooledPositions(Tensor inputIds)
     {
-        const int mistakenId = 2;
-        return eosTokenId == mistakenId ? inputIds.argmax(-1) : inputIds.EqualTo(eosTokenId).to(int32).argmax(-1);
+        return eosTokenId == CLIPTextConfig.LargestId ? inputIds.argmax(-1) : inputIds.EqualTo(eosTokenId).to(int32).argmax(-1);
     }
 }
 

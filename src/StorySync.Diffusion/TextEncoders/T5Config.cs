@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using StorySync.Diffusion.Layers;
 using StorySync.Diffusion.Weights;
 
 namespace StorySync.Diffusion.TextEncoders;
@@ -46,7 +47,7 @@ public sealed record T5Config
 
     /// <summary>Gets the activation of the feed-forward layers, alone (<c>relu</c>) or <c>gated-</c> before its name. <c>gated-gelu</c>
     /// has always meant the tanh approximation.</summary>
-    [RegularExpression("(gated-)?[^-]+", ErrorMessage = "it must be an activation, or gated- and an activation")]
+    [ActivationName("gated-")]
     public string FeedForwardProj { get; init; } = "relu";
 
     /// <exception cref="ArgumentException">Entries contradict each other.</exception>

@@ -14,10 +14,11 @@ internal sealed class CLIPTokenizer : ITokenizerModel
     public CLIPTokenizer(IReadOnlyDictionary<string, int> vocabulary, IReadOnlyList<string> merges, string unknownToken)
     {
         this.vocabulary = vocabulary;
+        VocabularySize = vocabulary.Values.Max() + 1;
         encoder = new BytePairEncoder(vocabulary, merges, EndOfWord, vocabulary[unknownToken]);
     }
 
-    public int VocabularySize => vocabulary.Count;
+    public int VocabularySize { get; }
 
     public int? IdOf(string token) => vocabulary.TryGetValue(token, out int id) ? id : null;
 

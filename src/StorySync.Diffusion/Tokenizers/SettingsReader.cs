@@ -13,6 +13,9 @@ internal sealed class SettingsReader
     // T5 has 100. The bound keeps a damaged entry from filling the memory.
     private const int MaximumExtraIds = 100_000;
 
+    // As many rows as a text encoder's table may have.
+    private const int MaximumId = (1 << 24) - 1;
+
     private readonly JsonElement? config;
     private readonly JsonElement? specialTokensMap;
     private readonly List<(SpecialToken Token, int? Id)> table = [];
@@ -25,9 +28,15 @@ internal sealed class SettingsReader
         this.config = config;
         if (config.Member("added_tokens_decoder") is { } decoder)
         {
-            foreach (var entry in decoder.EnumerateObject())
+            foreach (var entry in decoder.ValueKind == JsonValueKind.Object ? decoder.EnumerateObject()
+                : throw new InvalidDataException(
+                    $"'added_tokens_decoder' of tokenizer_config.json is {Brief(decoder.GetRawText())}; it must be an object of tokens "
+                    + "by their ids"))
             {
-                table.Add((Token(entry.Value), Id(int.Parse(entry.Name, CultureInfo.InvariantCulture))));
+                table.Add((
+                    Token(entry.Value, $"'{entry.Name}' of added_tokens_decoder"),
+                    int.TryParse(entry.Name, NumberStyles.None, CultureInfo.InvariantCulture, out var id) && id <= MaximumId ? id
+                        : throw WrongId("an added token", entry.Name)));
             }
 
             return;
@@ -40,15 +49,17 @@ internal sealed class SettingsReader
             var special = SpecialContents();
             foreach (var entry in file.EnumerateObject())
             {
-                table.Add((new SpecialToken(entry.Name, !special.Contains(entry.Name)), Id(entry.Value.GetInt32())));
+                table.Add((new SpecialToken(entry.Name, !special.Contains(entry.Name)), Id($"\"{entry.Name}\"", entry.Value)));
             }
         }
 
         if (tokenizerJson.Member("added_tokens") is { } added)
         {
-            foreach (var entry in added.EnumerateArray())
+            foreach (var entry in added.ValueKind == JsonValueKind.Array ? added.EnumerateArray()
+                : throw new InvalidDataException(
+                    $"'added_tokens' of tokenizer.json is {Brief(added.GetRawText())}; it must be a list of tokens"))
             {
-                table.Add((Token(entry), Id(entry.GetProperty("id").GetInt32())));
+                table.Add((Token(entry, "an added token"), Id("an added token", entry.GetProperty("id"))));
             }
         }
     }
@@ -77,25 +88,36 @@ internal sealed class SettingsReader
 
     /// <summary>The texts of the tokens that have a role or are listed as special.</summary>
     private HashSet<string> SpecialContents() =>
-        [.. Roles.Select(Setting).OfType<JsonElement>().Select(value => Token(value).Content),
-        .. Listed(config.Member("additional_special_tokens")).Concat(Listed(Setting("extra_special_tokens"))).Select(token =>
-            token.Content)];
+        [.. Roles.Where(role => Setting(role) is not null).Select(role => Token(Setting(role), Named(role)).Content),
+        .. Listed(config.Member("additional_special_tokens"), "additional_special_tokens")
+            .Concat(Listed(Setting("extra_special_tokens"), "extra_special_tokens")).Select(token => token.Content)];
 
-    private static int Id(int id) =>
-        id >= 0 ? id : throw new InvalidDataException($"an added token has the id {id}; it must be at least 0");
+    /// <summary>An id as a file has it.</summary>
+    /// <param name="what">What has it, for the message.</param>
+    /// <param name="value">The value.</param>
+    /// <exception cref="InvalidDataException">It is none.</exception>
+    public static int Id(string what, JsonElement value) =>
+        value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out var id) && id is >= 0 and <= MaximumId
+            ? id : throw WrongId(what, value.GetRawText());
+
+    private static string Brief(string text) => text.Length <= 40 ? text : $"{text[..40]}…";
+
+    private static InvalidDataException WrongId(string what, string found) =>
+        new($"{what} has the id {Brief(found)}; it must be a whole number from 0 to {MaximumId}");
 
     private SpecialToken Role(string name, string byDefault)
     {
-        var token = Setting(name) is { } value ? Token(value) : Plain(byDefault);
+        var token = Setting(name) is { } value ? Token(value, Named(name)) : Plain(byDefault);
         int row = table.FindIndex(t => t.Token.Content == token.Content);
         return row < 0 ? token : table[row].Token;
     }
 
     private IEnumerable<SpecialToken> Extras() =>
-        Listed(Setting("additional_special_tokens")).Concat(Listed(Setting("extra_special_tokens")));
+        Listed(Setting("additional_special_tokens"), "additional_special_tokens")
+            .Concat(Listed(Setting("extra_special_tokens"), "extra_special_tokens"));
 
-    private static IEnumerable<SpecialToken> Listed(JsonElement? list) =>
-        list is { ValueKind: JsonValueKind.Array } ? list.Value.EnumerateArray().Select(entry => Token(entry)) : [];
+    private static IEnumerable<SpecialToken> Listed(JsonElement? list, string name) => list is { ValueKind: JsonValueKind.Array }
+        ? list.Value.EnumerateArray().Select(entry => Token(entry, $"an entry of '{name}'")) : [];
 
     private bool NotInTable(SpecialToken token) => !table.Exists(t => t.Token.Content == token.Content);
 
@@ -107,11 +129,17 @@ internal sealed class SettingsReader
 
     private static SpecialToken Plain(string content) => new(content, Normalized: false);
 
-    private static SpecialToken Token(JsonElement? value)
+    /// <summary>A setting with the file that has it, for messages.</summary>
+    private string Named(string name) =>
+        $"'{name}' of {(specialTokensMap.Member(name) is null ? "tokenizer_config.json" : "special_tokens_map.json")}";
+
+    private static SpecialToken Token(JsonElement? value, string what)
     {
         var content = value is { ValueKind: JsonValueKind.String } ? value : value.Member("content");
         return content?.ValueKind == JsonValueKind.String
+                && value.Member("normalized")?.ValueKind is null or JsonValueKind.True or JsonValueKind.False
             ? new SpecialToken(content.Value.GetString()!, value.Member("normalized")?.GetBoolean() ?? false)
-            : throw new InvalidDataException($"a special token is {value}, where text or an object with \"content\" was expected");
+            : throw new InvalidDataException(
+                $"{what} is {Brief(value?.GetRawText() ?? "null")}, where text or an object with \"content\" was expected");
     }
 }

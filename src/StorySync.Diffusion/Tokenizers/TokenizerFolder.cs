@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json;
 using StorySync.Diffusion.Weights;
 
@@ -169,7 +170,7 @@ internal sealed class TokenizerFolder
         var vocabulary = new Dictionary<string, int>();
         foreach (var entry in json.EnumerateObject())
         {
-            vocabulary[entry.Name] = entry.Value.GetInt32();
+            vocabulary[entry.Name] = SettingsReader.Id($"\"{entry.Name}\"", entry.Value);
         }
 
         return vocabulary;
@@ -178,11 +179,21 @@ internal sealed class TokenizerFolder
     private static bool IsMerge(string line) => line.Length > 0 && !line.StartsWith("#version", StringComparison.Ordinal);
 
     /// <summary>Merges are "a b", or ["a", "b"] in newer files.</summary>
-    private static List<string> ReadMerges(JsonElement json) => [.. json.EnumerateArray()
-        .Select(merge => merge.ValueKind == JsonValueKind.Array ? $"{merge[0].GetString()} {merge[1].GetString()}" : merge.GetString()!)];
+    private static List<string> ReadMerges(JsonElement json) => [.. json.EnumerateArray().Select((merge, i) => merge switch
+    {
+        { ValueKind: JsonValueKind.String } => merge.GetString()!,
+        { ValueKind: JsonValueKind.Array } when merge.GetArrayLength() == 2 && IsText(merge[0]) && IsText(merge[1]) =>
+            $"{merge[0].GetString()} {merge[1].GetString()}",
+        _ => throw new InvalidDataException($"its merge {i + 1} is no pair of tokens"),
+    })];
 
     private static List<(string Piece, double Score)> ReadPieces(JsonElement json) =>
-        [.. json.EnumerateArray().Select(p => (p[0].GetString()!, p[1].GetDouble()))];
+        [.. json.EnumerateArray().Select((piece, i) => piece.ValueKind == JsonValueKind.Array && piece.GetArrayLength() == 2
+            && IsText(piece[0]) && piece[1].ValueKind == JsonValueKind.Number
+                ? (piece[0].GetString()!, piece[1].GetDouble())
+                : throw new InvalidDataException($"its piece {i} is no pair of a text and a score"))];
+
+    private static bool IsText(JsonElement value) => value.ValueKind == JsonValueKind.String;
 
     private static byte[] FindCharsMap(JsonElement? normalizer)
     {

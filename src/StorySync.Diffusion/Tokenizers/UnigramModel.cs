@@ -19,6 +19,9 @@ internal sealed class UnigramModel
     private readonly double unknownScore;
     private readonly int longest;
 
+    /// <param name="pieces">The pieces in the order of their ids.</param>
+    /// <param name="unknownId">The id of the unknown piece.</param>
+    /// <exception cref="InvalidDataException">A score is no finite number.</exception>
     public UnigramModel(IReadOnlyList<(string Piece, double Score)> pieces, int unknownId)
     {
         ids = new Dictionary<string, int>(pieces.Count);
@@ -26,7 +29,8 @@ internal sealed class UnigramModel
         for (int id = 0; id < pieces.Count; id++)
         {
             ids[pieces[id].Piece] = id;
-            scores[id] = pieces[id].Score;
+            scores[id] = double.IsFinite(pieces[id].Score) ? pieces[id].Score : throw new InvalidDataException(
+                $"the piece \"{pieces[id].Piece}\" has the score {pieces[id].Score}; it must be a finite number");
             longest = Math.Max(longest, pieces[id].Piece.Length);
         }
         idsBySpan = ids.GetAlternateLookup<ReadOnlySpan<char>>();

@@ -9,6 +9,7 @@ internal static class AtomicFile
     public static void Write(string path, Action<FileStream> write)
     {
         var full = Path.GetFullPath(path);
+        ThrowIfNoFile(full);
         var temporary = Path.Combine(Path.GetDirectoryName(full)!, $".{Path.GetRandomFileName()}");
         try
         {
@@ -34,6 +35,38 @@ internal static class AtomicFile
             }
 
             throw;
+        }
+    }
+
+    /// <summary>Refuses to put a file in the place of a pipe or device: what has no length and cannot be cut to none.</summary>
+    private static void ThrowIfNoFile(string path)
+    {
+        try
+        {
+            if (RegularFile.LengthOf(path) > 0)
+            {
+                return;
+            }
+        }
+        catch (IOException)
+        {
+            // There is none, or a link that leads nowhere, which can be replaced.
+            return;
+        }
+
+        try
+        {
+            // For reading too, because who opens a pipe for writing alone waits for its reader.
+            using var handle = File.OpenHandle(path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete);
+            RandomAccess.SetLength(handle, 0);
+        }
+        catch (UnauthorizedAccessException)
+        {
+            // A file that may not be written to can be replaced, and a device that may not be written to cannot.
+        }
+        catch (Exception exception) when (exception is ArgumentException or NotSupportedException or IOException)
+        {
+            throw new IOException($"Only a file can be written, and this is none : '{path}'", exception);
         }
     }
 

@@ -22,6 +22,9 @@ internal static partial class ForeignFile
 
     public static ModelFileException Pickle(string path) => new(path, $"a PyTorch pickle. {Conversion}");
 
+    /// <summary>The exception for a file without content, and for pipes and devices.</summary>
+    public static ModelFileException Empty(string path) => new(path, "an empty file, or no regular one: download it again");
+
     /// <summary>The exception for a file that does not start as a safetensors file does.</summary>
     public static ModelFileException Detect(Stream stream, string path)
     {
@@ -44,7 +47,7 @@ internal static partial class ForeignFile
 
         var what = text switch
         {
-            "" => "an empty file: download it again",
+            "" => "a file of nothing but space: download it again",
             ['<', ..] => "a web page, not a model: the download was answered with an error or a login page; "
                 + "log in or accept the model's terms, and download again",
             ['{' or '[', ..] => "a JSON text, not a safetensors file: if it is an index, open its folder instead; "

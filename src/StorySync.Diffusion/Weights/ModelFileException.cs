@@ -18,6 +18,8 @@ public class ModelFileException : IOException
 
     /// <summary>For a file that is not there; in the Hugging Face cache a name can be there that links to nothing.</summary>
     internal static ModelFileException NotFound(string path, Exception? innerException = null) => new(path,
-        new FileInfo(path).LinkTarget is { } target ? $"it links to {target}, which is missing: the download is not complete; run it again"
+        Directory.Exists(path) ? "a folder, not a file"
+            : new FileInfo(path).LinkTarget is { } target
+                ? $"it links to {target}, which is missing: the download is not complete; run it again"
             : "there is no such file", innerException);
 }

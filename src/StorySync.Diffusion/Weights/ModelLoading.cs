@@ -31,12 +31,25 @@ internal static class ModelLoading
             throw new ModelFileException(path, problem);
         }
 
+        var model = Build(path, weights, () => build(config), model => bind(model, weights));
+        folder.FilesInUse.AddRange((weights as IMappedTensorSource)?.FilesInUse ?? []);
+        return model;
+    }
+
+    /// <summary>Builds a model and binds its weights. If one of the two fails, nothing of it is left.</summary>
+    /// <param name="path">The file that says what to build, for messages.</param>
+    /// <param name="weights">Where the weights come from.</param>
+    /// <param name="build">Builds the model.</param>
+    /// <param name="bind">Binds its weights.</param>
+    /// <exception cref="ModelFileException">No model can be built, or the weights are not its own.</exception>
+    public static TModel Build<TModel>(string path, ITensorSource weights, Func<TModel> build, Action<TModel> bind)
+        where TModel : nn.Module
+    {
         TModel? model = null;
         try
         {
-            model = build(config);
-            bind(model, weights);
-            folder.FilesInUse.AddRange((weights as IMappedTensorSource)?.FilesInUse ?? []);
+            model = build();
+            bind(model);
             return model;
         }
         catch (Exception exception)

@@ -47,6 +47,11 @@ public sealed class SafetensorsFile : IMappedTensorSource, IBlockSource
         ForeignFile.ThrowIfPickleByName(path);
         try
         {
+            if (RegularFile.LengthOf(path) == 0)
+            {
+                throw ForeignFile.Empty(path);
+            }
+
             var file = new MappedFile(path);
             try
             {
@@ -65,10 +70,10 @@ public sealed class SafetensorsFile : IMappedTensorSource, IBlockSource
         {
             throw ModelFileException.NotFound(path, exception);
         }
-        catch (Exception exception) when (exception is UnauthorizedAccessException or EndOfStreamException or ExternalException)
+        catch (Exception exception) when (
+            exception is UnauthorizedAccessException or ExternalException or (IOException and not ModelFileException))
         {
-            throw new ModelFileException(path, Directory.Exists(path) ? "a folder, not a file"
-                : $"it cannot be read: {exception.Message}", exception);
+            throw new ModelFileException(path, $"it cannot be read: {exception.Message}", exception);
         }
     }
 

@@ -82,6 +82,21 @@ public static class WeightBinder
         {
             throw new WeightMismatchException(source, missing, unexpected, misshaped);
         }
+
+        ThrowIfWhole(source, targets, origins);
+    }
+
+    /// <summary>Refuses whole numbers and booleans where a model computes with fractions.</summary>
+    private static void ThrowIfWhole(ITensorSource source, Dictionary<string, ModuleTensor> targets, Dictionary<string, string> origins)
+    {
+        var whole = origins.Select(origin => (Target: targets[origin.Key], Stored: source.Tensors[origin.Value])).FirstOrDefault(pair =>
+            pair.Target.Tensor.is_floating_point() && pair.Stored.Dtype.ToScalarType() is not null
+                && !pair.Stored.Dtype.IsReadableFloat());
+        if (whole.Stored is not null)
+        {
+            throw new ModelFileException(source.Path, $"'{whole.Stored.Name}' is stored as {whole.Stored.Dtype}; a weight must be one of "
+                + "F16, BF16, F32 and F64: take a checkpoint that is not quantized");
+        }
     }
 
     private static Dictionary<string, string> Origins(ITensorSource source, Func<string, string?>? rename)

@@ -35,6 +35,7 @@ public sealed class FluxPipeline : DiffusionPipeline
         Transformer = job.Load("transformer", part =>
             FluxTransformer2DModel.Load(denoiser, part, dtype, options.StreamBlocks ? Device : home, variant, options.StreamBlocks));
         Vae = job.Load("vae", part => AutoencoderKL.Load(folder, part, dtype, home, variant));
+        ModelParts.RequireRgb(folder, "vae", Vae.Config);
         ModelParts.RequireEqual(
             folder, "'joint_attention_dim' of transformer", Transformer.Config.JointAttentionDim, "'d_model' of text_encoder_2",
                 TextEncoder2.Config.DModel);
@@ -44,6 +45,13 @@ public sealed class FluxPipeline : DiffusionPipeline
         ModelParts.RequireEqual(
             folder, "'in_channels' of transformer", Transformer.Config.InChannels, "four times 'latent_channels' of vae",
                 4L * Vae.Config.LatentChannels);
+        if (Transformer.Config.AxesDimsRope is { Count: not FluxLatents.Axes } axes)
+        {
+            throw new ModelFileException(
+                denoiser.FilePath("transformer", "config.json"),
+                $"'axes_dims_rope' has {axes.Count} entries; it must have {FluxLatents.Axes}, for the axes of the position of a token");
+        }
+
         prompts = new FluxPrompts(Tokenizer, Tokenizer2, TextEncoder, TextEncoder2);
         Loras = new LoraAdapters([("transformer", Transformer, null), ("text_encoder", TextEncoder, null)]) { ComputeType = dtype };
         Parts = [Loras, TextEncoder, TextEncoder2, Transformer, Vae];
@@ -201,7 +209,7 @@ public sealed class FluxPipeline : DiffusionPipeline
 
     /// <summary>Other than SDXL's, FLUX's pipeline in diffusers makes a step that the strength covers in part.</summary>
     internal override int BeginIndex(SchedulePlan plan, double strength) =>
-        (int)(plan.Steps - Math.Min(plan.Steps * strength, plan.Steps)) * plan.Order;
+        Math.Min((int)(plan.Steps - Math.Min(plan.Steps * strength, plan.Steps)), plan.Steps - 1) * plan.Order;
 
     internal override double GuidanceScaleOf(GenerationRequest request) =>
         Negatives(request) is null ? 1 : TrueCfgScaleOf(request);

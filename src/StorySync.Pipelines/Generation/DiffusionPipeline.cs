@@ -64,10 +64,19 @@ public abstract partial class DiffusionPipeline : IDisposable
 
     /// <summary>Gets or sets the decoder of previews; null paints them by a linear fit, at the size of the latents, where the model has
     /// one. Disposed with the pipeline.</summary>
+    /// <exception cref="ArgumentException">The value is for other latents.</exception>
     public AutoencoderTiny? PreviewDecoder
     {
         get => Alive(field);
-        set => field = Alive(value);
+        set
+        {
+            var latents = Alive(DecoderConfig).LatentChannels;
+            RequestRules.Require(
+                value is null || value.Config is { OutChannels: 3 } own && own.LatentChannels == latents,
+                $"The PreviewDecoder makes images of {value?.Config.OutChannels} channels from latents of {value?.Config.LatentChannels}; "
+                    + $"this model needs one that makes images of 3 from latents of {latents}.");
+            field = value;
+        }
     }
 
     /// <summary>Gets the LoRAs on the denoiser and, where the model's kind has them there, on the text encoders.</summary>

@@ -30,6 +30,7 @@ internal sealed class LoadJob(
     {
         cancellationToken.ThrowIfCancellationRequested();
         progress?.Report(new LoadProgress { Part = part, Loaded = loaded.Count });
+        cancellationToken.ThrowIfCancellationRequested();
         var result = load(part);
         loaded.Add(result);
         return result;

@@ -1,3 +1,4 @@
+using StorySync.Diffusion.Autoencoders;
 using StorySync.Diffusion.Schedulers;
 using StorySync.Diffusion.TextEncoders;
 using StorySync.Diffusion.Tokenizers;
@@ -41,11 +42,20 @@ internal static class ModelParts
     }
 
     /// <summary>Loads the tokenizer of a CLIP text encoder. Where its folder names no length for sequences, it is the encoder's.</summary>
-    /// <exception cref="ModelFileException">It has more tokens, or longer sequences, than the encoder takes.</exception>
+    /// <exception cref="ModelFileException">It has more tokens, or longer sequences, than the encoder takes, or ends texts by another
+    /// token.</exception>
     public static PromptTokenizer LoadClipTokenizer(ModelFolder folder, string component, string textEncoder)
     {
         var config = folder.Config<CLIPTextConfig>(textEncoder);
         var tokenizer = LoadTokenizer(folder, component, textEncoder, config.VocabSize).WithDefaultLength(config.MaxPositionEmbeddings);
+        if (config.EosTokenId != CLIPTextConfig.LargestId && config.EosTokenId != tokenizer.EosTokenId)
+        {
+            throw new ModelFileException(
+                folder.FilePath(textEncoder, "config.json"),
+                $"'eos_token_id' is {config.EosTokenId}; it must be that of {component}, which is {tokenizer.EosTokenId}, or "
+                    + $"{CLIPTextConfig.LargestId} for the largest id of a text");
+        }
+
         return tokenizer.ModelMaxLength >= 2 && tokenizer.ModelMaxLength <= config.MaxPositionEmbeddings
             ? tokenizer
             : throw new ModelFileException(
@@ -70,6 +80,14 @@ internal static class ModelParts
         }
     }
 
+    /// <summary>Checks that an autoencoder is one of RGB images.</summary>
+    /// <exception cref="ModelFileException">It is not.</exception>
+    public static void RequireRgb(ModelFolder folder, string component, ConvolutionalAutoencoderConfig config)
+    {
+        RequireEqual(folder, $"'in_channels' of {component}", config.InChannels, "the number of channels of images", 3);
+        RequireEqual(folder, $"'out_channels' of {component}", config.OutChannels, "the number of channels of images", 3);
+    }
+
     private static PromptTokenizer LoadTokenizer(ModelFolder folder, string component, string textEncoder, int vocabSize)
     {
         var path = folder.IsSingleFile ? folder.Contents.PathOf(component, "") : folder.ComponentPath(component);
@@ -83,6 +101,11 @@ internal static class ModelParts
 
     private static string? Misfit(Scheduler scheduler, string? predictionType)
     {
+        if (scheduler.Config is DDPMSchedulerConfig { LearnsVariance: true } learned)
+        {
+            return $"'variance_type' is {learned.VarianceType}, and this model predicts no variance; expected fixed_small or fixed_large";
+        }
+
         var flow = predictionType == ModelTraining.FlowPrediction;
         var found = $"{scheduler.GetType().Name} has the prediction type {scheduler.PredictionType}";
         if (scheduler.UsesFlowSigmas != flow || scheduler.PredictionType == ModelTraining.FlowPrediction != flow)

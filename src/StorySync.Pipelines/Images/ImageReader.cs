@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Globalization;
 using System.Runtime.InteropServices;
 using SkiaSharp;
@@ -26,7 +27,15 @@ internal static class ImageReader
                     $"{source} is no image that can be read, or is truncated in its header: expected PNG, JPEG, WebP, GIF or BMP.");
             var (width, height) = (codec.Info.Width, codec.Info.Height);
             ThrowIfTooLarge(source, width, height, maxPixels);
-            if (codec.EncodedFormat == SKEncodedImageFormat.Jpeg && !JpegEnd.IsThere(encoded))
+            if (codec.EncodedFormat switch
+            {
+                SKEncodedImageFormat.Jpeg => !JpegEnd.IsThere(encoded),
+                SKEncodedImageFormat.Png => !PngEnd.IsThere(encoded),
+
+                // The length that the header announces: what lies after the pixels says how they are turned.
+                SKEncodedImageFormat.Webp => BinaryPrimitives.ReadUInt32LittleEndian(encoded.AsSpan(4)) > encoded.Length - 8L,
+                _ => false,
+            })
             {
                 throw Truncated(source, codec.Info);
             }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json.Serialization;
 using SkiaSharp;
 using StorySync.Diffusion.TextEncoders;
@@ -367,16 +368,22 @@ public sealed class RgbImage
 
     private static byte[] ReadFile(string path)
     {
-        var file = new FileInfo(path);
-        if (!file.Exists)
+        // Pipes and devices have no length, and reading them may never end.
+        long length;
+        try
         {
-            throw new FileNotFoundException($"There is no image '{path}'.", path);
+            length = RegularFile.LengthOf(path);
+        }
+        catch (IOException exception)
+        {
+            throw new FileNotFoundException(
+                Directory.Exists(path) ? $"'{path}' is a folder; expected an image." : $"There is no image '{path}'.", path, exception);
         }
 
-        // Pipes and devices have no length either, and reading them may never end.
-        return file.Length is > 0 and <= int.MaxValue
+        return length is > 0 and <= int.MaxValue
             ? File.ReadAllBytes(path)
-            : throw new InvalidDataException($"'{path}' is no image that can be read: it has {file.Length:N0} bytes.");
+            : throw new InvalidDataException(string.Create(CultureInfo.InvariantCulture,
+                $"'{path}' is no image that can be read: it has {length:N0} bytes."));
     }
 
     private static void WriteFile(string path, byte[] encoded)

@@ -35,6 +35,8 @@ public sealed class Kandinsky3Pipeline : DiffusionPipeline
             TextEncoder.Config.DModel);
         ModelParts.RequireEqual(folder, "'in_channels' of unet", UNet.Config.InChannels, "'latent_channels' of movq",
             Movq.Config.LatentChannels);
+        ModelParts.RequireEqual(folder, "'in_channels' of unet", UNet.Config.InChannels, "'vq_embed_dim' of movq", Movq.CodeWidth);
+        ModelParts.RequireRgb(folder, "movq", Movq.Config);
         prompts = new Kandinsky3Prompts(Tokenizer, TextEncoder);
         Loras = new LoraAdapters([("unet", UNet, null)]) { ComputeType = dtype };
         Parts = [Loras, TextEncoder, UNet, Movq];

@@ -123,6 +123,7 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
 
     private void CheckParts(ModelFolder folder)
     {
+        ModelParts.RequireRgb(folder, "vae", Vae.Config);
         foreach (var width in UNet.Config.CrossAttentionDim.Values)
         {
             ModelParts.RequireEqual(folder, "'cross_attention_dim' of unet", width,

@@ -24,8 +24,6 @@ internal sealed class AnchoredStory
     {
         (this.pipeline, this.story, this.cancellationToken) = (pipeline, story, cancellationToken);
         this.progress = progress is null ? null : new BatchProgress(progress);
-        RequestRules.Require(
-            options.BatchSize is null or >= 1, $"BatchSize is {options.BatchSize}; it must be at least 1.");
         BankScenes.CheckTakes(options);
         BankRules.CheckForm(options);
         BankRules.CheckIndependence(options.Request ?? new());

@@ -35,14 +35,23 @@ internal sealed class BankScenes
         CheckTakes(options);
         var probe = Batch([0]);
         BankRules.CheckPlan(bank.Card, probe.Card([]));
+        probe.CheckBank();
         cut = SceneBatches.Of(pipeline, probe, bank.ComputedAnchors, scenes.Count, options.BatchSize);
         batches.AddRange(Batches(Enumerable.Range(0, scenes.Count), options.Candidates > 1 ? 0 : null));
     }
 
-    /// <exception cref="ArgumentException">The takes asked for are none, or have an end that is never looked at.</exception>
+    /// <exception cref="ArgumentException">The takes or batches asked for are none or too many, or have an end that is never looked
+    /// at.</exception>
     public static void CheckTakes(StoryOptions options)
     {
-        RequestRules.Require(options.Candidates >= 1, $"Candidates is {options.Candidates}; it must be at least 1.");
+        RequestRules.Require(
+            options.BatchSize is null or >= 1, $"BatchSize is {options.BatchSize}; it must be at least 1.");
+        RequestRules.Require(
+            options.Candidates is >= 1 and <= StoryOptions.MaxCandidates,
+            $"Candidates is {options.Candidates}; it must be from 1 to {StoryOptions.MaxCandidates}.");
+        RequestRules.Require(
+            options.RetryBelow is null || double.IsFinite(options.RetryBelow.Value),
+            $"RetryBelow is {options.RetryBelow}; it must be a number.");
         RequestRules.Require(
             options.RetryBelow is null || options.Candidates > 1,
             $"RetryBelow is {options.RetryBelow}, but there is one take of each scene; say in Candidates how many there may be.");

@@ -175,7 +175,7 @@ public abstract partial class DiffusionPipeline
         return Run(
             token => options?.Anchors is null
                 ? StepTimer.Plan(
-                    clock, story.Scenes.Count, [story.Scenes.Count],
+                    clock, story.Scenes?.Count ?? 0, [story.Scenes?.Count ?? 0],
                     watch => new StoryGeneration(
                         this, story, (options ?? new()) with { Request = watch(options?.Request) }, null, token))
                 : new AnchoredStory(this, story, options, null, token).PlanTime(clock),

@@ -28,6 +28,9 @@ public sealed class StoryBank : IDisposable
 {
     private const string Format = "storybank";
 
+    /// <summary>How a card is read: nothing that must be there may be null.</summary>
+    private static readonly JsonSerializerOptions CardForm = new() { RespectNullableAnnotations = true, AllowDuplicateProperties = false };
+
     private readonly Dictionary<string, Tensor> tensors;
     private readonly SafetensorsFile? file;
     private bool disposed;
@@ -71,20 +74,21 @@ public sealed class StoryBank : IDisposable
                 throw new ModelFileException(path, "a safetensors file, but no story bank; expected one that StoryBank.Save wrote");
             }
 
+            CheckVersion(path, json);
             foreach (var name in file.Tensors.Keys)
             {
                 tensors[name] = file.Read(name).DetachFromDisposeScope();
             }
 
             // First of all: a damaged card can hold numbers that options refuse.
-            CheckVersion(path, json);
             if (Checksum(json, tensors) != file.Metadata.GetValueOrDefault("checksum"))
             {
                 throw new ModelFileException(
                     path, "the story bank is damaged: its content does not have the checksum that it was written with; copy it again");
             }
 
-            var card = JsonSerializer.Deserialize<StoryBankCard>(json)!;
+            var card = JsonSerializer.Deserialize<StoryBankCard>(json, CardForm)!;
+            CheckFits(card, tensors);
             return new StoryBank(card, [.. Enumerable.Range(0, card.Story.Scenes.Count).Select(Portrait)], tensors, file);
 
             RgbImage Portrait(int anchor) => RgbImage.Decode(tensors[PortraitName(anchor)].bytes);
@@ -93,7 +97,7 @@ public sealed class StoryBank : IDisposable
         {
             Release(tensors, file);
             if (exception is JsonException or NotSupportedException or InvalidOperationException or KeyNotFoundException
-                or InvalidDataException or FormatException or ArgumentException)
+                or InvalidDataException or ArgumentException or FormatException)
             {
                 throw new ModelFileException(path, $"no valid story bank: {exception.Message}", exception);
             }
@@ -122,7 +126,8 @@ public sealed class StoryBank : IDisposable
     public string Describe()
     {
         var (text, request) = (new StringBuilder(), Card.Request);
-        Line($"{Anchors} anchors by {Card.Pipeline} (model {Card.Model[..12]}, {Card.Dtype}), {ByteSize.Text(Bytes)} of {Kept}");
+        var model = Card.Model[..Math.Min(Card.Model.Length, 12)];
+        Line($"{Anchors} anchors by {Card.Pipeline} (model {model}, {Card.Dtype}), {ByteSize.Text(Bytes)} of {Kept}");
         Line($"  {request.Width}×{request.Height}, {Card.Timesteps.Count} calls by {request.Scheduler}, guidance {request.GuidanceScale}");
         foreach (var lora in Card.Loras)
         {
@@ -211,13 +216,91 @@ public sealed class StoryBank : IDisposable
 
     private static void CheckVersion(string path, string json)
     {
-        var version = JsonNode.Parse(json)?[nameof(StoryBankCard.Version)]?.GetValue<int>();
-        if (version != StoryBankCard.CurrentVersion)
+        using var card = JsonDocument.Parse(json);
+        var version = card.RootElement.ValueKind == JsonValueKind.Object
+            && card.RootElement.TryGetProperty(nameof(StoryBankCard.Version), out var found) ? found.GetRawText() : "none";
+        if (version != StoryBankCard.CurrentVersion.ToString(CultureInfo.InvariantCulture))
         {
             throw new ModelFileException(
                 path,
-                $"the story bank has version {version?.ToString(CultureInfo.InvariantCulture) ?? "none"}; this library reads version "
+                $"the story bank has version {(version.Length > 20 ? version[..20] + "…" : version)}; this library reads version "
                     + $"{StoryBankCard.CurrentVersion}");
+        }
+    }
+
+    /// <summary>Checks that the tensors are those that the card speaks of.</summary>
+    /// <exception cref="ArgumentException">The story breaks a rule.</exception>
+    /// <exception cref="InvalidDataException">They are not.</exception>
+    private static void CheckFits(StoryBankCard card, Dictionary<string, Tensor> tensors)
+    {
+        var origin = new StoryBatchOrigin(IsAnchored: true);
+        var story = StoryRules.ExpandCast(card.Story, origin);
+        StoryRules.Check(story, origin, story.Scenes.Count);
+        var (anchors, steps) = (story.Scenes.Count, card.Timesteps.Count);
+        if (card.Seeds.Count != anchors || steps == 0 || card.Request.Scheduler?.Instance is null)
+        {
+            throw new InvalidDataException($"its card has {card.Seeds.Count} seeds, {steps} timesteps and "
+                + $"{(card.Request.Scheduler?.Instance is null ? "no" : "a")} scheduler for {anchors} anchors.");
+        }
+
+        if (card.Form == StoryBankForm.Trajectory)
+        {
+            RequireTrajectory();
+        }
+        else
+        {
+            RequireKeys();
+        }
+
+        for (var anchor = 0; anchor < anchors; anchor++)
+        {
+            Require(PortraitName(anchor), uint8, [tensors.GetValueOrDefault(PortraitName(anchor))?.numel() ?? 0]);
+        }
+
+        void RequireTrajectory()
+        {
+            var shape = tensors.GetValueOrDefault(LatentsName(0, isBase: false))?.shape ?? [];
+            for (var step = 0; step < steps; step++)
+            {
+                Require(LatentsName(step, isBase: false), float32, [anchors, .. shape.Skip(1)]);
+                foreach (var name in tensors.Keys.Where(name => name == LatentsName(step, isBase: true)))
+                {
+                    Require(name, float32, [anchors, .. shape.Skip(1)]);
+                }
+
+                foreach (var (name, masks) in tensors.Where(entry => entry.Key == MasksName(step)))
+                {
+                    Require(name, ScalarType.Bool, [anchors, story.Subjects.Count, .. masks.shape.Skip(2)]);
+                    if (masks.dim() != 4 || masks.numel() == 0)
+                    {
+                        throw new InvalidDataException(
+                            $"'{name}' has {masks.dim()} axes and {masks.numel()} values; masks have four axes.");
+                    }
+                }
+            }
+        }
+
+        void RequireKeys()
+        {
+            foreach (var (name, keys) in tensors.Where(entry => entry.Key.StartsWith("keys.", StringComparison.Ordinal)))
+            {
+                var tokens = $"tokens.{name["keys.".Length..]}";
+                Require(tokens, int32, [tensors.GetValueOrDefault(tokens)?.numel() ?? 0]);
+                if (keys.dim() != 4 || !keys.is_floating_point())
+                {
+                    throw new InvalidDataException($"'{name}' is {keys.dtype} of {keys.dim()} axes; keys have four axes and fractions.");
+                }
+            }
+        }
+
+        void Require(string name, ScalarType type, long[] expected)
+        {
+            if (!tensors.TryGetValue(name, out var tensor) || tensor.dtype != type || !tensor.shape.SequenceEqual(expected))
+            {
+                throw new InvalidDataException(
+                    $"'{name}' is {(tensor is null ? "missing" : $"{tensor.dtype} ({string.Join(", ", tensor.shape)})")}; expected "
+                        + $"{type} ({string.Join(", ", expected)}).");
+            }
         }
     }
 
@@ -228,7 +311,13 @@ public sealed class StoryBank : IDisposable
         foreach (var (name, tensor) in tensors.OrderBy(pair => pair.Key, StringComparer.Ordinal))
         {
             hash.Append(Encoding.UTF8.GetBytes($"{name} {tensor.dtype} ({string.Join(", ", tensor.shape)})"));
-            hash.Append(tensor.bytes);
+            foreach (var piece in TensorBytes.Pieces(tensor))
+            {
+                using (piece)
+                {
+                    hash.Append(piece.bytes);
+                }
+            }
         }
 
         return Convert.ToHexStringLower(hash.GetCurrentHash());

@@ -33,6 +33,7 @@ internal sealed class StoryGeneration
         this.story = story = StoryRules.ExpandCast(story, this.origin);
         StoryRules.Check(
             story, this.origin, bank is not null ? Anchors : this.origin.IsAnchored ? story.Scenes.Count : options.Anchors ?? 0);
+        BankScenes.CheckTakes(options);
         request = options.Request ?? new();
         StoryRules.CheckTemplate(request);
         IReadOnlyList<string> prompts = [.. story.Scenes.Select(scene => scene.Prompt)];
@@ -73,6 +74,25 @@ internal sealed class StoryGeneration
     /// <summary>Finds the subjects in the prompts before any work.</summary>
     /// <exception cref="ArgumentException">A prompt does not speak of a subject that its scene has.</exception>
     public void ReadPrompts() => reading.ReadPrompts();
+
+    /// <summary>Checks that the bank's latents are of the size that its card names.</summary>
+    /// <exception cref="ArgumentException">They are not.</exception>
+    public void CheckBank()
+    {
+        if (Anchors == 0)
+        {
+            // Keys have no size of images.
+            return;
+        }
+
+        var (found, expected) = (
+            origin.Bank!.Find(StoryBank.LatentsName(0, isBase: false))!.shape,
+            pipeline.LatentShape(Anchors, generation.Height, generation.Width));
+        RequestRules.Require(
+            found.SequenceEqual(expected),
+            $"The bank's latents have the shape ({string.Join(", ", found)}); images of {generation.Width}×{generation.Height} need "
+                + $"({string.Join(", ", expected)}): the bank is not as it was made.");
+    }
 
     /// <summary>Makes the scenes.</summary>
     /// <param name="watch">Looks at the latents of each step; null for nobody.</param>
@@ -196,7 +216,9 @@ internal sealed class StoryGeneration
             {
                 Locations = StoryRules.HasLocations(story) ? new string?[Images] : null,
             };
-            var size = new BankSize(pipeline, generation, attention, story, techniques.Masks!.MaxGrid!.Value);
+            var size = new BankSize(
+                pipeline, generation, attention, story,
+                Math.Min(techniques.Masks!.MaxGrid!.Value, Math.Max(generation.Height, generation.Width)));
             return Form == StoryBankForm.Keys ? size.OfKeys(KeysDtype) : size.OfTrajectory();
         }
     }

@@ -7,6 +7,9 @@ namespace StorySync.Pipelines;
 /// <summary>Specifies how a story is made. Plain data: it round-trips through System.Text.Json.</summary>
 public sealed record StoryOptions
 {
+    /// <summary>The largest number of takes of a scene, 1000.</summary>
+    public const int MaxCandidates = 1000;
+
     /// <summary>Gets the settings that each scene is generated with: size, steps, guidance, seed, scheduler, and, by a
     /// <see cref="FluxRequest"/> or <see cref="StableDiffusionXLRequest"/>, what only that model has; null for the defaults. Its prompts
     /// and seeds are the story's, so <see cref="GenerationRequest.Prompts"/> and <see cref="GenerationRequest.Seeds"/> stay empty; lists
@@ -37,7 +40,8 @@ public sealed record StoryOptions
     /// as many as <see cref="DiffusionPipeline.PlanMemory(Story, StoryOptions, PipelineOptions)"/> has room for.</summary>
     public int? BatchSize { get; init; }
 
-    /// <summary>Gets how many takes there are of each scene that reads anchors, at least 1: the one with the highest
+    /// <summary>Gets how many takes there are of each scene that reads anchors, from 1 to <see cref="MaxCandidates"/>: the one with the
+    /// highest
     /// <see cref="SceneResult.Consistency"/> is kept, the first of equal ones. Take k, from 0, has the scene's seed plus 1000 k, so that a
     /// take is the scene with that seed. Default 1.</summary>
     public int Candidates { get; init; } = 1;

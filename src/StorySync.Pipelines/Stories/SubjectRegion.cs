@@ -18,9 +18,11 @@ public sealed class SubjectRegion
     public SubjectRegion(int width, int height, bool[] cells)
     {
         ArgumentNullException.ThrowIfNull(cells);
-        if (cells.Length != width * height)
+        ArgumentOutOfRangeException.ThrowIfLessThan(width, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(height, 1);
+        if (cells.Length != (long)width * height)
         {
-            throw new ArgumentException($"A region of {width}×{height} cells has {width * height} values, not {cells.Length}.",
+            throw new ArgumentException($"A region of {width}×{height} cells has {(long)width * height} values, not {cells.Length}.",
                 nameof(cells));
         }
 

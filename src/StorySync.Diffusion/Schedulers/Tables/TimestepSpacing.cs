@@ -38,7 +38,7 @@ internal static class TimestepSpacing
         if (steps > config.NumTrainTimesteps)
         {
             throw new ArgumentException(
-                $"{steps} steps are more than the {config.NumTrainTimesteps} timesteps of training (num_train_timesteps).", nameof(steps));
+                $"{steps} steps are more than the {config.NumTrainTimesteps} timesteps of training (num_train_timesteps).");
         }
     }
 }
