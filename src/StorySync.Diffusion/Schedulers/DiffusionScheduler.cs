@@ -78,7 +78,7 @@ public abstract class DiffusionScheduler : Scheduler
         if (steps > originals)
         {
             throw new ArgumentException(
-                $"{steps} steps are more than the {originals} of the distillation (original_inference_steps).", nameof(options));
+                $"{steps} steps are more than the {originals} of the distillation (original_inference_steps).");
         }
 
         var spacing = TrainTimesteps / originals;
