@@ -158,7 +158,8 @@ public class MemoryPlanTests
     }
 
     private static DiffusionPipeline Load(string model) => DiffusionPipeline.Load(
-        model.StartsWith("storybook", StringComparison.Ordinal) ? model : ReferenceData.PathOf("models/" + model), new PipelineOptions { Device = "cpu" });
+        model.StartsWith("storybook", StringComparison.Ordinal) ? model : ReferenceData.PathOf("models/" + model),
+        new PipelineOptions { Device = "cpu" });
 
     private static StoryOptions Options(int size) =>
         new() { Request = new() { Steps = 2, GuidanceScale = 4, Height = size, Width = size } };

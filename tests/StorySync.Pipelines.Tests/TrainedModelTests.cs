@@ -96,7 +96,8 @@ public class TrainedModelTests(TrainedModels models) : IClassFixture<TrainedMode
         var pipeline = models[model];
         var alone = prompts.Select((prompt, i) => pipeline.Generate(Cat with { Prompts = [prompt], Seed = 7 + i })).ToList();
         using var batch = pipeline.Generate(Cat with { Prompts = prompts });
-        var together = await Task.WhenAll(prompts.Select((prompt, i) => pipeline.GenerateAsync(Cat with { Prompts = [prompt], Seed = 7 + i })));
+        var together = await Task.WhenAll(prompts.Select((prompt, i) =>
+            pipeline.GenerateAsync(Cat with { Prompts = [prompt], Seed = 7 + i })));
 
         for (var i = 0; i < prompts.Length; i++)
         {

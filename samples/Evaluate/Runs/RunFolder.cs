@@ -14,7 +14,8 @@ internal sealed class RunFolder(OutputFolder folder)
     private static readonly string[] Devices =
         ["con", "prn", "aux", "nul", .. Enumerable.Range(0, 10).SelectMany(i => new[] { $"com{i}", $"lpt{i}" })];
 
-    /// <summary>Gets the folder in full: files are written to it by paths that the output folder would take as relative to itself.</summary>
+    /// <summary>Gets the folder in full: files are written to it by paths that the output folder would take as relative to
+    /// itself.</summary>
     public string Root { get; } = Path.GetFullPath(folder.Path);
 
     public string FolderOf(StoryJob job) => Path.Combine(FolderOf(job.Variant), $"{Safe(job.Story)}-{job.Seed}");

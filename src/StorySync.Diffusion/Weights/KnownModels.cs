@@ -23,6 +23,7 @@ internal static class KnownModels
         var path = Path.Combine(AppContext.BaseDirectory, "models", name.ToLowerInvariant());
         return Directory.Exists(path)
             ? path
-            : throw new ModelFileException(path, $"the model '{name}' should be here, next to the application; the package {package} brings it");
+            : throw new ModelFileException(
+                path, $"the model '{name}' should be here, next to the application; the package {package} brings it");
     }
 }

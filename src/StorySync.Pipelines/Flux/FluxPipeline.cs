@@ -143,7 +143,9 @@ public sealed class FluxPipeline : DiffusionPipeline
         var own = request.Own<FluxRequest>();
         RequestRules.OneOrEach(own.Prompts2?.Count, request.Prompts.Count, "Prompts2", "prompts");
         RequestRules.OneOrEach(own.NegativePrompts2?.Count, request.Prompts.Count, "NegativePrompts2", "prompts");
-        RequestRules.Require(own.TrueCfgScale is null || double.IsFinite(own.TrueCfgScale.Value), $"TrueCfgScale is {own.TrueCfgScale}; it must be a number.");
+        RequestRules.Require(
+            own.TrueCfgScale is null || double.IsFinite(own.TrueCfgScale.Value),
+            $"TrueCfgScale is {own.TrueCfgScale}; it must be a number.");
         RequestRules.Require(
             own.MaxSequenceLength is null || (own.MaxSequenceLength >= 1 && own.MaxSequenceLength <= LongestSequence),
             $"MaxSequenceLength is {own.MaxSequenceLength}; it must be from 1 to {LongestSequence}"
