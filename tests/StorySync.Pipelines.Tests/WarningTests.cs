@@ -95,7 +95,6 @@ public class WarningTests(StorybookModel model) : IClassFixture<StorybookModel>
         { "Candidates has no effect", Quick with { Candidates = 2 } },
         { "BatchSize has no effect", Quick with { BatchSize = 2 } },
         { "Scorer has no effect", Quick with { Scorer = _ => 1 } },
-        { "RetryBelow has no effect", Quick with { RetryBelow = 0.5 } },
         { "Techniques.Placement has no effect", Quick with { Techniques = new() { Placement = new() { Until = 0.25 } } } },
         { "Techniques.Location has no effect", Quick with { Techniques = new() { Location = new() { Strength = 2 } } } },
         { "Techniques.NegativeHalf has no effect",

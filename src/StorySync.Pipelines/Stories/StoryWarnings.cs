@@ -46,7 +46,6 @@ internal sealed class StoryWarnings(Story story, StoryBatchOrigin origin, Warnin
 
         const string withoutAnchors = " has no effect: it is for scenes that read anchors; set StoryOptions.Anchors.";
         warnings.AddIf(options.Candidates > 1, nameof(options.Candidates) + withoutAnchors);
-        warnings.AddIf(options.RetryBelow is not null, nameof(options.RetryBelow) + withoutAnchors);
         warnings.AddIf(options.Scorer is not null, nameof(options.Scorer) + withoutAnchors);
         warnings.AddIf(options.BatchSize is not null, nameof(options.BatchSize) + withoutAnchors);
         warnings.AddIf(options.BankForm is not null, nameof(options.BankForm) + withoutAnchors);
