@@ -6,7 +6,8 @@ using static TorchSharp.torch;
 namespace StorySync.Pipelines.Tests;
 
 /// <summary>A seed stands for the same image in every type: noise is drawn in float32 and then converted. In bfloat16 diffusers' own
-/// images differ from its float32 ones by up to 9 of 255, Kandinsky 3's by 26; other noise makes it 70 and more.</summary>
+/// images differ from its float32 ones by up to 9 of 255, Kandinsky 3's by 26; other noise makes it 70 and more.
+/// Float16 has three more binary digits: a limit for it is about an eighth of the one for bfloat16.</summary>
 public class HalfPrecisionTests
 {
     private const string Prompt = "A red fox walks through the snowy forest at dawn, watercolor painting";
@@ -39,8 +40,14 @@ public class HalfPrecisionTests
         using var golden = new Golden("half-precision.safetensors");
         var model = run.Split('-')[0];
         RequireGoldensModel(model);
-        using var pipeline = DiffusionPipeline.Load(
-            ReferenceData.PathOf($"models/tiny-{model}"), new PipelineOptions { Device = "cpu", Dtype = type });
+        using var copy = new ModelCopy($"tiny-{model}");
+        if (model == "flux")
+        {
+            // diffusers pads prompts to its own length, however short the tokenizer's is.
+            copy.Remove("tokenizer_2/tokenizer_config.json", "model_max_length");
+        }
+
+        using var pipeline = DiffusionPipeline.Load(copy.Path, new PipelineOptions { Device = "cpu", Dtype = type });
         pipeline.Scheduler = Replacement(run, ReferenceData.PathOf($"models/tiny-{model}/scheduler/scheduler_config.json"))
             ?? pipeline.Scheduler;
         var fromImage = run.EndsWith("-image", StringComparison.Ordinal);
@@ -62,6 +69,7 @@ public class HalfPrecisionTests
         var (largest, average) = (type, model) switch
         {
             (ScalarType.Float32, _) => (1, 0.01),
+            (ScalarType.Float16, "kandinsky3") => (8, 1),
             (ScalarType.Float16, _) => (3, 0.6),
             (_, "kandinsky3") => (60, 6),
             _ => (10, 1.2),
