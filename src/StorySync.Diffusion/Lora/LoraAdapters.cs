@@ -62,7 +62,7 @@ public sealed class LoraAdapters : IDisposable
         get => enabled;
         set
         {
-            using var change = BeginChange();
+            using var change = BeginChange(value);
             enabled = value;
             Merge();
         }
@@ -81,7 +81,7 @@ public sealed class LoraAdapters : IDisposable
         ArgumentNullException.ThrowIfNull(path);
         name ??= Path.GetFileNameWithoutExtension(path);
         CheckScale(scale);
-        using var change = BeginChange();
+        using var change = BeginChange(enabled);
         if (adapters.ContainsKey(name))
         {
             throw new ArgumentException($"There is a LoRA '{name}' already; remove it first, or give this one another name.", nameof(name));
@@ -114,7 +114,7 @@ public sealed class LoraAdapters : IDisposable
     public void SetScale(string name, double scale)
     {
         CheckScale(scale);
-        using var change = BeginChange();
+        using var change = BeginChange(enabled);
         adapters[name] = Find(name) with { Scale = scale };
         Merge();
     }
@@ -124,6 +124,7 @@ public sealed class LoraAdapters : IDisposable
     internal IDisposable With(IReadOnlyDictionary<string, double> scales)
     {
         CheckFiles?.Invoke();
+        ThrowIfChanged();
         var before = adapters.ToDictionary();
         var restore = new Restore(() => Set(before));
         try
@@ -151,9 +152,10 @@ public sealed class LoraAdapters : IDisposable
     /// <summary>Takes a LoRA off.</summary>
     /// <param name="name">Its name.</param>
     /// <exception cref="KeyNotFoundException">There is no LoRA of that name.</exception>
+    /// <exception cref="ModelFileException">The file of another LoRA was written to since it was loaded; remove that one first.</exception>
     public void Remove(string name)
     {
-        using var change = BeginChange();
+        using var change = BeginChange(enabled, name);
         var file = Find(name).File;
         adapters.Remove(name);
         Merge();
@@ -177,18 +179,37 @@ public sealed class LoraAdapters : IDisposable
         originals.Clear();
     }
 
-    private IDisposable? BeginChange()
+    /// <param name="reads">Whether the LoRAs will be read.</param>
+    /// <param name="removed">The one that will not be.</param>
+    private IDisposable? BeginChange(bool reads, string? removed = null)
     {
         var change = Gate?.Change();
         try
         {
             CheckFiles?.Invoke();
+            if (reads)
+            {
+                ThrowIfChanged(removed);
+            }
+
             return change;
         }
         catch
         {
             change?.Dispose();
             throw;
+        }
+    }
+
+    /// <summary>Checks, before any weight is changed, that the files of the LoRAs are as they were.</summary>
+    private void ThrowIfChanged(string? removed = null)
+    {
+        foreach (var (name, (file, _)) in adapters)
+        {
+            if (name != removed)
+            {
+                file.ThrowIfChanged();
+            }
         }
     }
 
@@ -202,6 +223,15 @@ public sealed class LoraAdapters : IDisposable
                 file.Layers[first].File.Path,
                     $"{unexpected.Count} of its {file.Layers.Count} layers are none of this model's, '{first}' for example: "
                     + "the LoRA was made for another kind of model");
+        }
+
+        if (file.Layers.Keys.SelectMany(name => targets[name], (name, target) => (Name: name, Target: target))
+            .GroupBy(pair => pair.Target, pair => pair.Name).FirstOrDefault(names => names.Count() > 1) is { } twice)
+        {
+            throw new ModelFileException(
+                file.Layers[twice.First()].File.Path,
+                $"its layers {string.Join(" and ", twice.Select(name => $"'{name}'"))} are one layer of the model, '{twice.Key.Layer}'; "
+                    + "expected each once");
         }
 
         using var mode = no_grad();

@@ -40,6 +40,9 @@ internal sealed partial class LoraFile : IDisposable
         }
     }
 
+    /// <exception cref="ModelFileException">The file is not what it was when it was opened.</exception>
+    public void ThrowIfChanged() => file.ThrowIfChanged();
+
     public void Dispose() => file.Dispose();
 
     private static Dictionary<string, LoraLayer> ReadLayers(SafetensorsFile file)
@@ -152,9 +155,9 @@ internal sealed partial class LoraFile : IDisposable
         using var tensor = file.Read(alpha.Name);
         using var number = tensor.to(TorchSharp.torch.float64);
         var value = number.item<double>();
-        return double.IsFinite(value)
+        return float.IsFinite((float)value)
             ? value
-            : throw new ModelFileException(file.Path, $"the alpha of layer '{layer}' is {value}; it must be a finite number");
+            : throw new ModelFileException(file.Path, $"the alpha of layer '{layer}' is {value}; it must be a finite number of float32");
     }
 
     [GeneratedRegex(

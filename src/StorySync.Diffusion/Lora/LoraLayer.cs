@@ -32,11 +32,12 @@ internal sealed record LoraLayer(SafetensorsFile File, string Name, LoraProduct 
 
         foreach (var info in Product.Parts.Values)
         {
+            // As they are merged: a double may be too large for that.
             using var scope = NewDisposeScope();
-            if (!File.Read(info.Name).isfinite().all().item<bool>())
+            if (!File.Read(info.Name).to(float32).isfinite().all().item<bool>())
             {
                 throw new ModelFileException(File.Path,
-                    $"'{info.Name}' holds a value that is not finite; expected numbers. Training has failed, or the file is damaged");
+                    $"'{info.Name}' holds a value that is not finite in float32; expected numbers. Training has failed, or the file is damaged");
             }
         }
     }

@@ -15,8 +15,6 @@ internal sealed class LoraMetadata
     // PEFT's default.
     private const double DefaultAlpha = 8;
 
-    private static readonly TimeSpan PatternTimeout = TimeSpan.FromSeconds(1);
-
     private readonly string path;
     private readonly Dictionary<string, Component> components = [];
 
@@ -115,38 +113,33 @@ internal sealed class LoraMetadata
             try
             {
                 // PEFT's own: the end of a layer's name, after a dot.
-                return new Regex($@"^(?:.*\.)?(?:{pattern})$", RegexOptions.CultureInvariant, PatternTimeout);
+                // Without backtracking, no pattern takes more than a moment.
+                return new Regex($@"^(?:.*\.)?(?:{pattern})$", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking);
             }
-            catch (ArgumentException exception)
+            catch (Exception exception) when (exception is ArgumentException or NotSupportedException)
             {
-                throw Wrong($"has '{entry.Name}' for '{pattern}', which is no regular expression: {exception.Message}", exception);
+                throw Wrong($"has '{entry.Name}' for '{pattern}', which is no regular expression that can be matched in linear time: "
+                    + exception.Message, exception);
             }
         }
     }
 
     private double Number(string name, JsonElement value) =>
-        value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out var number) && double.IsFinite(number)
+        value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out var number) && float.IsFinite((float)number)
             ? number
-            : throw Wrong($"has '{name}', which is {Kind(value)}; it must be a finite number");
+            : throw Wrong($"has '{name}', which is {Kind(value)}; it must be a finite number of float32");
 
     private bool Flag(JsonProperty entry) => entry.Value.ValueKind is JsonValueKind.True or JsonValueKind.False
         ? entry.Value.GetBoolean()
         : throw Wrong($"has '{entry.Name}', which is {Kind(entry.Value)}; it must be true or false");
 
-    private double? Match(IReadOnlyList<(Regex Layer, double Value)> pattern, string layer)
+    private static double? Match(IReadOnlyList<(Regex Layer, double Value)> patterns, string layer)
     {
-        foreach (var (regex, value) in pattern)
+        foreach (var (regex, value) in patterns)
         {
-            try
+            if (regex.IsMatch(layer))
             {
-                if (regex.IsMatch(layer))
-                {
-                    return value;
-                }
-            }
-            catch (RegexMatchTimeoutException exception)
-            {
-                throw Wrong($"has a pattern that takes too long to match: {regex}", exception);
+                return value;
             }
         }
 
