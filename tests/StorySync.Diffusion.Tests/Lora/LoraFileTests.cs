@@ -110,6 +110,7 @@ public class LoraFileTests
         using var loras = new LoraAdapters([("unet", model, model.Config.LayersPerBlock[0])]);
         using var folder = new TemporaryFolder();
         var path = folder.PathOf("kohya.safetensors");
+        ModuleTensors.ParametersOf(model).Single(parameter => parameter.Name == $"{layer}.weight").Materialize();
         var weight = model.get_parameter($"{layer}.weight")!;
         var before = weight.clone();
         SafetensorsWriter.Write(path, new Dictionary<string, Tensor>
