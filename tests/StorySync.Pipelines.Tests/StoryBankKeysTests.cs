@@ -197,23 +197,7 @@ public sealed class StoryBankKeysTests
             Anchors, new() { Request = Quick with { Steps = 2 }, BankForm = StoryBankForm.Keys, BankKeysDtype = ScalarType.Float16 });
         var path = folder.PathOf("a.storybank");
         bank.Save(path);
-        var whole = File.ReadAllBytes(path);
-        var random = new Random(7);
-        for (var i = 0; i < 60; i++)
-        {
-            var damaged = (byte[])whole.Clone();
-            if (i % 3 == 0)
-            {
-                damaged = damaged[..random.Next(whole.Length)];
-            }
-            else
-            {
-                damaged[random.Next(i % 2 == 0 ? whole.Length : 4000)] ^= (byte)(1 << random.Next(8));
-            }
-
-            File.WriteAllBytes(path, damaged);
-            Assert.StartsWith(path, Assert.Throws<ModelFileException>(() => StoryBank.Load(path)).Message, StringComparison.Ordinal);
-        }
+        StoryBankTests.RefusesEveryDamage(path, 60);
     }
 
     /// <summary>What is kept of a step are the tokens of the masks then in force; those of the last step are in the bank.</summary>

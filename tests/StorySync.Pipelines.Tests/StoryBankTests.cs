@@ -261,17 +261,12 @@ public sealed class StoryBankTests
         }
     }
 
-    [Fact]
-    public void A_damaged_or_foreign_file_gives_one_error_that_names_it()
+    /// <summary>Damages a bank's file in many ways, each of which is refused by an error that names it.</summary>
+    internal static void RefusesEveryDamage(string path, int count)
     {
-        using var folder = new TemporaryFolder();
-        using var pipeline = Load("tiny-sdxl");
-        using var bank = pipeline.CreateBank(Anchors, new() { Request = Quick with { Steps = 2 } });
-        var path = folder.PathOf("a.storybank");
-        bank.Save(path);
         var whole = File.ReadAllBytes(path);
         var random = new Random(7);
-        for (var i = 0; i < 150; i++)
+        for (var i = 0; i < count; i++)
         {
             var damaged = (byte[])whole.Clone();
             if (i % 3 == 0)
@@ -287,6 +282,17 @@ public sealed class StoryBankTests
             File.WriteAllBytes(path, damaged);
             Assert.StartsWith(path, Assert.Throws<ModelFileException>(() => StoryBank.Load(path)).Message, StringComparison.Ordinal);
         }
+    }
+
+    [Fact]
+    public void A_damaged_or_foreign_file_gives_one_error_that_names_it()
+    {
+        using var folder = new TemporaryFolder();
+        using var pipeline = Load("tiny-sdxl");
+        using var bank = pipeline.CreateBank(Anchors, new() { Request = Quick with { Steps = 2 } });
+        var path = folder.PathOf("a.storybank");
+        bank.Save(path);
+        RefusesEveryDamage(path, 150);
 
         SafetensorsWriter.Write(path, new Dictionary<string, Tensor>());
         Assert.Contains("no story bank", Assert.Throws<ModelFileException>(() => StoryBank.Load(path)).Message, StringComparison.Ordinal);
