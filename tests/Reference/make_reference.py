@@ -14,8 +14,10 @@ from pathlib import Path
 
 import numpy
 import torch
-from diffusers import (AutoencoderKL, DDPMScheduler, EulerDiscreteScheduler, FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel,
-                       Kandinsky3Pipeline, Kandinsky3UNet, StableDiffusionXLPipeline, UNet2DConditionModel, VQModel)
+from diffusers import (AutoencoderKL, DDPMScheduler, EulerDiscreteScheduler, FlowMatchEulerDiscreteScheduler, FluxInpaintPipeline, FluxPipeline,
+                       FluxTransformer2DModel, Kandinsky3Img2ImgPipeline, Kandinsky3Pipeline, Kandinsky3UNet, StableDiffusionXLPipeline,
+                       UNet2DConditionModel, VQModel)
+from diffusers.image_processor import VaeImageProcessor
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import (CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer, T5Config, T5EncoderModel, T5Tokenizer)
@@ -280,10 +282,49 @@ class Tape:
                 module.randn_tensor = self
 
 
-def pipeline(index, name, model, pipe, denoiser, latents, output_type="pt", **arguments):
+class LatentPainting(Kandinsky3Img2ImgPipeline):
+    """diffusers has no inpainting for Kandinsky 3: its image to image, with SDXL's and FLUX's rule on the latents after each step."""
+
+    def __call__(self, *, mask_image, callback_on_step_end, **arguments):
+        start, add_noise = {}, self.scheduler.add_noise
+        processor = VaeImageProcessor(vae_scale_factor=8, do_normalize=False, do_binarize=True, do_convert_grayscale=True)
+        mask = torch.nn.functional.interpolate(processor.preprocess(mask_image), size=[side // 8 for side in mask_image.size[::-1]])
+
+        def keep(latents, noise, timesteps):
+            start.setdefault("latents", (latents, noise))
+            return add_noise(latents, noise, timesteps)
+
+        def paint(pipe, step, timestep, values):
+            kept, noise = start["latents"]
+            following = self.scheduler.timesteps[self.scheduler.timesteps < timestep]
+            if len(following):
+                kept = add_noise(kept, noise, following[:1])
+            values["latents"] = (1 - mask) * kept + mask * values["latents"]
+            callback_on_step_end(pipe, step, timestep, values)
+            return {"latents": values["latents"]}
+
+        self.scheduler.add_noise = keep
+        return super().__call__(callback_on_step_end=paint, **arguments)
+
+
+def pictures(label, width, height):
+    """A picture and a mask whose grays lie on both sides of one half, as files' pixels."""
+    rows, columns = numpy.mgrid[:height, :width]
+    waves = [128 + 100 * numpy.sin(rows / (3 + i) + columns / (5 - i) + i) for i in range(3)]
+    edge = 255 * ((columns - 0.55 * width) ** 2 + (rows - 0.4 * height) ** 2 < (0.36 * height) ** 2) * (0.35 + 0.65 * columns / width)
+    mask = numpy.stack([edge, 0.8 * edge, edge], -1)
+    made = {"input_image": numpy.stack(waves, -1), "mask_image": mask}
+    files = {name: f"cases/{label}-{name}.png" for name in made}
+    for name, pixels in made.items():
+        Image.fromarray(pixels.astype(numpy.uint8)).save(HERE / files[name])
+    return files, {"image": Image.open(HERE / files["input_image"]), "mask_image": Image.open(HERE / files["mask_image"])}
+
+
+def pipeline(index, name, model, pipe, denoiser, latents=None, output_type="pt", size=None, **arguments):
     """One call: the denoiser's answers, the latents after every step, the image; and the image as a file."""
     pipe.set_progress_bar_config(disable=True)
     tape = Tape(name)
+    given_files, pictured = pictures(name, *size) if size else ({}, {})
 
     def run(given):
         answers, steps, timesteps = [], [], []
@@ -297,18 +338,19 @@ def pipeline(index, name, model, pipe, denoiser, latents, output_type="pt", **ar
             return {}
 
         try:
-            image = pipe(**arguments, latents=given["latents"], output_type=output_type, callback_on_step_end=on_step).images
+            image = pipe(**arguments, **pictured, **given, output_type=output_type, callback_on_step_end=on_step).images
         finally:
             hook.remove()
         if not torch.is_tensor(image):
             image = torch.from_numpy(numpy.asarray(image)).permute(0, 3, 1, 2)
         return {"denoiser_outputs": torch.stack(answers), "timesteps": torch.stack(timesteps), "latents_after_step": torch.stack(steps), "image": image}
 
-    count = latents.shape[0]
-    files = {f"image.{i}": f"cases/{name}-{i}.png" for i in range(count)}
+    count = len(arguments["prompt"])
+    files = {**given_files, **{f"image.{i}": f"cases/{name}-{i}.png" for i in range(count)}}
     config = {key: value for key, value in pipe.scheduler.config.items() if not key.startswith("_")}
     modules = [m for m in {**pipe.components, "denoiser": denoiser}.values() if isinstance(m, torch.nn.Module)]
-    found = index.add(name, "pipeline", model, f"diffusers.{type(pipe).__name__}(prompt, …)", run, {"latents": latents}, modules, files=files, draws=tape.draws,
+    found = index.add(name, "pipeline", model, f"diffusers.{type(pipe).__bases__[0].__name__ if type(pipe) is LatentPainting else type(pipe).__name__}(prompt, …)", run, {} if latents is None else {"latents": latents}, modules,
+                      files=files, draws=tape.draws,
                       params={"scheduler": type(pipe.scheduler).__name__, "scheduler_config": config, **arguments})
     for i, image in enumerate(found["image"]):
         pixels = (image.permute(1, 2, 0).clamp(0, 1).double() * 255).round().to(torch.uint8).numpy()
@@ -326,6 +368,14 @@ def pipelines(index, pipes, dev):
     pipeline(index, "small-pipeline-flux-dev", "models/tiny-flux-dev (transformer, scheduler) + models/tiny-flux (the rest)", guided, dev[0],
              normal("p/flux-dev", (1, 16, 16)), prompt=PROMPTS[1:], negative_prompt=NEGATIVES[:1], true_cfg_scale=2.0, guidance_scale=3.5,
              num_inference_steps=3, height=32, width=32, max_sequence_length=32)
+    pipeline(index, "small-pipeline-flux-inpaint", "models/tiny-flux", FluxInpaintPipeline(**pipes["flux"].components), pipes["flux"].transformer,
+             size=(44, 52), prompt=PROMPTS[:1], guidance_scale=0.0, num_inference_steps=4, strength=0.6, height=48, width=40, max_sequence_length=48)
+    pipeline(index, "small-pipeline-flux-dev-inpaint", "models/tiny-flux-dev (transformer, scheduler) + models/tiny-flux (the rest)",
+             FluxInpaintPipeline(**guided.components), dev[0], size=(40, 32), prompt=PROMPTS[1:], negative_prompt=NEGATIVES[:1], true_cfg_scale=2.0,
+             guidance_scale=3.5, num_inference_steps=3, strength=1.0, height=32, width=40, max_sequence_length=32)
+    pipeline(index, "small-pipeline-kandinsky3-inpaint", "models/tiny-kandinsky3", LatentPainting(**pipes["kandinsky3"].components),
+             pipes["kandinsky3"].unet, output_type="np", size=(128, 64), prompt=PROMPTS[:1], negative_prompt=NEGATIVES[1:], guidance_scale=2.0,
+             num_inference_steps=4, strength=0.8)
 
 
 def write_json(path, value):

@@ -48,8 +48,7 @@ public sealed class EveryOptionTests(SdxlForm sdxl) : IClassFixture<SdxlForm>
 
     public static TheoryData<string> AllModels() => [.. Models];
 
-    public static TheoryData<string, bool> Inpainting() => [.. Models.Where(model => model is Embedded or OwnForm or "tiny-sdxl")
-        .SelectMany(model => new[] { (model, false), (model, true) })];
+    public static TheoryData<string, bool> Inpainting() => [.. Models.SelectMany(model => new[] { (model, false), (model, true) })];
 
     [Theory]
     [MemberData(nameof(Stories))]

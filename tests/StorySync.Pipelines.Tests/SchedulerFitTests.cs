@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using StorySync.Diffusion.Schedulers;
 using StorySync.Diffusion.Weights;
 using StorySync.TestSupport;
@@ -139,6 +140,31 @@ public sealed class SchedulerFitTests : IDisposable
             Assert.Equal(GenerationWarningCode.SchedulerMismatch, warning.Code);
             Assert.Contains(difference, warning.Message, StringComparison.Ordinal);
         }
+    }
+
+    [Fact]
+    public void A_model_of_EDM_is_told_from_others()
+    {
+        using var copy = new ModelCopy("tiny-sdxl");
+        copy.Set("scheduler/scheduler_config.json", "sigma_data", 0.5)
+            .Set("model_index.json", "scheduler", new JsonArray("diffusers", "EDMDPMSolverMultistepScheduler"));
+        using var edm = DiffusionPipeline.Load(copy.Path, new PipelineOptions { Device = "cpu" });
+        using var betas = DiffusionPipeline.Load(ReferenceData.PathOf("models/tiny-sdxl"), new PipelineOptions { Device = "cpu" });
+        var request = new GenerationRequest { Prompts = ["a fox"], Height = 64, Width = 64, Steps = 2, LatentsOnly = true };
+
+        Assert.IsType<EDMDPMSolverMultistepScheduler>(edm.Scheduler);
+        using var own = edm.Generate(request);
+        using var named = edm.Generate(request with { Scheduler = "EDMEulerScheduler" });
+        using var wrong = edm.Generate(request with { Scheduler = "EulerDiscreteScheduler" });
+        using var other = edm.Generate(request with { Scheduler = new EDMEulerScheduler(new() { SigmaData = 1 }) });
+        using var foreign = betas.Generate(request with { Scheduler = "EDMEulerScheduler" });
+
+        Assert.Empty(own.Warnings);
+        Assert.Empty(named.Warnings);
+        Assert.Contains("trained as EDM's", Assert.Single(wrong.Warnings).Message, StringComparison.Ordinal);
+        Assert.Contains("'sigma_data' is 1, the model's 0.5", Assert.Single(other.Warnings).Message, StringComparison.Ordinal);
+        Assert.Contains("they are EDM's", Assert.Single(foreign.Warnings).Message, StringComparison.Ordinal);
+        Assert.True(own.Latents.isfinite().all().item<bool>());
     }
 
     [Theory]

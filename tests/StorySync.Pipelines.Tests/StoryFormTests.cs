@@ -57,7 +57,7 @@ public sealed class StoryFormTests(SdxlForm sdxl) : IClassFixture<SdxlForm>
         ["a block cache"] = new(new(), request => request with { BlockCacheThreshold = 1e9 }) { Refused = "BlockCacheThreshold" },
         ["images to begin from"] = new(new(), request => request with { Images = [Picture], Strength = 0.9 }),
         ["a part that is painted over"] = new(
-            new(), request => request with { Images = [Picture], Mask = UpperHalf, Strength = 1 }) { Refused = "Mask", IsOfSdxl = true },
+            new(), request => request with { Images = [Picture], Mask = UpperHalf, Strength = 1 }) { Refused = "Mask" },
     };
 
     public static TheoryData<string, string> Cases() =>
@@ -77,7 +77,7 @@ public sealed class StoryFormTests(SdxlForm sdxl) : IClassFixture<SdxlForm>
         {
             using var other = option.IsExact ? Load(model, option.Load) : null;
             var options = new StoryOptions { Request = option.Request(Quick) };
-            var refused = option.IsOfSdxl && pipeline is not StableDiffusionXLPipeline ? "Mask" : anchored ? option.Refused : null;
+            var refused = anchored ? option.Refused : null;
             if (refused is not null)
             {
                 var error = Assert.Throws<ArgumentException>(() => draw(pipeline, options));
@@ -145,7 +145,5 @@ public sealed class StoryFormTests(SdxlForm sdxl) : IClassFixture<SdxlForm>
 
         /// <summary>What stories with anchors say against it.</summary>
         public string? Refused { get; init; }
-
-        public bool IsOfSdxl { get; init; }
     }
 }

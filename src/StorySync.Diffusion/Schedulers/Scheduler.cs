@@ -16,6 +16,9 @@ public abstract class Scheduler
         [nameof(DDIMScheduler)] = Class<DDIMSchedulerConfig>(config => new DDIMScheduler(config)),
         [nameof(DDPMScheduler)] = Class<DDPMSchedulerConfig>(config => new DDPMScheduler(config)),
         [nameof(DPMSolverMultistepScheduler)] = Class<DPMSolverMultistepSchedulerConfig>(config => new DPMSolverMultistepScheduler(config)),
+        [nameof(EDMDPMSolverMultistepScheduler)] = Class<EDMDPMSolverMultistepSchedulerConfig>(config =>
+            new EDMDPMSolverMultistepScheduler(config)),
+        [nameof(EDMEulerScheduler)] = Class<EDMEulerSchedulerConfig>(config => new EDMEulerScheduler(config)),
         [nameof(EulerAncestralDiscreteScheduler)] = Class<EulerAncestralDiscreteSchedulerConfig>(config =>
             new EulerAncestralDiscreteScheduler(config)),
         [nameof(EulerDiscreteScheduler)] = Class<EulerDiscreteSchedulerConfig>(config => new EulerDiscreteScheduler(config)),

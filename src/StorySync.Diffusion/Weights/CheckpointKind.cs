@@ -12,7 +12,6 @@ internal sealed class CheckpointKind
         ("Stable Diffusion 1.x", c => c.StartsWith("cond_stage_model.transformer.") || c.OriginalWidth == 768),
         ("Stable Diffusion 2.x", c => c.StartsWith("cond_stage_model.model.") || c.OriginalWidth == 1024),
         ("Stable Diffusion 3", c => c.StartsWith("model.diffusion_model.joint_blocks.0.") || c.StartsWith("joint_blocks.0.")),
-        ("Playground v2.5, whose schedulers are EDM's", c => c.tensors.ContainsKey("edm_mean")),
         ("Stable Cascade", c => c.Contains("clip_txt_mapper.")),
         ("Chroma", c => c.Contains("distilled_guidance_layer.")),
         ("HunyuanVideo", c => c.Contains("individual_token_refiner.")),

@@ -1,5 +1,7 @@
 using System.Text.Json.Nodes;
 using StorySync.Diffusion.Flux;
+using StorySync.Diffusion.Schedulers;
+using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Weights;
 
@@ -22,7 +24,7 @@ internal sealed class SingleFile
     /// <summary>Gets the configs and vocabularies that the published model of this kind has.</summary>
     public IModelContents Known { get; }
 
-    /// <summary>Opens a file and finds out what it is. No tensor is read.</summary>
+    /// <summary>Opens a file and finds out what it is. Of its tensors the latents' statistics alone are read, where it has them.</summary>
     /// <exception cref="ModelFileException">The file is damaged, or no model that is supported.</exception>
     public static SingleFile Open(string path)
     {
@@ -112,6 +114,33 @@ internal sealed class SingleFile
         if (file.Tensors.ContainsKey("ztsnr"))
         {
             yield return new("scheduler", "scheduler_config.json", "rescale_betas_zero_snr", true);
+        }
+
+        if (file.Tensors.ContainsKey("edm_mean") && file.Tensors.ContainsKey("edm_std"))
+        {
+            foreach (var fact in PlaygroundFacts(file))
+            {
+                yield return fact;
+            }
+        }
+    }
+
+    /// <summary>Playground v2.5 is SDXL trained as EDM's models are, on latents whose statistics the file has. Its scheduler's other
+    /// entries are the class's defaults.</summary>
+    private static IEnumerable<ConfigFact> PlaygroundFacts(ITensorSource file)
+    {
+        const string Vae = "vae", Config = "config.json", Edm = nameof(EDMDPMSolverMultistepScheduler);
+        yield return new(Vae, Config, "latents_mean", Numbers("edm_mean"));
+        yield return new(Vae, Config, "latents_std", Numbers("edm_std"));
+        yield return new(Vae, Config, "scaling_factor", 0.5);
+        yield return new("", "model_index.json", "scheduler", new JsonArray("diffusers", Edm));
+        yield return new("scheduler", "scheduler_config.json", "_class_name", Edm);
+        yield return new("scheduler", "scheduler_config.json", "sigma_data", 0.5);
+
+        JsonArray Numbers(string name)
+        {
+            using var scope = NewDisposeScope();
+            return new([.. file.Read(name).flatten().to(float64).data<double>().Select(value => (JsonNode)value)]);
         }
     }
 

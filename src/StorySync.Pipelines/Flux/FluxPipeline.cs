@@ -13,7 +13,8 @@ using static TorchSharp.torch;
 
 namespace StorySync.Pipelines;
 
-/// <summary>Represents FLUX.1, schnell and dev (diffusers' <c>FluxPipeline</c> and <c>FluxImg2ImgPipeline</c>).</summary>
+/// <summary>Represents FLUX.1, schnell and dev (diffusers' <c>FluxPipeline</c>, <c>FluxImg2ImgPipeline</c> and
+/// <c>FluxInpaintPipeline</c>).</summary>
 /// <remarks>Latents are the denoiser's tokens, (rows, tokens, channels), from the first step to the last: see
 /// <see cref="FluxLatents"/>.</remarks>
 public sealed class FluxPipeline : DiffusionPipeline
@@ -150,7 +151,6 @@ public sealed class FluxPipeline : DiffusionPipeline
             own.MaxSequenceLength is null || (own.MaxSequenceLength >= 1 && own.MaxSequenceLength <= LongestSequence),
             $"MaxSequenceLength is {own.MaxSequenceLength}; it must be from 1 to {LongestSequence}"
                 + (LongestSequence < LongestSequenceOfClass ? ", the model_max_length of tokenizer_2." : "."));
-        RequestRules.Require(request.Mask is null, "There is a Mask, but FLUX has no inpainting here; leave it out.");
     }
 
     internal override void Warn(GenerationRequest request, bool guidance, WarningList warnings)
@@ -192,6 +192,14 @@ public sealed class FluxPipeline : DiffusionPipeline
         using var scope = NewDisposeScope();
         long[] shape = [images, Transformer.Config.InChannels / 4, height / Vae.SpatialFactor, width / Vae.SpatialFactor];
         return FluxLatents.Pack(noise(empty(shape, dtype: Options.Dtype, device: Device))).MoveToOuterDisposeScope();
+    }
+
+    internal override Tensor MaskLatents(Tensor mask, int height, int width)
+    {
+        using var scope = NewDisposeScope();
+        long[] cells = [height / Vae.SpatialFactor, width / Vae.SpatialFactor];
+        var latents = nn.functional.interpolate(mask, cells, mode: InterpolationMode.Nearest);
+        return FluxLatents.Pack(latents.expand(-1, Transformer.Config.InChannels / 4, -1, -1)).MoveToOuterDisposeScope();
     }
 
     internal override Tensor Unpack(Tensor latents, int height, int width) => FluxLatents.Unpack(latents, Grid(height, width));

@@ -43,8 +43,7 @@ internal sealed class Generation
         {
             Warnings.Add(
                 GenerationWarningCode.SchedulerMismatch,
-                $"The noise levels of the {Scheduler.GetType().Name} are not those that the model was trained with: {difference}. Name the "
-                    + "scheduler by its class, or make it with Scheduler.From(pipeline.Scheduler), to keep them.");
+                $"The noise levels of the {Scheduler.GetType().Name} are not those that the model was trained with: {difference}.");
         }
     }
 

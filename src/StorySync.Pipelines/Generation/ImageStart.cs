@@ -17,7 +17,7 @@ internal sealed record InitialLatents(Tensor Latents)
 }
 
 /// <summary>Begins a generation from images: image to image, and inpainting where there is a mask. Draws noise in diffusers' order
-/// (<c>StableDiffusionXLImg2ImgPipeline</c>, <c>StableDiffusionXLInpaintPipeline</c>).</summary>
+/// (<c>StableDiffusionXLImg2ImgPipeline</c>, <c>StableDiffusionXLInpaintPipeline</c>, <c>FluxInpaintPipeline</c>).</summary>
 internal sealed class ImageStart(
     DiffusionPipeline pipeline, SchedulePlan plan, int beginIndex, NoiseSource noise, CancellationToken cancellationToken)
 {
@@ -47,7 +47,7 @@ internal sealed class ImageStart(
 
         var painted = Binary(mask, width, height, added);
         var masked = pipeline.EncodeImages(pixels * painted.LessThan(0.5), noise, cancellationToken);
-        var paintedLatents = nn.functional.interpolate(painted, added.shape[2..], mode: InterpolationMode.Nearest);
+        var paintedLatents = pipeline.MaskLatents(painted, height, width);
         var latents = strength == 1 ? added.Times(plan.InitNoiseSigma) : plan.AddNoise(clean!, added, beginIndex);
         if (readsMask)
         {

@@ -12,6 +12,9 @@ internal sealed record ModelTraining
     /// <summary>The prediction type of flow matching.</summary>
     public const string FlowPrediction = "flow_prediction";
 
+    private const string Keep =
+        ". Name the scheduler by its class, or make it with Scheduler.From(pipeline.Scheduler), to keep them";
+
     /// <summary>Gets what is known of a model that was trained by flow matching.</summary>
     public static ModelTraining ByFlowMatching { get; } = new() { PredictionType = FlowPrediction };
 
@@ -28,6 +31,9 @@ internal sealed record ModelTraining
     public string? BetaSchedule { get; init; }
 
     public IReadOnlyList<double>? TrainedBetas { get; init; }
+
+    /// <summary>Gets the standard deviation of the data of a model that was trained as EDM's are; null for others.</summary>
+    public double? SigmaData { get; init; }
 
     /// <summary>Reads the entries of a model that was not trained by flow matching.</summary>
     /// <param name="folder">The model.</param>
@@ -52,9 +58,22 @@ internal sealed record ModelTraining
     /// <param name="scheduler">The scheduler.</param>
     public string? OtherNoise(Scheduler scheduler)
     {
+        if (scheduler.Config is EDMSchedulerConfig edm)
+        {
+            return PredictionType is null || edm.SigmaData.Equals(SigmaData) ? null
+                : SigmaData is null ? "they are EDM's, and the model was trained with betas"
+                : Differs("sigma_data", edm.SigmaData, SigmaData);
+        }
+
         if (scheduler.Config is not DiffusionSchedulerConfig given)
         {
             return null;
+        }
+
+        if (SigmaData is not null)
+        {
+            return "they come from betas, and the model was trained as EDM's are ('sigma_data'); take EDMEulerScheduler or "
+                + "EDMDPMSolverMultistepScheduler";
         }
 
         (string Name, object? Trained, object? Given)[] entries =
@@ -66,12 +85,13 @@ internal sealed record ModelTraining
         ];
         if (TrainedBetas is { } betas)
         {
-            return given.TrainedBetas?.SequenceEqual(betas) == true ? null : "it does not have the model's 'trained_betas'";
+            return given.TrainedBetas?.SequenceEqual(betas) == true ? null : $"it does not have the model's 'trained_betas'{Keep}";
         }
 
         return entries.Where(entry => entry.Trained is { } trained && !trained.Equals(entry.Given))
-            .Select(entry => string.Create(
-                CultureInfo.InvariantCulture, $"its '{entry.Name}' is {entry.Given}, the model's {entry.Trained}"))
-            .FirstOrDefault();
+            .Select(entry => Differs(entry.Name, entry.Given, entry.Trained)).FirstOrDefault();
+
+        static string Differs(string name, object? found, object? trained) =>
+            string.Create(CultureInfo.InvariantCulture, $"its '{name}' is {found}, the model's {trained}{Keep}");
     }
 }

@@ -14,6 +14,7 @@ internal static class PipelineLoader
     {
         ["FluxPipeline"] = Flux,
         ["FluxImg2ImgPipeline"] = Flux,
+        ["FluxInpaintPipeline"] = Flux,
         ["Kandinsky3Pipeline"] = Kandinsky3,
         ["Kandinsky3Img2ImgPipeline"] = Kandinsky3,
         ["StableDiffusionXLPipeline"] = StableDiffusionXL,

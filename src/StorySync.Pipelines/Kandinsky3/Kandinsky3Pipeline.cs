@@ -14,7 +14,8 @@ using static TorchSharp.torch;
 
 namespace StorySync.Pipelines;
 
-/// <summary>Represents Kandinsky 3 (diffusers' <c>Kandinsky3Pipeline</c> and <c>Kandinsky3Img2ImgPipeline</c>).</summary>
+/// <summary>Represents Kandinsky 3 (diffusers' <c>Kandinsky3Pipeline</c> and <c>Kandinsky3Img2ImgPipeline</c>; inpainting, which diffusers
+/// does not have for it, by the rule of SDXL's).</summary>
 /// <remarks>A height or width that is no multiple of 64 is rounded up to one. The guidance scale counts from the prediction with the
 /// prompt: 3 is what other models call 4.</remarks>
 public sealed class Kandinsky3Pipeline : DiffusionPipeline
@@ -95,9 +96,6 @@ public sealed class Kandinsky3Pipeline : DiffusionPipeline
     private protected override double DefaultGuidanceScaleOfClass(GenerationRequest request) => 3;
 
     internal override Type RequestType => typeof(Kandinsky3Request);
-
-    internal override void Check(GenerationRequest request) =>
-        RequestRules.Require(request.Mask is null, "There is a Mask, but Kandinsky 3 has no inpainting here; leave it out.");
 
     internal override void Warn(GenerationRequest request, bool guidance, WarningList warnings) => warnings.AddIf(
         request.NegativePrompts is not null && !guidance,

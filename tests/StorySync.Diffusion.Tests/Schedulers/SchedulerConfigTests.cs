@@ -19,6 +19,9 @@ public class SchedulerConfigTests
     [InlineData("""{ "_class_name": "UniPCMultistepScheduler", "shift_terminal": 0.1 }""", "'shift_terminal' is set, which needs 'use_flow_sigmas'")]
     [InlineData("""{ "_class_name": "DDIMScheduler", "trained_betas": [0.1, 0.2] }""", "'trained_betas' has 2 entries")]
     [InlineData("""{ "_class_name": "TCDScheduler", "original_inference_steps": 2000 }""", "'original_inference_steps' is 2000")]
+    [InlineData("""{ "_class_name": "EDMEulerScheduler", "sigma_min": 2, "sigma_max": 1 }""", "'sigma_min' is 2; it must be below")]
+    [InlineData(
+        """{ "_class_name": "EDMDPMSolverMultistepScheduler", "algorithm_type": "sde-dpmsolver++", "solver_order": 3 }""", "'solver_order'")]
     [InlineData("""{ "_class_name": "LCMScheduler", "original_inference_steps": 2000 }""", "'original_inference_steps' is 2000")]
     [InlineData("""{ "_class_name": "DDIMScheduler", "beta_start": "small" }""", "'beta_start'")]
     [InlineData("""{ "_class_name": "DEISMultistepScheduler" }""", "'_class_name' is DEISMultistepScheduler; it must be one of DDIMScheduler")]

@@ -18,6 +18,7 @@ public class SchedulerRunTests
         new PNDMScheduler(new() { SkipPrkSteps = true }),
         new DPMSolverMultistepScheduler(new() { SolverOrder = 3, AlgorithmType = "sde-dpmsolver++", PredictionType = "sample" }),
         new UniPCMultistepScheduler(new() { SolverOrder = 3 }),
+        new EDMDPMSolverMultistepScheduler(new() { AlgorithmType = "sde-dpmsolver++" }),
     ];
 
     /// <summary>One of every class, in the form that does most in a step.</summary>
@@ -30,6 +31,7 @@ public class SchedulerRunTests
         new DDPMScheduler(new()),
         new LCMScheduler(new()),
         new TCDScheduler(new()),
+        new EDMEulerScheduler(new()),
         new FlowMatchEulerDiscreteScheduler(new() { StochasticSampling = true }),
     ];
 

@@ -1,0 +1,4 @@
+namespace StorySync.Diffusion.Schedulers;
+
+/// <summary>The config of <see cref="EDMEulerScheduler"/>.</summary>
+public sealed record EDMEulerSchedulerConfig : EDMSchedulerConfig;
