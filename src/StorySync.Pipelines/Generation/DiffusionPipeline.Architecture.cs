@@ -68,7 +68,8 @@ public abstract partial class DiffusionPipeline
     internal virtual Tensor DrawNoise(NoiseSource noise, int images, int height, int width) =>
         noise(empty(LatentShape(images, height, width), dtype: Options.Dtype, device: Device));
 
-    /// <summary>A mask, (1, 1, height, width), for the latents of an image: the pixel at the corner of each cell, as in diffusers.</summary>
+    /// <summary>A mask, (1, 1, height, width), for the latents of an image: the pixel at the corner of each cell, as in
+    /// diffusers.</summary>
     internal virtual Tensor MaskLatents(Tensor mask, int height, int width) =>
         nn.functional.interpolate(mask, LatentShape(1, height, width)[2..], mode: InterpolationMode.Nearest);
 
