@@ -53,8 +53,13 @@ expect() {
 
 cd "$work"
 quietly dotnet pack "$root/StorySync.sln" -c Release -p:Version="$version" -p:RepositoryUrl="$address" -o feed
+# The tool has libtorch inside, so that it is packed for this system alone.
+rid=$(dotnet --info | sed -n 's/^ *RID: *//p')
+quietly dotnet pack "$root/tools/StorySync.Tool" -c Release -p:IsPackable=true -p:RuntimeIdentifiers="$rid" -p:Version="$version" \
+    -p:RepositoryUrl="$address" -o feed
 for package in StorySync StorySync.Kernels StorySync.Attention StorySync.Diffusion StorySync.Pipelines StorySync.Evaluation StorySync.Extensions StorySync.Hub \
-    StorySync.Models.Storybook StorySync.Models.StorybookFlux StorySync.Models.StorybookKandinsky3; do
+    StorySync.Models.Storybook StorySync.Models.StorybookFlux StorySync.Models.StorybookKandinsky3 StorySync.Templates StorySync.Tool \
+    "StorySync.Tool.$rid"; do
     [ -f "feed/$package.$version.nupkg" ] || fail "$package is packed"
 done
 ok "the packages pack without a warning"
@@ -79,6 +84,15 @@ cat >"$work/nuget.config" <<XML
 </configuration>
 XML
 before=$(hashes)
+
+# The command line, as `dotnet tool install --global` installs it.
+quietly dotnet tool install StorySync.Tool --version "$version" --tool-path tool --configfile nuget.config
+[ -z "$(find tool -path '*storybook*' -name goldens)" ] || fail "the tool's model comes without its test data"
+tool/storysync draw "a fox" --steps 1 --device cpu --output drawn >log 2>&1 || fail "the tool draws" log
+tool/storysync draw --from drawn/image-1.png --device cpu --output drawn >out 2>log || fail "the tool makes its image again" log
+grep -q 'the largest pixel difference is 0' out || fail "the tool makes its image again" out
+rm -rf tool drawn "feed/StorySync.Tool.$rid.$version.nupkg"
+ok "the tool installs, draws, and makes its image again"
 
 program App StorySync
 quietly dotnet build App
@@ -143,6 +157,41 @@ printfn "model %O" (File.Exists(Path.Combine(AppContext.BaseDirectory, "models",
 FS
 quietly dotnet build Sharp
 expect "an F# program that uses a type of StorySync's first" dotnet run --no-build --project Sharp
+
+# A program of one file has no project, and is compiled ahead of time unless it says otherwise.
+sed "s|^#:project .*|#:package StorySync@$version|" "$root/samples/OneFile/hello.cs" >hello.cs
+XDG_DATA_HOME="$work/data" dotnet run hello.cs >out 2>&1 || fail "a program of one file" out
+grep -qx 'hello.png: a rabbit in the snow' out && [ -s hello.png ] || fail "a program of one file" out
+rm -rf data
+ok "a program of one file"
+
+quietly dotnet new install "feed/StorySync.Templates.$version.nupkg" --debug:custom-hive "$work/hive"
+for template in console webapi; do
+    quietly dotnet new "storysync-$template" -o "My.$template" --debug:custom-hive "$work/hive"
+    quietly dotnet build "My.$template"
+done
+(cd My.console && dotnet run --no-build -- 1) >out 2>&1 || fail "a program of the template" out
+grep -qx 'scene-3.png: a rabbit jumping in the snow' out && [ -s My.console/scene-3.png ] || fail "a program of the template" out
+ok "a program of the template"
+
+(cd My.webapi && exec dotnet bin/Debug/net10.0/My.webapi.dll --urls http://127.0.0.1:0) >web.log 2>&1 &
+web=$!
+for _ in $(seq 120); do
+    port=$(sed -n 's|.*Now listening on: http://127.0.0.1:\([0-9]*\).*|\1|p' web.log)
+    if [ -n "$port" ] || ! kill -0 "$web"; then break; fi
+    sleep 0.5
+done
+[ -n "$port" ] || fail "a web API of the template starts" web.log
+body='{"prompt":"a fox","seed":7,"steps":1}'
+exec 3<>"/dev/tcp/127.0.0.1/$port"
+printf 'POST /images HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s' "${#body}" "$body" >&3
+cat <&3 >answer
+exec 3>&-
+kill "$web"
+wait "$web" || true
+grep -aq '^HTTP/1.1 200' answer && grep -aq 'PNG' answer || fail "a web API of the template draws" web.log
+ok "a web API of the template draws"
+rm -rf My.console My.webapi
 
 program Hosted StorySync
 hosting=$(sed -n 's|.*"Microsoft.Extensions.Hosting" Version="\(.*\)".*|\1|p' "$root/Directory.Packages.props")

@@ -36,7 +36,15 @@ internal sealed class OutputFolder
     /// <param name="path">The file, relative to the folder or not.</param>
     /// <param name="bytes">Its bytes.</param>
     /// <exception cref="UserErrorException">The file cannot be written.</exception>
-    public void Write(string path, ReadOnlySpan<byte> bytes)
+    public void Write(string path, byte[] bytes) => Write(path, temporary => File.WriteAllBytes(temporary, bytes));
+
+    /// <summary>Copies a file; if that fails, what was there before stays.</summary>
+    /// <param name="source">The file to copy.</param>
+    /// <param name="path">The new file, relative to the folder or not.</param>
+    /// <exception cref="UserErrorException">The file cannot be written.</exception>
+    public void CopyFrom(string source, string path) => Write(path, temporary => File.Copy(source, temporary));
+
+    private void Write(string path, Action<string> write)
     {
         var full = System.IO.Path.Combine(Path, path);
         var temporary = Temporary(System.IO.Path.GetDirectoryName(full)!);
@@ -45,7 +53,7 @@ internal sealed class OutputFolder
             try
             {
                 Directory.CreateDirectory(System.IO.Path.GetDirectoryName(full)!);
-                File.WriteAllBytes(temporary, bytes);
+                write(temporary);
                 File.Move(temporary, full, overwrite: true);
             }
             finally

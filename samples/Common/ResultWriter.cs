@@ -17,13 +17,16 @@ internal sealed class ResultWriter(TextWriter output, bool isJson)
 
     public TextWriter Output => output;
 
+    /// <summary>The JSON text of a result.</summary>
+    public static string ToJson(object value) => JsonSerializer.Serialize(value, Json);
+
     /// <param name="value">What is written as JSON.</param>
     /// <param name="text">Writes it as text.</param>
     public void Write(object value, Action<TextWriter> text)
     {
         if (isJson)
         {
-            output.WriteLine(JsonSerializer.Serialize(value, Json));
+            output.WriteLine(ToJson(value));
         }
         else
         {

@@ -8,7 +8,7 @@ namespace StorySync.Repository.Tests;
 public partial class SnippetTests
 {
     /// <summary>What a project has without saying so.</summary>
-    private const string ImplicitUsings =
+    internal const string ImplicitUsings =
         "using System; using System.Collections.Generic; using System.IO; using System.Linq; using System.Net.Http; "
             + "using System.Threading; using System.Threading.Tasks;";
 
@@ -30,7 +30,8 @@ public partial class SnippetTests
         ["src/StorySync.Pipelines/README.md"] = "DiffusionPipeline pipeline, Story story, long availableBytes",
     };
 
-    private static readonly MetadataReference[] References =
+    /// <summary>What the libraries and .NET offer.</summary>
+    internal static readonly MetadataReference[] References =
     [
         .. ((string)AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES")!).Split(Path.PathSeparator).Select(path =>
             MetadataReference.CreateFromFile(path)),

@@ -1,3 +1,5 @@
+using System.Diagnostics;
+using System.IO.Compression;
 using System.Text;
 using System.Text.Json;
 using StorySync.Diffusion.Weights;
@@ -13,7 +15,7 @@ namespace StorySync.Tool.Tests;
 [Collection(typeof(AloneCollection))]
 public sealed class ToolCommandTests : IDisposable
 {
-    private static readonly string[] Variables = ["HF_HUB_CACHE", "HF_ENDPOINT", "HF_TOKEN", "HF_HUB_OFFLINE"];
+    private static readonly string[] Variables = ["HF_HUB_CACHE", "HF_ENDPOINT", "HF_TOKEN", "HF_HUB_OFFLINE", Characters.Variable];
 
     private readonly TemporaryFolder folder = new();
     private readonly Dictionary<string, string?> before = Variables.ToDictionary(name => name, Environment.GetEnvironmentVariable);
@@ -26,6 +28,7 @@ public sealed class ToolCommandTests : IDisposable
         }
 
         Environment.SetEnvironmentVariable("HF_HUB_CACHE", Path.Combine(folder.Path, "hub"));
+        Environment.SetEnvironmentVariable(Characters.Variable, Path.Combine(folder.Path, "characters"));
     }
 
     public void Dispose()
@@ -44,7 +47,7 @@ public sealed class ToolCommandTests : IDisposable
         var (code, text, _) = await Run("--help");
         Assert.Equal(0, code);
         Assert.All(
-            (string[])["story", "plan", "redraw", "draw", "bank", "inspect", "pull", "doctor", "completion", "--json"],
+            (string[])["story", "plan", "redraw", "draw", "bank", "character", "export", "evaluate", "inspect", "pull", "doctor", "completion", "--json"],
             command => Assert.Contains(command, text));
     }
 
@@ -58,6 +61,14 @@ public sealed class ToolCommandTests : IDisposable
     [InlineData("bank", "show", "nowhere.storybank")]
     [InlineData("draw", "a cat", "--strength", "0.5")]
     [InlineData("pull", "no/name/at/all")]
+    [InlineData("draw", "--from", "nowhere.png")]
+    [InlineData("story", "--from", "nowhere.png")]
+    [InlineData("story", "--from", "nowhere.png", "--seed", "3")]
+    [InlineData("character", "show", "fox")]
+    [InlineData("character", "show", "../fox")]
+    [InlineData("character", "add", "nowhere.storybank")]
+    [InlineData("export", "nowhere")]
+    [InlineData("evaluate", "nowhere.png")]
     public async Task A_mistake_is_one_line_on_the_error_stream_and_exit_code_1(params string[] arguments)
     {
         var (code, text, errors) = await Run(arguments);
@@ -217,6 +228,168 @@ public sealed class ToolCommandTests : IDisposable
         Assert.Equal(130, code);
         Assert.Contains("Cancelled; nothing was written.", errors.ToString());
         Assert.Empty(Directory.EnumerateFiles(Output));
+    }
+
+    [Fact]
+    public async Task A_drawn_image_is_made_again_from_its_file_alone()
+    {
+        var first = await Json(
+            "draw", "a cat", "a frog in the snow", "--negative", "red", "--steps", "2", "--seed", "3", "--guidance", "3", "--device", "cpu",
+            "-o", Output);
+        var file = first.GetProperty("images")[1].GetProperty("file").GetString()!;
+        var again = await Json("draw", "--from", file, "--device", "cpu", "-o", Path.Combine(folder.Path, "again"));
+        Assert.Equal(0, again.GetProperty("compared").GetProperty("largestDifference").GetInt32());
+        var image = Assert.Single(again.GetProperty("images").EnumerateArray());
+        Assert.Equal(("a frog in the snow", 4), (image.GetProperty("prompt").GetString(), image.GetProperty("seed").GetInt64()));
+        Assert.Equal(File.ReadAllBytes(file), File.ReadAllBytes(image.GetProperty("file").GetString()!));
+
+        var (code, _, errors) = await Run("draw", "--from", file, "--device", "cpu", "--model", "storybook-flux", "-o", Output);
+        Assert.Equal(1, code);
+        Assert.Contains("storybook-flux", errors);
+        (code, _, errors) = await Run("draw", "a dog", "--from", file);
+        Assert.Equal(1, code);
+        Assert.Contains("the picture says how it was made", errors);
+    }
+
+    [Fact]
+    public async Task A_changed_picture_is_told_from_what_it_says_of_itself()
+    {
+        await Json("draw", "a cat", "--steps", "1", "--device", "cpu", "-o", Output);
+        var file = Path.Combine(Output, "image-1.png");
+        var (image, texts) = (RgbImage.Load(file), RgbImage.ReadPngText(file));
+        var pixels = image.Pixels.ToArray();
+        (pixels[0], pixels[4]) = ((byte)(pixels[0] ^ 128), (byte)(pixels[4] ^ 1));
+        var changed = folder.PathOf("changed.png");
+        new RgbImage(image.Width, image.Height, pixels).SavePng(changed, texts);
+        var again = await Json("draw", "--from", changed, "--device", "cpu", "-o", Output);
+        var compared = again.GetProperty("compared");
+        Assert.Equal(
+            (128, 2), (compared.GetProperty("largestDifference").GetInt32(), compared.GetProperty("differingPixels").GetInt32()));
+
+        image.SavePng(changed);
+        Assert.Contains("does not say in full what it was made with", (await Run("draw", "--from", changed)).Errors);
+        image.SavePng(changed, new Dictionary<string, string> { ["StorySync"] = "{\"Version\": 1, \"Dtype\": \"Float99\"}" });
+        Assert.Contains("cannot be read", (await Run("draw", "--from", changed)).Errors);
+        image.SavePng(changed, new Dictionary<string, string>
+        {
+            ["StorySync"] = texts["StorySync"].Replace("\"ModelHash\":\"", "\"ModelHash\":\"0", StringComparison.Ordinal),
+        });
+        Assert.Contains("another model", (await Run("draw", "--from", changed, "--device", "cpu", "-o", Output)).Errors);
+    }
+
+    [Theory]
+    [InlineData("scene-2.png")]
+    [InlineData("plain-1.png")]
+    [InlineData("large-1.png")]
+    public async Task A_story_is_made_again_from_one_of_its_pictures(string name)
+    {
+        string[] hires = name.StartsWith("large", StringComparison.Ordinal) ? ["--hires", "2"] : [];
+        await Json(
+            ["story", "--scene", "a frog in the snow", "--scene", "a frog at the beach", "--subject", "a frog", "--steps", "2",
+                "--sharing", "0.8", "--device", "cpu", "-o", Output, .. hires]);
+        var file = Path.Combine(Output, name);
+        var again = await Json("story", "--from", file, "--device", "cpu", "-o", Path.Combine(folder.Path, "again"));
+        var compared = again.GetProperty("compared");
+        Assert.Equal(0, compared.GetProperty("largestDifference").GetInt32());
+        Assert.Equal(file, compared.GetProperty("file").GetString());
+        Assert.Equal(File.ReadAllBytes(file), File.ReadAllBytes(Path.Combine(folder.Path, "again", name)));
+    }
+
+    [Fact]
+    public async Task A_character_is_kept_drawn_with_and_made_again()
+    {
+        var bank = folder.PathOf("frog.storybank");
+        string[] small = ["--device", "cpu", "-o", Output, "--no-plain"];
+        await Json(["story", "--scene", "a frog in the snow", "--subject", "a frog", "--steps", "2", "--save-bank", bank, .. small]);
+        var added = await Json("character", "add", bank);
+        Assert.Equal("frog", added.GetProperty("name").GetString());
+        File.Delete(bank);
+        Assert.Equal("frog: a frog", (await Run("character", "list")).Text.Trim());
+        var listed = Assert.Single((await Json("character", "list")).GetProperty("characters").EnumerateArray());
+        Assert.Equal(added.GetProperty("file").GetString(), listed.GetProperty("file").GetString());
+        Assert.Equal(1, (await Json("character", "show", "frog")).GetProperty("card").GetProperty("story").GetProperty("scenes")
+            .GetArrayLength());
+
+        await Json(["story", "--bank", "frog", "--scene", "a frog in the desert", "--scene", "a frog at the beach", .. small]);
+        await Json(["redraw", "2", "--bank", "frog", "--scene", "a frog in the desert", "--scene", "a frog at the beach",
+            "--device", "cpu", "-o", Output]);
+        var scene = Path.Combine(Output, "scene-2.png");
+        var again = await Json("story", "--from", scene, "--bank", "frog", "--device", "cpu", "-o", Path.Combine(folder.Path, "again"));
+        Assert.Equal(0, again.GetProperty("compared").GetProperty("largestDifference").GetInt32());
+        Assert.Contains("give it by --bank", (await Run("story", "--from", scene)).Errors);
+
+        Assert.Contains("There is a character 'frog'", (await Run("character", "add", added.GetProperty("file").GetString()!)).Errors);
+    }
+
+    [Fact]
+    public async Task A_story_is_exported_and_measured()
+    {
+        await Json(
+            "story", "--scene", "a frog in the snow", "--scene", "a frog at the beach", "--subject", "a frog", "--steps", "1", "--device",
+            "cpu", "-o", Output, "--no-plain");
+        var file = folder.PathOf("frog.zip");
+        var exported = await Json("export", Output, "-o", file);
+        Assert.Equal(2, exported.GetProperty("scenes").GetInt32());
+        using (var zip = ZipFile.OpenRead(file))
+        {
+            Assert.Equal(["story.json", "scene-1.png", "scene-2.png", "strip.png"], zip.Entries.Select(entry => entry.Name));
+            using var description = JsonDocument.Parse(zip.Entries[0].Open());
+            var scene = description.RootElement.GetProperty("scenes")[1];
+            Assert.Equal("a frog at the beach", scene.GetProperty("prompt").GetString());
+            Assert.Equal("scene-2.png", scene.GetProperty("file").GetString());
+            Assert.Equal("storybook", scene.GetProperty("origin").GetProperty("Model").GetString());
+        }
+
+        var first = File.ReadAllBytes(file);
+        await Json("export", Output, "-o", file);
+        Assert.Equal(first, File.ReadAllBytes(file));
+
+        var measured = await Json("evaluate", Output);
+        Assert.InRange(measured.GetProperty("clipI").GetDouble(), -1, 1);
+        var images = measured.GetProperty("images").EnumerateArray().ToList();
+        Assert.Equal(
+            ["a frog in the snow", "a frog at the beach"], images.Select(image => image.GetProperty("prompt").GetString()));
+        Assert.Equal(images.Average(image => image.GetProperty("clipT").GetDouble()), measured.GetProperty("clipT").GetDouble(), 1e-9);
+
+        var scene1 = Path.Combine(Output, "scene-1.png");
+        var one = await Json("evaluate", scene1, "--prompt", "a frog in the snow");
+        Assert.Equal(JsonValueKind.Null, one.GetProperty("clipI").ValueKind);
+        Assert.Equal(images[0].GetProperty("clipT").GetDouble(), one.GetProperty("clipT").GetDouble(), 1e-5);
+        Assert.Contains("give one for each", (await Run("evaluate", scene1, "--prompt", "a", "--prompt", "b")).Errors);
+        new RgbImage(8, 8, new byte[192]).SavePng(folder.PathOf("silent.png"));
+        Assert.Contains("give a --prompt", (await Run("evaluate", folder.PathOf("silent.png"))).Errors);
+    }
+
+    /// <summary>The program as a process of its own, with the key as the terminal sends it.</summary>
+    [Fact]
+    public async Task Ctrl_C_ends_the_program_with_130_and_leaves_no_file()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux() || OperatingSystem.IsMacOS(), "Windows sends no signals to a process without a console.");
+        using var program = Process.Start(new ProcessStartInfo("dotnet")
+        {
+            ArgumentList =
+            {
+                Path.Combine(AppContext.BaseDirectory, "storysync.dll"), "draw", "a cat", "--steps", "10000", "--device", "cpu", "-o", Output,
+            },
+            RedirectStandardError = true,
+            RedirectStandardOutput = true,
+        })!;
+        while (await program.StandardError.ReadLineAsync(TestContext.Current.CancellationToken) is { } line
+            && !line.Contains("step 1 ", StringComparison.Ordinal))
+        {
+            Assert.False(program.HasExited, line);
+        }
+
+        using (var kill = Process.Start("kill", ["-INT", $"{program.Id}"]))
+        {
+            await kill.WaitForExitAsync(TestContext.Current.CancellationToken);
+        }
+
+        var rest = await program.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
+        await program.WaitForExitAsync(TestContext.Current.CancellationToken);
+        Assert.Equal(130, program.ExitCode);
+        Assert.EndsWith("Cancelled; nothing was written.", rest.Trim(), StringComparison.Ordinal);
+        Assert.Empty(Directory.EnumerateFileSystemEntries(Output));
     }
 
     private string Output => Path.Combine(folder.Path, "output");

@@ -10,12 +10,15 @@ internal static class BankCommand
     {
         var file = new Argument<string>("file") { Description = "A file that --save-bank wrote." };
         var show = new Command("show", "Show what a bank was made with, and its anchors.") { file };
-        show.Does(json, "nothing was shown.", (parsed, results, _, _) =>
-        {
-            using var bank = BankFile.Load(parsed.GetValue(file)!)!;
-            results.Write(new { File = parsed.GetValue(file), bank.Bytes, bank.Card }, console => console.WriteLine(bank.Describe()));
-            return Task.CompletedTask;
-        });
+        show.Does(json, "nothing was shown.", (parsed, results, _, _) => Show(parsed.GetValue(file)!, results));
         return new Command("bank", "What keeps a story's anchors.") { show };
+    }
+
+    /// <summary>Writes what a bank says of itself.</summary>
+    public static Task Show(string path, ResultWriter results)
+    {
+        using var bank = BankFile.Load(path)!;
+        results.Write(new { File = path, bank.Bytes, bank.Card }, console => console.WriteLine(bank.Describe()));
+        return Task.CompletedTask;
     }
 }

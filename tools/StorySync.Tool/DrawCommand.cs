@@ -9,7 +9,7 @@ internal sealed class DrawCommand
 {
     private readonly Argument<string[]> prompts = new("prompt")
     {
-        Description = "What to draw; several prompts are drawn together.", Arity = ArgumentArity.OneOrMore,
+        Description = "What to draw; several prompts are drawn together.", Arity = ArgumentArity.ZeroOrMore,
     };
 
     private readonly ModelOptions model = new();
@@ -43,6 +43,9 @@ internal sealed class DrawCommand
         AllowMultipleArgumentsPerToken = false,
     };
 
+    private readonly Option<string> from = CommandLine.Name(
+        "--from", "Make a picture again, by what its PNG file says of itself, and compare the two.");
+
     private readonly Option<string> format = CommandLine.Choice("--format", "The format of the files.", "png", "jpg", "webp");
 
     private readonly Option<string> output = CommandLine.Name("--output", "The folder to write to.", "images", "-o");
@@ -58,7 +61,7 @@ internal sealed class DrawCommand
         Option[] options =
         [
             .. self.model.All, self.negative, self.seed, self.count, self.steps, self.guidance, self.width, self.height, self.image,
-            self.mask, self.strength, self.loras, self.format, self.output,
+            self.mask, self.strength, self.loras, self.from, self.format, self.output,
         ];
         foreach (var option in options)
         {
@@ -71,32 +74,19 @@ internal sealed class DrawCommand
 
     private async Task RunAsync(ParseResult parsed, ResultWriter results, TextWriter error, CancellationToken cancellationToken)
     {
-        var source = parsed.GetValue(image);
-        if (source is null && (parsed.GetValue(mask) is not null || parsed.GetValue(strength) is not null))
-        {
-            throw new UserErrorException("--mask and --strength need --image; give the image to begin from.");
-        }
-
-        var request = new GenerationRequest
-        {
-            Prompts = parsed.GetValue(prompts)!,
-            NegativePrompts = parsed.GetValue(negative) is { } avoided ? [avoided] : null,
-            Seed = parsed.GetValue(seed) ?? 7,
-            ImagesPerPrompt = parsed.GetValue(count) ?? 1,
-            Steps = parsed.GetValue(steps),
-            GuidanceScale = parsed.GetValue(guidance),
-            Width = parsed.GetValue(width),
-            Height = parsed.GetValue(height),
-            Images = source is null ? null : [RgbImage.Load(source)],
-            Mask = parsed.GetValue(mask) is { } masked ? RgbImage.Load(masked) : null,
-            Strength = parsed.GetValue(strength),
-        };
+        var original = Original(parsed);
+        var request = original?.Origin.Request ?? Request(parsed);
         var folder = OutputFolder.Open("--output", parsed.GetValue(output)!);
-        using var pipeline = await ModelOptions.LoadAsync(model.NameOf(parsed), model.Of(parsed), error, cancellationToken);
+        var (name, options) = original is null
+            ? (model.NameOf(parsed), model.Of(parsed))
+            : (original.Model(model.GivenNameOf(parsed)), original.Pipeline(model.Of(parsed)));
+        using var pipeline = await ModelOptions.LoadAsync(name, options, error, cancellationToken);
         foreach (var lora in parsed.GetValue(loras) ?? [])
         {
             pipeline.Loras.Load(lora);
         }
+
+        original?.Check(pipeline, name);
 
         GenerationResult result;
         await using (var display = Display.Start(error))
@@ -113,7 +103,9 @@ internal sealed class DrawCommand
 
         using (result)
         {
-            var files = Write(result, folder, parsed.GetValue(format)!);
+            var origin = request.Images is null ? PictureOrigin.Of(pipeline, name) with { Request = request } : null;
+            var files = Write(result, folder, parsed.GetValue(format)!, origin);
+            var comparison = original?.Compare(result.Images[0]);
             foreach (var warning in result.Warnings)
             {
                 await error.WriteLineAsync($"Warning: {OptionNames.In(warning.Message)}");
@@ -127,14 +119,74 @@ internal sealed class DrawCommand
                     {
                         File = file, Prompt = request.Prompts[i / request.ImagesPerPrompt], Seed = result.Seeds[i],
                     }),
+                    Compared = comparison,
                     Warnings = result.Warnings.Select(warning => OptionNames.In(warning.Message)),
                     Seconds = Math.Round(result.Timings.Total.TotalSeconds, 3),
                 },
-                console => console.WriteLine($"Wrote {English.Count(files.Count, "image")} to {folder.Path}"));
+                console =>
+                {
+                    console.WriteLine($"Wrote {English.Count(files.Count, "image")} to {folder.Path}");
+                    if (comparison is not null)
+                    {
+                        console.WriteLine(comparison);
+                    }
+                });
         }
     }
 
-    private static List<string> Write(GenerationResult result, OutputFolder folder, string extension)
+    private OriginalPicture? Original(ParseResult parsed)
+    {
+        if (parsed.GetValue(from) is not { } path)
+        {
+            return null;
+        }
+
+        Option[] settled =
+        [
+            .. model.Settled, negative, seed, count, steps, guidance, width, height, image, mask, strength,
+        ];
+        if (parsed.GetValue(prompts) is [_, ..] || settled.Any(option => parsed.GetResult(option) is { Implicit: false }))
+        {
+            throw new UserErrorException(
+                $"A prompt, {English.Or([.. settled.Select(option => option.Name)])} cannot be given with --from: the picture says how it "
+                    + "was made. Leave it out.");
+        }
+
+        var original = OriginalPicture.Load(path);
+        return original.Origin.Request is not null ? original : throw new UserErrorException(
+            $"--from: '{path}' is a scene of a story; `storysync story --from` makes it again.");
+    }
+
+    private GenerationRequest Request(ParseResult parsed)
+    {
+        if (parsed.GetValue(prompts) is not [_, ..] given)
+        {
+            throw new UserErrorException("There is no prompt; give one, or a picture to make again by --from.");
+        }
+
+        var source = parsed.GetValue(image);
+        if (source is null && (parsed.GetValue(mask) is not null || parsed.GetValue(strength) is not null))
+        {
+            throw new UserErrorException("--mask and --strength need --image; give the image to begin from.");
+        }
+
+        return new GenerationRequest
+        {
+            Prompts = given,
+            NegativePrompts = parsed.GetValue(negative) is { } avoided ? [avoided] : null,
+            Seed = parsed.GetValue(seed) ?? 7,
+            ImagesPerPrompt = parsed.GetValue(count) ?? 1,
+            Steps = parsed.GetValue(steps),
+            GuidanceScale = parsed.GetValue(guidance),
+            Width = parsed.GetValue(width),
+            Height = parsed.GetValue(height),
+            Images = source is null ? null : [RgbImage.Load(source)],
+            Mask = parsed.GetValue(mask) is { } masked ? RgbImage.Load(masked) : null,
+            Strength = parsed.GetValue(strength),
+        };
+    }
+
+    private static List<string> Write(GenerationResult result, OutputFolder folder, string extension, PictureOrigin? origin)
     {
         var encoding = extension switch
         {
@@ -146,10 +198,18 @@ internal sealed class DrawCommand
         foreach (var (i, image) in result.Images.Index())
         {
             var name = $"image-{i + 1}.{extension}";
-            folder.Write(name, image.Encode(encoding));
+            folder.Write(name, encoding == ImageFormat.Png
+                ? StoryImages.Encode(image, origin is null ? null : origin with { Request = Alone(origin.Request!, i, result.Seeds[i]) })
+                : image.Encode(encoding));
             files.Add(Path.Combine(folder.Path, name));
         }
 
         return files;
     }
+
+    /// <summary>The request of one image.</summary>
+    private static GenerationRequest Alone(GenerationRequest request, int index, long seed) => request with
+    {
+        Prompts = [request.Prompts[index / request.ImagesPerPrompt]], ImagesPerPrompt = 1, Seed = seed,
+    };
 }

@@ -6,7 +6,7 @@ namespace StorySync.Samples;
 internal static class BankFile
 {
     /// <summary>Reads a bank.</summary>
-    /// <param name="path">The file; null for none.</param>
+    /// <param name="path">The file, or the name of a character; null for none.</param>
     /// <returns>The bank, for the caller to dispose; null where no file is given.</returns>
     /// <exception cref="UserErrorException">The file is missing, damaged or no bank.</exception>
     public static StoryBank? Load(string? path)
@@ -16,6 +16,7 @@ internal static class BankFile
             return null;
         }
 
+        path = Characters.Find(path);
         RegularFile.Check(path, "story bank", long.MaxValue);
         try
         {

@@ -33,7 +33,13 @@ internal sealed class ModelOptions
     public IEnumerable<Option> All =>
         [model, device, dtype, variant, tiledDecoding, streamBlocks, offload, noMemoryCheck];
 
+    /// <summary>The options that change pixels, for a picture that is made again.</summary>
+    public IEnumerable<Option> Settled => [dtype, tiledDecoding];
+
     public string NameOf(ParseResult parsed) => parsed.GetValue(model)!;
+
+    /// <summary>The model that the user names; null for none.</summary>
+    public string? GivenNameOf(ParseResult parsed) => parsed.GetResult(model) is { Implicit: false } ? NameOf(parsed) : null;
 
     /// <exception cref="UserErrorException">The machine has no such device.</exception>
     public PipelineOptions Of(ParseResult parsed) => new()

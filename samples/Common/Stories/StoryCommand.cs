@@ -110,7 +110,8 @@ internal sealed class StoryCommand
         "keys");
 
     private readonly Option<string> bank = CommandLine.Name(
-        "--bank", "Draw the scenes with the anchors of a file that --save-bank wrote, and with their subjects and settings.");
+        "--bank", "Draw the scenes with the anchors of a file that --save-bank wrote, or of a character, and with their subjects and "
+            + "settings.");
 
     private readonly Option<int?> redraw = CommandLine.Whole(
         "--redraw", Ranges.Scenes,
@@ -146,6 +147,10 @@ internal sealed class StoryCommand
     private readonly Option<bool> plan =
         new("--plan") { Description = "Estimate the memory that the story requires, and do nothing else." };
 
+    private readonly Option<string> from = CommandLine.Name(
+        "--from", "Make the story again that a scene is from, by what its PNG file says of itself, and compare the two; with --bank where "
+            + "it was drawn with one.");
+
     private readonly Option<string> output = CommandLine.Name("--output", "The folder to write to.", "story-output", "-o");
 
     private StoryCommand(StoryTask task, Option<bool>? json) => (this.task, this.json) = (task, json);
@@ -178,9 +183,9 @@ internal sealed class StoryCommand
 
         Option[] omitted = task switch
         {
-            StoryTask.Any => [],
-            StoryTask.Plan => [plan, redraw, saveBank, bankForm, noPlain, masks, previews, output],
-            StoryTask.Redraw => [plan, redraw, saveBank, bankForm, subjectImages, hires, hiresStrength, noPlain],
+            StoryTask.Any => [from],
+            StoryTask.Plan => [plan, redraw, from, saveBank, bankForm, noPlain, masks, previews, output],
+            StoryTask.Redraw => [plan, redraw, from, saveBank, bankForm, subjectImages, hires, hiresStrength, noPlain],
             _ => [plan, redraw],
         };
         foreach (var option in Options.Except(omitted))
@@ -197,7 +202,7 @@ internal sealed class StoryCommand
         .. model.All, storyFile, scenes, subjects, negative, seed, steps, guidance, guidanceEnd, blockCache, width, height, sameNoise,
         sharing, dropout, shareAll, harmonization, threshold, layout, layoutUntil, anchors, saveBank, bankForm, bank, redraw,
         subjectImages, hires, hiresStrength,
-        noPlain, masks, previews, plan, output,
+        noPlain, masks, previews, plan, from, output,
     ];
 
     private Task<int> RunAsync(ParseResult parsed, CancellationToken cancellationToken)
@@ -205,14 +210,69 @@ internal sealed class StoryCommand
         var (console, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
         return CommandLine.GuardedAsync(error, "nothing was written.", async () =>
         {
-            CheckTogether(parsed);
+            var original = Original(parsed);
+            if (original is null)
+            {
+                CheckTogether(parsed);
+            }
+
             using var kept = BankFile.Load(parsed.GetValue(bank));
-            var settings = Settings(parsed, kept);
+            var settings = original is null ? Settings(parsed, kept) : Settings(original, parsed, kept);
             var results = new ResultWriter(console, json is not null && parsed.GetValue(json));
             await (task == StoryTask.Plan || parsed.GetValue(plan)
                 ? new PlanRun(settings, results, error).RunAsync(cancellationToken)
                 : new StoryRun(settings, results, error).RunAsync(cancellationToken));
         });
+    }
+
+    /// <summary>The picture whose story is made again; null where none is given.</summary>
+    /// <exception cref="UserErrorException">It does not say which story, or another option contradicts what it says.</exception>
+    private OriginalPicture? Original(ParseResult parsed)
+    {
+        if (parsed.GetResult(from) is not { Implicit: false })
+        {
+            return null;
+        }
+
+        var free = model.All.Except(model.Settled).Concat([from, bank, masks, output]).ToList();
+        if (Options.Except(free).FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false }) is { } other)
+        {
+            throw new UserErrorException($"{other.Name} cannot be given with --from: the picture says how it was made. Leave it out.");
+        }
+
+        var original = OriginalPicture.Load(parsed.GetValue(from)!);
+        return original.Origin.Story is not null ? original : throw new UserErrorException(
+            $"--from: '{original.Path}' is not of a story; `storysync draw --from` makes it again.");
+    }
+
+    private StorySettings Settings(OriginalPicture original, ParseResult parsed, StoryBank? kept)
+    {
+        var origin = original.Origin.Story!;
+        if (origin.Bank != (kept is null ? null : PictureOrigin.Identify(kept)))
+        {
+            throw new UserErrorException((origin.Bank, kept) switch
+            {
+                (null, _) => $"--from: '{original.Path}' was drawn without a bank; leave --bank out.",
+                (_, null) => $"--from: '{original.Path}' was drawn with a bank; give it by --bank.",
+                _ => $"--bank is '{parsed.GetValue(bank)}', which is another bank than the one that '{original.Path}' was drawn with.",
+            });
+        }
+
+        return new StorySettings
+        {
+            Model = original.Model(model.GivenNameOf(parsed)),
+            Pipeline = original.Pipeline(model.Of(parsed)),
+            Story = origin.Story,
+            Hires = origin.Row == "large" ? origin.Hires : null,
+            HiresStrength = origin.HiresStrength,
+            Bank = kept,
+            From = original,
+            ScenePlaces = [.. origin.Story.Scenes.Select(_ => "")],
+            Options = origin.Options,
+            WithPlain = origin.Row == "plain",
+            WithMasks = parsed.GetValue(masks),
+            Output = parsed.GetValue(output)!,
+        };
     }
 
     /// <summary>Refuses options that contradict each other.</summary>

@@ -11,7 +11,8 @@ internal sealed partial class StoryImages(StorySettings settings)
     public const string Strip = "strip.png";
     public const string Title = "StorySync";
 
-    private static readonly string Software =
+    /// <summary>This program's name and version.</summary>
+    public static readonly string Software =
         $"StorySync "
             + $"{typeof(DiffusionPipeline).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion.Split('+')[0]}";
 
@@ -23,12 +24,16 @@ internal sealed partial class StoryImages(StorySettings settings)
     /// <summary>Adds the scenes of a story, and their masks if they are asked for.</summary>
     /// <param name="name">How the files' names begin.</param>
     /// <param name="scenes">The scenes.</param>
+    /// <param name="origin">What they were made with; null if it does not make them again.</param>
     /// <param name="first">The number of scenes before.</param>
-    public void Add(string name, IReadOnlyList<SceneResult> scenes, int first = 0)
+    public void Add(string name, IReadOnlyList<SceneResult> scenes, PictureOrigin? origin, int first = 0)
     {
         foreach (var (i, scene) in scenes.Index())
         {
-            Add($"{name}-{first + i + 1}.png", scene.Image);
+            Add($"{name}-{first + i + 1}.png", scene.Image, origin is null ? null : origin with
+            {
+                Story = origin.Story! with { Row = name, Scene = i },
+            });
             for (var s = 0; settings.WithMasks && s < scene.Subjects.Count; s++)
             {
                 if (scene.Subjects[s].Region is { } mask)
@@ -101,8 +106,15 @@ internal sealed partial class StoryImages(StorySettings settings)
         }
     }
 
-    private void Add(string name, RgbImage image) =>
-        files[name] = image.EncodePng(new Dictionary<string, string> { ["Software"] = Software });
+    private void Add(string name, RgbImage image, PictureOrigin? origin = null) => files[name] = Encode(image, origin);
+
+    /// <summary>A picture as a PNG file that says what it was made with.</summary>
+    public static byte[] Encode(RgbImage image, PictureOrigin? origin)
+    {
+        var texts = new Dictionary<string, string> { ["Software"] = Software };
+        origin?.AddTo(texts);
+        return image.EncodePng(texts);
+    }
 
     [GeneratedRegex(@"^((scene|plain|large)-\d+(-mask-\d+)?|preview-\d+-\d+)\.png$")]
     private static partial Regex SceneFile();

@@ -23,6 +23,7 @@ internal sealed partial class StoryRun(StorySettings settings, ResultWriter resu
         }
 
         using var pipeline = await ModelOptions.LoadAsync(settings.Model, settings.Pipeline, error, cancellationToken);
+        settings.From?.Check(pipeline, settings.Model);
         var options = OptionsFor(pipeline);
         CheckStrength(pipeline);
 
@@ -54,20 +55,21 @@ internal sealed partial class StoryRun(StorySettings settings, ResultWriter resu
 
             var files = new StoryImages(settings);
             files.AddPreviews(previews.Previews, story);
+            var origin = OriginOf(pipeline, settings.Story, options);
             if (plain is not null)
             {
-                files.Add("plain", Drawn(plain));
+                files.Add("plain", Drawn(plain), origin);
             }
 
-            files.Add("scene", Drawn(story));
+            files.Add("scene", Drawn(story), origin);
             if (large is not null)
             {
-                files.Add("large", Drawn(large));
+                files.Add("large", Drawn(large), origin);
             }
 
             files.AddStrip(
                 [.. plain is null ? [] : new[] { ("plain", Drawn(plain)) }, (StoryImages.Title, Drawn(story))]);
-            Write(folder, files, story, large);
+            Write(folder, files, story, large, comparison: Compare(plain, story, large));
         }
         finally
         {
@@ -95,10 +97,41 @@ internal sealed partial class StoryRun(StorySettings settings, ResultWriter resu
         {
             var files = new StoryImages(settings);
             files.AddPreviews(previews.Previews, result, index);
-            files.Add("scene", result.Scenes, index);
+            files.Add("scene", result.Scenes, OriginOf(pipeline, settings.Story with { Scenes = [scene] }, options), index);
             files.AddStrip(kept.With(index, result.Scenes[0].Image));
             Write(folder, files, result, large: null, index);
         }
+    }
+
+    /// <summary>What makes the scenes again; null where pictures of the user's are part of it, which are not for
+    /// every file that leaves the machine.</summary>
+    private PictureOrigin? OriginOf(DiffusionPipeline pipeline, Story story, StoryOptions options) =>
+        settings.Pictures > 0 ? null : PictureOrigin.Of(pipeline, settings.Model) with
+        {
+            Story = new StoryOrigin
+            {
+                Story = story,
+                Options = options with { Request = options.Request! with { PreviewInterval = 0 } },
+                Bank = settings.Bank is null ? null : PictureOrigin.Identify(settings.Bank),
+                Hires = settings.Hires,
+                HiresStrength = settings.HiresStrength,
+            },
+        };
+
+    private PictureComparison? Compare(StoryResult? plain, StoryResult story, StoryResult? large)
+    {
+        if (settings.From is not { Origin.Story: { } origin } from)
+        {
+            return null;
+        }
+
+        var row = origin.Row switch
+        {
+            "plain" => plain!,
+            "large" => large!,
+            _ => story,
+        };
+        return from.Compare(row.Scenes[origin.Scene].Image);
     }
 
     private StoryOptions OptionsFor(DiffusionPipeline pipeline) =>
@@ -216,7 +249,9 @@ internal sealed partial class StoryRun(StorySettings settings, ResultWriter resu
     /// <summary>The scenes that were drawn, without the user's pictures.</summary>
     private IReadOnlyList<SceneResult> Drawn(StoryResult story) => [.. story.Scenes.Skip(settings.Pictures)];
 
-    private void Write(OutputFolder folder, StoryImages files, StoryResult story, StoryResult? large, int first = 0)
+    private void Write(
+        OutputFolder folder, StoryImages files, StoryResult story, StoryResult? large, int first = 0,
+        PictureComparison? comparison = null)
     {
         if (settings.SaveBank is { } path)
         {
@@ -241,6 +276,7 @@ internal sealed partial class StoryRun(StorySettings settings, ResultWriter resu
                 }),
                 Strip = strip,
                 Bank = settings.SaveBank,
+                Compared = comparison,
                 Warnings = warnings,
                 Seconds = Math.Round(story.Timings.Total.TotalSeconds, 3),
             },
@@ -251,6 +287,11 @@ internal sealed partial class StoryRun(StorySettings settings, ResultWriter resu
                 if (settings.SaveBank is not null)
                 {
                     console.WriteLine($"Bank: {settings.SaveBank}, {story.Bank!.Describe()}");
+                }
+
+                if (comparison is not null)
+                {
+                    console.WriteLine(comparison);
                 }
             });
     }

@@ -97,6 +97,15 @@ public abstract partial class DiffusionPipeline : IDisposable
     /// <summary>Gets the attention processors of the denoiser, by layer.</summary>
     public abstract AttentionProcessors AttentionProcessors { get; }
 
+    /// <summary>Gets what tells the model apart from others, without its LoRAs: a SHA-256 over its configs and a sample of its weights, in
+    /// hexadecimal digits. The same model in another folder has the same one.</summary>
+    public string Identity => identity ??= ModelIdentity.Of(
+        WeightParts.Select(part => (part.Name, part.Stage == GenerationStage.Denoising ? folders[^1] : folders[0])), Options.Variant);
+
+    /// <summary>Gets what tells the LoRAs on the model apart from others: each one's name and scale, and a SHA-256 over a sample of its
+    /// weights. Empty where there are none or they are turned off.</summary>
+    public IReadOnlyList<string> LoraIdentities => Loras.Enabled ? ModelIdentity.Of(Loras.Files, Loras.Scales) : [];
+
     /// <summary>Gets the number of steps of a generation that does not name one: the model's own (<c>steps</c> in its
     /// <c>storysync.json</c>), or else diffusers'.</summary>
     public int DefaultSteps => settings.Steps ?? DefaultStepsOfClass;
@@ -235,13 +244,6 @@ public abstract partial class DiffusionPipeline : IDisposable
             $"PipelineOptions.Variant has no effect on {string.Join(", ", plain)}: there are no weights of the variant "
                 + $"'{Options.Variant}' there, so the plain ones were taken.");
     }
-
-    /// <summary>Gets what tells the model apart from others, without its LoRAs.</summary>
-    internal string Identity => identity ??= ModelIdentity.Of(
-        WeightParts.Select(part => (part.Name, part.Stage == GenerationStage.Denoising ? folders[^1] : folders[0])), Options.Variant);
-
-    /// <summary>Gets what tells the LoRAs on the model apart from others; those that are off count as none.</summary>
-    internal IReadOnlyList<string> LoraIdentities => Loras.Enabled ? ModelIdentity.Of(Loras.Files, Loras.Scales) : [];
 
     /// <summary>The files whose bytes are the model's weights.</summary>
     private IEnumerable<MappedFile> FilesInUse => folders.SelectMany(folder => folder.FilesInUse);

@@ -1,0 +1,108 @@
+using System.Text.Json;
+using StorySync.Pipelines;
+
+namespace StorySync.Samples;
+
+/// <summary>A picture that is to be made again, read before anything is written over it.</summary>
+/// <param name="Path">The file.</param>
+/// <param name="Image">The picture.</param>
+/// <param name="Origin">What it was made with.</param>
+internal sealed record OriginalPicture(string Path, RgbImage Image, PictureOrigin Origin)
+{
+    /// <summary>Reads a picture.</summary>
+    /// <exception cref="UserErrorException">There is none, or it does not say what it was made with.</exception>
+    public static OriginalPicture Load(string path)
+    {
+        RegularFile.Check(path, "picture", PictureFile.Largest);
+        try
+        {
+            var image = RgbImage.Load(path);
+            if (!RgbImage.ReadPngText(path).TryGetValue(PictureOrigin.Keyword, out var text))
+            {
+                throw new UserErrorException(
+                    $"--from: '{path}' does not say in full what it was made with. Scenes of `storysync story` and PNG files of `storysync "
+                        + "draw` do, unless they began from a picture of your own, or another program wrote them again.");
+            }
+
+            return new OriginalPicture(path, image, PictureOrigin.Parse(text));
+        }
+        catch (JsonException exception)
+        {
+            throw new UserErrorException($"--from: what '{path}' says of itself cannot be read: {exception.Message}", exception);
+        }
+        catch (Exception exception) when (exception is InvalidDataException or IOException)
+        {
+            throw new UserErrorException(
+                $"--from: {PictureFile.Fault(exception)} A PNG file that this program wrote was expected.", exception);
+        }
+    }
+
+    /// <summary>The model to load.</summary>
+    /// <param name="given">The one that the user names; null for none.</param>
+    /// <exception cref="UserErrorException">Neither the user nor the picture names one.</exception>
+    public string Model(string? given) => given ?? Origin.Model ?? throw new UserErrorException(
+        $"--from: '{Path}' was made with a model in a folder or file, whose path it does not say; give it by --model.");
+
+    /// <summary>What the model is loaded with.</summary>
+    public PipelineOptions Pipeline(PipelineOptions given) => given with
+    {
+        Dtype = Origin.Dtype, TiledDecoding = Origin.TiledDecoding, Variant = given.Variant ?? Origin.Variant,
+    };
+
+    /// <summary>Checks that a pipeline is the one that made the picture.</summary>
+    /// <exception cref="UserErrorException">It is another.</exception>
+    public void Check(DiffusionPipeline pipeline, string model)
+    {
+        if (pipeline.Identity != Origin.ModelHash)
+        {
+            throw new UserErrorException(
+                $"--from: '{Path}' was made with another model than '{model}': its hash is {Origin.ModelHash}, that of this one "
+                    + $"{pipeline.Identity}. Give the model by --model, and its variant by --variant.");
+        }
+
+        if (!pipeline.LoraIdentities.SequenceEqual(Origin.Loras))
+        {
+            throw new UserErrorException(
+                $"--from: '{Path}' was made with {(Origin.Loras.Count == 0 ? "no LoRA" : string.Join(", ", Origin.Loras))}; give the same "
+                    + "ones by --lora, in files of the same names.");
+        }
+    }
+
+    /// <summary>Compares the picture with what was made again.</summary>
+    /// <exception cref="UserErrorException">It has another size.</exception>
+    public PictureComparison Compare(RgbImage again)
+    {
+        if ((again.Width, again.Height) != (Image.Width, Image.Height))
+        {
+            throw new UserErrorException(
+                $"--from: '{Path}' has {Image.Width}×{Image.Height} pixels, and what it says of itself makes "
+                    + $"{again.Width}×{again.Height}; it was resized.");
+        }
+
+        var (largest, differing) = (0, 0);
+        for (var i = 0; i < Image.Pixels.Length; i += 3)
+        {
+            var pixel = 0;
+            for (var c = i; c < i + 3; c++)
+            {
+                pixel = Math.Max(pixel, Math.Abs(Image.Pixels[c] - again.Pixels[c]));
+            }
+
+            largest = Math.Max(largest, pixel);
+            differing += pixel > 0 ? 1 : 0;
+        }
+
+        return new PictureComparison(Path, largest, differing);
+    }
+}
+
+/// <summary>How far a picture that was made again is from the first one.</summary>
+/// <param name="File">The first one's file.</param>
+/// <param name="LargestDifference">The largest difference of a pixel's red, green or blue, 0 to 255.</param>
+/// <param name="DifferingPixels">The number of pixels that differ.</param>
+internal sealed record PictureComparison(string File, int LargestDifference, int DifferingPixels)
+{
+    public override string ToString() => LargestDifference == 0
+        ? $"The same as {File}: the largest pixel difference is 0"
+        : $"Not the same as {File}: {English.Count(DifferingPixels, "pixel")} differ, by up to {LargestDifference} of 255";
+}
