@@ -112,7 +112,8 @@ public class ArchitectureTests
     public void Every_project_is_in_the_solution()
     {
         var solution = File.ReadAllText(Repository.PathOf("StorySync.sln")).Replace('\\', '/');
-        Assert.All(Repository.Files("*.csproj").Where(project => !IsOfTemplate(project)), project => Assert.Contains($"\"{Repository.Relative(project)}\"", solution));
+        Assert.All(
+            Repository.Files("*.csproj").Where(project => !IsOfTemplate(project)), project => Assert.Contains($"\"{Repository.Relative(project)}\"", solution));
     }
 
     /// <summary>A template's project is built where it is used.</summary>

@@ -73,7 +73,8 @@ public sealed partial class ProgramTests
         var isWeb = text.Contains("WebApplication", StringComparison.Ordinal);
         var code = Directive().Replace(text, "");
         var parsed = CSharpSyntaxTree.ParseText(code, path: program);
-        var usings = CSharpSyntaxTree.ParseText(Global().Replace($"{SnippetTests.ImplicitUsings} {(isWeb ? WebUsings : "")}", "global using "));
+        var usings = CSharpSyntaxTree.ParseText(
+            Global().Replace($"{SnippetTests.ImplicitUsings} {(isWeb ? WebUsings : "")}", "global using "));
         return CSharpCompilation.Create(
             Path.GetFileNameWithoutExtension(program), [usings, parsed], SnippetTests.References,
             new CSharpCompilationOptions(OutputKind.ConsoleApplication, nullableContextOptions: NullableContextOptions.Enable));
