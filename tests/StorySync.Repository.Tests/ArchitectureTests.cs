@@ -113,7 +113,8 @@ public class ArchitectureTests
     {
         var solution = File.ReadAllText(Repository.PathOf("StorySync.sln")).Replace('\\', '/');
         Assert.All(
-            Repository.Files("*.csproj").Where(project => !IsOfTemplate(project)), project => Assert.Contains($"\"{Repository.Relative(project)}\"", solution));
+            Repository.Files("*.csproj").Where(project => !IsOfTemplate(project)),
+            project => Assert.Contains($"\"{Repository.Relative(project)}\"", solution));
     }
 
     /// <summary>A template's project is built where it is used.</summary>

@@ -48,7 +48,10 @@ public sealed class ToolCommandTests : IDisposable
         Assert.Equal(0, code);
         Assert.All(
             (string[])
-            ["story", "plan", "redraw", "draw", "bank", "character", "export", "evaluate", "inspect", "pull", "doctor", "completion", "--json"],
+            [
+                "story", "plan", "redraw", "draw", "bank", "character", "export", "evaluate", "inspect", "pull", "doctor", "completion",
+                "--json",
+            ],
             command => Assert.Contains(command, text));
     }
 
