@@ -9,7 +9,7 @@ dotnet tool restore
 # The output of these tests has every library, its XML docs and what it depends on.
 [ "${1:-}" = --no-build ] || dotnet build tests/StorySync.Repository.Tests -c Release
 rm -rf artifacts/api artifacts/site
-dotnet docfx docs/docfx.json --warningsAsErrors
+dotnet docfx docfx.json --warningsAsErrors
 pages=$(find artifacts/site -name '*.html' | wc -l)
 for page in index getting-started story-guide real-models gpu memory-and-speed troubleshooting processors architecture platforms; do
     [ -s "artifacts/site/docs/$page.html" ] || { echo "artifacts/site/docs/$page.html is missing"; exit 1; }
