@@ -97,6 +97,76 @@ public sealed class PromptTokenizer
         return Assemble(normalized, tokens, Math.Min(tokens.Count, length - Prefix - 1), length);
     }
 
+    /// <summary>Encodes a prompt as one chunk, which has what fits.</summary>
+    internal ChunkedPrompt EncodeChunk(string text, CancellationToken cancellationToken = default)
+    {
+        var encoding = EncodePadded(text, cancellationToken: cancellationToken);
+        return new ChunkedPrompt(encoding, [new PromptChunk([.. encoding.Ids], (int)encoding.AttentionMask.Sum() - 1)], EmptyChunk());
+    }
+
+    /// <summary>Encodes a prompt of any length in chunks, each of which is a sequence of <see cref="ModelMaxLength"/> tokens with begin and
+    /// end of its own.</summary>
+    /// <param name="segments">The prompt's pieces.</param>
+    /// <param name="cancellationToken">The token to monitor for cancellation requests.</param>
+    internal ChunkedPrompt EncodeChunks(IReadOnlyList<PromptSegment> segments, CancellationToken cancellationToken = default)
+    {
+        var room = ModelMaxLength - Prefix - 1;
+        ArgumentOutOfRangeException.ThrowIfLessThan(room, 1, nameof(ModelMaxLength));
+        var (text, tokens, positions) = (new StringBuilder(), new List<Token>(), new List<int>());
+        var chunks = new List<PromptChunk>();
+        PromptChunk? open = null;
+        foreach (var segment in segments)
+        {
+            if (segment.BeginsChunk)
+            {
+                _ = open ?? Begin();
+                open = null;
+                text.Append(' ');
+            }
+
+            var (normalized, found) = Tokenize(segment.Text, cancellationToken);
+            foreach (var token in found)
+            {
+                open = open is null || open.End == room + Prefix ? Begin() : open;
+                positions.Add(((chunks.Count - 1) * ModelMaxLength) + open.End);
+                tokens.Add(new Token(token.Id, token.Start + text.Length, token.End + text.Length));
+                open.Add(token.Id, segment.Weight, EosTokenId);
+            }
+
+            text.Append(normalized);
+        }
+
+        if (chunks.Count == 0)
+        {
+            Begin();
+        }
+
+        var mask = chunks.SelectMany(chunk => chunk.Ids.Select((_, i) => i <= chunk.End ? 1L : 0));
+        return new ChunkedPrompt(
+            new TokenEncoding(this, text.ToString(), tokens, positions, [.. chunks.SelectMany(chunk => chunk.Ids)], [.. mask]),
+            chunks,
+            EmptyChunk());
+
+        PromptChunk Begin()
+        {
+            chunks.Add(EmptyChunk());
+            return chunks[^1];
+        }
+    }
+
+    private PromptChunk EmptyChunk()
+    {
+        var ids = new long[ModelMaxLength];
+        ids.AsSpan().Fill(PadTokenId);
+        if (BosTokenId is { } bos)
+        {
+            ids[0] = bos;
+        }
+
+        ids[Prefix] = EosTokenId;
+        return new PromptChunk(ids, Prefix);
+    }
+
     /// <summary>Returns the tokenizer with a length for sequences where its folder names none.</summary>
     internal PromptTokenizer WithDefaultLength(int length) => ModelMaxLength == int.MaxValue ? new PromptTokenizer(this, length) : this;
 
@@ -121,7 +191,7 @@ public sealed class PromptTokenizer
         }
 
         ids[used - 1] = EosTokenId;
-        return new TokenEncoding(this, normalized, tokens, kept, Prefix, ids, mask);
+        return new TokenEncoding(this, normalized, tokens, [.. Enumerable.Range(Prefix, kept)], ids, mask);
     }
 
     private (string Normalized, List<Token> Tokens) Tokenize(string text, CancellationToken cancellationToken)

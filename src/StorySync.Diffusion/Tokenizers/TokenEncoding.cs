@@ -7,16 +7,20 @@ public sealed class TokenEncoding
 {
     private readonly PromptTokenizer tokenizer;
     private readonly List<Token> tokens;
-    private readonly int kept;
-    private readonly int prefix;
+    private readonly IReadOnlyList<int> positions;
 
+    /// <param name="tokenizer">What read the prompt.</param>
+    /// <param name="text">The normalized prompt.</param>
+    /// <param name="tokens">All of its tokens.</param>
+    /// <param name="positions">Where the tokens are that fit, which are the first ones.</param>
+    /// <param name="ids">The ids.</param>
+    /// <param name="attentionMask">1 for each that is no padding.</param>
     internal TokenEncoding(
-        PromptTokenizer tokenizer, string text, List<Token> tokens, int kept, int prefix, long[] ids, long[] attentionMask)
+        PromptTokenizer tokenizer, string text, List<Token> tokens, IReadOnlyList<int> positions, long[] ids, long[] attentionMask)
     {
         this.tokenizer = tokenizer;
         this.tokens = tokens;
-        this.kept = kept;
-        this.prefix = prefix;
+        this.positions = positions;
         Text = text;
         Ids = [.. ids];
         AttentionMask = [.. attentionMask];
@@ -32,10 +36,10 @@ public sealed class TokenEncoding
     public string Text { get; }
 
     /// <summary>Gets a value indicating whether the end of the prompt did not fit.</summary>
-    public bool IsTruncated => kept < tokens.Count;
+    public bool IsTruncated => positions.Count < tokens.Count;
 
     /// <summary>Gets the end of <see cref="Text"/> that did not fit, empty if all did.</summary>
-    public string TruncatedText => IsTruncated ? Text[tokens[kept].Start..].Trim() : "";
+    public string TruncatedText => IsTruncated ? Text[tokens[positions.Count].Start..].Trim() : "";
 
     /// <summary>
     /// The positions in <see cref="Ids"/> of all tokens that carry <paramref name="phrase"/>, at every place where it occurs as whole
@@ -65,7 +69,7 @@ public sealed class TokenEncoding
                 $"The phrase \"{phrase}\" does not occur, as whole words, in the prompt \"{Text}\".", nameof(phrase));
         }
 
-        touched.RemoveWhere(i => i >= kept);
+        touched.RemoveWhere(i => i >= positions.Count);
         if (touched.Count == 0)
         {
             throw new ArgumentException(
@@ -73,7 +77,7 @@ public sealed class TokenEncoding
                 + "Move it forward or shorten the prompt.", nameof(phrase));
         }
 
-        return [.. touched.Select(i => i + prefix)];
+        return [.. touched.Select(i => positions[i])];
     }
 
     private IEnumerable<int> WholeWordMatches(string sought)

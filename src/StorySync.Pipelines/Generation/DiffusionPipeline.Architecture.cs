@@ -52,6 +52,12 @@ public abstract partial class DiffusionPipeline
     /// <summary>A prompt as the tokens that the denoiser's attention reads.</summary>
     internal abstract TokenEncoding Tokenize(GenerationRequest request, string prompt);
 
+    /// <summary>A phrase without the marks that a request's prompts may have.</summary>
+    internal virtual string WordsOf(GenerationRequest request, string phrase) => phrase;
+
+    /// <summary>How many times <see cref="TextValues"/> the encoded prompts of a row are.</summary>
+    internal virtual int TextChunks(GenerationRequest request) => 1;
+
     /// <summary>Whether attention keys carry rotary positions.</summary>
     internal virtual bool HasRotaryPositions => false;
 
@@ -108,7 +114,7 @@ public abstract partial class DiffusionPipeline
     /// <summary>The model's parts that have weights, in the order in which they work.</summary>
     internal abstract IReadOnlyList<ModelPart> WeightParts { get; }
 
-    /// <summary>Values of the encoded prompt of a row.</summary>
+    /// <summary>Values of the encoded prompt of a row, of one chunk.</summary>
     internal abstract long TextValues { get; }
 
     /// <summary>The sizes of the autoencoder that decodes.</summary>

@@ -224,7 +224,8 @@ internal sealed class Generation
     }
 
     private MemoryQuery Case(PipelineOptions options, bool hasBase, bool shares) =>
-        new(options, images, Guidance ? 2 : 1, Height, Width, hasBase, shares, Caches: request.BlockCacheThreshold > 0);
+        new(options, images, Guidance ? 2 : 1, Height, Width, hasBase, shares, Caches: request.BlockCacheThreshold > 0,
+            pipeline.TextChunks(request));
 
     private Tensor Denoise(DenoisingJob job, FiniteNumbers finite, PictureAnchors? pictures)
     {

@@ -25,4 +25,7 @@ public enum GenerationWarningCode
 
     /// <summary>The scheduler has other noise levels than the model was trained with.</summary>
     SchedulerMismatch,
+
+    /// <summary>A prompt has weights in brackets, which are read as text.</summary>
+    PromptWeightsAsText,
 }

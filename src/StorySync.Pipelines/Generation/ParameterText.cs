@@ -36,6 +36,7 @@ internal sealed class ParameterText(DiffusionPipeline pipeline, GenerationReques
             ("Steps", Steps),
             ("Sampler", Scheduler.GetType().Name),
             ("CFG scale", pipeline.GuidanceScaleOrDefault(request)),
+            ("Prompt syntax", request is StableDiffusionXLRequest { PromptSyntax: not PromptSyntax.Plain and var syntax } ? syntax : null),
             ("Guidance end", request.GuidanceEnd < 1 ? request.GuidanceEnd : null),
             ("Block cache", request.BlockCacheThreshold > 0 ? request.BlockCacheThreshold : null),
             ("Denoising strength", request.Images is null ? null : pipeline.StrengthOf(request)),

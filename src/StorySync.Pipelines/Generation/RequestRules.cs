@@ -1,4 +1,5 @@
 using StorySync.Diffusion.Schedulers;
+using StorySync.Diffusion.Tokenizers;
 using TorchSharp;
 
 namespace StorySync.Pipelines;
@@ -67,7 +68,7 @@ internal static class RequestRules
         }
     }
 
-    /// <summary>Tells of options that have no effect together with the others, and of prompts that are cut.</summary>
+    /// <summary>Tells of options that have no effect together with the others, and of prompts that are read other than meant.</summary>
     public static void Warn(
         GenerationRequest request, DiffusionPipeline pipeline, Scheduler scheduler, int steps, bool guidance, bool hasProgress,
         WarningList warnings)
@@ -100,7 +101,14 @@ internal static class RequestRules
                     warnings.Add(
                         GenerationWarningCode.PromptTruncated,
                         $"A prompt is longer than the {encoding.Ids.Length} tokens that {reading.Encoder} reads; it did not see: "
-                            + $"\"{encoding.TruncatedText}\".");
+                            + $"\"{encoding.TruncatedText}\". {reading.AdviceOnLength}".TrimEnd());
+                }
+
+                if (PromptMarkup.HasWeights(prompt))
+                {
+                    warnings.Add(
+                        GenerationWarningCode.PromptWeightsAsText,
+                        $"A prompt has weights, such as \"(word:1.3)\", and they are read as text. {reading.AdviceOnWeights}".TrimEnd());
                 }
             }
         }

@@ -14,8 +14,9 @@ namespace StorySync.Pipelines;
 /// <param name="HasBase">Whether an unmodified branch runs along.</param>
 /// <param name="Shares">Whether the images share attention.</param>
 /// <param name="Caches">Whether the denoiser's deeper blocks are cached.</param>
+/// <param name="TextChunks">The sequences that a prompt is encoded in.</param>
 internal sealed record MemoryQuery(PipelineOptions Options, int Images, int Halves, int Height, int Width, bool HasBase, bool Shares,
-    bool Caches)
+    bool Caches, int TextChunks)
 {
     /// <summary>Gets what the denoiser gets in one call: with an unmodified branch the guidance halves can come one after the
     /// other.</summary>
@@ -64,7 +65,7 @@ internal static class MemoryPlanner
 
         var vae = pipeline.WeightParts.Single(part => part.Stage == GenerationStage.Decoding);
         var decoded = vae.DtypeFor(options.Dtype);
-        var text = (double)pipeline.TextValues * asked.Images * asked.Halves;
+        var text = (double)pipeline.TextValues * asked.TextChunks * asked.Images * asked.Halves;
         var tile = options.TiledDecoding ? pipeline.TileSize : null;
         var denoising = pipeline.DenoiserPeak(asked.Batch);
         var cached = asked.Caches ? (double)asked.StepRows * pipeline.BlockCacheValues(asked.Height, asked.Width) : 0;
@@ -74,7 +75,7 @@ internal static class MemoryPlanner
             Weights = weights,
             Stages =
             [
-                Stage(GenerationStage.Encoding, pipeline.TextPeak((long)asked.Images * asked.Halves), options.Dtype),
+                Stage(GenerationStage.Encoding, pipeline.TextPeak((long)asked.Images * asked.Halves * asked.TextChunks), options.Dtype),
                 Stage(GenerationStage.Denoising, denoising with { Elements = denoising.Elements + text + cached }, options.Dtype),
                 Stage(
                     GenerationStage.Decoding,

@@ -7,10 +7,17 @@ namespace StorySync.Pipelines;
 /// <param name="Text">(rows, tokens, width).</param>
 /// <param name="Pooled">(rows, width).</param>
 /// <param name="TimeIds">(rows, 6).</param>
-internal sealed record SdxlEmbeddings(Tensor Text, Tensor Pooled, Tensor TimeIds) : PromptEmbeddings(Text)
+/// <param name="Mask">1 for each token that counts, (rows, tokens), int64; null where all do.</param>
+internal sealed record SdxlEmbeddings(Tensor Text, Tensor Pooled, Tensor TimeIds, Tensor? Mask) : PromptEmbeddings(Text)
 {
     public override PromptEmbeddings Select(Tensor rows) =>
-        new SdxlEmbeddings(Text.index_select(0, rows), Pooled.index_select(0, rows), TimeIds.index_select(0, rows));
+        new SdxlEmbeddings(
+            Text.index_select(0, rows), Pooled.index_select(0, rows), TimeIds.index_select(0, rows), Mask?.index_select(0, rows));
 
-    public UNetInputs Inputs(Tensor sample, Tensor timestep) => new(sample, timestep, Text) { TextEmbeds = Pooled, TimeIds = TimeIds };
+    public UNetInputs Inputs(Tensor sample, Tensor timestep) => new(sample, timestep, Text)
+    {
+        TextEmbeds = Pooled,
+        TimeIds = TimeIds,
+        EncoderAttentionMask = Mask,
+    };
 }

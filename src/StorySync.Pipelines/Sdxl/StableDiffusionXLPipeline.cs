@@ -119,6 +119,19 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
         RequestRules.Require(own.GuidanceRescale is >= 0 and <= 1, $"GuidanceRescale is {own.GuidanceRescale}; it must be from 0 to 1.");
         RequestRules.Require(own.ClipSkip is null || (own.ClipSkip >= 0 && own.ClipSkip < layers),
             $"ClipSkip is {own.ClipSkip}; it must be from 0 to {layers - 1}.");
+        RequestRules.Require(Enum.IsDefined(own.PromptSyntax), $"PromptSyntax is {own.PromptSyntax}; it must be Plain, Long or Weighted.");
+        RequestRules.Require(
+            own.PromptSyntax == PromptSyntax.Plain || Tokenizer.ModelMaxLength > 2,
+            $"PromptSyntax is {own.PromptSyntax}, and the model's texts have no room for words: 'model_max_length' of its tokenizers is "
+                + $"{Tokenizer.ModelMaxLength}.");
+        if (own.PromptSyntax == PromptSyntax.Weighted)
+        {
+            IReadOnlyList<string>?[] lists = [request.Prompts, request.NegativePrompts, own.Prompts2, own.NegativePrompts2];
+            foreach (var prompt in lists.SelectMany(prompts => prompts ?? []))
+            {
+                PromptMarkup.Parse(prompt);
+            }
+        }
     }
 
     private void CheckParts(ModelFolder folder)
@@ -164,15 +177,38 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
     internal override IEnumerable<PromptReading> Readings(GenerationRequest request, bool guidance)
     {
         var own = request.Own<StableDiffusionXLRequest>();
-        yield return new("text_encoder", Tokenizer, null, [.. request.Prompts, .. guidance ? request.NegativePrompts ?? [] : []]);
+        if (own.PromptSyntax != PromptSyntax.Plain)
+        {
+            yield break;
+        }
+
+        string[] advice =
+        [
+            $"{nameof(StableDiffusionXLRequest)}.{nameof(PromptSyntax)} {nameof(PromptSyntax.Long)} reads all of it.",
+            $"{nameof(StableDiffusionXLRequest)}.{nameof(PromptSyntax)} {nameof(PromptSyntax.Weighted)} takes them for weights.",
+        ];
+        yield return new("text_encoder", Tokenizer, null, [.. request.Prompts, .. guidance ? request.NegativePrompts ?? [] : []])
+        {
+            AdviceOnLength = advice[0],
+            AdviceOnWeights = advice[1],
+        };
         yield return new(
             "text_encoder_2",
             Tokenizer2,
             null,
-            [.. own.Prompts2 ?? request.Prompts, .. guidance ? own.NegativePrompts2 ?? request.NegativePrompts ?? [] : []]);
+            [.. own.Prompts2 ?? request.Prompts, .. guidance ? own.NegativePrompts2 ?? request.NegativePrompts ?? [] : []])
+        {
+            AdviceOnLength = advice[0],
+            AdviceOnWeights = advice[1],
+        };
     }
 
-    internal override TokenEncoding Tokenize(GenerationRequest request, string prompt) => Tokenizer.EncodePadded(prompt);
+    internal override TokenEncoding Tokenize(GenerationRequest request, string prompt) => prompts.Tokenize(request, prompt);
+
+    internal override string WordsOf(GenerationRequest request, string phrase) =>
+        request.Own<StableDiffusionXLRequest>().PromptSyntax == PromptSyntax.Weighted ? PromptMarkup.WordsOf(phrase) : phrase;
+
+    internal override int TextChunks(GenerationRequest request) => prompts.Chunks(request);
 
     internal override long[] LatentShape(int images, int height, int width) =>
         [images, Vae.Config.LatentChannels, height / Vae.SpatialFactor, width / Vae.SpatialFactor];
@@ -182,8 +218,8 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
     {
         using var held = residency.Hold(TextEncoder);
         using var held2 = residency.Hold(TextEncoder2);
-        var (text, pooled) = prompts.Encode(request, guidance, cancellationToken);
-        return new SdxlEmbeddings(text, pooled, TimeIds(request, height, width, guidance));
+        var (text, pooled, mask) = prompts.Encode(request, guidance, cancellationToken);
+        return new SdxlEmbeddings(text, pooled, TimeIds(request, height, width, guidance), mask);
     }
 
     internal override IDisposable? HoldDenoiser() => residency.Hold(UNet);

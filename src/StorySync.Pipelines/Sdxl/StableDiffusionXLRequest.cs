@@ -9,6 +9,14 @@ public sealed record StableDiffusionXLRequest : GenerationRequest
     /// <summary>Gets the negative prompts for the second text encoder; null (default) gives it the same ones.</summary>
     public IReadOnlyList<string>? NegativePrompts2 { get; init; }
 
+    /// <summary>Gets how prompts and negative prompts are read: as text of one length (default), as text of any length, or with
+    /// weights.</summary>
+    /// <remarks>With <see cref="PromptSyntax.Long"/> and <see cref="PromptSyntax.Weighted"/> a prompt that fits into one chunk and has no
+    /// weights gives the same image as with <see cref="PromptSyntax.Plain"/>. A longer one becomes several chunks, in both text encoders and
+    /// in the negative half equally many; the pooled text is that of the first. A weight w takes the embedding e of a token to
+    /// n + w · (e − n), where n is that of the end token of its chunk (diffusers' community pipeline lpw_stable_diffusion_xl).</remarks>
+    public PromptSyntax PromptSyntax { get; init; }
+
     /// <summary>Gets how much of the contrast that guidance takes away is brought back: 0 (default) nothing, 1 all of it (Lin et al.,
     /// arXiv 2305.08891, section 3.4).</summary>
     public double GuidanceRescale { get; init; }

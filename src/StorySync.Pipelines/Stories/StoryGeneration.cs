@@ -58,7 +58,8 @@ internal sealed class StoryGeneration
         };
         StoryRules.CheckMasks(story, Anchors, generation.Width, generation.Height, this.origin.NameOf);
         StoryRules.CheckLayers(techniques, pipeline.AttentionProcessors.Layers, generation.Warnings);
-        reading = new SubjectReading(story, this.origin, prompt => pipeline.Tokenize(request, prompt));
+        reading = new SubjectReading(
+            story, this.origin, prompt => pipeline.Tokenize(request, prompt), phrase => pipeline.WordsOf(request, phrase));
         warnings = new StoryWarnings(story, this.origin, generation.Warnings);
         if (bank is not null)
         {

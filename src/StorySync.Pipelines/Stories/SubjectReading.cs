@@ -10,7 +10,9 @@ namespace StorySync.Pipelines;
 /// <param name="story">The batch's story, anchors first, without a cast.</param>
 /// <param name="origin">Where the batch comes from.</param>
 /// <param name="tokenize">A prompt as the tokens that the denoiser's attention reads.</param>
-internal sealed class SubjectReading(Story story, StoryBatchOrigin origin, Func<string, TokenEncoding> tokenize)
+/// <param name="words">A phrase without the marks that prompts may have.</param>
+internal sealed class SubjectReading(
+    Story story, StoryBatchOrigin origin, Func<string, TokenEncoding> tokenize, Func<string, string> words)
 {
     private ImmutableArray<int>[][] Tokens => field ??= [.. story.Subjects.Select(subject =>
         ScenesOf(subject).Select(TokensOf).ToArray())];
@@ -54,7 +56,7 @@ internal sealed class SubjectReading(Story story, StoryBatchOrigin origin, Func<
 
         try
         {
-            return tokenize(story.Scenes[scene].Prompt).PositionsOf(StoryRules.WithoutArticle(own.Phrase ?? own.Subject.Phrase));
+            return tokenize(story.Scenes[scene].Prompt).PositionsOf(StoryRules.WithoutArticle(words(own.Phrase ?? own.Subject.Phrase)));
         }
         catch (ArgumentException) when (own is { Mask: not null, Phrase: null, Region: null, RegionMask: null })
         {
