@@ -19,7 +19,8 @@ public sealed class PromptSyntaxTests(StorybookModel model) : IClassFixture<Stor
     /// <summary>More words than the embedded model reads as one text.</summary>
     private static readonly string Long = string.Join(", ", Enumerable.Repeat("a tree on a hill", 7));
 
-    private static readonly string[] Mixed = ["a cat", $"{Long}, a bear", $"{Long}, {Long}, a fox (in the snow:1.3)", "a dog BREAK a house"];
+    private static readonly string[] Mixed =
+        ["a cat", $"{Long}, a bear", $"{Long}, {Long}, a fox (in the snow:1.3)", "a dog BREAK a house"];
 
     private static JsonElement Described { get; } = JsonDocument.Parse(File.ReadAllText(Path.Combine(Folder, "prompts.json"))).RootElement;
 

@@ -60,7 +60,8 @@ internal sealed class SdxlPrompts(
         GenerationRequest request, IReadOnlyList<string> prompts, IReadOnlyList<string>? prompts2, CancellationToken cancellationToken)
     {
         return [.. request.Prompts.Select((_, i) => new ReadPrompt(
-            Read(tokenizer, request, Of(prompts, i), cancellationToken), Read(tokenizer2, request, Of(prompts2 ?? prompts, i), cancellationToken)))];
+            Read(tokenizer, request, Of(prompts, i), cancellationToken),
+            Read(tokenizer2, request, Of(prompts2 ?? prompts, i), cancellationToken)))];
 
         static string Of(IReadOnlyList<string> texts, int row) => texts.Count == 1 ? texts[0] : texts[row];
     }

@@ -12,8 +12,8 @@ public sealed record StableDiffusionXLRequest : GenerationRequest
     /// <summary>Gets how prompts and negative prompts are read: as text of one length (default), as text of any length, or with
     /// weights.</summary>
     /// <remarks>With <see cref="PromptSyntax.Long"/> and <see cref="PromptSyntax.Weighted"/> a prompt that fits into one chunk and has no
-    /// weights gives the same image as with <see cref="PromptSyntax.Plain"/>. A longer one becomes several chunks, in both text encoders and
-    /// in the negative half equally many; the pooled text is that of the first. A weight w takes the embedding e of a token to
+    /// weights gives the same image as with <see cref="PromptSyntax.Plain"/>. A longer one becomes several chunks, in both text encoders
+    /// and in the negative half equally many; the pooled text is that of the first. A weight w takes the embedding e of a token to
     /// n + w · (e − n), where n is that of the end token of its chunk (diffusers' community pipeline lpw_stable_diffusion_xl).</remarks>
     public PromptSyntax PromptSyntax { get; init; }
 
