@@ -15,6 +15,7 @@ var command = new RootCommand("How fast StorySync is and how much memory it take
     SharedAttentionBenchmark.Command(),
     SafetensorsRun.Command(),
     FluxSmall.Command(),
+    FluxGguf.Command(),
     ModelRuns.UNet(),
     ModelRuns.Kandinsky3(),
     ModelRuns.VaeDecode(),

@@ -99,10 +99,10 @@ public class WarningTests(StorybookModel model) : IClassFixture<StorybookModel>
         { "Techniques.Location has no effect", Quick with { Techniques = new() { Location = new() { Strength = 2 } } } },
         { "Techniques.NegativeHalf has no effect",
             Quick.With(r => r with { GuidanceScale = 1 }) with { Techniques = new() { NegativeHalf = false } } },
-        { "Techniques.Sharing has no effect: none of the 1 steps is in its Steps, 0.5 to 1",
-            Quick with { Techniques = new() { Sharing = new() { Steps = new(0.5, 1) } } } },
-        { "Techniques.Harmonization has no effect: none of the 2 steps is in its Steps, 0.6 to 0.9",
-            Quick.With(r => r with { Steps = 2 }) with { Techniques = new() { Harmonization = new() { Steps = new(0.6, 0.9) } } } },
+        { "Techniques.Sharing has no effect: none of the 1 steps is in its Steps, 0.5 to 0.5",
+            Quick with { Techniques = new() { Sharing = new() { Steps = new(0.5, 0.5) } } } },
+        { "Techniques.Harmonization has no effect: none of the 2 steps is in its Steps, 0.6 to 0.6",
+            Quick.With(r => r with { Steps = 2 }) with { Techniques = new() { Harmonization = new() { Steps = new(0.6, 0.6) } } } },
     };
 
     [Theory]

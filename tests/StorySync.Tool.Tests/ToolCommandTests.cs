@@ -49,8 +49,8 @@ public sealed class ToolCommandTests : IDisposable
         Assert.All(
             (string[])
             [
-                "story", "plan", "redraw", "draw", "bank", "character", "export", "evaluate", "inspect", "pull", "doctor", "completion",
-                "--json",
+                "story", "plan", "redraw", "draw", "bank", "character", "export", "evaluate", "inspect", "pull", "convert", "doctor",
+                "completion", "--json",
             ],
             command => Assert.Contains(command, text));
     }
@@ -73,6 +73,7 @@ public sealed class ToolCommandTests : IDisposable
     [InlineData("character", "add", "nowhere.storybank")]
     [InlineData("export", "nowhere")]
     [InlineData("evaluate", "nowhere.png")]
+    [InlineData("convert", "nowhere.safetensors", "out")]
     public async Task A_mistake_is_one_line_on_the_error_stream_and_exit_code_1(params string[] arguments)
     {
         var (code, text, errors) = await Run(arguments);
@@ -172,6 +173,19 @@ public sealed class ToolCommandTests : IDisposable
         Assert.Contains("pickle", found[0].GetProperty("advice").GetString());
         Assert.Equal("4", found[1].GetProperty("details").GetProperty("ranks").GetString());
         Assert.Equal("a fox", found[2].GetProperty("details").GetProperty("parameters").GetString());
+    }
+
+    [Fact]
+    public async Task Convert_writes_a_folder_that_is_read()
+    {
+        var tests = Path.Combine(ReferenceData.OwnRoot);
+        var result = await Json(
+            "convert", Path.Combine(tests, "single", "flux.safetensors"), Output, "--config", Path.Combine(tests, "models", "tiny-flux"),
+            "--dtype", "float16");
+        Assert.True(result.GetProperty("files").GetInt32() > 10);
+        using var weights = ModelFolder.Open(result.GetProperty("folder").GetString()!).OpenWeights("transformer");
+        Assert.All(weights.Tensors.Values, info => Assert.Equal(SafetensorsDtype.F16, info.Dtype));
+        Assert.Contains("not empty", (await Run("convert", Path.Combine(tests, "models", "tiny-flux"), Output)).Errors);
     }
 
     [Fact]

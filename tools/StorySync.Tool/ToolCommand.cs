@@ -25,6 +25,7 @@ internal static class ToolCommand
             EvaluateCommand.Create(json),
             InspectCommand.Create(json),
             PullCommand.Create(json),
+            ConvertCommand.Create(json),
             DoctorCommand.Create(json),
             CompletionCommand.Create(),
         };

@@ -22,8 +22,13 @@ public sealed record StepRange
     /// <summary>Gets where the range ends, <see cref="From"/> … 1; the step there is outside.</summary>
     public double To { get; }
 
-    /// <summary>Whether a step is in the range: <c>From · steps ≤ step &lt; To · steps</c>.</summary>
+    /// <summary>Whether a step is in the range: <c>From · steps ≤ step &lt; To · steps</c>. A range between two steps of a run of few has
+    /// the one in which it begins, unless it ends where it begins.</summary>
     /// <param name="step">The step, from 0.</param>
     /// <param name="steps">The number of steps of the run.</param>
-    public bool Contains(int step, int steps) => From * steps <= step && step < To * steps;
+    public bool Contains(int step, int steps)
+    {
+        var (from, to) = (From * steps, To * steps);
+        return (from <= step && step < to) || (From < To && Math.Ceiling(from) >= to && step == Math.Min((int)from, steps - 1));
+    }
 }

@@ -139,6 +139,10 @@ public sealed class ModelFolder
         : single is null ? FileContent.Read(FilePath(component, file))
         : Contents.TryRead(component, file) ?? throw ModelFileException.NotFound(Contents.PathOf(component, file));
 
+    /// <summary>Reads a small file of a component, wherever the model has it; null if there is none.</summary>
+    internal FileContent? TryReadFile(string component, string file) =>
+        Replacement(component)?.Contents.TryRead("", file) ?? Contents.TryRead(component, file);
+
     private ModelFileException Missing(string path)
     {
         var revisions = System.IO.Path.Combine(Path, "snapshots");

@@ -100,6 +100,7 @@ internal sealed class WeightStorage(Func<Parameter> parameter, bool canDefer, pa
             return first.Tensors;
         }
 
+        StoredBlocks decoded;
         lock (gate)
         {
             if (packing is { } made)
@@ -108,43 +109,47 @@ internal sealed class WeightStorage(Func<Parameter> parameter, bool canDefer, pa
             }
 
             var weight = parameter();
-            if (blocks is not null && !isSwapped)
+            if (blocks is null || isSwapped)
             {
-                return weight.dtype == ScalarType.Float32 ? PackBlocks(format, inputShape) : null;
+                return stored is null && !TensorMemory.IsFloat32OnHost(weight) ? null : PackOnce(weight, format, inputShape);
             }
 
-            if (stored is null && !TensorMemory.IsFloat32OnHost(weight))
+            if (weight.dtype != ScalarType.Float32)
             {
                 return null;
             }
 
-            using var scope = NewDisposeScope();
-            var tensors = Array.ConvertAll(format.Pack(stored ?? weight, inputShape), tensor => tensor.DetachFromDisposeScope());
-            ReleasePages();
-            var holdsValues = stored is null && format.IsReversible;
-            if (holdsValues)
-            {
-                Put(empty(shape, device: META).DetachFromDisposeScope());
-            }
-
-            packing = new Packing(format, tensors, holdsValues);
-            return tensors;
+            decoded = blocks;
         }
+
+        // Runs decode side by side: each has values of its own.
+        return PackBlocks(decoded, format, inputShape);
     }
 
     /// <summary>Gets the values, wherever they are; nothing is moved.</summary>
     /// <returns>The parameter itself, or a tensor in the current dispose scope.</returns>
     public Tensor Values()
     {
+        StoredBlocks decoded;
+        ScalarType dtype;
         lock (gate)
         {
             var weight = parameter();
-            return weight.device_type == DeviceType.META ? Elsewhere(weight.dtype) ?? weight
-
+            if (weight.device_type != DeviceType.META)
+            {
                 // Another run may pack these values, and take them out of the parameter, before the caller has read them.
-                : canDefer && TensorMemory.IsFloat32OnHost(weight) ? weight.alias()
-                : weight;
+                return canDefer && TensorMemory.IsFloat32OnHost(weight) ? weight.alias() : weight;
+            }
+
+            if (blocks is null)
+            {
+                return Elsewhere(weight.dtype) ?? weight;
+            }
+
+            (decoded, dtype) = (blocks, weight.dtype);
         }
+
+        return Decode(decoded, dtype);
     }
 
     /// <summary>Moves the values into the parameter.</summary>
@@ -226,22 +231,36 @@ internal sealed class WeightStorage(Func<Parameter> parameter, bool canDefer, pa
         }
     }
 
-    /// <summary>Packs blocks for one run: kept, they would take the memory that they save.</summary>
-    private Tensor[] PackBlocks(IWeightFormat format, long[] inputShape)
+    /// <summary>Packs the values to stay.</summary>
+    private Tensor[] PackOnce(Tensor weight, IWeightFormat format, long[] inputShape)
     {
         using var scope = NewDisposeScope();
-        var packed = format.Pack(blocks!.Decode(), inputShape);
+        var tensors = Array.ConvertAll(format.Pack(stored ?? weight, inputShape), tensor => tensor.DetachFromDisposeScope());
+        ReleasePages();
+        var holdsValues = stored is null && format.IsReversible;
+        if (holdsValues)
+        {
+            Put(empty(shape, device: META).DetachFromDisposeScope());
+        }
+
+        packing = new Packing(format, tensors, holdsValues);
+        return tensors;
+    }
+
+    /// <summary>Packs blocks for one run: kept, they would take the memory that they save.</summary>
+    private static Tensor[] PackBlocks(StoredBlocks blocks, IWeightFormat format, long[] inputShape)
+    {
+        using var scope = NewDisposeScope();
+        var packed = format.Pack(blocks.Decode(), inputShape);
         return Array.ConvertAll(packed, tensor => tensor.MoveToOuterDisposeScope());
     }
 
     /// <summary>The values that are not in the parameter.</summary>
-    private Tensor? Elsewhere(ScalarType dtype)
-    {
-        if (blocks is null)
-        {
-            return stored?.to(dtype) ?? packing?.Values(shape);
-        }
+    private Tensor? Elsewhere(ScalarType dtype) =>
+        blocks is null ? stored?.to(dtype) ?? packing?.Values(shape) : Decode(blocks, dtype);
 
+    private static Tensor Decode(StoredBlocks blocks, ScalarType dtype)
+    {
         using var scope = NewDisposeScope();
         return blocks.Decode().to(dtype).MoveToOuterDisposeScope();
     }

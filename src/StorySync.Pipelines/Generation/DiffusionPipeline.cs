@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Runtime.InteropServices;
 using StorySync.Attention;
 using StorySync.Diffusion;
@@ -42,6 +43,7 @@ public abstract partial class DiffusionPipeline : IDisposable
         WarnOfOptions(job.Folder);
         Training = IsFlowMatching ? ModelTraining.ByFlowMatching : ModelTraining.Read(job.Denoiser);
         Scheduler = ModelParts.LoadScheduler(job.Denoiser, options.Scheduler, Training.PredictionType);
+        ChoosePreset(job.Folder);
     }
 
     /// <summary>Gets how the model was loaded.</summary>
@@ -58,6 +60,22 @@ public abstract partial class DiffusionPipeline : IDisposable
         set
         {
             ArgumentNullException.ThrowIfNull(value);
+            field = Alive(value);
+        }
+    }
+
+    /// <summary>Gets or sets the preset of generations that do not name one; null for none. A model is loaded with the one that its folder
+    /// says: <c>preset</c> in its <c>storysync.json</c>, or a scheduler that only models distilled to few steps have (<c>LCMScheduler</c>,
+    /// <c>TCDScheduler</c>). A warning tells of it.</summary>
+    /// <exception cref="ArgumentException">A member of the value is out of its range, or the model was trained by flow
+    /// matching.</exception>
+    public SamplingPreset? Preset
+    {
+        get => Alive(field);
+        set
+        {
+            value?.Check(nameof(Preset));
+            RequirePresets(value);
             field = Alive(value);
         }
     }
@@ -106,13 +124,13 @@ public abstract partial class DiffusionPipeline : IDisposable
     /// weights. Empty where there are none or they are turned off.</summary>
     public IReadOnlyList<string> LoraIdentities => Loras.Enabled ? ModelIdentity.Of(Loras.Files, Loras.Scales) : [];
 
-    /// <summary>Gets the number of steps of a generation that does not name one: the model's own (<c>steps</c> in its
-    /// <c>storysync.json</c>), or else diffusers'.</summary>
-    public int DefaultSteps => settings.Steps ?? DefaultStepsOfClass;
+    /// <summary>Gets the number of steps of a generation that does not name one: the <see cref="Preset"/>'s, the model's own (<c>steps</c>
+    /// in its <c>storysync.json</c>), or else diffusers'.</summary>
+    public int DefaultSteps => Preset?.Steps ?? settings.Steps ?? DefaultStepsOfClass;
 
-    /// <summary>Gets the guidance scale of a generation from text that does not name one: the model's own (<c>guidance_scale</c> in its
-    /// <c>storysync.json</c>), or else diffusers'.</summary>
-    public double DefaultGuidanceScale => GuidanceScaleOrDefault(new GenerationRequest());
+    /// <summary>Gets the guidance scale of a generation from text that does not name one: the <see cref="Preset"/>'s, the model's own
+    /// (<c>guidance_scale</c> in its <c>storysync.json</c>), or else diffusers'.</summary>
+    public double DefaultGuidanceScale => Preset?.GuidanceScale ?? GuidanceScaleOrDefault(new GenerationRequest());
 
     /// <summary>Gets the height and width in pixels of a generation that does not name them: the model's own (<c>height</c> and
     /// <c>width</c> in its <c>storysync.json</c>), or else diffusers'.</summary>
@@ -220,6 +238,14 @@ public abstract partial class DiffusionPipeline : IDisposable
     internal double GuidanceScaleOrDefault(GenerationRequest request) =>
         request.GuidanceScale ?? settings.GuidanceScale ?? DefaultGuidanceScaleOfClass(request);
 
+    /// <summary>A request with the settings of its preset, or of the pipeline's, where it has none of its own.</summary>
+    /// <exception cref="ArgumentException">The request has a preset, and the model was trained by flow matching.</exception>
+    internal GenerationRequest WithPreset(GenerationRequest request)
+    {
+        RequirePresets(request.Preset);
+        return (request.Preset ?? Preset)?.Over(request, Scheduler) ?? request;
+    }
+
     /// <summary>What the model is called.</summary>
     internal string ModelName { get; }
 
@@ -256,6 +282,40 @@ public abstract partial class DiffusionPipeline : IDisposable
         {
             file.ThrowIfChanged();
         }
+    }
+
+    private void RequirePresets(SamplingPreset? preset) => RequestRules.Require(
+        preset is null || !IsFlowMatching,
+        $"The preset {preset} is for models that were not trained by flow matching, and this one was; name Steps, and a LoRA, instead.");
+
+    /// <summary>Takes the preset that the folder says, and tells of it.</summary>
+    /// <exception cref="ModelFileException">The folder names none that there is.</exception>
+    private void ChoosePreset(ModelFolder folder)
+    {
+        const string ByFile = "storysync.json names it";
+        var (preset, reason) = settings.PresetOf(IsFlowMatching) is { } named ? (named, ByFile)
+            : Options.Scheduler is not null ? (null, "")
+            : Scheduler switch
+            {
+                LCMScheduler => (SamplingPreset.Lcm, "its scheduler is LCMScheduler"),
+                TCDScheduler => (SamplingPreset.Tcd, "its scheduler is TCDScheduler"),
+                _ => ((SamplingPreset?)null, ""),
+            };
+        if (preset is null)
+        {
+            return;
+        }
+
+        Preset = preset = preset with
+        {
+            Steps = settings.Steps ?? preset.Steps, GuidanceScale = settings.GuidanceScale ?? preset.GuidanceScale,
+        };
+        warnings.Add(
+            GenerationWarningCode.PresetChosen,
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"The preset {preset} was chosen for {folder.Name}, because {reason}: {preset.Steps} steps, guidance "
+                    + $"{preset.GuidanceScale}. DiffusionPipeline.Preset, or what a request says itself, changes that."));
     }
 
     private void WarnOfOptions(ModelFolder folder)

@@ -30,6 +30,7 @@ internal sealed class Generation
         (this.pipeline, this.request, this.progress, this.cancellationToken) = (pipeline, request, progress, cancellationToken);
         RequestRules.Check(request, pipeline);
         pipeline.Check(request);
+        this.request = request = pipeline.WithPreset(request);
         images = request.Prompts.Count * request.ImagesPerPrompt;
         guidanceScale = pipeline.GuidanceScaleOf(request);
         (Height, Width) = RequestRules.Size(request, pipeline);

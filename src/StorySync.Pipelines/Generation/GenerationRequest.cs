@@ -50,6 +50,10 @@ public record GenerationRequest
     /// and 7 for FLUX with <see cref="Images"/>, as in diffusers.</summary>
     public double? GuidanceScale { get; init; }
 
+    /// <summary>Gets how a model that was distilled to few steps is run, where the request does not say it itself; null (default) for
+    /// <see cref="DiffusionPipeline.Preset"/>.</summary>
+    public SamplingPreset? Preset { get; init; }
+
     /// <summary>Gets the first share of the steps that has guidance, in (0, 1]. From step <c>GuidanceEnd · steps</c> on, the model computes
     /// the positive half of the batch alone, for half the work; below 1 the images are approximate. Default 1. Ignored when guidance is
     /// disabled.</summary>

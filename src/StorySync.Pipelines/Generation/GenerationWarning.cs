@@ -28,4 +28,7 @@ public enum GenerationWarningCode
 
     /// <summary>A prompt has weights in brackets, which are read as text.</summary>
     PromptWeightsAsText,
+
+    /// <summary>A preset was chosen by what the model's folder says.</summary>
+    PresetChosen,
 }

@@ -16,6 +16,9 @@ internal sealed record ModelSettings
     [Range(-1000.0, 1000.0)]
     public double? GuidanceScale { get; init; }
 
+    /// <summary><c>preset</c>: the name of the preset where a request names none.</summary>
+    public string? Preset { get; init; }
+
     /// <summary><c>true_cfg_scale</c>: FLUX's scale of real guidance where a request names none. A request without negative prompts is
     /// then guided away from the empty prompt.</summary>
     [Range(-1000.0, 1000.0)]
@@ -42,6 +45,22 @@ internal sealed record ModelSettings
     {
         return folder.Contents.TryRead("", "storysync.json") is { } file
             ? ComponentConfig.Read<ModelSettings>(file) with { File = file.Path } : new();
+    }
+
+    /// <summary>The preset that the folder names; null if it names none.</summary>
+    /// <param name="isFlowMatching">Whether the model was trained by flow matching, and so can have none.</param>
+    /// <exception cref="ModelFileException">There is none of the name, or the model can have none.</exception>
+    public SamplingPreset? PresetOf(bool isFlowMatching)
+    {
+        if (Preset is null)
+        {
+            return null;
+        }
+
+        var names = SamplingPreset.All.Select(preset => preset.Name).ToList();
+        return isFlowMatching ? throw new ModelFileException(File, "'preset' is set, and a model of flow matching has none; leave it out")
+            : names.Contains(Preset) ? SamplingPreset.Parse(Preset)
+            : throw new ModelFileException(File, $"'preset' is {Preset}; it must be one of {string.Join(", ", names)}");
     }
 
     /// <summary>The size of a picture where a request names none: the folder's own, or else the class's.</summary>

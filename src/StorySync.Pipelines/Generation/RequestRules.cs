@@ -36,6 +36,7 @@ internal static class RequestRules
             request.BlockCacheThreshold >= 0 && double.IsFinite(request.BlockCacheThreshold),
             $"BlockCacheThreshold is {request.BlockCacheThreshold}; it must be a number, at least 0.");
         Require(request.PreviewInterval >= 0, $"PreviewInterval is {request.PreviewInterval}; it must be at least 0.");
+        request.Preset?.Check(nameof(request.Preset));
         Require(request.Eta is >= 0 and <= 1, $"Eta is {request.Eta}; it must be from 0 to 1.");
         CheckLoras(request, pipeline);
         var count = (long)request.Prompts.Count * request.ImagesPerPrompt;

@@ -68,7 +68,7 @@ internal static class BankRules
         RequestRules.Require(
             options is { BankForm: null, BankKeysDtype: null },
             $"BankForm and BankKeysDtype are for making a bank, and this one has the form {card.Form} already. Leave them out.");
-        var asked = options.Request ?? new();
+        var asked = options.Request is { Preset: not null } named ? pipeline.WithPreset(named) : options.Request ?? new();
         if (options.Request is not null)
         {
             CheckIndependence(asked);

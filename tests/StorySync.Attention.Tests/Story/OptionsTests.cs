@@ -78,6 +78,23 @@ public class OptionsTests
         Assert.Equal(contained, new StepRange(0, 0.5).Contains(step, steps));
 
     [Theory]
+    [InlineData(0.3, 1)]
+    [InlineData(0.2, 0.8)]
+    [InlineData(0.25, 0.3)]
+    [InlineData(0.999, 1)]
+    public void A_range_that_is_not_empty_has_a_step_of_every_run(double from, double to)
+    {
+        foreach (var steps in Enumerable.Range(1, 60))
+        {
+            var all = Enumerable.Range(0, steps).ToList();
+            var within = all.Where(step => from * steps <= step && step < to * steps).ToList();
+            var found = all.Where(step => new StepRange(from, to).Contains(step, steps)).ToList();
+            Assert.Equal(within.Count > 0 ? within : [(int)(from * steps)], found);
+            Assert.DoesNotContain(all, step => new StepRange(from, from).Contains(step, steps));
+        }
+    }
+
+    [Theory]
     [InlineData("*", "mid_block.attn1", true)]
     [InlineData("up_blocks.*", "up_blocks.0.attn1", true)]
     [InlineData("up_blocks.*", "down_blocks.0.attn1", false)]

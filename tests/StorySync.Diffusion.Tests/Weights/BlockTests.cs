@@ -119,6 +119,24 @@ public class BlockTests
     });
 
     [Fact]
+    public void Runs_decode_the_blocks_of_a_layer_side_by_side()
+    {
+        using var scope = NewDisposeScope();
+        using var file = SafetensorsFile.Open(Single("blocks.safetensors"));
+        using var layer = new Linear(32, 12, bias: false);
+        Assert.True(layer.Storage.TryDefer(
+            new StoredBlocks(file.Read("Q8_0.stored"), Format("Q8_0"), [12, 32], isView: false), ScalarType.Float32));
+        using var meeting = new Meeting(2);
+        var packed = new Tensor[2];
+        Parallel.Invoke([.. Enumerable.Range(0, 2).Select(run => (Action)(() => packed[run] =
+            layer.Storage.GetOrPack(meeting, [1, 32])![0].DetachFromDisposeScope()))]);
+
+        TensorAssert.SameBits(file.Read("Q8_0.values").view(12, 32), packed[0]);
+        TensorAssert.SameBits(packed[0], packed[1]);
+        Array.ForEach(packed, values => values.Dispose());
+    }
+
+    [Fact]
     public void In_half_precision_a_layer_rounds_what_its_blocks_stand_for()
     {
         using var scope = NewDisposeScope();
@@ -167,5 +185,23 @@ public class BlockTests
             Assert.Equal(wanted.Name, found.Name);
             TensorAssert.SameBits(wanted.Values(), found.Values());
         }
+    }
+
+    /// <summary>A format that packs only while another run packs too.</summary>
+    private sealed class Meeting(int runs) : IWeightFormat, IDisposable
+    {
+        private readonly Barrier barrier = new(runs);
+
+        public bool IsReversible => false;
+
+        public Tensor[] Pack(Tensor weight, long[] inputShape)
+        {
+            Assert.True(barrier.SignalAndWait(TimeSpan.FromMinutes(1)), "The other run waits for this one.");
+            return [weight.clone()];
+        }
+
+        public Tensor Unpack(Tensor[] packed, long[] shape) => throw new NotSupportedException();
+
+        public void Dispose() => barrier.Dispose();
     }
 }
