@@ -11,7 +11,8 @@ using static TorchSharp.torch;
 
 namespace StorySync.Benchmarks;
 
-/// <summary>FLUX.1 schnell at real width with weights in fewer bits: what a picture takes of memory, and what decoding takes of time.</summary>
+/// <summary>FLUX.1 schnell at real width with weights in fewer bits: what a picture takes of memory, and what decoding takes of
+/// time.</summary>
 internal static class FluxGguf
 {
     // The sizes of FLUX.1's other parts; those of the transformer are the class's defaults.
@@ -34,7 +35,10 @@ internal static class FluxGguf
 
     public static Command Command()
     {
-        var folder = new Option<DirectoryInfo?>("--folder") { Description = "Where the files are, or are to be; a temporary folder by default." };
+        var folder = new Option<DirectoryInfo?>("--folder")
+        {
+            Description = "Where the files are, or are to be; a temporary folder by default.",
+        };
         var format = new Option<string>("--format")
         {
             DefaultValueFactory = _ => "Q4_0", Description = $"The format of the matrices: {string.Join(", ", GgufWriter.Formats)}.",

@@ -5,7 +5,8 @@ using static TorchSharp.torch;
 
 namespace StorySync.Pipelines.Tests;
 
-/// <summary>Models that are written as folders. <c>tests/Reference/check_converted.py</c> holds such a folder against diffusers' own.</summary>
+/// <summary>Models that are written as folders. <c>tests/Reference/check_converted.py</c> holds such a folder against diffusers'
+/// own.</summary>
 [Collection(typeof(AloneCollection))]
 public sealed class ModelConversionTests : IDisposable
 {
@@ -61,7 +62,8 @@ public sealed class ModelConversionTests : IDisposable
         Assert.Equal(shards, index.GetProperty("weight_map").EnumerateObject().Select(place => place.Value.GetString()).Distinct().Order());
         using var weights = ModelFolder.Open(Output).OpenWeights("unet");
         Assert.All(weights.Tensors.Values, info => Assert.Equal(SafetensorsDtype.F16, info.Dtype));
-        Assert.Equal(weights.Tensors.Values.Sum(info => info.ByteCount), index.GetProperty("metadata").GetProperty("total_size").GetInt64());
+        Assert.Equal(
+            weights.Tensors.Values.Sum(info => info.ByteCount), index.GetProperty("metadata").GetProperty("total_size").GetInt64());
         Assert.True(File.Exists(Path.Combine(Output, "text_encoder", "model.safetensors")));
 
         using var half = DiffusionPipeline.Load(Folder("sdxl"), new PipelineOptions { Device = "cpu" });

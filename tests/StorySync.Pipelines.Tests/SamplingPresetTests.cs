@@ -52,7 +52,8 @@ public class SamplingPresetTests(StorybookModel model) : IClassFixture<Storybook
         using var expected = pipeline.Generate(Cat with { Preset = SamplingPreset.Lightning });
         var story = new Story { Subjects = ["a bear"], Scenes = [new("a bear in the snow"), new("a bear at the beach")] };
         var options = new StoryOptions { Request = new() { Height = 64, Width = 64, Seed = 3 } };
-        using var told = pipeline.GenerateStory(story, options with { Request = options.Request! with { Preset = SamplingPreset.Lightning } });
+        using var told = pipeline.GenerateStory(
+            story, options with { Request = options.Request! with { Preset = SamplingPreset.Lightning } });
         pipeline.Preset = SamplingPreset.Lightning;
         Assert.Equal((4, 0), (pipeline.DefaultSteps, pipeline.DefaultGuidanceScale));
         using var actual = pipeline.Generate(Cat);

@@ -18,14 +18,15 @@ internal static class ConvertCommand
         };
         var folder = new Argument<string>("folder") { Description = "The folder to write; it must not exist, or be empty." };
         var dtype = CommandLine.Choice(
-            "--dtype", "The type of all weights; stored ones in 8 bits or fewer become bfloat16.", Stored, "float32", "bfloat16", "float16");
+            "--dtype", "The type of all weights; stored ones in 8 bits or fewer become bfloat16.",
+            Stored, "float32", "bfloat16", "float16");
         var vae = CommandLine.Name("--vae", "A file or folder of the autoencoder, in place of the model's own.");
         var textEncoder = CommandLine.Name("--text-encoder", "A file or folder of the first text encoder.");
         var textEncoder2 = CommandLine.Name("--text-encoder-2", "A file or folder of the second text encoder.");
         var config = CommandLine.Name("--config", "A folder with the configs of a single file, in place of the published model's.");
         var variant = CommandLine.Name("--variant", "Preferred variant of a folder's weight files, such as fp16.");
         var shard = CommandLine.Number(
-            "--shard-size", new NumberRange(0.001, 1000), "The most gigabytes of weights in a file. [default: 10]");
+            "--shard-size", new NumberRange(0.00001, 1000), "The most gigabytes of weights in a file. [default: 10]");
         var command = new Command("convert", "Write a model as a folder in diffusers' layout, one tensor in memory at a time.")
         {
             model, folder, dtype, vae, textEncoder, textEncoder2, config, variant, shard,

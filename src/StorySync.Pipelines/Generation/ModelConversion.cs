@@ -10,13 +10,13 @@ public static class ModelConversion
     /// <summary>The most bytes of tensors in a file of weights where nothing else is asked for, 10 GB, as in diffusers.</summary>
     public const long DefaultShardSize = 10_000_000_000;
 
-    /// <summary>Writes a model of any form as a folder that diffusers and <see cref="DiffusionPipeline.Load"/> read. One tensor is in memory
-    /// at a time. The folder appears whole, under its name, once it has been loaded from where it was written.</summary>
+    /// <summary>Writes a model of any form as a folder that diffusers and <see cref="DiffusionPipeline.Load"/> read. One tensor is in
+    /// memory at a time. The folder appears whole, under its name, once it has been loaded from where it was written.</summary>
     /// <param name="model">The model, as in <see cref="DiffusionPipeline.Load"/>: a single file of SDXL or FLUX.1 (also in 8-bit floats or
     /// GGUF, which are decoded), or a folder.</param>
     /// <param name="folder">The folder to write; it must not exist, or be empty.</param>
-    /// <param name="dtype">The type of all weights, float32, float16 or bfloat16; null for as they are stored, and bfloat16 where that is in
-    /// 8 bits or fewer.</param>
+    /// <param name="dtype">The type of all weights, float32, float16 or bfloat16; null for as they are stored, and bfloat16 where that is
+    /// in 8 bits or fewer.</param>
     /// <param name="options">Where parts come from: <see cref="PipelineOptions.Vae"/>, <see cref="PipelineOptions.TextEncoder"/>,
     /// <see cref="PipelineOptions.TextEncoder2"/>, <see cref="PipelineOptions.Config"/> and <see cref="PipelineOptions.Variant"/>; the
     /// others have no effect. Null for the model's own.</param>

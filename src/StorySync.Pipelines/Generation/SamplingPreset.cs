@@ -64,7 +64,8 @@ public sealed record SamplingPreset
     /// <summary>Gets the guidance scale of a request that does not name one; 0 (default) for none.</summary>
     public double GuidanceScale { get; init; }
 
-    /// <summary>Gets how much noise the steps inject, 0 (default) … 1, where a request's <see cref="GenerationRequest.Eta"/> is 0.</summary>
+    /// <summary>Gets how much noise the steps inject, 0 (default) … 1, where a request's <see cref="GenerationRequest.Eta"/> is
+    /// 0.</summary>
     public double Eta { get; init; }
 
     /// <summary>Returns the preset of a name.</summary>
