@@ -41,6 +41,12 @@ internal static class ImageReader
             }
 
             var rgba = Decode(codec, source);
+            if (codec.EncodedFormat == SKEncodedImageFormat.Gif && !codec.Info.IsOpaque
+                && GifColors.WithoutTransparency(encoded) is var (opaque, uncovered))
+            {
+                Recolor(rgba, opaque, uncovered, source);
+            }
+
             var origin = ImageOrientation.Read(encoded, codec.EncodedFormat);
             var upright = Upright(rgba, width, height, origin);
             var turned = origin >= SKEncodedOrigin.LeftTop;
@@ -145,6 +151,22 @@ internal static class ImageReader
         finally
         {
             pin.Free();
+        }
+    }
+
+    /// <summary>Gives the transparent pixels of a GIF the colors that its palette has for them.</summary>
+    private static void Recolor(byte[] rgba, byte[] opaque, uint uncovered, string source)
+    {
+        using var data = SKData.CreateCopy(opaque);
+        using var codec = SKCodec.Create(data);
+        var pixels = MemoryMarshal.Cast<byte, uint>(rgba.AsSpan());
+        var colors = MemoryMarshal.Cast<byte, uint>(Decode(codec, source).AsSpan());
+        for (var i = 0; i < pixels.Length; i++)
+        {
+            if (pixels[i] >> 24 == 0)
+            {
+                pixels[i] = colors[i] >> 24 == 0 ? uncovered : colors[i] & 0xFFFFFF;
+            }
         }
     }
 

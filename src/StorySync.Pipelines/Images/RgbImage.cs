@@ -14,7 +14,7 @@ namespace StorySync.Pipelines;
 /// Images are read as diffusers' <c>load_image</c> reads them: the EXIF or XMP orientation is applied, of an animation the first frame is
 /// taken, palettes, grayscale, 16-bit values (their upper 8 bits, rounded) and CMYK become 8-bit RGB, and color profiles are ignored.
 /// Other than there, transparent pixels are laid over white; where the image serves as a mask, their colors count as they are stored, as
-/// in diffusers; those of a GIF count as black.
+/// in diffusers: those of the palette, in GIF and PNG files that have one.
 /// </remarks>
 [JsonConverter(typeof(RgbImageJsonConverter))]
 public sealed class RgbImage

@@ -127,6 +127,33 @@ save("animated.png", rgb, save_all=True, append_images=[Image.fromarray(255 - no
 save("picture.bmp", rgb)
 save("interlaced.gif", rgb.quantize(16), interlace=1)
 
+
+def placed(name, screen, transparent=None):
+    """Saves a GIF whose first frame covers a part of its screen, which begins at (2, 1)."""
+    arguments = {} if transparent is None else {"transparency": transparent}
+    save(name, palette, **arguments)
+    with open(os.path.join(folder, name), "rb") as file:
+        gif = bytearray(file.read())
+    gif[6:10] = struct.pack("<HH", *screen)
+    at = gif.index(b",\0\0\0\0" + struct.pack("<HH", W, H))
+    gif[at + 1:at + 5] = struct.pack("<HH", 2, 1)
+    with open(os.path.join(folder, name), "wb") as file:
+        file.write(gif)
+
+
+# Transparent pixels of a palette keep their color: of a mask it is what counts.
+canvas = Image.fromarray(np.where(x < W // 2, 0, 1 + (y % 2)).astype(np.uint8), "P")
+canvas.putpalette([255, 255, 255, 0, 0, 0, 200, 30, 90])
+save("canvas.gif", canvas, transparency=1)
+save("canvas-white.gif", canvas, transparency=0)
+save("canvas-interlaced.gif", canvas, transparency=2, interlace=1)
+save("canvas.png", canvas, transparency=1)
+save("canvas.webp", canvas.convert("RGBA"), lossless=True, exact=True)
+save("canvas-animated.gif", canvas, save_all=True, append_images=[palette], transparency=1, disposal=2)
+save("canvas-no-such-entry.gif", canvas, transparency=3)
+placed("part.gif", (18, 12))
+placed("part-transparent.gif", (18, 12), transparent=3)
+
 tensors = {}
 for name in sorted(os.listdir(folder)):
     image = load_image(os.path.join(folder, name))

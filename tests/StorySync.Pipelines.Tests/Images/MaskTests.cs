@@ -25,6 +25,26 @@ public class MaskTests
         Assert.Equal(0.5, Area(strokes), 6);
     }
 
+    /// <summary>Every second row of the right half is black, the others red, whose luma is below one half; the left half is white. What
+    /// the palette has for transparent pixels counts, whichever entry that is.</summary>
+    [Theory]
+    [InlineData("canvas.png")]
+    [InlineData("canvas.gif")]
+    [InlineData("canvas-white.gif")]
+    [InlineData("canvas-interlaced.gif")]
+    [InlineData("canvas-animated.gif")]
+    [InlineData("canvas.webp")]
+    public void Transparent_pixels_of_a_mask_file_count_by_their_stored_color(string name)
+    {
+        var mask = RgbImage.Load(Golden.PathOf($"images/{name}"));
+        using var white = mask.WithoutAlpha().ToMask();
+        Assert.Equal(0.5, white.data<bool>().Count(value => value) / (double)(mask.Width * mask.Height), 6);
+        Assert.Contains((byte)0, mask.WithoutAlpha().Pixels.ToArray());
+
+        var read = JsonSerializer.Deserialize<RgbImage>(JsonSerializer.Serialize(mask))!;
+        Assert.Equal(mask.WithoutAlpha().Pixels.ToArray(), read.WithoutAlpha().Pixels.ToArray());
+    }
+
     [Fact]
     public void A_transparent_mask_keeps_its_meaning_in_JSON_in_a_bank_and_when_resized()
     {
