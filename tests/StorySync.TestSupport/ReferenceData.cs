@@ -17,7 +17,9 @@ public static class ReferenceData
     /// <summary>What <see cref="Rows"/> holds when there is nothing.</summary>
     private const string Nothing = "(none)";
 
-    private static readonly ConcurrentDictionary<string, int> SkippedFor = new();
+    private const string Missing = "The reference data has no such";
+
+    private static readonly ConcurrentDictionary<string, bool> Wanted = new();
     private static readonly Lazy<IReadOnlyList<ReferenceCase>> LoadedCases = new(() => [.. Roots.SelectMany(LoadCases)]);
 
     /// <summary>The repository's own root, found from the folder of the running tests.</summary>
@@ -98,12 +100,17 @@ public static class ReferenceData
         Assert.Empty(wanted.Except(rows.OfType<string>()));
     }
 
-    /// <summary>A line that tells how many tests were skipped for want of reference data, and of which; null when none was.</summary>
-    public static string? SkippedSummary() => SkippedFor.IsEmpty
-        ? null
-        : $"skipped: {SkippedFor.Values.Sum()} tests, which need {string.Join(", ", SkippedFor.Keys.Order(StringComparer.Ordinal))} of "
-            + $"the larger "
-            + $"reference data (set {Variable} to its folder)";
+    /// <summary>Whether a test was skipped because a file of the reference is missing.</summary>
+    /// <param name="reason">The reason that it gave.</param>
+    public static bool IsMissing(string reason) => reason.StartsWith(Missing, StringComparison.Ordinal);
+
+    /// <summary>The line that tells of all tests of this program that were skipped for want of reference data.</summary>
+    /// <param name="count">How many they are.</param>
+    public static string SkippedSummary(int count) =>
+        $"{(count == 1 ? "This test is" : $"{count} tests of this program are")} skipped for want of the larger reference data "
+            + $"({string.Join(", ", Wanted.Keys.Order(StringComparer.Ordinal))}): comparisons with diffusers and transformers on more models, "
+            + "sizes and options than the small ones in tests/Reference, which are compared everywhere. "
+            + $"Set {Variable} to its folder, or put it at ../shared/reference.";
 
     private static IEnumerable<ITheoryDataRow> Data(Type type, string member)
     {
@@ -116,10 +123,8 @@ public static class ReferenceData
     {
         if (!found)
         {
-            SkippedFor.AddOrUpdate(what, 1, (_, count) => count + 1);
-            Assert.Skip(
-                $"The reference data has no such {what}: set {Variable} to the folder of the larger set, or put that at "
-                    + $"../shared/reference.");
+            Wanted[what] = true;
+            Assert.Skip($"{Missing} {what}: set {Variable} to the folder of the larger set, or put that at ../shared/reference.");
         }
     }
 

@@ -101,7 +101,7 @@ public record GenerationRequest
     /// (default) for everywhere.</summary>
     public RgbImage? Mask { get; init; }
 
-    /// <summary>Gets how much noise DDIM injects, 0 (default) … 1; ignored by other schedulers.</summary>
+    /// <summary>Gets how much noise DDIM and TCD inject in each step, 0 (default) … 1; ignored by other schedulers.</summary>
     public double Eta { get; init; }
 
     /// <summary>Gets a value indicating whether to leave out decoding: the result then has latents and no images. Default false.</summary>

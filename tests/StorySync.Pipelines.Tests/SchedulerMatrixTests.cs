@@ -1,0 +1,66 @@
+using StorySync.TestSupport;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace StorySync.Pipelines.Tests;
+
+/// <summary>Every scheduler with every prediction type on a model gives the latents of diffusers' pipeline; those that draw noise in their
+/// steps do so in half precision too.</summary>
+public class SchedulerMatrixTests
+{
+    private const string Prompt = "A red fox walks through the snowy forest";
+
+    public static TheoryData<string> Runs()
+    {
+        using var golden = new Golden("scheduler-matrix.safetensors");
+        return [.. golden.Names.Order(StringComparer.Ordinal)];
+    }
+
+    [Theory]
+    [MemberData(nameof(Runs))]
+    public void The_latents_are_those_of_diffusers(string run)
+    {
+        var parts = run.Split('.');
+        var (model, scheduler, prediction, variant, type) = (parts[0], parts[1], parts[2], parts[3], parts[4]);
+        using var golden = new Golden("scheduler-matrix.safetensors");
+        using var copy = new ModelCopy(Path.Combine(ReferenceData.OwnRoot, "models", model));
+        copy.Set("scheduler/scheduler_config.json", "prediction_type", prediction);
+        if (variant == "sde")
+        {
+            copy.Set("scheduler/scheduler_config.json", "algorithm_type", "sde-dpmsolver++");
+        }
+
+        using var pipeline = DiffusionPipeline.Load(copy.Path, new PipelineOptions
+        {
+            Device = "cpu", Dtype = Enum.Parse<ScalarType>(type, ignoreCase: true), Scheduler = scheduler,
+        });
+        using var result = pipeline.Generate(new GenerationRequest
+        {
+            Prompts = [Prompt], Height = 64, Width = 64, Steps = 5, GuidanceScale = 4, Seed = 3, LatentsOnly = true,
+            Eta = (variant, prediction, scheduler, model) switch
+            {
+                ("eta", "v_prediction", _, _) => 0.9,
+                ("eta", _, _, _) => 0.4,
+
+                // diffusers' pipeline leaves this scheduler its own default.
+                (_, _, "TCDScheduler", "tiny-kandinsky3") => 0.3,
+                _ => 0,
+            },
+        });
+
+        using var scope = NewDisposeScope();
+        var actual = result.Latents.to(float32);
+        if (type == "float32")
+        {
+            var expected = golden[run];
+            Assert.InRange((expected - actual).abs().max().item<float>(), 0, 2e-4f * expected.abs().max().item<float>());
+        }
+        else
+        {
+            // Rounding takes diffusers as far from its own result in float32.
+            var exact = golden[run.Replace(type, "float32", StringComparison.Ordinal)];
+            var rounding = (golden[run] - exact).pow(2).mean().sqrt().item<float>();
+            Assert.InRange((actual - exact).pow(2).mean().sqrt().item<float>(), 0, 2 * rounding);
+        }
+    }
+}

@@ -1,0 +1,4 @@
+using StorySync.TestSupport;
+
+[assembly: SeededTensors]
+[assembly: TestFramework(typeof(SkipSummaryFramework))]
