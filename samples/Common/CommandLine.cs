@@ -19,7 +19,7 @@ internal static partial class CommandLine
     /// <param name="output">Receives results.</param>
     /// <param name="error">Receives progress and errors.</param>
     /// <param name="cancellationToken">The token to monitor for cancellation requests.</param>
-    /// <returns>The exit code: 0, 1 for an error, 130 for a cancelled run.</returns>
+    /// <returns>The exit code: 0, 1 for an error, 130 for a canceled run.</returns>
     public static async Task<int> InvokeAsync(
         RootCommand command, IReadOnlyList<string> arguments, TextWriter output, TextWriter error,
             CancellationToken cancellationToken = default)
@@ -42,7 +42,7 @@ internal static partial class CommandLine
 
     /// <summary>Runs a command's work and turns its exceptions into one line and an exit code.</summary>
     /// <param name="error">Receives the line.</param>
-    /// <param name="cancelled">What is true of a cancelled run.</param>
+    /// <param name="cancelled">What is true of a canceled run.</param>
     /// <param name="run">The work.</param>
     public static async Task<int> GuardedAsync(TextWriter error, string cancelled, Func<Task> run)
     {

@@ -13,7 +13,7 @@ internal sealed class RunGate(Type owner) : IDisposable
     private bool changing;
     private bool closed;
 
-    /// <summary>Gets the token that is cancelled when the gate closes.</summary>
+    /// <summary>Gets the token that is canceled when the gate closes.</summary>
     public CancellationToken Closing => closing.Token;
 
     /// <summary>Gets a value indicating whether the gate is closed.</summary>
@@ -23,7 +23,7 @@ internal sealed class RunGate(Type owner) : IDisposable
     /// <param name="cancellationToken">The token to monitor for cancellation requests while it waits.</param>
     /// <exception cref="InvalidOperationException">A callback of a run alone asks for it, and would wait for itself.</exception>
     /// <exception cref="ObjectDisposedException">The gate is closed.</exception>
-    /// <exception cref="OperationCanceledException">It was cancelled while it waited.</exception>
+    /// <exception cref="OperationCanceledException">It was canceled while it waited.</exception>
     public IDisposable Enter(CancellationToken cancellationToken = default)
     {
         var nested = entered.Value > 0;
@@ -59,7 +59,7 @@ internal sealed class RunGate(Type owner) : IDisposable
     /// <param name="cancellationToken">The token to monitor for cancellation requests while it waits.</param>
     /// <exception cref="InvalidOperationException">A callback of a run asks for it, and would wait for itself.</exception>
     /// <exception cref="ObjectDisposedException">The gate is closed.</exception>
-    /// <exception cref="OperationCanceledException">It was cancelled while it waited.</exception>
+    /// <exception cref="OperationCanceledException">It was canceled while it waited.</exception>
     public IDisposable Change(CancellationToken cancellationToken = default)
     {
         RefuseWithinRun("be changed");

@@ -7,7 +7,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Evaluation;
 
-/// <summary>Makes vectors of pictures and texts that the measures compare, with any CLIP model.</summary>
+/// <summary>Makes vectors of images and texts that the measures compare, with any CLIP model.</summary>
 /// <remarks>Figures of different models cannot be compared with each other: say which model a figure comes from.</remarks>
 public sealed class ClipEvaluator : IDisposable
 {
@@ -43,7 +43,7 @@ public sealed class ClipEvaluator : IDisposable
     /// <param name="model">A folder of transformers' <c>CLIPModel</c> (for example of <c>openai/clip-vit-large-patch14</c>), its name in
     /// the Hugging Face cache, or a pipeline's folder that has one in <c>clip/</c>. By default the embedded one. Its tokenizer is in the
     /// same folder, in <c>tokenizer/</c> there, or in <c>tokenizer_2/</c> or <c>tokenizer/</c> next to it. Without a
-    /// <c>preprocessor_config.json</c>, pictures are prepared as CLIP's are, at the size that the model takes.</param>
+    /// <c>preprocessor_config.json</c>, images are prepared as CLIP's are, at the size that the model takes.</param>
     /// <param name="device">Where to compute; the CPU by default.</param>
     /// <exception cref="ModelFileException">A file is missing or broken.</exception>
     public static ClipEvaluator Load(string model = "storybook", Device? device = null)
@@ -52,8 +52,8 @@ public sealed class ClipEvaluator : IDisposable
         return new ClipEvaluator(folder, folder.Has("clip") ? "clip" : "", device ?? CPU);
     }
 
-    /// <summary>The vectors of pictures, <c>projection_dim</c> numbers each, not normalised.</summary>
-    /// <param name="images">The pictures.</param>
+    /// <summary>The vectors of images, <c>projection_dim</c> numbers each, not normalised.</summary>
+    /// <param name="images">The images.</param>
     /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each layer.</param>
     public IReadOnlyList<float[]> EmbedImages(IReadOnlyList<RgbImage> images, CancellationToken cancellationToken = default)
     {
@@ -79,8 +79,8 @@ public sealed class ClipEvaluator : IDisposable
         return texts.Count == 0 ? [] : Rows(model.GetTextFeatures(tensor(ids, [texts.Count, length], device: device), cancellationToken));
     }
 
-    /// <summary>What the image tower makes of each patch of pictures.</summary>
-    /// <param name="images">The pictures.</param>
+    /// <summary>What the image tower makes of each patch of images.</summary>
+    /// <param name="images">The images.</param>
     /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each layer.</param>
     public IReadOnlyList<PatchGrid> EmbedPatches(IReadOnlyList<RgbImage> images, CancellationToken cancellationToken = default)
     {

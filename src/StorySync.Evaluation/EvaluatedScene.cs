@@ -4,7 +4,7 @@ namespace StorySync.Evaluation;
 
 /// <summary>A scene to measure, whatever made it.</summary>
 /// <param name="Prompt">What was asked for.</param>
-/// <param name="Image">The picture.</param>
+/// <param name="Image">The image.</param>
 /// <param name="Subjects">For each subject of the story where it is; null, or an empty region, where the scene lacks it.</param>
 public sealed record EvaluatedScene(string Prompt, RgbImage Image, IReadOnlyList<SubjectRegion?> Subjects)
 {

@@ -2,7 +2,7 @@ using StorySync.Pipelines;
 
 namespace StorySync.Evaluation;
 
-/// <summary>Where subjects are in the pictures.</summary>
+/// <summary>Where subjects are in the images.</summary>
 public static class Layout
 {
     /// <summary>Intersection over union of two regions, 0 … 1: <c>|A ∩ B| / |A ∪ B|</c> (the Jaccard index); 1 for two empty
@@ -31,13 +31,13 @@ public static class Layout
         return either == 0 ? 1 : (double)both / either;
     }
 
-    /// <summary>How much the subject's place, size and outline change from picture to picture, 0 … 1, higher is more diverse: the mean of
+    /// <summary>How much the subject's place, size and outline change from image to image, 0 … 1, higher is more diverse: the mean of
     /// <c>1 − IoU</c> over all pairs. Consistent subjects in one and the same pose are no story.</summary>
-    /// <param name="regions">The subject's region in each picture, at least two, on one grid.</param>
+    /// <param name="regions">The subject's region in each image, at least two, on one grid.</param>
     /// <exception cref="ArgumentException">There are fewer than two, or the grids differ.</exception>
     public static double Diversity(IReadOnlyList<SubjectRegion> regions) => Pairs.Mean(regions, (a, b) => 1 - Iou(a, b));
 
-    /// <summary>How far pictures keep the layout of other ones, 0 … 1: the mean IoU of the two runs' regions, scene by scene. Against the
+    /// <summary>How far images keep the layout of other ones, 0 … 1: the mean IoU of the two runs' regions, scene by scene. Against the
     /// plain model's run on the same noise it tells how much of the model's own composition a technique leaves.</summary>
     /// <param name="regions">The subject's region in each scene, at least one.</param>
     /// <param name="others">The same scenes' regions in the other run.</param>

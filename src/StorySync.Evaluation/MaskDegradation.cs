@@ -18,7 +18,7 @@ public static class MaskDegradation
     public static SubjectRegion Dilate(SubjectRegion region, int cells) =>
         Map(region, (x, y) => Near(region, x, y, cells).Any(cell => cell));
 
-    /// <summary>Moves a region; what leaves the picture is lost.</summary>
+    /// <summary>Moves a region; what leaves the image is lost.</summary>
     /// <param name="region">A region.</param>
     /// <param name="right">Cells to the right.</param>
     /// <param name="down">Cells downwards.</param>
@@ -34,7 +34,7 @@ public static class MaskDegradation
         return Map(region, (x, y) => At(region, x, y) ^ (random.NextDouble() < probability));
     }
 
-    /// <summary>Exchanges a region for another of its form: moved by half the picture both ways, around the border.</summary>
+    /// <summary>Exchanges a region for another of its form: moved by half the image both ways, around the border.</summary>
     /// <param name="region">A region.</param>
     public static SubjectRegion Swap(SubjectRegion region)
     {

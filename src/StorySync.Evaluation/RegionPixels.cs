@@ -5,7 +5,7 @@ namespace StorySync.Evaluation;
 /// <summary>Regions on other grids than their own.</summary>
 internal static class RegionPixels
 {
-    /// <summary>Whether each pixel of a picture, row by row, lies in the region.</summary>
+    /// <summary>Whether each pixel of an image, row by row, lies in the region.</summary>
     public static bool[] ToPixels(this SubjectRegion region, RgbImage image)
     {
         ArgumentNullException.ThrowIfNull(region);

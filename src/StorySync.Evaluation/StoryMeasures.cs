@@ -8,13 +8,13 @@ public sealed record StoryMeasures
     /// (<see cref="SubjectPictures.WithoutBackground"/>).</summary>
     public double? ClipI { get; init; }
 
-    /// <summary><see cref="Evaluation.ClipI"/> of the whole pictures.</summary>
+    /// <summary><see cref="Evaluation.ClipI"/> of the whole images.</summary>
     public double? ClipIPicture { get; init; }
 
     /// <summary><see cref="Evaluation.ClipI"/> of the subjects cut out with what is around them.</summary>
     public double? ClipICrop { get; init; }
 
-    /// <summary><see cref="Evaluation.ClipI"/> of the pictures with their background replaced by noise
+    /// <summary><see cref="Evaluation.ClipI"/> of the images with their background replaced by noise
     /// (<see cref="SubjectPictures.OnNoise"/>).</summary>
     public double? ClipINoise { get; init; }
 
@@ -36,6 +36,6 @@ public sealed record StoryMeasures
     /// <summary><see cref="Evaluation.Layout.Kept"/> against another run's regions; null if none was given.</summary>
     public double? LayoutKept { get; init; }
 
-    /// <summary>Gets the mean share of the picture that a subject takes, 0 … 1.</summary>
+    /// <summary>Gets the mean share of the image that a subject takes, 0 … 1.</summary>
     public double? Area { get; init; }
 }

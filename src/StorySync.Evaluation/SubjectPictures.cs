@@ -2,14 +2,14 @@ using StorySync.Pipelines;
 
 namespace StorySync.Evaluation;
 
-/// <summary>Pictures of a subject without what is around it, for measures that are to see the subject alone.</summary>
+/// <summary>Images of a subject without what is around it, for measures that are to see the subject alone.</summary>
 public static class SubjectPictures
 {
     private const byte Gray = 128;
 
     /// <summary>Cuts out the square around a subject: as long as the longer side of the box around the region, with the box in its middle,
-    /// moved into the picture; where the picture is too small for it, gray fills up.</summary>
-    /// <param name="image">The picture.</param>
+    /// moved into the image; where the image is too small for it, gray fills up.</summary>
+    /// <param name="image">The image.</param>
     /// <param name="region">The subject's region, not empty.</param>
     /// <exception cref="ArgumentException">The region is empty.</exception>
     public static RgbImage Crop(RgbImage image, SubjectRegion region)
@@ -30,14 +30,14 @@ public static class SubjectPictures
     }
 
     /// <summary>Removes the background: what is outside the region becomes gray (128).</summary>
-    /// <param name="image">The picture.</param>
+    /// <param name="image">The image.</param>
     /// <param name="region">The subject's region.</param>
     public static RgbImage WithoutBackground(RgbImage image, SubjectRegion region) =>
         WithBackground(image, region, background => background.Fill(Gray));
 
     /// <summary>Replaces the background by uniform noise, so that it says nothing, as ConsiStory does before it measures
     /// (arXiv 2402.03286, section 5).</summary>
-    /// <param name="image">The picture.</param>
+    /// <param name="image">The image.</param>
     /// <param name="region">The subject's region.</param>
     /// <param name="seed">The noise's seed.</param>
     public static RgbImage OnNoise(RgbImage image, SubjectRegion region, int seed = 0) =>

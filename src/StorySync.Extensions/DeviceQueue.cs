@@ -33,7 +33,7 @@ internal sealed class DeviceQueue(string device)
     /// <param name="maxWaiting">The largest number of requests that wait, with this one.</param>
     /// <param name="cancellationToken">The token to monitor for cancellation requests while it waits.</param>
     /// <exception cref="QueueFullException">So many wait already.</exception>
-    /// <exception cref="OperationCanceledException">It was cancelled while it waited.</exception>
+    /// <exception cref="OperationCanceledException">It was canceled while it waited.</exception>
     public async Task<IDisposable> EnterAsync(int maxWaiting, CancellationToken cancellationToken)
     {
         if (!turn.Wait(0, cancellationToken))

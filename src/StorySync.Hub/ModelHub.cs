@@ -16,9 +16,9 @@ public static class ModelHub
     /// <param name="cancellationToken">The token to monitor for cancellation requests. What has arrived is kept for the next time.</param>
     /// <returns>The model's folder; its name opens it too, once it is downloaded.</returns>
     /// <exception cref="ArgumentException"><paramref name="model"/> is no name of a model, or two revisions are given.</exception>
-    /// <exception cref="ModelHubException">The model could not be found, its licence was not accepted, the server does not answer, a file
+    /// <exception cref="ModelHubException">The model could not be found, its license was not accepted, the server does not answer, a file
     /// is not what was published, or the disk has no room for it.</exception>
-    /// <exception cref="OperationCanceledException">The download was cancelled.</exception>
+    /// <exception cref="OperationCanceledException">The download was canceled.</exception>
     public static async Task<string> DownloadAsync(
         string model, string? revision = null, string? variant = null, ModelHubOptions? options = null,
         IProgress<DownloadProgress>? progress = null, CancellationToken cancellationToken = default)

@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using StorySync.Diffusion.Weights;
 
 namespace StorySync.Hub;
@@ -30,7 +31,8 @@ public sealed record ModelHubOptions
     public Uri Endpoint { get; init; }
 
     /// <summary>Gets the token to authenticate with, which is sent to <see cref="Endpoint"/> alone: <c>HF_TOKEN</c>, or else that of the
-    /// file where <c>hf auth login</c> stores it; null for none.</summary>
+    /// file where <c>hf auth login</c> stores it; null for none. JSON can give it, and never shows it.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWriting)]
     public string? Token { get; init; }
 
     /// <summary>Gets the cache folder: <c>HF_HUB_CACHE</c>, or else <c>hub</c> in <c>HF_HOME</c> or in the user's cache folder.</summary>

@@ -105,7 +105,7 @@ public sealed class EvaluateCommandTests : IDisposable
 
     private string Output => Path.Combine(folder.Path, "output");
 
-    /// <summary>Makes a blind page of the run: its pictures were found.</summary>
+    /// <summary>Makes a blind page of the run: its images were found.</summary>
     private async Task<string[]> Blind()
     {
         var (code, _, errors) = await Run("blind", "--first", "plain", "--second", "..");

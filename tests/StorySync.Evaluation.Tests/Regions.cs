@@ -14,7 +14,7 @@ internal static class Regions
 
 internal static class Pictures
 {
-    /// <summary>A picture whose pixels have their place as red and green.</summary>
+    /// <summary>An image whose pixels have their place as red and green.</summary>
     public static RgbImage Numbered(int width, int height) =>
         new(width, height,
             [.. Enumerable.Range(0, width * height).SelectMany(i => new[] { (byte)(i % width), (byte)(i / width), (byte)7 })]);

@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Pipelines.Tests;
 
-/// <summary>What a generation reports, and how its pictures are decoded, on the small SDXL of the repository.</summary>
+/// <summary>What a generation reports, and how its images are decoded, on the small SDXL of the repository.</summary>
 public sealed class GenerationProgressTests : IDisposable
 {
     private const int Steps = 3;

@@ -3,8 +3,8 @@ using StorySync.TestSupport;
 
 namespace StorySync.Pipelines.Tests;
 
-/// <summary>Pipelines that are disposed of, cancelled or broken into at odd moments: no run hangs, ends the process or gives another
-/// picture.</summary>
+/// <summary>Pipelines that are disposed of, canceled or broken into at odd moments: no run hangs, ends the process or gives another
+/// image.</summary>
 [Collection(typeof(AloneCollection))]
 public sealed class HostileMomentTests
 {

@@ -74,12 +74,13 @@ public class JsonTests
         new StoryOptions
         {
             Request = new FluxRequest { TrueCfgScale = 2 }, SameNoise = true, Anchors = 1, BatchSize = 2, Candidates = 3, RetryBelow = 0.5,
-            Techniques = StoryAttentionOptions.Default,
+            BankForm = StoryBankForm.Keys, BankKeysDtype = ScalarType.Float16, Techniques = StoryAttentionOptions.Default,
         },
         new PipelineOptions
         {
             Device = "cuda:1", Dtype = ScalarType.BFloat16, Variant = "fp16", TiledDecoding = true, StreamBlocks = true, Offload = true,
-            MapWeights = false, ChecksMemory = false, Scheduler = nameof(DDIMScheduler),
+            MapWeights = false, ChecksMemory = false, Scheduler = nameof(DDIMScheduler), Vae = "a", TextEncoder = "b", TextEncoder2 = "c",
+            Config = "d", MarksImages = false,
         },
         new GenerationResult
         {
@@ -130,6 +131,14 @@ public class JsonTests
                 value.GetType().GetProperties().Where(property => property.PropertyType.IsValueType && property.CanWrite),
                 property => Assert.Equal(property.GetValue(value), property.GetValue(read)));
         }
+    }
+
+    [Fact]
+    public void Types_of_tensors_are_written_by_their_names()
+    {
+        Assert.Contains("BFloat16", JsonSerializer.Serialize(new PipelineOptions { Dtype = ScalarType.BFloat16 }), StringComparison.Ordinal);
+        Assert.Contains(
+            "Float16", JsonSerializer.Serialize(new StoryOptions { BankKeysDtype = ScalarType.Float16 }), StringComparison.Ordinal);
     }
 
     /// <summary>Every scheduler that a request can hold.</summary>

@@ -145,7 +145,7 @@ public class Kandinsky3StoryTests(Kandinsky3Model model) : IClassFixture<Kandins
         TopRight,
     }
 
-    /// <summary>A mask over one half of a picture, along an axis.</summary>
+    /// <summary>A mask over one half of an image, along an axis.</summary>
     private static Tensor Half(int axis, int which)
     {
         var mask = zeros(2, 2, dtype: ScalarType.Bool);

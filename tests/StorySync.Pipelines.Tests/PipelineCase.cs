@@ -100,7 +100,7 @@ internal sealed class PipelineCase(Comparison comparison)
         CheckImages(result.Images);
     }
 
-    /// <summary>Checks pictures against the PNG files, where one grey level is allowed.</summary>
+    /// <summary>Checks images against the PNG files, where one gray level is allowed.</summary>
     private void CheckImages(IReadOnlyList<RgbImage> images)
     {
         Assert.Equal(comparison.Case.Files.EnumerateObject().Count(file => file.Name.StartsWith("image.", StringComparison.Ordinal)),

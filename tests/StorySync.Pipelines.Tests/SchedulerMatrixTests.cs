@@ -13,7 +13,7 @@ public class SchedulerMatrixTests
     public static TheoryData<string> Runs()
     {
         using var golden = new Golden("scheduler-matrix.safetensors");
-        return [.. golden.Names.Order(StringComparer.Ordinal)];
+        return [.. golden.Names.Where(name => !name.StartsWith("rounding.", StringComparison.Ordinal)).Order(StringComparer.Ordinal)];
     }
 
     [Theory]
@@ -52,8 +52,12 @@ public class SchedulerMatrixTests
         var actual = result.Latents.to(float32);
         if (type == "float32")
         {
+            // Where hardly any signal is left, a prediction of the noise is divided by almost nothing, and rounding grows with it: how
+            // much was measured in diffusers, between two sets of kernels.
             var expected = golden[run];
-            Assert.InRange((expected - actual).abs().max().item<float>(), 0, 2e-4f * expected.abs().max().item<float>());
+            var size = expected.pow(2).mean().sqrt().item<float>();
+            var rounding = golden["rounding." + run].item<float>();
+            Assert.InRange((expected - actual).pow(2).mean().sqrt().item<float>() / size, 0, (10 * rounding) + 1e-4);
         }
         else
         {

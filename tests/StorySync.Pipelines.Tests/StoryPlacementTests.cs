@@ -114,7 +114,7 @@ public sealed class StoryPlacementTests
         }
     }
 
-    /// <summary>Where the words are read: the embedded model's picture itself does not follow.</summary>
+    /// <summary>Where the words are read: the embedded model's image itself does not follow.</summary>
     [Fact]
     public void Two_subjects_are_found_in_their_halves()
     {

@@ -25,6 +25,8 @@ public class WarningTests(StorybookModel model) : IClassFixture<StorybookModel>
         { "Eta has no effect: it is for DDIMScheduler and TCDScheduler, and the scheduler is EulerDiscreteScheduler",
             Plain with { Eta = 1, Scheduler = "EulerDiscreteScheduler" } },
         { "GuidanceEnd has no effect", Plain with { GuidanceScale = 1, GuidanceEnd = 0.5 } },
+        { "GuidanceEnd has no effect: with 1 steps, all are in the first 0.5", Plain with { GuidanceScale = 4, GuidanceEnd = 0.5 } },
+        { "BlockCacheThreshold has no effect", Plain with { BlockCacheThreshold = 0.1 } },
         { "PreviewInterval has no effect", Plain with { PreviewInterval = 1 } },
         { "NegativePrompts has no effect", Plain with { GuidanceScale = 1, NegativePrompts = ["a dog"] } },
         { "NegativePrompts2 has no effect",
@@ -43,6 +45,19 @@ public class WarningTests(StorybookModel model) : IClassFixture<StorybookModel>
         var warning = Assert.Single(result.Warnings);
         Assert.Equal(GenerationWarningCode.OptionWithoutEffect, warning.Code);
         Assert.Contains(text, warning.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("EulerDiscreteScheduler", true)]
+    [InlineData("EulerAncestralDiscreteScheduler", false)]
+    public void A_seed_without_effect_is_told_of(string scheduler, bool isWithoutEffect)
+    {
+        using var noise = zeros(model.Pipeline.LatentShape(1, 64, 64));
+        using var result = model.Pipeline.Generate(
+            Plain with { Latents = noise, Height = 64, Width = 64, Steps = 2, Scheduler = scheduler });
+        Assert.Equal(
+            isWithoutEffect, result.Warnings.Any(warning => warning.Message.StartsWith("Seed has no effect", StringComparison.Ordinal)));
+        Assert.InRange(result.Warnings.Count, 0, 1);
     }
 
     [Fact]

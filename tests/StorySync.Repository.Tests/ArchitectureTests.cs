@@ -1,4 +1,5 @@
 using System.Reflection;
+using System.Text.Json;
 using System.Xml.Linq;
 
 namespace StorySync.Repository.Tests;
@@ -30,6 +31,12 @@ public class ArchitectureTests
         Assert.Subset(allowed, projects.ToHashSet());
         Assert.Subset(allowed, assemblies.Where(name => name.StartsWith("StorySync", StringComparison.Ordinal)).ToHashSet());
     }
+
+    [Theory]
+    [MemberData(nameof(AllLibraries))]
+    public void Enumerations_are_written_to_JSON_by_their_names(string library) => Assert.All(
+        Assembly.Load(library).GetExportedTypes().Where(type => type.IsEnum),
+        type => Assert.Equal($"\"{Enum.GetNames(type)[0]}\"", JsonSerializer.Serialize(Enum.GetValues(type).GetValue(0), type)));
 
     [Theory]
     [MemberData(nameof(AllLibraries))]

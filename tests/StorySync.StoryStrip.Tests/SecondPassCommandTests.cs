@@ -5,7 +5,7 @@ using StorySync.TestSupport;
 
 namespace StorySync.StoryStrip.Tests;
 
-/// <summary>Pictures of the user's as anchors, and scenes that are drawn a second time, larger.</summary>
+/// <summary>Images of the user's as anchors, and scenes that are drawn a second time, larger.</summary>
 public sealed class SecondPassCommandTests : IDisposable
 {
     private static readonly string[] Story =

@@ -9,7 +9,7 @@ namespace StorySync.TestSupport;
 /// <summary>The reference data: what diffusers and transformers computed. A small set is in the repository, in <c>tests/Reference</c>. A
 /// larger
 /// one of the same format is used as well where there is one: in the folder that the environment variable <c>STORYSYNC_REFERENCE</c>
-/// names, by default <c>../shared/reference</c> neighbour the repository.</summary>
+/// names, by default <c>../shared/reference</c> neighbor the repository.</summary>
 public static class ReferenceData
 {
     public const string Variable = "STORYSYNC_REFERENCE";

@@ -34,7 +34,7 @@ internal static class ToolCommand
     /// <summary>Has a command do its work: what it finds goes to the output, what goes wrong to the error stream in one line.</summary>
     /// <param name="command">The command.</param>
     /// <param name="json">The option to write the result as JSON; null where it has no effect.</param>
-    /// <param name="cancelled">What is true of a cancelled run.</param>
+    /// <param name="cancelled">What is true of a canceled run.</param>
     /// <param name="run">The work.</param>
     public static void Does(
         this Command command, Option<bool>? json, string cancelled,

@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Benchmarks.Attack;
 
-/// <summary>A run is cancelled in each call of each attention layer, at each report of progress, and at any moment: it ends so, and the
+/// <summary>A run is canceled in each call of each attention layer, at each report of progress, and at any moment: it ends so, and the
 /// next one draws what it drew before.</summary>
 internal sealed class CancelAttack : IAttack
 {

@@ -3,7 +3,7 @@ using StorySync.Pipelines;
 
 namespace StorySync.Benchmarks.Attack;
 
-/// <summary>A pipeline is disposed while it draws: the run is cancelled, or its picture is the right one.</summary>
+/// <summary>A pipeline is disposed while it draws: the run is canceled, or its image is the right one.</summary>
 internal sealed class DisposeAttack : IAttack
 {
     private const int Steps = 4;

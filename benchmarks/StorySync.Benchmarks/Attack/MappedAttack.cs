@@ -4,7 +4,7 @@ using StorySync.Diffusion.Weights;
 
 namespace StorySync.Benchmarks.Attack;
 
-/// <summary>A file of weights is written to, or another takes its place, while a model uses it: the right picture, or the exception that
+/// <summary>A file of weights is written to, or another takes its place, while a model uses it: the right image, or the exception that
 /// names the file. In a process of its own, because the system ends one that reads a page which is gone.</summary>
 /// <param name="models">The folder of tiny models.</param>
 internal sealed class MappedAttack(string models) : IAttack

@@ -4,7 +4,7 @@ using StorySync.TestSupport;
 
 namespace StorySync.Benchmarks.Attack;
 
-/// <summary>Damaged pictures: each is refused, or is a picture. Half of the PNG files get right checksums again, so that what lies within
+/// <summary>Damaged images: each is refused, or is an image. Half of the PNG files get right checksums again, so that what lies within
 /// is reached.</summary>
 internal sealed class PictureAttack : IAttack
 {

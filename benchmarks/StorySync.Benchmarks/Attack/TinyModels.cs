@@ -18,7 +18,7 @@ internal static class TinyModels
     public static GenerationRequest Request(int steps = 2, long seed = 1) =>
         new() { Prompts = ["a red fox!"], Height = Side, Width = Side, Steps = steps, Seed = seed };
 
-    /// <summary>The picture of a request, as bytes.</summary>
+    /// <summary>The image of a request, as bytes.</summary>
     public static byte[] Draw(DiffusionPipeline pipeline, GenerationRequest? request = null, CancellationToken token = default)
     {
         using var result = pipeline.Generate(request ?? Request(), cancellationToken: token);

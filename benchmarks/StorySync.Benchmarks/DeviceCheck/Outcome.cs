@@ -19,7 +19,7 @@ internal sealed record Outcome(IReadOnlyList<RgbImage> Images, float[] Latents, 
         return new(result.Images, Numbers(result.Latents), result.Latents.shape, watch.Elapsed.TotalSeconds);
     }
 
-    /// <summary>Makes a story's pictures as if they were no story.</summary>
+    /// <summary>Makes a story's images as if they were no story.</summary>
     public static Outcome OfPictures(DiffusionPipeline pipeline, StoryOptions options, int scenes = 3) => Of(() => pipeline.Generate(new()
     {
         Prompts = [.. Enumerable.Range(0, scenes).Select(i => $"a rabbit {Places[i % Places.Length]}")],
@@ -44,7 +44,7 @@ internal sealed record Outcome(IReadOnlyList<RgbImage> Images, float[] Latents, 
             watch.Elapsed.TotalSeconds);
     }
 
-    /// <summary>What two pictures of a model are asked by.</summary>
+    /// <summary>What two images of a model are asked by.</summary>
     public static GenerationRequest Request(string model, bool small)
     {
         var (size, steps, guidance) = Settings(model, small);

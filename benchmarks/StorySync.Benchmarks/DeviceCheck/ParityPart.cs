@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Benchmarks.DeviceCheck;
 
-/// <summary>The device against the CPU in float32, pictures of 0 … 255. Half types draw other noise: only rows whose latents are given
+/// <summary>The device against the CPU in float32, images of 0 … 255. Half types draw other noise: only rows whose latents are given
 /// compare with them.</summary>
 internal static class ParityPart
 {

@@ -13,7 +13,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Benchmarks.DeviceCheck;
 
-/// <summary>Models at full size with random weights, and stories against the same pictures without the techniques.</summary>
+/// <summary>Models at full size with random weights, and stories against the same images without the techniques.</summary>
 internal static class SpeedPart
 {
     private static readonly (ScalarType Dtype, string Name)[] Types =
@@ -110,7 +110,7 @@ internal static class SpeedPart
         }));
     }
 
-    /// <summary>A story's denoising at SDXL's full size, as the pipeline does it, the subject a quarter of each picture.</summary>
+    /// <summary>A story's denoising at SDXL's full size, as the pipeline does it, the subject a quarter of each image.</summary>
     private static string FullStory(DeviceCheckRun run)
     {
         var (config, side, steps) = (run.Small ? ModelRuns.SmallUNet : ModelRuns.FullUNet, run.Small ? 16 : 128, run.Small ? 4 : 10);

@@ -4,21 +4,21 @@ using StorySync.Pipelines;
 
 namespace StorySync.Samples;
 
-/// <summary>The pictures of an earlier run, of which one is to be drawn again.</summary>
+/// <summary>The images of an earlier run, of which one is to be drawn again.</summary>
 internal sealed partial class KeptScenes
 {
     private readonly RgbImage?[] images;
 
     private KeptScenes(RgbImage?[] images, long largestSeed) => (this.images, LargestSeed) = (images, largestSeed);
 
-    /// <summary>The largest seed of the pictures.</summary>
+    /// <summary>The largest seed of the images.</summary>
     public long LargestSeed { get; }
 
-    /// <summary>Reads the pictures of a story from its folder.</summary>
+    /// <summary>Reads the images of a story from its folder.</summary>
     /// <param name="folder">The folder.</param>
     /// <param name="scenes">The number of scenes.</param>
-    /// <param name="redrawn">The scene whose picture may be missing.</param>
-    /// <exception cref="UserErrorException">A picture is missing, or this program did not write it.</exception>
+    /// <param name="redrawn">The scene whose image may be missing.</param>
+    /// <exception cref="UserErrorException">An image is missing, or this program did not write it.</exception>
     public static KeptScenes Load(OutputFolder folder, int scenes, int redrawn)
     {
         var images = new RgbImage?[scenes];
@@ -54,7 +54,7 @@ internal sealed partial class KeptScenes
         return new KeptScenes(images, largest);
     }
 
-    /// <summary>The pictures with another one in a place.</summary>
+    /// <summary>The images with another one in a place.</summary>
     public IReadOnlyList<RgbImage> With(int scene, RgbImage image) => [.. images.Select((kept, i) => i == scene ? image : kept!)];
 
     [GeneratedRegex(@", Seed: (-?\d+), Size: ", RegexOptions.RightToLeft)]

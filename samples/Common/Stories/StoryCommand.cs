@@ -389,7 +389,7 @@ internal sealed class StoryCommand
         };
     }
 
-    /// <summary>The story with pictures before its scenes. Their noise is none of a scene's.</summary>
+    /// <summary>The story with images before its scenes. Their noise is none of a scene's.</summary>
     private static Story WithPictures(Story story, string[] paths, long firstSeed) => story with
     {
         Scenes = [.. paths.Select((path, i) => SubjectImage.Load(path, story, firstSeed - paths.Length + i)), .. story.Scenes],

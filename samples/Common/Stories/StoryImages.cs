@@ -61,7 +61,7 @@ internal sealed partial class StoryImages(StorySettings settings)
     public void AddStrip(IReadOnlyList<(string Title, IReadOnlyList<SceneResult> Scenes)> rows) =>
         Add(Strip, Marked(Samples.Strip.Draw(rows)));
 
-    /// <summary>Adds the strip of a story's pictures.</summary>
+    /// <summary>Adds the strip of a story's images.</summary>
     public void AddStrip(IReadOnlyList<RgbImage> images) => Add(
         Strip, Marked(Samples.Strip.Draw([(Title, images)], [.. settings.Story.Scenes.Select(scene => scene.Prompt)])));
 
@@ -89,7 +89,7 @@ internal sealed partial class StoryImages(StorySettings settings)
         }
     }
 
-    /// <summary>A strip is made of pictures of a model's.</summary>
+    /// <summary>A strip is made of images of a model's.</summary>
     private static RgbImage Marked(RgbImage strip) => strip.WithProvenance(new ImageProvenance());
 
     private static bool IsOurs(string path)

@@ -79,7 +79,7 @@ internal sealed partial class StoryRun(StorySettings settings, ResultWriter resu
         }
     }
 
-    /// <summary>Draws one scene again; the pictures of the others stay.</summary>
+    /// <summary>Draws one scene again; the images of the others stay.</summary>
     private async Task RedrawAsync(OutputFolder folder, int index, KeptScenes kept, CancellationToken cancellationToken)
     {
         using var pipeline = await ModelOptions.LoadAsync(settings.Model, settings.Pipeline, error, cancellationToken);
@@ -246,7 +246,7 @@ internal sealed partial class StoryRun(StorySettings settings, ResultWriter resu
         Request = settings.Enlarged(options.Request!, story.Scenes[^1].Image.Width, story.Scenes[^1].Image.Height),
     };
 
-    /// <summary>The scenes that were drawn, without the user's pictures.</summary>
+    /// <summary>The scenes that were drawn, without the user's images.</summary>
     private IReadOnlyList<SceneResult> Drawn(StoryResult story) => [.. story.Scenes.Skip(settings.Pictures)];
 
     private void Write(

@@ -12,7 +12,7 @@ internal sealed record StorySettings
     /// <summary>The scenes to draw, and their subjects.</summary>
     public required Story Story { get; init; }
 
-    /// <summary>How many of the first scenes are pictures of the user's.</summary>
+    /// <summary>How many of the first scenes are images of the user's.</summary>
     public int Pictures { get; init; }
 
     /// <summary>How many times as large the scenes are drawn a second time; null for not.</summary>
@@ -27,7 +27,7 @@ internal sealed record StorySettings
     /// <summary>The file that receives the story's bank; null for none.</summary>
     public string? SaveBank { get; init; }
 
-    /// <summary>The one scene to draw, from 0, of a story whose pictures are there; null to draw all.</summary>
+    /// <summary>The one scene to draw, from 0, of a story whose images are there; null to draw all.</summary>
     public int? Redraw { get; init; }
 
     /// <summary>The picture whose story is made again; null to make a new one.</summary>

@@ -2,16 +2,16 @@ using StorySync.Pipelines;
 
 namespace StorySync.Samples;
 
-/// <summary>A picture of the user's that shows the story's subject.</summary>
+/// <summary>An image of the user's that shows the story's subject.</summary>
 internal static class SubjectImage
 {
     private const string Option = "--subject-image";
 
-    /// <summary>Reads a picture as an anchor. Where it is transparent, the subject is not.</summary>
+    /// <summary>Reads an image as an anchor. Where it is transparent, the subject is not.</summary>
     /// <param name="path">The file.</param>
-    /// <param name="story">The story, whose first subject, or else first character, the picture shows.</param>
+    /// <param name="story">The story, whose first subject, or else first character, the image shows.</param>
     /// <param name="seed">The seed of its noise.</param>
-    /// <exception cref="UserErrorException">The file is missing or no picture, or it shows nothing.</exception>
+    /// <exception cref="UserErrorException">The file is missing or no image, or it shows nothing.</exception>
     public static Scene Load(string path, Story story, long seed)
     {
         RegularFile.Check(path, "picture", PictureFile.Largest);

@@ -1,7 +1,7 @@
 namespace StorySync.Samples.Evaluate;
 
 /// <summary>What participants of a blind page are not told.</summary>
-/// <param name="Page">The page's name; another set of pictures or another order has another one.</param>
+/// <param name="Page">The page's name; another set of images or another order has another one.</param>
 /// <param name="Pairs">Its pairs.</param>
 internal sealed record BlindKey(string Page, IReadOnlyList<BlindPair> Pairs);
 

@@ -7,7 +7,7 @@ using static TorchSharp.torch;
 namespace StorySync.Samples.Evaluate;
 
 /// <summary>The linear fit by which previews are painted: red, green and blue as a sum over the channels of the latents, by least squares
-/// over pictures of the model's own.</summary>
+/// over images of the model's own.</summary>
 /// <param name="Factors">For each channel what it adds to red, green and blue in [−1, 1].</param>
 /// <param name="Bias">Red, green and blue where all channels are 0.</param>
 /// <param name="Explained">The share of the colors' variance that the fit explains, at most 1.</param>
@@ -17,7 +17,7 @@ internal sealed record PreviewFit(double[][] Factors, double[] Bias, double Expl
     public string Entries => $"\"latent_rgb_factors\": [{string.Join(", ", Factors.Select(Row))}],\n"
         + $"\"latent_rgb_factors_bias\": {Row(Bias)}";
 
-    /// <summary>Makes a picture of each prompt and fits its colors, averaged over the pixels of a latent, to its latents.</summary>
+    /// <summary>Makes an image of each prompt and fits its colors, averaged over the pixels of a latent, to its latents.</summary>
     public static PreviewFit Of(DiffusionPipeline pipeline, GenerationRequest request, IReadOnlyList<string> prompts, long seed,
         Action<int> made, CancellationToken cancellationToken)
     {

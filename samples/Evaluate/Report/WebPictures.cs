@@ -3,7 +3,7 @@ using StorySync.Pipelines;
 
 namespace StorySync.Samples.Evaluate;
 
-/// <summary>Pictures as data URIs, small enough that a whole evaluation fits into one page.</summary>
+/// <summary>Images as data URIs, small enough that a whole evaluation fits into one page.</summary>
 internal static class WebPictures
 {
     private const int Side = 256;
@@ -16,7 +16,7 @@ internal static class WebPictures
         return Uri(bitmap, SKEncodedImageFormat.Webp);
     }
 
-    /// <summary>A mask to lay over its picture: a pixel a cell, clear where the subject is.</summary>
+    /// <summary>A mask to lay over its image: a pixel a cell, clear where the subject is.</summary>
     public static string Of(SubjectRegion region)
     {
         using var bitmap = new SKBitmap(new SKImageInfo(region.Width, region.Height, SKColorType.Rgba8888, SKAlphaType.Unpremul));

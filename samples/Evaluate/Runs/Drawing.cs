@@ -12,7 +12,7 @@ internal sealed record Drawing(IReadOnlyList<SceneResult> Scenes, TimeSpan Time,
     /// <param name="pipeline">The model.</param>
     /// <param name="job">The job.</param>
     /// <param name="scenes">Its scenes.</param>
-    /// <param name="plainPicture">The plain model's picture of the first scene, for jobs that begin from it; null where there is
+    /// <param name="plainPicture">The plain model's image of the first scene, for jobs that begin from it; null where there is
     /// none.</param>
     /// <param name="progress">Told of each step.</param>
     /// <param name="cancellationToken">Stops the run.</param>

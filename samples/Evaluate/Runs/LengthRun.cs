@@ -2,11 +2,11 @@ using StorySync.Pipelines;
 
 namespace StorySync.Samples.Evaluate;
 
-/// <summary>Measures what the first story costs at several lengths, variant by variant. The pictures are not kept.</summary>
+/// <summary>Measures what the first story costs at several lengths, variant by variant. The images are not kept.</summary>
 internal sealed class LengthRun(EvaluationSettings settings, DiffusionPipeline pipeline)
 {
     /// <param name="lengths">The numbers of scenes, in ascending order, so that none has the memory of a longer one before it.</param>
-    /// <param name="records">The evaluation, for the plain model's picture of the first scene.</param>
+    /// <param name="records">The evaluation, for the plain model's image of the first scene.</param>
     /// <param name="progress">Told of each story, and of each step within one.</param>
     /// <param name="cancellationToken">Stops the run.</param>
     public IReadOnlyList<LengthRecord> Run(

@@ -30,7 +30,7 @@ internal sealed class RunFolder(OutputFolder folder)
         ]
         : [];
 
-    /// <summary>The record of a finished job; null if it is not finished, was another one, or has lost a picture.</summary>
+    /// <summary>The record of a finished job; null if it is not finished, was another one, or has lost an image.</summary>
     public StoryRecord? Find(StoryJob job)
     {
         var path = RecordOf(job);
@@ -51,10 +51,10 @@ internal sealed class RunFolder(OutputFolder folder)
         }
     }
 
-    /// <summary>Keeps a record; its pictures must be there already, so that a job with a record is a finished one.</summary>
+    /// <summary>Keeps a record; its images must be there already, so that a job with a record is a finished one.</summary>
     public void Keep(StoryRecord record) => folder.Write(RecordOf(record.Job), Encoding.UTF8.GetBytes(Json.Text(record)));
 
-    /// <summary>Writes a picture of a job.</summary>
+    /// <summary>Writes an image of a job.</summary>
     public void Keep(string path, RgbImage image) => folder.Write(path, image.EncodePng());
 
     private string FolderOf(string variant) => Path.Combine(Root, "stories", Safe(variant));

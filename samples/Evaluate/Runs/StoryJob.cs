@@ -2,7 +2,7 @@ using StorySync.Pipelines;
 
 namespace StorySync.Samples.Evaluate;
 
-/// <summary>Everything that decides what a story's pictures and figures are: two equal jobs give the same.</summary>
+/// <summary>Everything that decides what a story's images and figures are: two equal jobs give the same.</summary>
 internal sealed record StoryJob
 {
     public required string Model { get; init; }

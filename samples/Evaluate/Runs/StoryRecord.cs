@@ -29,7 +29,7 @@ internal sealed record StoryRecord
     /// <summary>The most memory that the process held during the run, in MiB. On a CUDA device its memory is not in it.</summary>
     public required double PeakMiB { get; init; }
 
-    /// <summary>The folder of the record and its pictures.</summary>
+    /// <summary>The folder of the record and its images.</summary>
     [JsonIgnore]
     public string Folder { get; init; } = "";
 

@@ -11,7 +11,7 @@ internal static class Otsu
 
     /// <summary>Finds the cut that best parts values into two classes, on a histogram of 256 bins.</summary>
     /// <param name="values">Values in [0, 1], (…, count): every row is cut by itself.</param>
-    /// <returns>The thresholds, (…): the bin centre of the largest between-class variance, the lowest one if several reach it, and the
+    /// <returns>The thresholds, (…): the bin center of the largest between-class variance, the lowest one if several reach it, and the
     /// first bin's when all values share a bin. A value is foreground if it is greater. float64 for float64 values, else float32.</returns>
     public static Tensor Threshold(Tensor values)
     {

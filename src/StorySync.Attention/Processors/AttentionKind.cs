@@ -1,6 +1,9 @@
+using System.Text.Json.Serialization;
+
 namespace StorySync.Attention;
 
 /// <summary>What an attention layer's queries read.</summary>
+[JsonConverter(typeof(JsonStringEnumConverter<AttentionKind>))]
 public enum AttentionKind
 {
     /// <summary>Image tokens read the image tokens of their own row.</summary>

@@ -85,7 +85,7 @@ public sealed class AutoencoderKL : nn.Module
     /// <param name="cancellationToken">The token to monitor for cancellation requests; checked between blocks.</param>
     /// <returns>The distribution of the latents, owned by the caller.</returns>
     /// <exception cref="ArgumentException">The shape is another.</exception>
-    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
+    /// <exception cref="OperationCanceledException">It was canceled.</exception>
     public DiagonalGaussianDistribution Encode(
         Tensor images, bool sliced = false, bool tiled = false, CancellationToken cancellationToken = default)
     {
@@ -106,7 +106,7 @@ public sealed class AutoencoderKL : nn.Module
     /// <param name="cancellationToken">The token to monitor for cancellation requests; checked between blocks.</param>
     /// <returns>Images, (batch, channels, height, width), about -1 to 1, not clamped.</returns>
     /// <exception cref="ArgumentException">The shape is another.</exception>
-    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
+    /// <exception cref="OperationCanceledException">It was canceled.</exception>
     public Tensor Decode(Tensor latents, bool sliced = false, bool tiled = false, CancellationToken cancellationToken = default)
     {
         using var run = runs.Enter(cancellationToken);

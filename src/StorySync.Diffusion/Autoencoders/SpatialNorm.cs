@@ -23,7 +23,7 @@ internal sealed class SpatialNorm : ScopedModule<Tensor, Tensor?, Tensor>
     }
 
     /// <param name="input">(batch, channels, height, width).</param>
-    /// <param name="latents">(batch, latent channels, any height, any width); resized by nearest neighbour.</param>
+    /// <param name="latents">(batch, latent channels, any height, any width); resized by nearest neighbor.</param>
     protected override Tensor Compute(Tensor input, Tensor? latents)
     {
         ArgumentNullException.ThrowIfNull(latents);

@@ -74,7 +74,7 @@ public sealed class VQModel : nn.Module
     /// <param name="cancellationToken">The token to monitor for cancellation requests; checked between blocks.</param>
     /// <returns>Latents before quantisation, (batch, <see cref="CodeWidth"/>, height, width).</returns>
     /// <exception cref="ArgumentException">The shape is another.</exception>
-    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
+    /// <exception cref="OperationCanceledException">It was canceled.</exception>
     public Tensor Encode(Tensor images, bool sliced = false, CancellationToken cancellationToken = default)
     {
         using var run = runs.Enter(cancellationToken);
@@ -90,7 +90,7 @@ public sealed class VQModel : nn.Module
     /// <param name="cancellationToken">The token to monitor for cancellation requests; checked between blocks.</param>
     /// <returns>Images, (batch, channels, height, width), about -1 to 1, not clamped.</returns>
     /// <exception cref="ArgumentException">The shape is another.</exception>
-    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
+    /// <exception cref="OperationCanceledException">It was canceled.</exception>
     public Tensor Decode(Tensor latents, bool quantize, bool sliced = false, CancellationToken cancellationToken = default)
     {
         using var run = runs.Enter(cancellationToken);

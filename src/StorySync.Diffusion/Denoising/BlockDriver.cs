@@ -13,8 +13,8 @@ namespace StorySync.Diffusion.Denoising;
 internal sealed class BlockDriver(DenoisingContext context, BlockStreaming? streaming = null)
 {
     /// <summary>Enumerates blocks, or layers of a block. While one is current its weights are there; before each the run may be
-    /// cancelled.</summary>
-    /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
+    /// canceled.</summary>
+    /// <exception cref="OperationCanceledException">The run was canceled.</exception>
     public IEnumerable<TBlock> Each<TBlock>(IEnumerable<TBlock> blocks)
         where TBlock : nn.Module
     {

@@ -120,7 +120,7 @@ public sealed class FluxTransformer2DModel : nn.Module<FluxInputs, DenoisingCont
     /// <param name="context">The denoising context.</param>
     /// <returns>(batch, image tokens, patch_size² · out_channels).</returns>
     /// <exception cref="ArgumentException">A tensor does not have the shape it must have, or guidance is missing or not wanted.</exception>
-    /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
+    /// <exception cref="OperationCanceledException">The run was canceled.</exception>
     public override Tensor forward(FluxInputs inputs, DenoisingContext context)
     {
         using var run = runs.Enter();

@@ -96,7 +96,7 @@ public sealed class Kandinsky3UNet : nn.Module<Kandinsky3Inputs, DenoisingContex
     /// <param name="context">The denoising context.</param>
     /// <returns>(batch, in_channels, height, width).</returns>
     /// <exception cref="ArgumentException">A tensor does not have the shape it must have.</exception>
-    /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
+    /// <exception cref="OperationCanceledException">The run was canceled.</exception>
     public override Tensor forward(Kandinsky3Inputs inputs, DenoisingContext context)
     {
         using var run = runs.Enter();

@@ -118,7 +118,7 @@ public sealed class UNet2DConditionModel : nn.Module<UNetInputs, DenoisingContex
     /// <param name="inputs">Latents, timestep and conditions.</param>
     /// <param name="context">The denoising context.</param>
     /// <returns>(batch, out channels, height, width).</returns>
-    /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
+    /// <exception cref="OperationCanceledException">The run was canceled.</exception>
     public override Tensor forward(UNetInputs inputs, DenoisingContext context)
     {
         using var run = runs.Enter();

@@ -55,7 +55,7 @@ public sealed class CLIPModel : nn.Module<Tensor, Tensor, CancellationToken, CLI
     /// <param name="inputIds">Token ids, int64, (batch, tokens).</param>
     /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each layer.</param>
     /// <exception cref="ArgumentException">The ids do not have the expected shape or type, or are not all in the vocabulary.</exception>
-    /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
+    /// <exception cref="OperationCanceledException">The run was canceled.</exception>
     public Tensor GetTextFeatures(Tensor inputIds, CancellationToken cancellationToken = default)
     {
         using var run = runs.Enter(cancellationToken);
@@ -68,7 +68,7 @@ public sealed class CLIPModel : nn.Module<Tensor, Tensor, CancellationToken, CLI
     /// image_size).</param>
     /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each layer.</param>
     /// <exception cref="ArgumentException">The pixels do not have the expected shape.</exception>
-    /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
+    /// <exception cref="OperationCanceledException">The run was canceled.</exception>
     public Tensor GetImageFeatures(Tensor pixelValues, CancellationToken cancellationToken = default)
     {
         using var run = runs.Enter(cancellationToken);
@@ -98,7 +98,7 @@ public sealed class CLIPModel : nn.Module<Tensor, Tensor, CancellationToken, CLI
     /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each layer.</param>
     /// <exception cref="ArgumentException">An input does not have the expected shape or type, or an id is not in the
     /// vocabulary.</exception>
-    /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
+    /// <exception cref="OperationCanceledException">The run was canceled.</exception>
     public override CLIPOutput forward(Tensor inputIds, Tensor pixelValues, CancellationToken cancellationToken = default)
     {
         using var run = runs.Enter(cancellationToken);

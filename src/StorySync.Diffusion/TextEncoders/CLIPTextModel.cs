@@ -45,7 +45,7 @@ public sealed class CLIPTextModel : nn.Module<Tensor, CancellationToken, CLIPTex
     /// <param name="inputIds">Token ids, int64, (batch, tokens), at most <see cref="CLIPTextConfig.MaxPositionEmbeddings"/> tokens.</param>
     /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each layer.</param>
     /// <exception cref="ArgumentException">The ids do not have the expected shape or type, or are not all in the vocabulary.</exception>
-    /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
+    /// <exception cref="OperationCanceledException">The run was canceled.</exception>
     public override CLIPTextOutput forward(Tensor inputIds, CancellationToken cancellationToken = default)
     {
         using var run = runs.Enter(cancellationToken);

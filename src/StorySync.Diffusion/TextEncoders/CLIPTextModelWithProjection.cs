@@ -49,7 +49,7 @@ public sealed class CLIPTextModelWithProjection : nn.Module<Tensor, Cancellation
     /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each layer.</param>
     /// <returns>The output, with <see cref="CLIPTextOutput.TextEmbeds"/>.</returns>
     /// <exception cref="ArgumentException">The ids do not have the expected shape or type, or are not all in the vocabulary.</exception>
-    /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
+    /// <exception cref="OperationCanceledException">The run was canceled.</exception>
     public override CLIPTextOutput forward(Tensor inputIds, CancellationToken cancellationToken = default)
     {
         using var run = runs.Enter(cancellationToken);

@@ -54,7 +54,7 @@ public sealed class T5EncoderModel : nn.Module<Tensor, Tensor?, CancellationToke
     /// <returns>The last hidden state, (batch, tokens, d_model).</returns>
     /// <exception cref="ArgumentException">The ids or the mask do not have the expected shape or type, or an id is not in the
     /// vocabulary.</exception>
-    /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
+    /// <exception cref="OperationCanceledException">The run was canceled.</exception>
     public override Tensor forward(Tensor inputIds, Tensor? attentionMask = null, CancellationToken cancellationToken = default)
     {
         using var run = runs.Enter(cancellationToken);

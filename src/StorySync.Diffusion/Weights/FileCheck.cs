@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using System.Text.Json.Serialization;
 
 namespace StorySync.Diffusion.Weights;
 
@@ -29,6 +30,7 @@ public sealed record FileCheck(string Path, FileState State)
 }
 
 /// <summary>The state of a file of a model.</summary>
+[JsonConverter(typeof(JsonStringEnumConverter<FileState>))]
 public enum FileState
 {
     /// <summary>Nothing tells what the file's content should be.</summary>

@@ -1,10 +1,12 @@
 using System.Collections.Frozen;
+using System.Text.Json.Serialization;
 using StorySync.Kernels;
 using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Weights;
 
 /// <summary>The element types of safetensors, under the names they have in a file, in the format's own order of alignment.</summary>
+[JsonConverter(typeof(JsonStringEnumConverter<SafetensorsDtype>))]
 public enum SafetensorsDtype
 {
     /// <summary>Booleans, a byte each.</summary>

@@ -154,7 +154,7 @@ public abstract partial class DiffusionPipeline : IDisposable
     /// <param name="progress">The provider that receives progress updates before each part of the model is loaded.</param>
     /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each part of the model.</param>
     /// <exception cref="ModelFileException">The model could not be found, is corrupt, or has an unsupported architecture.</exception>
-    /// <exception cref="OperationCanceledException">The loading was cancelled; what was loaded is released.</exception>
+    /// <exception cref="OperationCanceledException">The loading was canceled; what was loaded is released.</exception>
     public static DiffusionPipeline Load(
         string model, PipelineOptions? options = null, IProgress<LoadProgress>? progress = null,
             CancellationToken cancellationToken = default) =>
@@ -176,7 +176,7 @@ public abstract partial class DiffusionPipeline : IDisposable
     /// <exception cref="InsufficientMemoryException">The memory there is does not suffice, by <see cref="PlanMemory(GenerationRequest,
     /// PipelineOptions)"/>. No work is performed. See <see cref="PipelineOptions.ChecksMemory"/>.</exception>
     /// <exception cref="NonFiniteException">A number became infinite or NaN on the way.</exception>
-    /// <exception cref="OperationCanceledException">The generation was cancelled.</exception>
+    /// <exception cref="OperationCanceledException">The generation was canceled.</exception>
     /// <exception cref="ObjectDisposedException">The pipeline was disposed, before or meanwhile.</exception>
     public GenerationResult Generate(
         GenerationRequest request, IProgress<GenerationProgress>? progress = null, CancellationToken cancellationToken = default)

@@ -11,7 +11,7 @@ namespace StorySync.Pipelines;
 /// <summary>One generation of a pipeline: checks the request, then encodes, denoises and decodes. Everything of it lives here.</summary>
 internal sealed class Generation
 {
-    /// <summary>What tells the images that were drawn from pictures that were given.</summary>
+    /// <summary>What tells the images that were drawn from images that were given.</summary>
     private static readonly ImageProvenance Drawn = new();
 
     private readonly DiffusionPipeline pipeline;
@@ -189,6 +189,10 @@ internal sealed class Generation
         var encoded = clock.Elapsed;
         var latents = Denoise(job, finite, pictures);
         finite.Require();
+        Warnings.AddIf(
+            story is null && request.Latents is not null && (request.Seed is not null || request.Seeds is not null) && !noise.IsDrawn,
+            $"{(request.Seeds is null ? "Seed" : "Seeds")} has no effect: Latents are given, and {Scheduler.GetType().Name} draws no "
+                + "noise in its steps.");
         var denoised = clock.Elapsed;
 
         IReadOnlyList<RgbImage> decoded = [];

@@ -63,7 +63,7 @@ internal sealed record ModelSettings
             : throw new ModelFileException(File, $"'preset' is {Preset}; it must be one of {string.Join(", ", names)}");
     }
 
-    /// <summary>The size of a picture where a request names none: the folder's own, or else the class's.</summary>
+    /// <summary>The size of an image where a request names none: the folder's own, or else the class's.</summary>
     /// <exception cref="ModelFileException">The folder's own is none that the model makes.</exception>
     public ImageSize SizeOf(ImageSize ofClass, int multiple)
     {

@@ -1,3 +1,5 @@
+using System.Globalization;
+using StorySync.Attention;
 using StorySync.Diffusion.Schedulers;
 using StorySync.Diffusion.Tokenizers;
 using TorchSharp;
@@ -83,6 +85,13 @@ internal static class RequestRules
         warnings.AddIf(request.LoraScales is { Count: > 0 } && !pipeline.Loras.Enabled,
             "LoraScales has no effect: the model's LoRAs are off (Loras.Enabled).");
         warnings.AddIf(request.GuidanceEnd < 1 && !guidance, "GuidanceEnd has no effect: guidance is off.");
+        warnings.AddIf(
+            request.GuidanceEnd < 1 && guidance && new StepRange(0, request.GuidanceEnd).Contains(steps - 1, steps),
+            string.Create(CultureInfo.InvariantCulture,
+                $"GuidanceEnd has no effect: with {steps} steps, all are in the first {request.GuidanceEnd} of them."));
+        warnings.AddIf(
+            request.BlockCacheThreshold > 0 && steps == 1,
+            "BlockCacheThreshold has no effect: there is one step, and none before it to reuse.");
         warnings.AddIf(request.PreviewInterval > 0
             && !hasProgress, "PreviewInterval has no effect: there is no progress provider to report to.");
         warnings.AddIf(

@@ -10,6 +10,9 @@ internal sealed class SeededNoise(IEnumerable<long> seeds) : IDisposable
 {
     private readonly Generator[] generators = [.. seeds.Select(seed => new Generator((ulong)seed, CPU))];
 
+    /// <summary>Gets a value indicating whether any were drawn.</summary>
+    public bool IsDrawn { get; private set; }
+
     /// <summary>Draws standard normal noise with the shape, dtype and device of <paramref name="like"/>, whose first axis is that of the
     /// images.</summary>
     public Tensor Draw(Tensor like)
@@ -20,6 +23,7 @@ internal sealed class SeededNoise(IEnumerable<long> seeds) : IDisposable
                 nameof(like));
         }
 
+        IsDrawn = true;
         using var scope = NewDisposeScope();
         long[] one = [1, .. like.shape[1..]];
         return cat([.. generators.Select(g => randn(one, dtype: float32, generator: g))], dim: 0).to(like.dtype,

@@ -1,9 +1,12 @@
+using System.Text.Json.Serialization;
+
 namespace StorySync.Pipelines;
 
 /// <summary>Specifies the format of an encoded image.</summary>
+[JsonConverter(typeof(JsonStringEnumConverter<ImageFormat>))]
 public enum ImageFormat
 {
-    /// <summary>PNG: lossless, and the only format that carries text.</summary>
+    /// <summary>PNG: lossless; it can carry texts of any keyword.</summary>
     Png,
 
     /// <summary>JPEG: lossy.</summary>

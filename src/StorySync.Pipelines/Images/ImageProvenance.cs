@@ -4,7 +4,7 @@ namespace StorySync.Pipelines;
 
 /// <summary>Represents what a generated image says of its origin in the files that are written of it.</summary>
 /// <remarks>Every file carries IPTC's digital source type <c>trainedAlgorithmicMedia</c> in an XMP packet
-/// (https://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia), by which programs and platforms know a picture that a model
+/// (https://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia), by which programs and platforms know an image that a model
 /// made; the parameters are where the other tools for diffusion models look for them: the text <c>parameters</c> of a PNG file, the EXIF
 /// <c>UserComment</c> of a JPEG or WebP file.</remarks>
 public sealed record ImageProvenance

@@ -99,7 +99,7 @@ public sealed class RgbImage
     public static RgbImage Decode(ReadOnlySpan<byte> encoded, long maxPixels = DefaultMaxPixels) =>
         Read(encoded.ToArray(), "The data", maxPixels);
 
-    /// <summary>Reads the transparency of an image file, as a mask of what a picture shows that is cut out of its background.</summary>
+    /// <summary>Reads the transparency of an image file, as a mask of what an image shows that is cut out of its background.</summary>
     /// <param name="path">The file.</param>
     /// <param name="maxPixels">As in <see cref="Load(string, long)"/>.</param>
     /// <returns>White where the image is opaque, black where it is transparent, grays between; null where all of it is opaque.</returns>

@@ -6,10 +6,10 @@ using static TorchSharp.torch;
 
 namespace StorySync.Pipelines;
 
-/// <summary>The pictures among a batch of anchors. Nothing is drawn in their rows: at each model call they are the encoded picture with
+/// <summary>The images among a batch of anchors. Nothing is drawn in their rows: at each model call they are the encoded image with
 /// that call's noise, in the unmodified branch too.</summary>
 /// <param name="story">The anchors, without a cast.</param>
-/// <param name="attention">The run's attention, which is told where the pictures' subjects are.</param>
+/// <param name="attention">The run's attention, which is told where the images' subjects are.</param>
 /// <param name="look">Makes what finds the subjects in the scenes of some indices, alone.</param>
 internal sealed class PictureAnchors(Story story, StoryAttention attention, Func<IReadOnlyList<int>, StoryAttention> look)
 {
@@ -18,7 +18,7 @@ internal sealed class PictureAnchors(Story story, StoryAttention attention, Func
     private Tensor? clean;
     private Tensor? noise;
 
-    /// <summary>Encodes the pictures and puts them among the latents. What it keeps lies in the caller's dispose scope.</summary>
+    /// <summary>Encodes the images and puts them among the latents. What it keeps lies in the caller's dispose scope.</summary>
     /// <param name="pipeline">The model.</param>
     /// <param name="plan">The steps.</param>
     /// <param name="beginIndex">The first model call.</param>
@@ -46,7 +46,7 @@ internal sealed class PictureAnchors(Story story, StoryAttention attention, Func
         }
     }
 
-    /// <summary>Finds the subjects whose place is not given, by one call of the model with the pictures alone: the first one with less
+    /// <summary>Finds the subjects whose place is not given, by one call of the model with the images alone: the first one with less
     /// noise than signal.</summary>
     /// <param name="predict">The model: sample, timestep, conditions, run → prediction.</param>
     /// <param name="job">The run.</param>
@@ -89,7 +89,7 @@ internal sealed class PictureAnchors(Story story, StoryAttention attention, Func
         }
     }
 
-    /// <summary>Decodes what was drawn; the pictures are their own images.</summary>
+    /// <summary>Decodes what was drawn; the images are their own images.</summary>
     /// <param name="latents">The final latents of all rows.</param>
     /// <param name="decode">Decodes latents.</param>
     public IReadOnlyList<RgbImage> Decode(Tensor latents, Func<Tensor, IReadOnlyList<RgbImage>> decode)

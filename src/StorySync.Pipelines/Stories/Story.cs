@@ -90,16 +90,16 @@ public sealed record Scene(string Prompt)
     /// <summary>Gets the seed of the scene's noise; null to count on from the story's.</summary>
     public long? Seed { get; init; }
 
-    /// <summary>Gets a picture of one's own that the scene is, for the others to read; null (default) to draw the scene. It must be among
+    /// <summary>Gets an image of one's own that the scene is, for the others to read; null (default) to draw the scene. It must be among
     /// the anchors: <see cref="DiffusionPipeline.CreateBank"/>, <see cref="StoryOptions.Anchors"/>.</summary>
     /// <remarks>
-    /// <para>The prompt says what the picture shows. At each model call the anchor's latents are the encoded picture with that call's
-    /// noise, <see cref="Diffusion.Schedulers.SchedulePlan.AddNoise"/> of one noise, that of the seed. The picture itself, at the story's
+    /// <para>The prompt says what the image shows. At each model call the anchor's latents are the encoded image with that call's
+    /// noise, <see cref="Diffusion.Schedulers.SchedulePlan.AddNoise"/> of one noise, that of the seed. The image itself, at the story's
     /// size, is the scene's image and the anchor's portrait.</para>
     /// <para>It is resized to the story's size as <see cref="GenerationRequest.Images"/> are: to other proportions it is stretched, so
-    /// crop it before. A <see cref="SceneSubject.Mask"/> has the picture's proportions and is stretched with it;
-    /// <see cref="RgbImage.LoadAlpha"/> reads that of a picture that is cut out. A subject without a mask is found by one call of the model
-    /// with the pictures alone, the first call with less noise than signal (σ below a half in flow matching, elsewhere 1 − ᾱ), and is there
+    /// crop it before. A <see cref="SceneSubject.Mask"/> has the image's proportions and is stretched with it;
+    /// <see cref="RgbImage.LoadAlpha"/> reads that of an image that is cut out. A subject without a mask is found by one call of the model
+    /// with the images alone, the first call with less noise than signal (σ below a half in flow matching, elsewhere 1 − ᾱ), and is there
     /// in all steps.</para>
     /// </remarks>
     public RgbImage? Picture { get; init; }
@@ -122,7 +122,7 @@ public sealed record SceneSubject(Subject Subject)
     [JsonConverter(typeof(CheckedJsonConverter<RegionBox>))]
     public RegionBox? Region { get; init; }
 
-    /// <summary>Gets, in place of a <see cref="Region"/>, a picture of where the subject is to be: white there, at any resolution but in
+    /// <summary>Gets, in place of a <see cref="Region"/>, an image of where the subject is to be: white there, at any resolution but in
     /// the image's proportions; null for none.</summary>
     public RgbImage? RegionMask { get; init; }
 

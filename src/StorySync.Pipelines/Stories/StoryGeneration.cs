@@ -238,7 +238,7 @@ internal sealed class StoryGeneration
         }
     }
 
-    /// <summary>The scenes as their bank knows them: a picture is its portrait, with its subjects where they were found.</summary>
+    /// <summary>The scenes as their bank knows them: an image is its portrait, with its subjects where they were found.</summary>
     private Story Settled(StoryResult result) => given with
     {
         Scenes = [.. given.Scenes.Select((scene, i) => scene.Picture is null ? scene : scene with

@@ -33,6 +33,7 @@ public sealed record StoryOptions
 
     /// <summary>Gets the type in which a bank of <see cref="StoryBankForm.Keys"/> has them: Float32, BFloat16 or Float16. The two take half
     /// of the bytes and round what scenes read of the anchors. Null (default): the type that the model computes in.</summary>
+    [JsonConverter(typeof(JsonStringEnumConverter<ScalarType>))]
     public ScalarType? BankKeysDtype { get; init; }
 
     /// <summary>Gets how many scenes that read anchors are drawn at a time, at least 1. On the CPU in float32 it changes no bit of a scene;

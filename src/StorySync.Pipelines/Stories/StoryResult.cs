@@ -69,7 +69,7 @@ public sealed class SceneResult
     /// <summary>Gets how much the scene's subjects are like those of the anchors it reads, −1 … 1, higher for more: for each subject the
     /// mean final latents of its cells, on the grid of its mask, are compared with those of each anchor that has it, by their cosine; this
     /// is the mean over anchors and subjects, with −1 for a subject that was not found. It tells takes of a scene apart, by their subjects'
-    /// mean colour in the first place; <see cref="StoryOptions.Scorer"/> puts another in its place. Null where no anchor is read, or scene
+    /// mean color in the first place; <see cref="StoryOptions.Scorer"/> puts another in its place. Null where no anchor is read, or scene
     /// and anchors have no subject in common.</summary>
     public double? Consistency { get; init; }
 

@@ -170,7 +170,7 @@ internal static class StoryRules
     /// <summary>The scenes and subjects, by their indices, whose masks are found and not given.</summary>
     /// <param name="story">The story.</param>
     /// <param name="scenes">How many of its first scenes to look at.</param>
-    /// <param name="ofPictures">Whether they are those found once, in pictures, or those found step by step, in what is drawn.</param>
+    /// <param name="ofPictures">Whether they are those found once, in images, or those found step by step, in what is drawn.</param>
     public static IEnumerable<(int Scene, int Subject)> FoundSubjects(Story story, int scenes, bool ofPictures = false) =>
         from scene in Enumerable.Range(0, scenes)
         where story.Scenes[scene].Picture is not null == ofPictures

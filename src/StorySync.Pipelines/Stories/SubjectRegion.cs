@@ -38,10 +38,10 @@ public sealed class SubjectRegion
     /// <summary>Gets a value indicating whether each cell belongs to the subject, row by row.</summary>
     public ReadOnlySpan<bool> Cells => cells;
 
-    /// <summary>Gets the share of the picture that the subject takes, 0 … 1.</summary>
+    /// <summary>Gets the share of the image that the subject takes, 0 … 1.</summary>
     public double Area => cells.Count(cell => cell) / (double)cells.Length;
 
-    /// <summary>The region as a picture, white on black, each cell a rectangle.</summary>
+    /// <summary>The region as an image, white on black, each cell a rectangle.</summary>
     /// <param name="width">Pixels.</param>
     /// <param name="height">Pixels.</param>
     public RgbImage ToImage(int width, int height)

@@ -37,7 +37,7 @@ public class SubjectMaskTests
         Assert.Equal([false, false, false, true], mask.data<bool>().ToArray());
     }
 
-    /// <summary>The last map's threshold is the centre of its lowest bin, 1/512: what lies just there is background.</summary>
+    /// <summary>The last map's threshold is the center of its lowest bin, 1/512: what lies just there is background.</summary>
     [Fact]
     public void Each_map_is_cut_by_its_own_threshold()
     {

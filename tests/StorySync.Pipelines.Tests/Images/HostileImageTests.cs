@@ -6,7 +6,7 @@ using StorySync.TestSupport;
 namespace StorySync.Pipelines.Tests.Images;
 
 /// <summary>Image files that are cut, claim what they do not have, or are no files: each is refused by an InvalidDataException that names
-/// it, or is the right picture.</summary>
+/// it, or is the right image.</summary>
 public class HostileImageTests
 {
     public static TheoryData<string> Files() => ImageReaderTests.Files();
