@@ -4,7 +4,7 @@ using TorchSharp;
 
 namespace StorySync.Diffusion;
 
-/// <summary>The attention processors of a denoiser, by the path of their layer (diffusers' <c>attn_processors</c>, without its
+/// <summary>Represents the attention processors of a denoiser, by the path of their layer (diffusers' <c>attn_processors</c>, without its
 /// <c>.processor</c> suffix). Set them before a run, not during one.</summary>
 public sealed class AttentionProcessors
 {
@@ -25,7 +25,7 @@ public sealed class AttentionProcessors
     /// <summary>Gets the layers, in the order of the modules.</summary>
     public IEnumerable<AttentionLayer> Layers => layers.Values.Select(l => l.Layer);
 
-    /// <summary>The processor of one layer.</summary>
+    /// <summary>Gets the processor of one layer.</summary>
     /// <param name="path">The layer's path.</param>
     /// <exception cref="KeyNotFoundException">The model has no attention layer of that path.</exception>
     public IAttentionProcessor this[string path]

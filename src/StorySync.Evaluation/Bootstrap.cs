@@ -1,17 +1,17 @@
 namespace StorySync.Evaluation;
 
-/// <summary>A mean and where it may lie.</summary>
+/// <summary>Represents a mean and its confidence interval.</summary>
 /// <param name="Mean">The mean of the sample.</param>
 /// <param name="Low">The lower end of the interval.</param>
 /// <param name="High">The upper end.</param>
 /// <param name="Count">How many values there were.</param>
 public sealed record Interval(double Mean, double Low, double High, int Count);
 
-/// <summary>Confidence intervals that assume nothing of the values' distribution.</summary>
+/// <summary>Provides confidence intervals that make no assumption about the distribution of the values.</summary>
 public static class Bootstrap
 {
-    /// <summary>The percentile interval of a mean (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13): means of
-    /// samples drawn with replacement, of the values' own number; the interval holds the middle part of them.</summary>
+    /// <summary>Returns the percentile interval of a mean (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13): means
+    /// of samples drawn with replacement, of the values' own number; the interval holds the middle part of them.</summary>
     /// <param name="values">The values, at least one; independent ones, such as one a story. A single value gives an interval without
     /// width, which says nothing.</param>
     /// <param name="level">The part of the means that the interval holds, above 0, below 1.</param>

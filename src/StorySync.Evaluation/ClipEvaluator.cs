@@ -7,7 +7,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Evaluation;
 
-/// <summary>Makes vectors of images and texts that the measures compare, with any CLIP model.</summary>
+/// <summary>Embeds images and texts as vectors that the measures compare, with any CLIP model.</summary>
 /// <remarks>Figures of different models cannot be compared with each other: say which model a figure comes from.</remarks>
 public sealed class ClipEvaluator : IDisposable
 {
@@ -52,7 +52,7 @@ public sealed class ClipEvaluator : IDisposable
         return new ClipEvaluator(folder, folder.Has("clip") ? "clip" : "", device ?? CPU);
     }
 
-    /// <summary>The vectors of images, <c>projection_dim</c> numbers each, not normalised.</summary>
+    /// <summary>Returns the vectors of images, <c>projection_dim</c> numbers each, not normalised.</summary>
     /// <param name="images">The images.</param>
     /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each layer.</param>
     public IReadOnlyList<float[]> EmbedImages(IReadOnlyList<RgbImage> images, CancellationToken cancellationToken = default)
@@ -64,7 +64,7 @@ public sealed class ClipEvaluator : IDisposable
         return images.Count == 0 ? [] : Rows(model.GetImageFeatures(Pixels(images), cancellationToken));
     }
 
-    /// <summary>The vectors of texts, <c>projection_dim</c> numbers each, not normalised. What does not fit into the model is cut
+    /// <summary>Returns the vectors of texts, <c>projection_dim</c> numbers each, not normalised. What does not fit into the model is cut
     /// off.</summary>
     /// <param name="texts">The texts.</param>
     /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each layer.</param>
@@ -79,7 +79,7 @@ public sealed class ClipEvaluator : IDisposable
         return texts.Count == 0 ? [] : Rows(model.GetTextFeatures(tensor(ids, [texts.Count, length], device: device), cancellationToken));
     }
 
-    /// <summary>What the image tower makes of each patch of images.</summary>
+    /// <summary>Returns what the image tower makes of each patch of images.</summary>
     /// <param name="images">The images.</param>
     /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each layer.</param>
     public IReadOnlyList<PatchGrid> EmbedPatches(IReadOnlyList<RgbImage> images, CancellationToken cancellationToken = default)

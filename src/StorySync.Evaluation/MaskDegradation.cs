@@ -2,7 +2,7 @@ using StorySync.Pipelines;
 
 namespace StorySync.Evaluation;
 
-/// <summary>Spoils regions in known ways, to learn how much a method depends on good masks.</summary>
+/// <summary>Degrades regions in defined ways, to measure how much a method depends on accurate masks.</summary>
 public static class MaskDegradation
 {
     /// <summary>Takes away every cell that has a background cell, or the border, within <paramref name="cells"/> cells to a side or across

@@ -24,7 +24,7 @@ internal static class Pairs
         return sum / (items.Count * (items.Count - 1) / 2);
     }
 
-    /// <summary>The mean over each of some things with each of others.</summary>
+    /// <summary>Returns the mean over each of some things with each of others.</summary>
     /// <exception cref="ArgumentException">There are none of one kind.</exception>
     public static double Mean<T>(IReadOnlyList<T> first, IReadOnlyList<T> second, Func<T, T, double> measure)
     {

@@ -3,11 +3,11 @@ using StorySync.Pipelines;
 
 namespace StorySync.Evaluation;
 
-/// <summary>How much the parts of a subject resemble each other from image to image, wherever they are and whatever its pose.</summary>
+/// <summary>Provides the similarity of the parts of a subject between images, independent of place and pose.</summary>
 public static class PatchSimilarity
 {
-    /// <summary>The mean cosine of each patch with the most similar one of the other image, both ways, −1 … 1, higher is more alike:
-    /// <c>½ (mean_{p∈A} max_{q∈B} cos(p, q) + mean_{q∈B} max_{p∈A} cos(p, q))</c>.</summary>
+    /// <summary>Returns the mean cosine of each patch with the most similar one of the other image, both ways, −1 … 1, higher is more
+    /// alike: <c>½ (mean_{p∈A} max_{q∈B} cos(p, q) + mean_{q∈B} max_{p∈A} cos(p, q))</c>.</summary>
     /// <remarks>Greedy matching as in BERTScore (arXiv 1904.09675, section 3; its precision and recall, averaged), of an image
     /// encoder's patches in place of words.</remarks>
     /// <param name="first">The patches of one subject, at least one.</param>
@@ -32,13 +32,13 @@ public static class PatchSimilarity
         return (best.Average() + bestOfSecond.Average()) / 2;
     }
 
-    /// <summary>The mean of <see cref="Between"/> over all pairs of images.</summary>
+    /// <summary>Returns the mean of <see cref="Between"/> over all pairs of images.</summary>
     /// <param name="subjects">The patches of each image's subject, at least two images.</param>
     /// <exception cref="ArgumentException">There are fewer than two.</exception>
     public static double Mean(IReadOnlyList<IReadOnlyList<float[]>> subjects) => Pairs.Mean(subjects, Between);
 
-    /// <summary>The patches that a region holds: those of which it covers at least half, or the one that it covers most where there is no
-    /// such patch.</summary>
+    /// <summary>Returns the patches that a region holds: those of which it covers at least half, or the one that it covers most where there
+    /// is no such patch.</summary>
     /// <param name="grid">An image's patches.</param>
     /// <param name="region">The region, not empty, on any grid.</param>
     /// <exception cref="ArgumentException">The region is empty.</exception>

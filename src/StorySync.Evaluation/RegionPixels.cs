@@ -5,7 +5,7 @@ namespace StorySync.Evaluation;
 /// <summary>Regions on other grids than their own.</summary>
 internal static class RegionPixels
 {
-    /// <summary>Whether each pixel of an image, row by row, lies in the region.</summary>
+    /// <summary>Returns a value indicating whether each pixel of an image, row by row, lies in the region.</summary>
     public static bool[] ToPixels(this SubjectRegion region, RgbImage image)
     {
         ArgumentNullException.ThrowIfNull(region);
@@ -19,7 +19,7 @@ internal static class RegionPixels
         return pixels;
     }
 
-    /// <summary>The share of each cell of another grid, row by row, that the region covers.</summary>
+    /// <summary>Returns the share of each cell of another grid, row by row, that the region covers.</summary>
     public static double[] Coverage(this SubjectRegion region, int width, int height)
     {
         var cover = new double[width * height];

@@ -2,7 +2,7 @@ using StorySync.Pipelines;
 
 namespace StorySync.Evaluation;
 
-/// <summary>Takes every measure of a story.</summary>
+/// <summary>Computes all measures of a story.</summary>
 /// <param name="clip">The model that sees and reads; it stays the caller's.</param>
 public sealed class StoryEvaluator(ClipEvaluator clip)
 {

@@ -1,21 +1,21 @@
 namespace StorySync.Evaluation;
 
-/// <summary>What the measures say of one story. A figure is null where there is nothing to take it of: without masks, or with the subject
-/// in fewer than two scenes. With several subjects, those of subjects are means over them.</summary>
+/// <summary>Represents the measures of one story. A measure is null where it is not defined: without masks, or with the subject in fewer
+/// than two scenes. With several subjects, those of subjects are means over them.</summary>
 public sealed record StoryMeasures
 {
-    /// <summary><see cref="Evaluation.ClipI"/> of the subjects alone: cut out (<see cref="SubjectPictures.Crop"/>), the background removed
-    /// (<see cref="SubjectPictures.WithoutBackground"/>).</summary>
+    /// <summary>Gets <see cref="Evaluation.ClipI"/> of the subjects alone: cut out (<see cref="SubjectPictures.Crop"/>), the background
+    /// removed (<see cref="SubjectPictures.WithoutBackground"/>).</summary>
     public double? ClipI { get; init; }
 
-    /// <summary><see cref="Evaluation.ClipI"/> of the whole images.</summary>
+    /// <summary>Gets <see cref="Evaluation.ClipI"/> of the whole images.</summary>
     public double? ClipIPicture { get; init; }
 
-    /// <summary><see cref="Evaluation.ClipI"/> of the subjects cut out with what is around them.</summary>
+    /// <summary>Gets <see cref="Evaluation.ClipI"/> of the subjects cut out with what is around them.</summary>
     public double? ClipICrop { get; init; }
 
-    /// <summary><see cref="Evaluation.ClipI"/> of the images with their background replaced by noise
-    /// (<see cref="SubjectPictures.OnNoise"/>).</summary>
+    /// <summary>Gets <see cref="Evaluation.ClipI"/> of the images with their background replaced by noise (<see
+    /// cref="SubjectPictures.OnNoise"/>).</summary>
     public double? ClipINoise { get; init; }
 
     /// <summary>Gets the mean of the scenes' <see cref="Evaluation.ClipT.Score"/>.</summary>
@@ -24,16 +24,16 @@ public sealed record StoryMeasures
     /// <summary>Gets the mean of the scenes' <see cref="Evaluation.ClipT.Cosine"/>.</summary>
     public double ClipTCosine { get; init; }
 
-    /// <summary><see cref="SubjectColor.Distance"/>.</summary>
+    /// <summary>Gets <see cref="SubjectColor.Distance"/>.</summary>
     public double? Color { get; init; }
 
-    /// <summary><see cref="PatchSimilarity.Mean"/>.</summary>
+    /// <summary>Gets <see cref="PatchSimilarity.Mean"/>.</summary>
     public double? Patches { get; init; }
 
-    /// <summary><see cref="Evaluation.Layout.Diversity"/>.</summary>
+    /// <summary>Gets <see cref="Evaluation.Layout.Diversity"/>.</summary>
     public double? Layout { get; init; }
 
-    /// <summary><see cref="Evaluation.Layout.Kept"/> against another run's regions; null if none was given.</summary>
+    /// <summary>Gets <see cref="Evaluation.Layout.Kept"/> against another run's regions; null if none was given.</summary>
     public double? LayoutKept { get; init; }
 
     /// <summary>Gets the mean share of the image that a subject takes, 0 … 1.</summary>

@@ -2,12 +2,12 @@ using StorySync.Pipelines;
 
 namespace StorySync.Evaluation;
 
-/// <summary>How much a subject's color changes from image to image.</summary>
+/// <summary>Provides measures of how much a subject's color changes between images.</summary>
 /// <remarks>A measure of this project for prompts that leave the color open: it needs no model, and a wrong color is what an eye sees
 /// first.</remarks>
 public static class SubjectColor
 {
-    /// <summary>The mean red, green and blue of a region, 0 … 255.</summary>
+    /// <summary>Returns the mean red, green and blue of a region, 0 … 255.</summary>
     /// <param name="image">The image.</param>
     /// <param name="region">The region, not empty.</param>
     /// <exception cref="ArgumentException">The region is empty.</exception>
@@ -32,13 +32,13 @@ public static class SubjectColor
             : throw new ArgumentException("The region is empty: it has no colour.", nameof(region));
     }
 
-    /// <summary>The mean Euclidean distance over all pairs of mean colors, 0 … 441.7, lower is more consistent:
-    /// <c>2 / (n (n − 1)) Σ_{i&lt;j} |c_i − c_j|</c>.</summary>
+    /// <summary>Returns the mean Euclidean distance over all pairs of mean colors, 0 … 441.7, lower is more consistent: <c>2 / (n (n − 1))
+    /// Σ_{i&lt;j} |c_i − c_j|</c>.</summary>
     /// <param name="colors">The mean colors, at least two.</param>
     /// <exception cref="ArgumentException">There are fewer than two.</exception>
     public static double Distance(IReadOnlyList<(double Red, double Green, double Blue)> colors) => Pairs.Mean(colors, Apart);
 
-    /// <summary>The mean Euclidean distance of each mean color of some images from each of others, 0 … 441.7, lower is more
+    /// <summary>Returns the mean Euclidean distance of each mean color of some images from each of others, 0 … 441.7, lower is more
     /// consistent.</summary>
     /// <param name="first">The mean colors, at least one.</param>
     /// <param name="second">Those of the others, at least one.</param>

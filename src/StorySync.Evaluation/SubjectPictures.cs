@@ -2,7 +2,7 @@ using StorySync.Pipelines;
 
 namespace StorySync.Evaluation;
 
-/// <summary>Images of a subject without what is around it, for measures that are to see the subject alone.</summary>
+/// <summary>Provides images of a subject without its surroundings, for measures of the subject only.</summary>
 public static class SubjectPictures
 {
     private const byte Gray = 128;

@@ -1,7 +1,7 @@
 namespace StorySync.Extensions;
 
-/// <summary>As many requests as may wait for a device do so already (<see cref="StorySyncModelOptions.MaxWaiting"/>). The same request can
-/// succeed later; a web application answers with status 503.</summary>
+/// <summary>The exception that is thrown when the maximum number of requests already waits for a device (<see
+/// cref="StorySyncModelOptions.MaxWaiting"/>). The same request can succeed later; a web application answers with status 503.</summary>
 public class QueueFullException : InvalidOperationException
 {
     /// <summary>Initializes a new instance of the <see cref="QueueFullException"/> class.</summary>

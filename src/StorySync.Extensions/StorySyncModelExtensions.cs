@@ -4,7 +4,7 @@ using StorySync.Pipelines;
 
 namespace StorySync.Extensions;
 
-/// <summary>Makes image generators of models.</summary>
+/// <summary>Provides extension methods that create image generators from models.</summary>
 public static class StorySyncModelExtensions
 {
     /// <summary>Returns a generator of Microsoft.Extensions.AI that generates by a model.</summary>

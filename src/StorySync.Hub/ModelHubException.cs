@@ -2,7 +2,8 @@ using System.Net;
 
 namespace StorySync.Hub;
 
-/// <summary>A model could not be downloaded. The message says what was found, what was expected and what to do.</summary>
+/// <summary>The exception that is thrown when a model could not be downloaded. The message says what was found, what was expected and what
+/// to do.</summary>
 public sealed class ModelHubException : IOException
 {
     /// <summary>Initializes a new instance of the <see cref="ModelHubException"/> class.</summary>

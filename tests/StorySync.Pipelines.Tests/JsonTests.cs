@@ -136,7 +136,8 @@ public class JsonTests
     [Fact]
     public void Types_of_tensors_are_written_by_their_names()
     {
-        Assert.Contains("BFloat16", JsonSerializer.Serialize(new PipelineOptions { Dtype = ScalarType.BFloat16 }), StringComparison.Ordinal);
+        Assert.Contains(
+            "BFloat16", JsonSerializer.Serialize(new PipelineOptions { Dtype = ScalarType.BFloat16 }), StringComparison.Ordinal);
         Assert.Contains(
             "Float16", JsonSerializer.Serialize(new StoryOptions { BankKeysDtype = ScalarType.Float16 }), StringComparison.Ordinal);
     }

@@ -108,8 +108,8 @@ public static class ReferenceData
     /// <param name="count">How many they are.</param>
     public static string SkippedSummary(int count) =>
         $"{(count == 1 ? "This test is" : $"{count} tests of this program are")} skipped for want of the larger reference data "
-            + $"({string.Join(", ", Wanted.Keys.Order(StringComparer.Ordinal))}): comparisons with diffusers and transformers on more models, "
-            + "sizes and options than the small ones in tests/Reference, which are compared everywhere. "
+            + $"({string.Join(", ", Wanted.Keys.Order(StringComparer.Ordinal))}): comparisons with diffusers and transformers on more "
+            + "models, sizes and options than the small ones in tests/Reference, which are compared everywhere. "
             + $"Set {Variable} to its folder, or put it at ../shared/reference.";
 
     private static IEnumerable<ITheoryDataRow> Data(Type type, string member)

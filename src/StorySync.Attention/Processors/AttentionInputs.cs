@@ -2,8 +2,8 @@ using static TorchSharp.torch;
 
 namespace StorySync.Attention;
 
-/// <summary>What a layer hands to its processor: projected (and, where the model does so, normalised and rotated) queries, keys
-/// and values of one call.</summary>
+/// <summary>Represents the inputs that a layer passes to its processor: projected (and, where the model does so, normalised and rotated)
+/// queries, keys and values of one call.</summary>
 /// <param name="Query">Queries, (batch, heads, query tokens, head width).</param>
 /// <param name="Key">Keys, (batch, heads, key tokens, head width).</param>
 /// <param name="Value">Values, (batch, heads, key tokens, head width).</param>
@@ -12,8 +12,8 @@ namespace StorySync.Attention;
 /// cross-attention; 0 in self-attention.</param>
 public sealed record AttentionInputs(Tensor Query, Tensor Key, Tensor Value, TokenGrid Grid, int TextTokens = 0)
 {
-    /// <summary>Added to the logits after they are divided by √(head width); broadcasts to (batch, heads, query tokens, key
-    /// tokens).</summary>
+    /// <summary>Gets the tensor that is added to the logits after they are divided by √(head width); broadcasts to (batch, heads, query
+    /// tokens, key tokens).</summary>
     public Tensor? Mask { get; init; }
 
     /// <summary>Gets the rotary position embedding that queries and keys carry, or null when the model has none.</summary>

@@ -2,7 +2,7 @@ using System.Text.Json.Serialization;
 
 namespace StorySync.Attention;
 
-/// <summary>What an attention layer's queries read.</summary>
+/// <summary>Specifies what the queries of an attention layer attend to.</summary>
 [JsonConverter(typeof(JsonStringEnumConverter<AttentionKind>))]
 public enum AttentionKind
 {

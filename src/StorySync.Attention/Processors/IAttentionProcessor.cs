@@ -2,7 +2,8 @@ using static TorchSharp.torch;
 
 namespace StorySync.Attention;
 
-/// <summary>Does the attending in an attention layer. The layer projects, the processor attends, the layer projects back.</summary>
+/// <summary>Defines the attention computation of an attention layer. The layer projects, the processor attends, the layer projects
+/// back.</summary>
 /// <remarks>
 /// One processor serves every layer it is set on and, when it is set on a model, every run on that model: what it has to remember
 /// belongs to a run, so make a processor that remembers for one run and pass it with that run.

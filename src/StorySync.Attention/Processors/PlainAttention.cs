@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Attention;
 
-/// <summary>Scaled dot-product attention, what every layer does unless told otherwise (diffusers' <c>AttnProcessor2_0</c>).</summary>
+/// <summary>Implements scaled dot-product attention, the default of every layer (diffusers' <c>AttnProcessor2_0</c>).</summary>
 public sealed class PlainAttention : IAttentionProcessor
 {
     private PlainAttention()

@@ -1,6 +1,6 @@
 namespace StorySync.Attention;
 
-/// <summary>The grid that a layer's image tokens form, row by row.</summary>
+/// <summary>Represents the grid that a layer's image tokens form, row by row.</summary>
 /// <param name="Height">Rows of tokens.</param>
 /// <param name="Width">Tokens in a row.</param>
 public readonly record struct TokenGrid(int Height, int Width)

@@ -2,8 +2,8 @@ using static TorchSharp.torch;
 
 namespace StorySync.Attention;
 
-/// <summary>Keeps what other scenes read of anchors, so that later scenes can read them with no anchor in their batch: a run of the anchors
-/// writes (<see cref="StoryAttention.Recorder"/>), a run of other scenes reads (<see cref="StoryAttention.Keys"/>).</summary>
+/// <summary>Stores what other scenes read of anchors, so that later scenes can read them with no anchor in their batch: a run of the
+/// anchors writes (<see cref="StoryAttention.Recorder"/>), a run of other scenes reads (<see cref="StoryAttention.Keys"/>).</summary>
 public interface IKeyBank
 {
     /// <summary>Keeps the anchors' tokens of a call.</summary>
@@ -18,13 +18,13 @@ public interface IKeyBank
     KeptKeys? Read(KeyAddress address);
 }
 
-/// <summary>Names the call of an attention layer.</summary>
+/// <summary>Identifies the call of an attention layer.</summary>
 /// <param name="Step">The step, from 0.</param>
 /// <param name="Layer">The layer's path.</param>
 /// <param name="Branch">The guidance half.</param>
 public readonly record struct KeyAddress(int Step, string Layer, GuidanceBranch Branch);
 
-/// <summary>The subjects' tokens of some anchors in one layer's call and guidance half.</summary>
+/// <summary>Represents the subjects' tokens of some anchors in one layer's call and guidance half.</summary>
 /// <param name="Positions">For each anchor and subject where the tokens are among the anchor's image tokens; one more list for those of no
 /// subject, where anchors of a location share them. The same object for calls that have the same positions spares work.</param>
 /// <param name="Key">Their keys, as the layer's <see cref="AttentionInputs"/> have them, (tokens, heads, head width): anchor by anchor, in

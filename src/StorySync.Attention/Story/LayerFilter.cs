@@ -16,7 +16,8 @@ internal sealed class LayerFilter(string layers)
             : throw new ArgumentException(
                 "Layers names no layer; give patterns such as \"up_blocks.*\", or \"*\" for all.", nameof(layers));
 
-    /// <summary>Whether the path is chosen: it matches a pattern (any, if there are only exclusions) and no exclusion.</summary>
+    /// <summary>Returns a value indicating whether the path is chosen: it matches a pattern (any, if there are only exclusions) and no
+    /// exclusion.</summary>
     public bool Contains(string path)
     {
         var (excluded, included) = (patterns.Where(Excludes), patterns.Where(pattern => !Excludes(pattern)));
@@ -24,7 +25,7 @@ internal sealed class LayerFilter(string layers)
             && (!included.Any() || included.Any(pattern => Matches(pattern, path)));
     }
 
-    /// <summary>The patterns that match none of the paths.</summary>
+    /// <summary>Returns the patterns that match none of the paths.</summary>
     public IEnumerable<string> Unmatched(IReadOnlyCollection<string> paths) =>
         patterns.Where(pattern => !paths.Any(path => Matches(pattern.TrimStart('!'), path)));
 

@@ -1,9 +1,9 @@
 namespace StorySync.Attention;
 
-/// <summary>A part of a run, as fractions of its steps, so that it means the same for any number of them.</summary>
+/// <summary>Represents a part of a run, as fractions of its steps, so that it means the same for any number of them.</summary>
 public sealed record StepRange
 {
-    /// <summary>Makes a range.</summary>
+    /// <summary>Initializes a new instance of the <see cref="StepRange"/> class.</summary>
     /// <param name="from">Where it begins, 0 … 1.</param>
     /// <param name="to">Where it ends, <paramref name="from"/> … 1.</param>
     /// <exception cref="ArgumentOutOfRangeException">An end is out of range.</exception>
@@ -22,8 +22,8 @@ public sealed record StepRange
     /// <summary>Gets where the range ends, <see cref="From"/> … 1; the step there is outside.</summary>
     public double To { get; }
 
-    /// <summary>Whether a step is in the range: <c>From · steps ≤ step &lt; To · steps</c>. A range between two steps of a run of few has
-    /// the one in which it begins, unless it ends where it begins.</summary>
+    /// <summary>Returns a value indicating whether a step is in the range: <c>From · steps ≤ step &lt; To · steps</c>. If a range lies
+    /// between two steps of a run, it contains the step in which it begins, unless it is empty.</summary>
     /// <param name="step">The step, from 0.</param>
     /// <param name="steps">The number of steps of the run.</param>
     public bool Contains(int step, int steps)

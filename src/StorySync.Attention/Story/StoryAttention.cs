@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Attention;
 
-/// <summary>StorySync's techniques, composed for one run: keeps the subjects of several scenes, denoised as one batch, the same.</summary>
+/// <summary>Combines StorySync's techniques for one run: keeps the subjects of several scenes, denoised as one batch, the same.</summary>
 /// <remarks>
 /// Make one per run and set it as the processor of its run. In each step, build the batch that <see cref="BatchAt"/>
 /// describes, call the model, take the modified branch's rows of its answer (<see cref="StoryBatch.Modified"/>), and call
@@ -118,7 +118,7 @@ public sealed class StoryAttention : IAttentionProcessor, IDisposable
     /// nowhere.</summary>
     public IReadOnlyList<string?>? KeptLocations { get => masks.KeptLocations; init => masks.KeptLocations = value; }
 
-    /// <summary>The rows that the batch of a step must have.</summary>
+    /// <summary>Returns the rows that the batch of a step must have.</summary>
     /// <param name="step">The step, 0 … <paramref name="steps"/> − 1.</param>
     /// <param name="steps">The number of steps of the run.</param>
     public StoryBatch BatchAt(int step, int steps) => story.BatchAt(step, steps);
@@ -177,13 +177,14 @@ public sealed class StoryAttention : IAttentionProcessor, IDisposable
     /// <exception cref="ArgumentException">The mask is not two-dimensional.</exception>
     public void SetMask(int scene, int subject, Tensor? mask) => masks.Set(scene, subject, mask);
 
-    /// <summary>A subject's mask as it stands: the given one, or the one found so far; until then its region, if it has one.</summary>
+    /// <summary>Returns a subject's mask as it stands: the given one, or the one found so far; until then its region, if it has
+    /// one.</summary>
     /// <param name="scene">The scene, from 0.</param>
     /// <param name="subject">The subject, from 0.</param>
     /// <returns>A copy on the host, bool, (height, width) of its own grid, for the caller to dispose; null while there is none.</returns>
     public Tensor? MaskOf(int scene, int subject = 0) => masks.MaskOf(scene, subject);
 
-    /// <summary>The map that a subject's mask was cut from.</summary>
+    /// <summary>Returns the map that a subject's mask was cut from.</summary>
     /// <param name="scene">The scene, from 0.</param>
     /// <param name="subject">The subject, from 0.</param>
     /// <returns>A copy on the host, float32, (height, width), scaled to [0, 1], for the caller to dispose; null while there is

@@ -3,8 +3,8 @@ using static TorchSharp.torch;
 
 namespace StorySync.Attention;
 
-/// <summary>The order of the rows in a batch that denoises a story: by guidance half (negative, positive; or positive alone), in each
-/// the scenes of the modified branch, then, while it runs along, those of the unmodified one.</summary>
+/// <summary>Represents the order of the rows in a batch that denoises a story: by guidance half (negative, positive; or positive alone), in
+/// each the scenes of the modified branch, then, while it runs along, those of the unmodified one.</summary>
 /// <param name="Scenes">The number of scenes.</param>
 /// <param name="Guidance">Whether the batch has a negative half before the positive one.</param>
 /// <param name="HasBase">Whether the unmodified branch runs along.</param>
@@ -18,19 +18,19 @@ public sealed record StoryBatch(int Scenes, bool Guidance, bool HasBase)
 
     private int Branches => HasBase ? 2 : 1;
 
-    /// <summary>The modified branch's rows, half by half.</summary>
+    /// <summary>Returns the modified branch's rows, half by half.</summary>
     /// <param name="rows">A tensor of all rows, (rows, …).</param>
     /// <returns>(halves · scenes, …).</returns>
     public Tensor Modified(Tensor rows) => Branch(rows, 0);
 
-    /// <summary>The unmodified branch's rows, half by half.</summary>
+    /// <summary>Returns the unmodified branch's rows, half by half.</summary>
     /// <param name="rows">A tensor of all rows, (rows, …).</param>
     /// <returns>(halves · scenes, …).</returns>
     /// <exception cref="InvalidOperationException">The batch has no unmodified branch.</exception>
     public Tensor Unmodified(Tensor rows) =>
         HasBase ? Branch(rows, 1) : throw new InvalidOperationException("This batch has no unmodified branch; look at HasBase first.");
 
-    /// <summary>The positive half of the modified branch; a view.</summary>
+    /// <summary>Returns the positive half of the modified branch; a view.</summary>
     /// <param name="rows">A tensor of all rows, (rows, …).</param>
     /// <returns>(scenes, …).</returns>
     public Tensor Conditional(Tensor rows)

@@ -34,38 +34,39 @@ internal sealed class StoryState(
     /// <summary>Gets the regions that subjects are given.</summary>
     public SubjectRegions Regions => regions;
 
-    /// <summary>The order of a step's rows.</summary>
+    /// <summary>Returns the order of a step's rows.</summary>
     public StoryBatch BatchAt(int step, int steps) => new(
         scenes, guidance && guidedSteps.Contains(step, steps),
         (scenes > 1 || ReadsKept) && options.Layout!.NeedsBase(step, steps));
 
-    /// <summary>The order of the rows of the forward pass under way.</summary>
+    /// <summary>Returns the order of the rows of the forward pass under way.</summary>
     public StoryBatch BatchOf(AttentionContext context)
     {
         var batch = BatchAt(context.Step, context.Steps);
         return context.Branch is null ? batch : batch with { Guidance = false };
     }
 
-    /// <summary>What the queries of a layer read of other scenes.</summary>
+    /// <summary>Returns what the queries of a layer read of other scenes.</summary>
     public Sharing SharingAt(AttentionLayer layer, AttentionContext context) => new(
         IsAt(options.Sharing!.Steps!, sharing, layer, context) ? options.Sharing.Strength!.Value : 0,
         Background: options.Sharing.SubjectQueriesOnly == false,
         IsLocated(layer, context) ? options.Location!.Strength!.Value : 0,
         Placed: Places(layer, context));
 
-    /// <summary>The share of other scenes in a subject's token after a layer, and in a token of no subject.</summary>
+    /// <summary>Returns the share of other scenes in a subject's token after a layer, and in a token of no subject.</summary>
     public (double Subjects, double Location) AlphaAt(AttentionLayer layer, AttentionContext context) => (
         IsAt(options.Harmonization!.Steps!, harmonization, layer, context) ? options.Harmonization.Alpha!.Value : 0,
         IsLocated(layer, context) ? options.Location!.Alpha!.Value : 0);
 
-    /// <summary>Whether the halves of a call's batch are attended one after the other: scenes read each other in the positive one alone, or
-    /// turn from words there and read kept anchors.</summary>
+    /// <summary>Returns a value indicating whether the halves of a call's batch are attended one after the other: scenes read each other in
+    /// the positive one alone, or turn from words there and read kept anchors.</summary>
     public bool SplitsHalves(AttentionLayer layer, AttentionInputs inputs, AttentionContext context) =>
         (options.NegativeHalf == false || (Keys is not null && Places(layer, context)))
         && BatchOf(context).Guidance && TokensOf(layer, inputs) is not null
         && (SharingAt(layer, context).IsOn || AlphaAt(layer, context) is not (0, 0));
 
-    /// <summary>Whether image tokens outside a subject's region turn from its words, which stand in the positive prompt.</summary>
+    /// <summary>Returns a value indicating whether image tokens outside a subject's region turn from its words, which stand in the positive
+    /// prompt.</summary>
     public bool Places(AttentionLayer layer, AttentionContext context) =>
         regions.Any && options.Placement!.IsOn && layer.Kind != AttentionKind.Self && context.Branch != GuidanceBranch.Unconditional
         && context.Step < options.Placement.Until * context.Steps && placement.Contains(layer.Path);
@@ -73,11 +74,11 @@ internal sealed class StoryState(
     /// <summary>Makes a result one that a technique may write to: plain attention's belongs to nobody else.</summary>
     public Tensor Writable(Tensor attended) => inner is PlainAttention ? attended : attended.clone();
 
-    /// <summary>The guidance halves of the forward pass under way, in order.</summary>
+    /// <summary>Returns the guidance halves of the forward pass under way, in order.</summary>
     public IReadOnlyList<GuidanceBranch> HalvesOf(AttentionContext context) => context.Branch is { } one ? [one]
         : BatchOf(context).Guidance ? [GuidanceBranch.Unconditional, GuidanceBranch.Conditional] : [GuidanceBranch.Conditional];
 
-    /// <summary>The kept anchors that the scenes read in a call; null if there are none.</summary>
+    /// <summary>Returns the kept anchors that the scenes read in a call; null if there are none.</summary>
     public KeptAnchors? KeptAt(AttentionLayer layer, AttentionInputs inputs, AttentionContext context)
     {
         if (Keys is null)
@@ -90,14 +91,14 @@ internal sealed class StoryState(
             : new(halves, masks.TokensWith(halves[0].Positions, inputs.Grid, inputs.TextTokens, inputs.Query.device));
     }
 
-    /// <summary>Where the subjects are among the tokens of a call; null if the layer does not mix image tokens, there is a single scene
-    /// with no other to read or to be read by, or there are no masks yet.</summary>
+    /// <summary>Returns where the subjects are among the tokens of a call; null if the layer does not mix image tokens, there is a single
+    /// scene with no other to read or to be read by, or there are no masks yet.</summary>
     public SubjectTokens? TokensOf(AttentionLayer layer, AttentionInputs inputs) =>
         layer.Kind == AttentionKind.Cross || passedWithoutMasks.Contains(layer.Path) || (scenes == 1 && Keys is null && Recorder is null)
             ? null
             : masks.TokensOn(inputs.Grid, inputs.TextTokens, inputs.Query.device, always: Keys is not null);
 
-    /// <summary>What a recorder gets of a layer in a step: of how many halves, and how many tensors (keys, values, outputs) of them
+    /// <summary>Returns what a recorder gets of a layer in a step: of how many halves, and how many tensors (keys, values, outputs) of them
     /// all.</summary>
     public (int Halves, int Parts) RecordedAt(AttentionLayer layer, int step, int steps)
     {

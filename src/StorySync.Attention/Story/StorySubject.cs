@@ -2,19 +2,19 @@ using static TorchSharp.torch;
 
 namespace StorySync.Attention;
 
-/// <summary>A subject of a story: where each scene's prompt speaks of it, or where it is in the image.</summary>
+/// <summary>Represents a subject of a story: where each scene's prompt speaks of it, or where it is in the image.</summary>
 /// <param name="Name">Its name, for messages.</param>
 /// <param name="Tokens">For each scene the positions of the subject's phrase among the text tokens; empty where the scene lacks the
 /// subject, or where its mask is given.</param>
 public sealed record StorySubject(string Name, IReadOnlyList<IReadOnlyList<int>> Tokens)
 {
-    /// <summary>For each scene the subject's mask, (height, width) at any resolution, nonzero where the subject is, or null to find it
-    /// from the text; null to find all. Given masks hold from the first step on and are copied: the caller may dispose them.</summary>
+    /// <summary>Gets, for each scene, the subject's mask, (height, width) at any resolution, nonzero where the subject is, or null to find
+    /// it from the text; null to find all. Given masks hold from the first step on and are copied: the caller may dispose them.</summary>
     public IReadOnlyList<Tensor?>? Masks { get; init; }
 
-    /// <summary>For each scene where the subject is to be, (height, width) at any resolution, nonzero inside, or null to leave that to the
-    /// prompt; null for all. A region is also the subject's mask until one is found. It is for scenes whose prompt speaks of the subject,
-    /// and is copied; see <see cref="PlacementOptions"/>.</summary>
+    /// <summary>Gets, for each scene, the region where the subject is to be, (height, width) at any resolution, nonzero inside, or null to
+    /// leave that to the prompt; null for all. A region is also the subject's mask until one is found. It is for scenes whose prompt speaks
+    /// of the subject, and is copied; see <see cref="PlacementOptions"/>.</summary>
     public IReadOnlyList<Tensor?>? Regions { get; init; }
 
     /// <summary>Refuses positions that a model's text does not have.</summary>

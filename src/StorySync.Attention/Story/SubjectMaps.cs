@@ -58,8 +58,8 @@ internal sealed class SubjectMaps(IReadOnlyList<StorySubject> subjects, int scen
         maps.Add(map.DetachFromDisposeScope());
     }
 
-    /// <summary>The maps of this step so far together with those of the steps before, (scenes, subjects, height, width); null if there
-    /// are none.</summary>
+    /// <summary>Returns the maps of this step so far together with those of the steps before, (scenes, subjects, height, width); null if
+    /// there are none.</summary>
     public Tensor? Average()
     {
         if (thisStep.Count == 0)

@@ -84,7 +84,7 @@ internal sealed class SubjectMasks : IDisposable
         ClearTokens();
     }
 
-    /// <summary>A subject's mask in a scene, bool, (height, width); null while there is none.</summary>
+    /// <summary>Returns a subject's mask in a scene, bool, (height, width); null while there is none.</summary>
     public Tensor? MaskOf(int scene, int subject)
     {
         using var scope = NewDisposeScope();
@@ -93,14 +93,14 @@ internal sealed class SubjectMasks : IDisposable
         return mask?.clone().MoveToOuterDisposeScope();
     }
 
-    /// <summary>A subject's map in a scene, scaled to [0, 1], (height, width); null while there is none.</summary>
+    /// <summary>Returns a subject's map in a scene, scaled to [0, 1], (height, width); null while there is none.</summary>
     public Tensor? MapOf(int scene, int subject)
     {
         using var scope = NewDisposeScope();
         return maps?[scene, subject].clone().MoveToOuterDisposeScope();
     }
 
-    /// <summary>The subjects' tokens on a layer's grid; null while there is no mask at all.</summary>
+    /// <summary>Returns the subjects' tokens on a layer's grid; null while there is no mask at all.</summary>
     /// <param name="grid">The grid.</param>
     /// <param name="textTokens">How many text tokens lead the sequences.</param>
     /// <param name="device">Where the layer's tensors are.</param>
@@ -124,7 +124,7 @@ internal sealed class SubjectMasks : IDisposable
         return onGrid;
     }
 
-    /// <summary>The subjects' tokens in kept anchors and, after them, in the scenes, which read the anchors.</summary>
+    /// <summary>Returns the subjects' tokens in kept anchors and, after them, in the scenes, which read the anchors.</summary>
     public SubjectTokens TokensWith(
         IReadOnlyList<IReadOnlyList<IReadOnlyList<int>>> kept, TokenGrid grid, int textTokens, Device device)
     {

@@ -29,10 +29,10 @@ internal sealed class SubjectRegions : IDisposable
     /// <summary>Gets a value indicating whether there is any region.</summary>
     public bool Any { get; }
 
-    /// <summary>The region of a subject in a scene, bool, (height, width); null if it is given none.</summary>
+    /// <summary>Returns the region of a subject in a scene, bool, (height, width); null if it is given none.</summary>
     public Tensor? Of(int scene, int subject) => regions[subject][scene];
 
-    /// <summary>The regions, by scene and subject, that every grid so far was too coarse for.</summary>
+    /// <summary>Returns the regions, by scene and subject, that every grid so far was too coarse for.</summary>
     public IEnumerable<(int Scene, int Subject)> FindUnplaced() => placed.Count == 0 ? [] :
         from subject in Enumerable.Range(0, subjects.Count)
         from scene in Enumerable.Range(0, regions[subject].Length)

@@ -8,8 +8,8 @@ namespace StorySync.Attention;
 /// the layout that its own prompt would give it (Gaur, Zolfaghari, Brox, arXiv 2508.03735).</summary>
 public static class LayoutInterpolation
 {
-    /// <summary>The base queries' share β at a step: it falls linearly from <paramref name="start"/> at step 0 to
-    /// <paramref name="end"/> at step <c>until · steps</c>, and is 0 from there on.</summary>
+    /// <summary>Returns the base queries' share β at a step: it falls linearly from <paramref name="start"/> at step 0 to <paramref
+    /// name="end"/> at step <c>until · steps</c>, and is 0 from there on.</summary>
     /// <param name="step">The step, 0 … <paramref name="steps"/> − 1.</param>
     /// <param name="steps">The number of steps of the run.</param>
     /// <param name="start">β at the first step, 0 … 1.</param>

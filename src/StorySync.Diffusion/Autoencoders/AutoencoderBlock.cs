@@ -32,8 +32,8 @@ internal sealed class AutoencoderBlock : ScopedModule<Tensor, Tensor?, Tensor>
         RegisterComponents();
     }
 
-    /// <summary>The most elements that the tensors of a pass take together for each pixel of the input, which is there until the pass is
-    /// over.</summary>
+    /// <summary>Returns the most elements that the tensors of a pass take together for each pixel of the input, which is there until the
+    /// pass is over.</summary>
     /// <param name="inChannels">Channels of the input.</param>
     /// <param name="outChannels">Channels of the output.</param>
     /// <param name="resampling">What comes last, if it is not <see cref="Resampling.Down"/>.</param>

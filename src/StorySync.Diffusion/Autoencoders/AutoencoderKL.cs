@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Autoencoders;
 
-/// <summary>The variational autoencoder of SDXL, Stable Diffusion and FLUX.1: images to latents and back (diffusers'
+/// <summary>Represents the variational autoencoder of SDXL, Stable Diffusion and FLUX.1: images to latents and back (diffusers'
 /// <c>AutoencoderKL</c>; arXiv 2112.10752).</summary>
 /// <remarks>Images are (batch, channels, height, width) with values from -1 to 1. Input of another floating-point type than the
 /// weights' is converted; results have the weights' type.</remarks>
@@ -18,7 +18,8 @@ public sealed class AutoencoderKL : nn.Module
     private readonly Conv2d? quant_conv;
     private readonly Conv2d? post_quant_conv;
 
-    /// <summary>The structure alone, on the meta device: weights come with <see cref="Load"/> or <see cref="WeightBinder"/>.</summary>
+    /// <summary>Initializes a new instance of the <see cref="AutoencoderKL"/> class: the structure alone, on the meta device: weights come
+    /// with <see cref="Load"/> or <see cref="WeightBinder"/>.</summary>
     /// <param name="config">The sizes.</param>
     /// <exception cref="ArgumentException">Lists of the config do not fit each other.</exception>
     public AutoencoderKL(AutoencoderKLConfig config)
@@ -41,7 +42,7 @@ public sealed class AutoencoderKL : nn.Module
     /// <summary>Gets how many times higher and wider an image is than its latents.</summary>
     public int SpatialFactor => Config.SpatialFactor;
 
-    /// <summary>Height and width of a tile of the image, in pixels, where an image is worked on in tiles; by default
+    /// <summary>Gets the height and width of a tile of the image, in pixels, where an image is worked on in tiles; by default
     /// <c>sample_size</c> of the config. With a multiple of 4 × <see cref="SpatialFactor"/> tiles meet exactly.</summary>
     /// <exception cref="ArgumentOutOfRangeException">It is smaller than <see cref="SpatialFactor"/>.</exception>
     public int TileSize
@@ -116,7 +117,7 @@ public sealed class AutoencoderKL : nn.Module
             : DecodeWhole(z, cancellationToken));
     }
 
-    /// <summary>From the autoencoder's latents to the denoiser's: (z - shift_factor) × scaling_factor, or by <c>latents_mean</c> and
+    /// <summary>Converts the autoencoder's latents to the denoiser's: (z - shift_factor) × scaling_factor, or by <c>latents_mean</c> and
     /// <c>latents_std</c> where the config has them. A new tensor.</summary>
     /// <param name="latents">(batch, latent channels, height, width).</param>
     public Tensor ScaleLatents(Tensor latents)
@@ -128,7 +129,8 @@ public sealed class AutoencoderKL : nn.Module
         return scaled.MoveToOuterDisposeScope();
     }
 
-    /// <summary>From the denoiser's latents to the autoencoder's: what <see cref="ScaleLatents"/> did, undone. A new tensor.</summary>
+    /// <summary>Converts the denoiser's latents to the autoencoder's, the inverse of <see cref="ScaleLatents"/>. Returns a new
+    /// tensor.</summary>
     /// <param name="latents">(batch, latent channels, height, width).</param>
     public Tensor UnscaleLatents(Tensor latents)
     {

@@ -3,7 +3,7 @@ using StorySync.Diffusion.Weights;
 
 namespace StorySync.Diffusion.Autoencoders;
 
-/// <summary>The <c>config.json</c> of <see cref="AutoencoderKL"/>, with diffusers' defaults.</summary>
+/// <summary>Represents the <c>config.json</c> of <see cref="AutoencoderKL"/>, with diffusers' defaults.</summary>
 public sealed record AutoencoderKLConfig : ConvolutionalAutoencoderConfig
 {
     /// <inheritdoc/>

@@ -14,7 +14,7 @@ internal sealed record AutoencoderLayers(long Groups, string Activation, long? L
     /// <summary>The epsilon of every norm of an autoencoder.</summary>
     public const double Epsilon = 1e-6;
 
-    /// <summary>The norm over <paramref name="channels"/> channels: exactly one of the two.</summary>
+    /// <summary>Returns the norm over <paramref name="channels"/> channels: exactly one of the two.</summary>
     public (GroupNorm? Group, SpatialNorm? Spatial) Norm(long channels) =>
         LatentChannels is { } latents ? (null, new SpatialNorm(channels, latents)) : (new GroupNorm(Groups, channels, Epsilon), null);
 
@@ -23,7 +23,7 @@ internal sealed record AutoencoderLayers(long Groups, string Activation, long? L
             ? new ResnetBlockCondNorm2D(inChannels, outChannels, latents, Activation)
             : new ResnetBlock2D(inChannels, outChannels, new ResnetSettings(Groups, Epsilon, Activation: Activation));
 
-    /// <summary>The most elements that a pass of <see cref="Resnet"/> makes for each pixel.</summary>
+    /// <summary>Returns the most elements that a pass of <see cref="Resnet"/> makes for each pixel.</summary>
     public long ResnetPeakElements(long inChannels, long outChannels) => LatentChannels is null
         ? ResnetBlock2D.PeakElementsOf(inChannels, outChannels)
         : ResnetBlockCondNorm2D.PeakElementsOf(inChannels, outChannels);

@@ -6,8 +6,8 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Autoencoders;
 
-/// <summary>A small autoencoder trained to do what a large one does, nearly and in a fraction of the time: for previews (diffusers'
-/// <c>AutoencoderTiny</c>, the TAESD family).</summary>
+/// <summary>Represents a small autoencoder trained to do what a large one does, nearly and in a fraction of the time: for previews
+/// (diffusers' <c>AutoencoderTiny</c>, the TAESD family).</summary>
 /// <remarks>Images are (batch, channels, height, width) with values from -1 to 1. Input of another floating-point type than the
 /// weights' is converted; results have the weights' type.</remarks>
 public sealed class AutoencoderTiny : nn.Module
@@ -16,7 +16,8 @@ public sealed class AutoencoderTiny : nn.Module
     private readonly EncoderTiny encoder;
     private readonly DecoderTiny decoder;
 
-    /// <summary>The structure alone, on the meta device: weights come with <see cref="Load"/> or <see cref="WeightBinder"/>.</summary>
+    /// <summary>Initializes a new instance of the <see cref="AutoencoderTiny"/> class: the structure alone, on the meta device: weights
+    /// come with <see cref="Load"/> or <see cref="WeightBinder"/>.</summary>
     /// <param name="config">The sizes.</param>
     /// <exception cref="ArgumentException">Lists of the config do not fit each other.</exception>
     public AutoencoderTiny(AutoencoderTinyConfig config)
@@ -68,7 +69,7 @@ public sealed class AutoencoderTiny : nn.Module
         return Scoped(() => decoder.call(latents.to(decoder.Dtype)).contiguous());
     }
 
-    /// <summary>From the autoencoder's latents to the denoiser's: (z - shift_factor) × scaling_factor. With the defaults both are the
+    /// <summary>Converts the autoencoder's latents to the denoiser's: (z - shift_factor) × scaling_factor. With the defaults both are the
     /// same. A new tensor.</summary>
     /// <param name="latents">(batch, latent channels, height, width).</param>
     public Tensor ScaleLatents(Tensor latents)
@@ -77,7 +78,8 @@ public sealed class AutoencoderTiny : nn.Module
         return shifted.Times(Config.ScalingFactor);
     }
 
-    /// <summary>From the denoiser's latents to the autoencoder's: what <see cref="ScaleLatents"/> did, undone. A new tensor.</summary>
+    /// <summary>Converts the denoiser's latents to the autoencoder's, the inverse of <see cref="ScaleLatents"/>. Returns a new
+    /// tensor.</summary>
     /// <param name="latents">(batch, latent channels, height, width).</param>
     public Tensor UnscaleLatents(Tensor latents)
     {

@@ -4,32 +4,33 @@ using StorySync.Diffusion.Weights;
 
 namespace StorySync.Diffusion.Autoencoders;
 
-/// <summary>The <c>config.json</c> of <see cref="AutoencoderTiny"/>, with diffusers' defaults.</summary>
+/// <summary>Represents the <c>config.json</c> of <see cref="AutoencoderTiny"/>, with diffusers' defaults.</summary>
 public sealed record AutoencoderTinyConfig
 {
-    /// <summary>Channels of the image to encode.</summary>
+    /// <summary>Gets the number of channels of the image to encode.</summary>
     [Range(1, 1 << 20)]
     public int InChannels { get; init; } = 3;
 
-    /// <summary>Channels of the decoded image.</summary>
+    /// <summary>Gets the number of channels of the decoded image.</summary>
     [Range(1, 1 << 20)]
     public int OutChannels { get; init; } = 3;
 
-    /// <summary>Channels of each level of the encoder; equal, because nothing between the levels changes their number.</summary>
+    /// <summary>Gets the number of channels of each level of the encoder; all are equal, because nothing between the levels changes their
+    /// number.</summary>
     [Range(1, 1 << 20)]
     public IReadOnlyList<int> EncoderBlockOutChannels { get; init; } = [64, 64, 64, 64];
 
-    /// <summary>Channels of each level of the decoder; equal, too.</summary>
+    /// <summary>Gets the number of channels of each level of the decoder; all are equal.</summary>
     [Range(1, 1 << 20)]
     public IReadOnlyList<int> DecoderBlockOutChannels { get; init; } = [64, 64, 64, 64];
 
-    /// <summary>Blocks in each level of the encoder.</summary>
+    /// <summary>Gets the number of blocks in each level of the encoder.</summary>
     [Range(0, 4096)]
     [MaxLength(16)]
     [LayerCount(@"encoder\.layers")]
     public IReadOnlyList<int> NumEncoderBlocks { get; init; } = [1, 3, 3, 3];
 
-    /// <summary>Blocks in each level of the decoder.</summary>
+    /// <summary>Gets the number of blocks in each level of the decoder.</summary>
     [Range(0, 4096)]
     [MaxLength(16)]
     [LayerCount(@"decoder\.layers")]
@@ -47,7 +48,7 @@ public sealed record AutoencoderTinyConfig
     [Range(1, 16)]
     public int UpsamplingScalingFactor { get; init; } = 2;
 
-    /// <summary>Channels of the latents.</summary>
+    /// <summary>Gets the number of channels of the latents.</summary>
     [Range(1, 1 << 20)]
     public int LatentChannels { get; init; } = 4;
 

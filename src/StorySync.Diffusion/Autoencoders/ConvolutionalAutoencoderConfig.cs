@@ -4,27 +4,27 @@ using StorySync.Diffusion.Weights;
 
 namespace StorySync.Diffusion.Autoencoders;
 
-/// <summary>What the <c>config.json</c> of <see cref="AutoencoderKL"/> and of <see cref="VQModel"/> have in common, with diffusers'
-/// defaults.</summary>
+/// <summary>Represents the entries that the <c>config.json</c> of <see cref="AutoencoderKL"/> and of <see cref="VQModel"/> have in common,
+/// with diffusers' defaults.</summary>
 public abstract record ConvolutionalAutoencoderConfig
 {
     private protected ConvolutionalAutoencoderConfig()
     {
     }
 
-    /// <summary>Channels of the image to encode.</summary>
+    /// <summary>Gets the number of channels of the image to encode.</summary>
     [Range(1, 1 << 20)]
     public int InChannels { get; init; } = 3;
 
-    /// <summary>Channels of the decoded image.</summary>
+    /// <summary>Gets the number of channels of the decoded image.</summary>
     [Range(1, 1 << 20)]
     public int OutChannels { get; init; } = 3;
 
-    /// <summary>For each level of the encoder, whether it has attention.</summary>
+    /// <summary>Gets, for each level of the encoder, whether it has attention.</summary>
     [AllowedValues("DownEncoderBlock2D", "AttnDownEncoderBlock2D")]
     public IReadOnlyList<string> DownBlockTypes { get; init; } = ["DownEncoderBlock2D"];
 
-    /// <summary>For each level of the decoder, from the coarsest, whether it has attention.</summary>
+    /// <summary>Gets, for each level of the decoder, from the coarsest, whether it has attention.</summary>
     [AllowedValues("UpDecoderBlock2D", "AttnUpDecoderBlock2D")]
     public IReadOnlyList<string> UpBlockTypes { get; init; } = ["UpDecoderBlock2D"];
 
@@ -33,7 +33,7 @@ public abstract record ConvolutionalAutoencoderConfig
     [MaxLength(16)]
     public IReadOnlyList<int> BlockOutChannels { get; init; } = [64];
 
-    /// <summary>Residual blocks in a level of the encoder; the decoder has one more.</summary>
+    /// <summary>Gets the number of residual blocks in a level of the encoder; the decoder has one more.</summary>
     [Range(1, 4096)]
     [LayerCount(@"down_blocks\.\d+\.resnets")]
     public int LayersPerBlock { get; init; } = 1;
@@ -42,7 +42,7 @@ public abstract record ConvolutionalAutoencoderConfig
     [ActivationName]
     public string ActFn { get; init; } = "silu";
 
-    /// <summary>Groups of the norms.</summary>
+    /// <summary>Gets the number of groups of the norms.</summary>
     [Range(1, 4096)]
     public int NormNumGroups { get; init; } = 32;
 
@@ -53,7 +53,7 @@ public abstract record ConvolutionalAutoencoderConfig
     [Range(1e-6, 1e6)]
     public double ScalingFactor { get; init; } = 0.18215;
 
-    /// <summary>Channels of the latents.</summary>
+    /// <summary>Gets the number of channels of the latents.</summary>
     public abstract int LatentChannels { get; init; }
 
     /// <summary>How many times higher and wider the image is than its latents.</summary>

@@ -36,7 +36,7 @@ internal sealed class Decoder : ScopedModule<Tensor, Tensor?, CancellationToken,
 
     public ScalarType Dtype => conv_in.Dtype;
 
-    /// <summary>The moment of a pass at which the tensors that it made take most memory.</summary>
+    /// <summary>Returns the moment of a pass at which the tensors that it made take most memory.</summary>
     /// <param name="config">The sizes.</param>
     /// <param name="pixels">Height times width of the image.</param>
     /// <param name="enlarges">Whether images are enlarged in memory before a convolution, and not by it.</param>

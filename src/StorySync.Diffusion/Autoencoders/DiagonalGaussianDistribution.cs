@@ -3,8 +3,8 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Autoencoders;
 
-/// <summary>What <see cref="AutoencoderKL"/> makes of an image: for every latent value a mean and a variance (diffusers' class of
-/// that name).</summary>
+/// <summary>Represents the distribution that <see cref="AutoencoderKL"/> encodes an image to: a mean and a variance of every latent value
+/// (diffusers' class of that name).</summary>
 public sealed class DiagonalGaussianDistribution : IDisposable
 {
     /// <param name="moments">Means, then log-variances, (batch, 2 × channels, height, width).</param>
@@ -22,10 +22,10 @@ public sealed class DiagonalGaussianDistribution : IDisposable
     /// <summary>Gets the logarithms of the variances, clamped to [-30, 20]; same shape.</summary>
     public Tensor LogVar { get; }
 
-    /// <summary>The likeliest latents: the means. A new tensor.</summary>
+    /// <summary>Returns the likeliest latents: the means. A new tensor.</summary>
     public Tensor Mode() => Mean.clone();
 
-    /// <summary>The standard deviations. A new tensor.</summary>
+    /// <summary>Returns the standard deviations. A new tensor.</summary>
     public Tensor Std()
     {
         using var half = LogVar.Times(0.5);

@@ -27,8 +27,8 @@ internal sealed class ResnetBlockCondNorm2D : ScopedModule<Tensor, Tensor?, Tens
         RegisterComponents();
     }
 
-    /// <summary>The most elements that a pass makes for each pixel: those of a resnet with plain norms, and the map that a norm makes of
-    /// the latents.</summary>
+    /// <summary>Returns the most elements that a pass makes for each pixel: those of a resnet with plain norms, and the map that a norm
+    /// makes of the latents.</summary>
     public static long PeakElementsOf(long inChannels, long outChannels) => Math.Max((2 * inChannels) + outChannels, 4 * outChannels);
 
     /// <param name="input">(batch, channels, height, width).</param>

@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Autoencoders;
 
-/// <summary>The autoencoder of Kandinsky 3, MoVQ: images to latents and back, with norms in the decoder that look at the latents
+/// <summary>Represents the autoencoder of Kandinsky 3, MoVQ: images to latents and back, with norms in the decoder that look at the latents
 /// (diffusers' <c>VQModel</c>; arXiv 2209.09002).</summary>
 /// <remarks>Images are (batch, channels, height, width) with values from -1 to 1. Input of another floating-point type than the
 /// weights' is converted; results have the weights' type.</remarks>
@@ -20,7 +20,8 @@ public sealed class VQModel : nn.Module
     private readonly Decoder decoder;
     private readonly bool spatialNorms;
 
-    /// <summary>The structure alone, on the meta device: weights come with <see cref="Load"/> or <see cref="WeightBinder"/>.</summary>
+    /// <summary>Initializes a new instance of the <see cref="VQModel"/> class: the structure alone, on the meta device: weights come with
+    /// <see cref="Load"/> or <see cref="WeightBinder"/>.</summary>
     /// <param name="config">The sizes.</param>
     /// <exception cref="ArgumentException">Entries of the config do not fit each other.</exception>
     public VQModel(VQModelConfig config)
@@ -51,7 +52,7 @@ public sealed class VQModel : nn.Module
     /// <summary>Gets how many times higher and wider an image is than its latents.</summary>
     public int SpatialFactor => Config.SpatialFactor;
 
-    /// <summary>Channels of the latents that <see cref="Encode"/> gives and <see cref="Decode"/> takes.</summary>
+    /// <summary>Gets the number of channels of the latents that <see cref="Encode"/> gives and <see cref="Decode"/> takes.</summary>
     public int CodeWidth { get; }
 
     /// <summary>Loads the autoencoder from a folder in diffusers' layout.</summary>

@@ -2,7 +2,7 @@ using System.ComponentModel.DataAnnotations;
 
 namespace StorySync.Diffusion.Autoencoders;
 
-/// <summary>The <c>config.json</c> of <see cref="VQModel"/>, with diffusers' defaults.</summary>
+/// <summary>Represents the <c>config.json</c> of <see cref="VQModel"/>, with diffusers' defaults.</summary>
 public sealed record VQModelConfig : ConvolutionalAutoencoderConfig
 {
     /// <inheritdoc/>
@@ -13,11 +13,12 @@ public sealed record VQModelConfig : ConvolutionalAutoencoderConfig
     [Range(1, 1 << 20)]
     public int NumVqEmbeddings { get; init; } = 256;
 
-    /// <summary>Channels of the quantised latents; null is as many as <see cref="LatentChannels"/>.</summary>
+    /// <summary>Gets the number of channels of the quantised latents; null is as many as <see cref="LatentChannels"/>.</summary>
     [Range(1, 1 << 20)]
     public int? VqEmbedDim { get; init; }
 
-    /// <summary>"group" for plain norms in the decoder, "spatial" for norms that look at the latents (MoVQ).</summary>
+    /// <summary>Gets the kind of norms in the decoder: "group" for plain norms in the decoder, "spatial" for norms that look at the latents
+    /// (MoVQ).</summary>
     [AllowedValues("group", "spatial")]
     public string NormType { get; init; } = "group";
 }

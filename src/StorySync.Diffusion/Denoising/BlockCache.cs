@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Denoising;
 
-/// <summary>Keeps what the deeper blocks of a denoiser gave in one step, for steps that the first block hardly tells from it.
-/// Approximate.</summary>
+/// <summary>Caches the output of the deeper blocks of a denoiser, and reuses it in steps in which the output of the first block hardly
+/// changes. The result is approximate.</summary>
 /// <remarks>
 /// Make one per run, set it as <see cref="DenoisingContext.BlockCache"/>, and dispose it when the run is over. FLUX keeps the sum of what
 /// all blocks after the first add (diffusers' <c>FirstBlockCache</c>); UNets keep what comes up to the last block on the way up (DeepCache,
@@ -22,7 +22,7 @@ public sealed class BlockCache : IDisposable
     private readonly Dictionary<(GuidanceBranch? Branch, long Rows), Part> kept = [];
     private bool reuses;
 
-    /// <summary>Makes an empty cache.</summary>
+    /// <summary>Initializes a new instance of the <see cref="BlockCache"/> class that is empty.</summary>
     /// <param name="threshold">How much the first block's part may change since the step that was computed last, so that a step takes the
     /// rest from it: mean absolute change by mean absolute value, above 0.</param>
     /// <exception cref="ArgumentOutOfRangeException">The threshold is not a number above 0.</exception>

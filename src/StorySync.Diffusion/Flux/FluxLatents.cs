@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Flux;
 
-/// <summary>Between latents as an autoencoder has them and the tokens that FLUX reads: each 2×2 patch is one token
-/// (diffusers' <c>FluxPipeline._pack_latents</c>, <c>_unpack_latents</c>, <c>_prepare_latent_image_ids</c>).</summary>
+/// <summary>Converts between the latents of an autoencoder and the tokens that FLUX reads: each 2×2 patch is one token (diffusers'
+/// <c>FluxPipeline._pack_latents</c>, <c>_unpack_latents</c>, <c>_prepare_latent_image_ids</c>).</summary>
 public static class FluxLatents
 {
     /// <summary>The axes of a token's position: text, row and column.</summary>
@@ -63,12 +63,12 @@ public static class FluxLatents
             .MoveToOuterDisposeScope();
     }
 
-    /// <summary>The grid of tokens that latents of this size pack to.</summary>
+    /// <summary>Returns the grid of tokens that latents of this size pack to.</summary>
     /// <param name="height">Rows of the latents.</param>
     /// <param name="width">Columns of the latents.</param>
     public static TokenGrid Grid(long height, long width) => new((int)(height / Patch), (int)(width / Patch));
 
-    /// <summary>Position ids of image tokens: (0, row, column).</summary>
+    /// <summary>Returns the position ids of image tokens: (0, row, column).</summary>
     /// <param name="grid">How the tokens lie.</param>
     /// <param name="device">Where to make them; null for the CPU.</param>
     /// <returns>(tokens, 3), float32.</returns>
@@ -80,7 +80,7 @@ public static class FluxLatents
             1).to(float32).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Position ids of text tokens: all zero.</summary>
+    /// <summary>Returns the position ids of text tokens: all zero.</summary>
     /// <param name="tokens">The number of text tokens.</param>
     /// <param name="device">Where to make them; null for the CPU.</param>
     /// <returns>(tokens, 3), float32.</returns>

@@ -63,7 +63,7 @@ internal sealed class FluxSingleFile : RenamedTensors
     {
     }
 
-    /// <summary>The configuration, as far as the tensors tell: how positions share a head, they do not.</summary>
+    /// <summary>Returns the configuration, as far as the tensors tell: how positions share a head, they do not.</summary>
     /// <exception cref="ModelFileException">A tensor is missing that every FLUX transformer has.</exception>
     public FluxTransformer2DConfig ReadConfig()
     {

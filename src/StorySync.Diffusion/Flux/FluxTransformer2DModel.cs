@@ -10,7 +10,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Flux;
 
-/// <summary>The denoiser of FLUX.1, schnell and dev (diffusers' <c>FluxTransformer2DModel</c>).</summary>
+/// <summary>Represents the denoiser of FLUX.1, schnell and dev (diffusers' <c>FluxTransformer2DModel</c>).</summary>
 /// <remarks>Several runs can use one model simultaneously.</remarks>
 public sealed class FluxTransformer2DModel : nn.Module<FluxInputs, DenoisingContext, Tensor>
 {
@@ -27,7 +27,8 @@ public sealed class FluxTransformer2DModel : nn.Module<FluxInputs, DenoisingCont
     private readonly Linear proj_out;
     private BlockStreaming? streaming;
 
-    /// <summary>Builds the model without weights: its parameters have shapes and take no memory.</summary>
+    /// <summary>Initializes a new instance of the <see cref="FluxTransformer2DModel"/> class without weights: its parameters have shapes
+    /// and take no memory.</summary>
     /// <param name="config">Its configuration.</param>
     /// <exception cref="ArgumentException">The axes of the rotary embedding do not fill a head.</exception>
     public FluxTransformer2DModel(FluxTransformer2DConfig config)

@@ -269,7 +269,7 @@ internal sealed class AdaLayerNormContinuous : ScopedModule<Tensor, Tensor, Tens
 /// out is added to <c>x</c>. Shift, scale and gate are (batch, width); x is (batch, tokens, width).</summary>
 internal static class Modulation
 {
-    /// <summary>The norm that is modulated: it has no weights of its own.</summary>
+    /// <summary>Returns the norm that is modulated: it has no weights of its own.</summary>
     public static LayerNorm Norm(long width) => new(width, epsilon: 1e-6, affine: false);
 
     /// <summary><c>x·(1 + scale) + shift</c>.</summary>

@@ -16,8 +16,8 @@ namespace StorySync.Diffusion.Kandinsky3;
 /// <param name="HeadWidth">The width of a head that the config asks for.</param>
 internal sealed record Kandinsky3Settings(long TimeWidth, long TextWidth, long Groups, int HeadWidth)
 {
-    /// <summary>How many heads a width takes, and how wide they really are: where the width is no multiple of
-    /// <see cref="HeadWidth"/>, the heads share what is left over.</summary>
+    /// <summary>Returns how many heads a width takes, and how wide they really are: where the width is no multiple of <see
+    /// cref="HeadWidth"/>, the heads share what is left over.</summary>
     /// <exception cref="ArgumentException">The width cannot be shared evenly.</exception>
     public (int Heads, int HeadWidth) Split(long width)
     {
@@ -296,7 +296,7 @@ internal sealed class Kandinsky3ConditionalGroupNorm : ScopedModule<Tensor, Tens
     /// <param name="timeEmbedding">(batch, width).</param>
     protected override Tensor Compute(Tensor input, Tensor timeEmbedding) => Modulate(input, timeEmbedding, silu: false);
 
-    /// <summary>The norm, and a SiLU.</summary>
+    /// <summary>Returns the norm, and a SiLU.</summary>
     /// <param name="input">(batch, channels, height, width).</param>
     /// <param name="timeEmbedding">(batch, width).</param>
     public Tensor Silu(Tensor input, Tensor timeEmbedding) => Scoped(() => Modulate(input, timeEmbedding, silu: true));

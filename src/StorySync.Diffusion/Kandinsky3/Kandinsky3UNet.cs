@@ -9,7 +9,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Kandinsky3;
 
-/// <summary>The denoiser of Kandinsky 3 (diffusers' <c>Kandinsky3UNet</c>).</summary>
+/// <summary>Represents the denoiser of Kandinsky 3 (diffusers' <c>Kandinsky3UNet</c>).</summary>
 /// <remarks>Several runs can use one model simultaneously.</remarks>
 public sealed class Kandinsky3UNet : nn.Module<Kandinsky3Inputs, DenoisingContext, Tensor>
 {
@@ -28,7 +28,8 @@ public sealed class Kandinsky3UNet : nn.Module<Kandinsky3Inputs, DenoisingContex
     private readonly GroupNorm conv_norm_out;
     private readonly Conv2d conv_out;
 
-    /// <summary>Builds the model without weights: its parameters have shapes and take no memory.</summary>
+    /// <summary>Initializes a new instance of the <see cref="Kandinsky3UNet"/> class without weights: its parameters have shapes and take
+    /// no memory.</summary>
     /// <param name="config">Its configuration.</param>
     /// <exception cref="ArgumentException">Its numbers do not fit together.</exception>
     public Kandinsky3UNet(Kandinsky3UNetConfig config)
@@ -65,14 +66,14 @@ public sealed class Kandinsky3UNet : nn.Module<Kandinsky3Inputs, DenoisingContex
         AttentionProcessors = new AttentionProcessors(this);
     }
 
-    /// <summary>The model's configuration.</summary>
+    /// <summary>Gets the model's configuration.</summary>
     public Kandinsky3UNetConfig Config { get; }
 
-    /// <summary>The attention processors, by layer: <c>down_blocks.N.attentions.N.attention</c>, <c>up_blocks.N.attentions.N.attention</c>;
-    /// <c>attentions.0</c> is self-attention, the others are cross-attention.</summary>
+    /// <summary>Gets the attention processors, by layer: <c>down_blocks.N.attentions.N.attention</c>,
+    /// <c>up_blocks.N.attentions.N.attention</c>; <c>attentions.0</c> is self-attention, the others are cross-attention.</summary>
     public AttentionProcessors AttentionProcessors { get; }
 
-    /// <summary>Height and width of the latents must be multiples of it.</summary>
+    /// <summary>Gets the number that the height and width of the latents must be multiples of.</summary>
     public int SizeMultiple => 1 << (Config.BlockOutChannels.Count - 1);
 
     /// <summary>Loads the model from a folder in diffusers' layout.</summary>

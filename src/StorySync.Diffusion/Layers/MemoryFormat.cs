@@ -5,7 +5,7 @@ namespace StorySync.Diffusion.Layers;
 /// <summary>The order in which a feature map lies in memory.</summary>
 internal static class MemoryFormat
 {
-    /// <summary>The same (batch, channels, height, width), with the channels of a place side by side in memory. Layers keep that
+    /// <summary>Returns the same (batch, channels, height, width), with the channels of a place side by side in memory. Layers keep that
     /// order from one to the next; a convolution on the CPU works in it, and from any other makes reordered copies first.</summary>
     public static Tensor ChannelsLast(this Tensor x)
     {

@@ -45,8 +45,8 @@ internal sealed class ResnetBlock2D : ScopedModule<Tensor, Tensor?, Tensor>
     /// <summary>Gets the most elements that a pass makes for each pixel.</summary>
     public long PeakElements => PeakElementsOf(InChannels, OutChannels);
 
-    /// <summary>The most elements that a pass makes for each pixel: the first norm and what the convolution after it gives, or the second
-    /// norm with its input and its convolution's output.</summary>
+    /// <summary>Returns the most elements that a pass makes for each pixel: the first norm and what the convolution after it gives, or the
+    /// second norm with its input and its convolution's output.</summary>
     public static long PeakElementsOf(long inChannels, long outChannels) => Math.Max(inChannels + outChannels, 3 * outChannels);
 
     /// <param name="input">(batch, channels, height, width).</param>

@@ -15,7 +15,8 @@ internal sealed class Upsample2D : nn.Module<Tensor, long[]?, Tensor>
         RegisterComponents();
     }
 
-    /// <summary>The elements, per pixel and channel of its input, of that input and a result of twice its height and width.</summary>
+    /// <summary>Returns the elements, per pixel and channel of its input, of that input and a result of twice its height and
+    /// width.</summary>
     /// <param name="enlarges">Whether the image is enlarged in memory before the convolution, and not by it.</param>
     public static int PeakElements(bool enlarges) => enlarges ? 9 : 5;
 

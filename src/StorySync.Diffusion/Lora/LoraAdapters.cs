@@ -6,9 +6,9 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Lora;
 
-/// <summary>The LoRAs on a model: any number together, each with its scale, on or off (diffusers' <c>load_lora_weights</c> and
-/// <c>set_adapters</c>). They are merged into the weights, so that a run with them costs no more than one without; the weights as
-/// they were are kept and come back to the bit. On a pipeline a change waits until the generations under way are over.</summary>
+/// <summary>Represents the LoRAs on a model: any number together, each with its scale, on or off (diffusers' <c>load_lora_weights</c> and
+/// <c>set_adapters</c>). They are merged into the weights, so that a run with them costs no more than one without; the weights as they were
+/// are kept and come back to the bit. On a pipeline a change waits until the generations under way are over.</summary>
 public sealed class LoraAdapters : IDisposable
 {
     private readonly Dictionary<string, List<LoraTarget>> targets = [];
@@ -53,10 +53,10 @@ public sealed class LoraAdapters : IDisposable
     /// <summary>The files of the LoRAs that are loaded, by name.</summary>
     internal IReadOnlyDictionary<string, ITensorSource> Files => adapters.ToDictionary(a => a.Key, a => a.Value.File.Source);
 
-    /// <summary>The LoRAs that are loaded, by name, with their scales.</summary>
+    /// <summary>Gets the LoRAs that are loaded, by name, with their scales.</summary>
     public IReadOnlyDictionary<string, double> Scales => adapters.ToDictionary(a => a.Key, a => a.Value.Scale);
 
-    /// <summary>Whether the LoRAs have an effect. Default true.</summary>
+    /// <summary>Gets a value indicating whether the LoRAs have an effect. Default true.</summary>
     public bool Enabled
     {
         get => enabled;

@@ -32,13 +32,13 @@ internal sealed class LoraMetadata
         return metadata;
     }
 
-    /// <summary>Whether there is a config for the component of a layer.</summary>
+    /// <summary>Returns a value indicating whether there is a config for the component of a layer.</summary>
     public bool Holds(string layer) => components.ContainsKey(ComponentOf(layer));
 
-    /// <summary>Whether the config says that a layer's weight gets a length of its own.</summary>
+    /// <summary>Returns a value indicating whether the config says that a layer's weight gets a length of its own.</summary>
     public bool IsDora(string layer) => components.TryGetValue(ComponentOf(layer), out var component) && component.IsDora;
 
-    /// <summary>The factor of a layer's product, as PEFT computes it; null where there is no config for its component.</summary>
+    /// <summary>Returns the factor of a layer's product, as PEFT computes it; null where there is no config for its component.</summary>
     /// <exception cref="ModelFileException">The config names another rank than the matrices have.</exception>
     public double? ScaleOf(string layer, long rank)
     {

@@ -80,11 +80,11 @@ internal static partial class LoraNames
         }
     }
 
-    /// <summary>Whether a name is a component's.</summary>
+    /// <summary>Returns a value indicating whether a name is a component's.</summary>
     public static bool IsComponent(string name) => name is "text_encoder" or "text_encoder_2" || IsDenoiser(name);
 
-    /// <summary>A layer's name as diffusers has it today. Early files name an attention layer's projections after the processor that held
-    /// them: <c>attn1.processor.to_q_lora</c>, in text encoders <c>self_attn.to_q_lora</c>.</summary>
+    /// <summary>Returns a layer's name as diffusers has it today. Early files name an attention layer's projections after the processor
+    /// that held them: <c>attn1.processor.to_q_lora</c>, in text encoders <c>self_attn.to_q_lora</c>.</summary>
     public static string Current(string layer)
     {
         layer = layer.Replace(".processor.", ".", StringComparison.Ordinal);

@@ -17,7 +17,7 @@ internal abstract record LoraProduct(IReadOnlyDictionary<string, TensorInfo> Par
     /// <param name="read">Reads a tensor in float32.</param>
     public abstract Tensor Compute(Func<string, Tensor> read);
 
-    /// <summary>The product that tensors make.</summary>
+    /// <summary>Returns the product that tensors make.</summary>
     /// <exception cref="FormatException">A tensor is missing, or their shapes do not belong together; the message is the rest of a sentence
     /// that starts with the layer.</exception>
     public static LoraProduct Of(IReadOnlyDictionary<string, TensorInfo> parts)

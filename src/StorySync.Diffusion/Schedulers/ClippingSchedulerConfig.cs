@@ -2,7 +2,7 @@ using System.ComponentModel.DataAnnotations;
 
 namespace StorySync.Diffusion.Schedulers;
 
-/// <summary>What the configs of schedulers share that predict a clean sample in each step and can keep it within a range.</summary>
+/// <summary>Represents the entries that are common to schedulers that predict a clean sample in each step and can clip it.</summary>
 public abstract record ClippingSchedulerConfig : DiffusionSchedulerConfig
 {
     /// <summary>Gets what the model predicts.</summary>
@@ -16,7 +16,8 @@ public abstract record ClippingSchedulerConfig : DiffusionSchedulerConfig
     [Range(1e-6, 1e6)]
     public double ClipSampleRange { get; init; } = 1;
 
-    /// <summary>Dynamic thresholding (arXiv 2205.11487) in place of <see cref="ClipSample"/>.</summary>
+    /// <summary>Gets a value indicating whether dynamic thresholding is applied (arXiv 2205.11487) in place of <see
+    /// cref="ClipSample"/>.</summary>
     public bool Thresholding { get; init; }
 
     /// <summary>Gets the quantile of dynamic thresholding.</summary>

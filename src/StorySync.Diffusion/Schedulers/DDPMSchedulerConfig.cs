@@ -2,10 +2,11 @@ using System.ComponentModel.DataAnnotations;
 
 namespace StorySync.Diffusion.Schedulers;
 
-/// <summary>The config of <see cref="DDPMScheduler"/>.</summary>
+/// <summary>Represents the config of <see cref="DDPMScheduler"/>.</summary>
 public sealed record DDPMSchedulerConfig : ClippingSchedulerConfig
 {
-    /// <summary>Sets the defaults in which this scheduler differs from the others.</summary>
+    /// <summary>Initializes a new instance of the <see cref="DDPMSchedulerConfig"/> class with the defaults in which this scheduler differs
+    /// from the others.</summary>
     public DDPMSchedulerConfig() => TimestepSpacing = "leading";
 
     /// <summary>Gets the variance of the injected noise. The <c>learned</c> ones take a second half of the model's channels for

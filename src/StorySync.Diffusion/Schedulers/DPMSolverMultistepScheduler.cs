@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Schedulers;
 
-/// <summary>DPM-Solver and DPM-Solver++ as multistep methods, arXiv 2206.00927 and 2211.01095 (diffusers'
+/// <summary>Implements DPM-Solver and DPM-Solver++ as multistep methods, arXiv 2206.00927 and 2211.01095 (diffusers'
 /// <c>DPMSolverMultistepScheduler</c>). The <c>sde</c> algorithms inject noise in every step.</summary>
 public sealed class DPMSolverMultistepScheduler : DiffusionScheduler
 {

@@ -3,7 +3,7 @@ using System.Text.Json.Serialization;
 
 namespace StorySync.Diffusion.Schedulers;
 
-/// <summary>The config of <see cref="DPMSolverMultistepScheduler"/>.</summary>
+/// <summary>Represents the config of <see cref="DPMSolverMultistepScheduler"/>.</summary>
 public sealed record DPMSolverMultistepSchedulerConfig : MultistepSchedulerConfig
 {
     /// <summary>Gets the order of the solver; 2 for guided sampling.</summary>
@@ -24,10 +24,11 @@ public sealed record DPMSolverMultistepSchedulerConfig : MultistepSchedulerConfi
     /// <summary>Gets a value indicating whether the last step is Euler's in any case.</summary>
     public bool EulerAtFinal { get; init; }
 
-    /// <summary>Sigmas evenly spaced in their logarithm, between those of training (arXiv 2211.01095).</summary>
+    /// <summary>Gets a value indicating whether sigmas are evenly spaced in their logarithm, between those of training (arXiv
+    /// 2211.01095).</summary>
     public bool UseLuLambdas { get; init; }
 
-    /// <summary>Training timesteps whose half log signal-to-noise ratio is below this are left out.</summary>
+    /// <summary>Gets the limit of clipping: training timesteps whose half log signal-to-noise ratio is below this are left out.</summary>
     [Range(double.NegativeInfinity, double.MaxValue)]
     [JsonNumberHandling(JsonNumberHandling.AllowNamedFloatingPointLiterals)]
     public double LambdaMinClipped { get; init; } = double.NegativeInfinity;

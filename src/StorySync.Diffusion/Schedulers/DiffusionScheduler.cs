@@ -3,7 +3,7 @@ using StorySync.Diffusion.Schedulers.Tables;
 
 namespace StorySync.Diffusion.Schedulers;
 
-/// <summary>A scheduler whose noise levels come from betas, which is all but flow matching.</summary>
+/// <summary>Represents a scheduler whose noise levels come from betas, which is all but flow matching.</summary>
 public abstract class DiffusionScheduler : Scheduler
 {
     private protected DiffusionScheduler(DiffusionSchedulerConfig config, bool rescaleZeroSnr = false, bool finiteSigmas = false)
@@ -26,7 +26,7 @@ public abstract class DiffusionScheduler : Scheduler
         }
     }
 
-    /// <summary>By training timestep, the share of the clean sample's variance: the cumulative product of 1 − beta.</summary>
+    /// <summary>Gets, by training timestep, the share of the clean sample's variance: the cumulative product of 1 − beta.</summary>
     public ImmutableArray<float> AlphasCumprod { get; }
 
     /// <summary>Whether the clean sample that a step predicts is clipped or thresholded, so that it is finite.</summary>

@@ -2,7 +2,8 @@ using System.ComponentModel.DataAnnotations;
 
 namespace StorySync.Diffusion.Schedulers;
 
-/// <summary>What the configs of all schedulers share whose noise levels come from betas, which is all but flow matching.</summary>
+/// <summary>Represents the entries that are common to all schedulers whose noise levels follow from betas, that is, all but flow
+/// matching.</summary>
 public abstract record DiffusionSchedulerConfig : SchedulerConfig
 {
     /// <summary>Gets the first beta.</summary>
@@ -27,7 +28,7 @@ public abstract record DiffusionSchedulerConfig : SchedulerConfig
     [AllowedValues("linspace", "leading", "trailing")]
     public string TimestepSpacing { get; init; } = "linspace";
 
-    /// <summary>Added to the timesteps of <c>leading</c> spacing.</summary>
+    /// <summary>Gets the offset that is added to the timesteps of <c>leading</c> spacing.</summary>
     [Range(0, 1_000_000)]
     public int StepsOffset { get; init; }
 }

@@ -2,7 +2,7 @@ using System.ComponentModel.DataAnnotations;
 
 namespace StorySync.Diffusion.Schedulers;
 
-/// <summary>The config of <see cref="EulerAncestralDiscreteScheduler"/>.</summary>
+/// <summary>Represents the config of <see cref="EulerAncestralDiscreteScheduler"/>.</summary>
 public sealed record EulerAncestralDiscreteSchedulerConfig : DiffusionSchedulerConfig
 {
     /// <summary>Gets what the model predicts.</summary>

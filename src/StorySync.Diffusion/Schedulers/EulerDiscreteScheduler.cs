@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Schedulers;
 
-/// <summary>Euler's method on the probability flow ODE: algorithm 2 of arXiv 2206.00364 without churn (diffusers'
+/// <summary>Implements Euler's method on the probability flow ODE: algorithm 2 of arXiv 2206.00364 without churn (diffusers'
 /// <c>EulerDiscreteScheduler</c>).</summary>
 public sealed class EulerDiscreteScheduler : DiffusionScheduler
 {

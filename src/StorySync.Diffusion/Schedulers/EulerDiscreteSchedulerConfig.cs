@@ -3,7 +3,7 @@ using StorySync.Diffusion.Schedulers.Tables;
 
 namespace StorySync.Diffusion.Schedulers;
 
-/// <summary>The config of <see cref="EulerDiscreteScheduler"/>.</summary>
+/// <summary>Represents the config of <see cref="EulerDiscreteScheduler"/>.</summary>
 public sealed record EulerDiscreteSchedulerConfig : DiffusionSchedulerConfig, ISigmaSpacing
 {
     /// <summary>Gets what the model predicts.</summary>
@@ -15,13 +15,13 @@ public sealed record EulerDiscreteSchedulerConfig : DiffusionSchedulerConfig, IS
     [AllowedValues("linear", "log_linear")]
     public string InterpolationType { get; init; } = "linear";
 
-    /// <summary>Karras et al.'s spacing of sigmas.</summary>
+    /// <summary>Gets a value indicating whether sigmas have Karras et al.'s spacing.</summary>
     public bool UseKarrasSigmas { get; init; }
 
-    /// <summary>Sigmas evenly spaced in their logarithm.</summary>
+    /// <summary>Gets a value indicating whether sigmas are evenly spaced in their logarithm.</summary>
     public bool UseExponentialSigmas { get; init; }
 
-    /// <summary>Sigmas spaced by a beta distribution.</summary>
+    /// <summary>Gets a value indicating whether sigmas are spaced by a beta distribution.</summary>
     public bool UseBetaSigmas { get; init; }
 
     /// <summary>Gets the lowest sigma of the three spacings above; by default the lowest of the chosen timesteps.</summary>
@@ -32,7 +32,8 @@ public sealed record EulerDiscreteSchedulerConfig : DiffusionSchedulerConfig, IS
     [Range(1e-9, 1e9)]
     public double? SigmaMax { get; init; }
 
-    /// <summary>With <c>continuous</c> and <c>v_prediction</c>, the model's timesteps are log(sigma) / 4.</summary>
+    /// <summary>Gets how timesteps are given to the model: with <c>continuous</c> and <c>v_prediction</c>, the model's timesteps are
+    /// log(sigma) / 4.</summary>
     [AllowedValues("discrete", "continuous")]
     public string TimestepType { get; init; } = "discrete";
 

@@ -6,8 +6,8 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Schedulers;
 
-/// <summary>Euler's method for flow matching models, arXiv 2403.03206 (diffusers' <c>FlowMatchEulerDiscreteScheduler</c>). Injects noise
-/// only when the config asks for stochastic sampling.</summary>
+/// <summary>Implements Euler's method for flow matching models, arXiv 2403.03206 (diffusers' <c>FlowMatchEulerDiscreteScheduler</c>).
+/// Injects noise only when the config asks for stochastic sampling.</summary>
 public sealed class FlowMatchEulerDiscreteScheduler : Scheduler
 {
     private readonly FlowMatchEulerDiscreteSchedulerConfig config;
@@ -28,7 +28,7 @@ public sealed class FlowMatchEulerDiscreteScheduler : Scheduler
     /// <inheritdoc/>
     public override bool UsesFlowSigmas => true;
 
-    /// <summary>The mu that the config gives an image, for <see cref="ScheduleOptions.Mu"/>: linear in its size (diffusers'
+    /// <summary>Returns the mu that the config gives an image, for <see cref="ScheduleOptions.Mu"/>: linear in its size (diffusers'
     /// <c>calculate_shift</c>).</summary>
     /// <param name="imageTokens">The number of image tokens.</param>
     public double CalculateShift(int imageTokens) => TimeShift.MuOf(config, imageTokens);

@@ -3,7 +3,7 @@ using StorySync.Diffusion.Schedulers.Tables;
 
 namespace StorySync.Diffusion.Schedulers;
 
-/// <summary>The config of <see cref="FlowMatchEulerDiscreteScheduler"/>.</summary>
+/// <summary>Represents the config of <see cref="FlowMatchEulerDiscreteScheduler"/>.</summary>
 public sealed record FlowMatchEulerDiscreteSchedulerConfig : SchedulerConfig, ISigmaSpacing, IDynamicShift
 {
     /// <summary>Gets the time shift; ignored when <see cref="UseDynamicShifting"/> is set.</summary>
@@ -13,11 +13,11 @@ public sealed record FlowMatchEulerDiscreteSchedulerConfig : SchedulerConfig, IS
     /// <summary>Gets a value indicating whether the time shift comes from the plan's mu, which depends on the size of the image.</summary>
     public bool UseDynamicShifting { get; init; }
 
-    /// <summary>Mu at <see cref="BaseImageSeqLen"/> image tokens.</summary>
+    /// <summary>Gets the mu at <see cref="BaseImageSeqLen"/> image tokens.</summary>
     [Range(-100.0, 100.0)]
     public double BaseShift { get; init; } = 0.5;
 
-    /// <summary>Mu at <see cref="MaxImageSeqLen"/> image tokens.</summary>
+    /// <summary>Gets the mu at <see cref="MaxImageSeqLen"/> image tokens.</summary>
     [Range(-100.0, 100.0)]
     public double MaxShift { get; init; } = 1.15;
 
@@ -36,13 +36,13 @@ public sealed record FlowMatchEulerDiscreteSchedulerConfig : SchedulerConfig, IS
     [Range(0.0, 0.999)]
     public double? ShiftTerminal { get; init; }
 
-    /// <summary>Karras et al.'s spacing of sigmas.</summary>
+    /// <summary>Gets a value indicating whether sigmas have Karras et al.'s spacing.</summary>
     public bool UseKarrasSigmas { get; init; }
 
-    /// <summary>Sigmas evenly spaced in their logarithm.</summary>
+    /// <summary>Gets a value indicating whether sigmas are evenly spaced in their logarithm.</summary>
     public bool UseExponentialSigmas { get; init; }
 
-    /// <summary>Sigmas spaced by a beta distribution.</summary>
+    /// <summary>Gets a value indicating whether sigmas are spaced by a beta distribution.</summary>
     public bool UseBetaSigmas { get; init; }
 
     /// <summary>Gets how mu shifts.</summary>

@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Schedulers;
 
-/// <summary>Heun's method on the probability flow ODE: algorithm 1 of arXiv 2206.00364 (diffusers' <c>HeunDiscreteScheduler</c>).
-/// A step is two model calls, an Euler step and its correction; the last step is one.</summary>
+/// <summary>Implements Heun's method on the probability flow ODE: algorithm 1 of arXiv 2206.00364 (diffusers'
+/// <c>HeunDiscreteScheduler</c>). A step is two model calls, an Euler step and its correction; the last step is one.</summary>
 public sealed class HeunDiscreteScheduler : DiffusionScheduler
 {
     private readonly HeunDiscreteSchedulerConfig config;

@@ -3,23 +3,24 @@ using StorySync.Diffusion.Schedulers.Tables;
 
 namespace StorySync.Diffusion.Schedulers;
 
-/// <summary>The config of <see cref="HeunDiscreteScheduler"/>.</summary>
+/// <summary>Represents the config of <see cref="HeunDiscreteScheduler"/>.</summary>
 public sealed record HeunDiscreteSchedulerConfig : DiffusionSchedulerConfig, ISigmaSpacing
 {
-    /// <summary>Sets the defaults in which this scheduler differs from the others.</summary>
+    /// <summary>Initializes a new instance of the <see cref="HeunDiscreteSchedulerConfig"/> class with the defaults in which this scheduler
+    /// differs from the others.</summary>
     public HeunDiscreteSchedulerConfig() => (BetaStart, BetaEnd) = (0.00085, 0.012);
 
     /// <summary>Gets what the model predicts.</summary>
     [AllowedValues("epsilon", "v_prediction", "sample")]
     public string PredictionType { get; init; } = "epsilon";
 
-    /// <summary>Karras et al.'s spacing of sigmas.</summary>
+    /// <summary>Gets a value indicating whether sigmas have Karras et al.'s spacing.</summary>
     public bool UseKarrasSigmas { get; init; }
 
-    /// <summary>Sigmas evenly spaced in their logarithm.</summary>
+    /// <summary>Gets a value indicating whether sigmas are evenly spaced in their logarithm.</summary>
     public bool UseExponentialSigmas { get; init; }
 
-    /// <summary>Sigmas spaced by a beta distribution.</summary>
+    /// <summary>Gets a value indicating whether sigmas are spaced by a beta distribution.</summary>
     public bool UseBetaSigmas { get; init; }
 
     /// <summary>Gets a value indicating whether predicted clean samples are clamped to ±<see cref="ClipSampleRange"/>.</summary>

@@ -2,10 +2,11 @@ using System.ComponentModel.DataAnnotations;
 
 namespace StorySync.Diffusion.Schedulers;
 
-/// <summary>The config of <see cref="LCMScheduler"/>.</summary>
+/// <summary>Represents the config of <see cref="LCMScheduler"/>.</summary>
 public sealed record LCMSchedulerConfig : ClippingSchedulerConfig
 {
-    /// <summary>Sets the defaults in which this scheduler differs from the others.</summary>
+    /// <summary>Initializes a new instance of the <see cref="LCMSchedulerConfig"/> class with the defaults in which this scheduler differs
+    /// from the others.</summary>
     public LCMSchedulerConfig() => (BetaStart, BetaEnd, BetaSchedule, TimestepSpacing, ClipSample)
         = (0.00085, 0.012, "scaled_linear", "leading", false);
 

@@ -3,14 +3,14 @@ using StorySync.Diffusion.Schedulers.Tables;
 
 namespace StorySync.Diffusion.Schedulers;
 
-/// <summary>What the configs of the multistep solvers share.</summary>
+/// <summary>Represents the entries that are common to the multistep solvers.</summary>
 public abstract record MultistepSchedulerConfig : DiffusionSchedulerConfig, ISigmaSpacing, IDynamicShift
 {
     /// <summary>Gets what the model predicts.</summary>
     [AllowedValues("epsilon", "sample", "v_prediction", "flow_prediction")]
     public string PredictionType { get; init; } = "epsilon";
 
-    /// <summary>Dynamic thresholding (arXiv 2205.11487).</summary>
+    /// <summary>Gets a value indicating whether dynamic thresholding is applied (arXiv 2205.11487).</summary>
     public bool Thresholding { get; init; }
 
     /// <summary>Gets the quantile of dynamic thresholding.</summary>
@@ -21,13 +21,13 @@ public abstract record MultistepSchedulerConfig : DiffusionSchedulerConfig, ISig
     [Range(1e-6, 1e6)]
     public double SampleMaxValue { get; init; } = 1;
 
-    /// <summary>Karras et al.'s spacing of sigmas.</summary>
+    /// <summary>Gets a value indicating whether sigmas have Karras et al.'s spacing.</summary>
     public bool UseKarrasSigmas { get; init; }
 
-    /// <summary>Sigmas evenly spaced in their logarithm.</summary>
+    /// <summary>Gets a value indicating whether sigmas are evenly spaced in their logarithm.</summary>
     public bool UseExponentialSigmas { get; init; }
 
-    /// <summary>Sigmas spaced by a beta distribution.</summary>
+    /// <summary>Gets a value indicating whether sigmas are spaced by a beta distribution.</summary>
     public bool UseBetaSigmas { get; init; }
 
     /// <summary>Gets the sigmas of flow matching.</summary>
@@ -48,11 +48,11 @@ public abstract record MultistepSchedulerConfig : DiffusionSchedulerConfig, ISig
     /// <summary>Gets a value indicating whether the plan's mu takes the place of <see cref="FlowShift"/>.</summary>
     public bool UseDynamicShifting { get; init; }
 
-    /// <summary>Mu at <see cref="BaseImageSeqLen"/> image tokens.</summary>
+    /// <summary>Gets the mu at <see cref="BaseImageSeqLen"/> image tokens.</summary>
     [Range(-100.0, 100.0)]
     public double BaseShift { get; init; } = 0.5;
 
-    /// <summary>Mu at <see cref="MaxImageSeqLen"/> image tokens.</summary>
+    /// <summary>Gets the mu at <see cref="MaxImageSeqLen"/> image tokens.</summary>
     [Range(-100.0, 100.0)]
     public double MaxShift { get; init; } = 1.15;
 

@@ -6,20 +6,20 @@ namespace StorySync.Diffusion.Schedulers;
 /// signal-to-noise ratio (arXiv 2206.00927).</summary>
 internal readonly record struct NoiseLevel(float Signal, float Noise, float Lambda)
 {
-    /// <summary>The levels of diffusers' alphas_cumprod, which keep the variance.</summary>
+    /// <summary>Returns the levels of diffusers' alphas_cumprod, which keep the variance.</summary>
     public static NoiseLevel[] OfAlphas(float[] alphas) => Of(TorchMath.Sqrt(alphas), TorchMath.Sqrt(alphas.Select(a => 1 - a)));
 
-    /// <summary>The levels that keep the variance, sigma being noise over signal.</summary>
+    /// <summary>Returns the levels that keep the variance, sigma being noise over signal.</summary>
     public static NoiseLevel[] OfSigmas(float[] sigmas)
     {
         float[] signals = [.. TorchMath.Sqrt(sigmas.Select(s => s * s + 1)).Select(root => 1 / root)];
         return Of(signals, [.. sigmas.Zip(signals, (sigma, signal) => sigma * signal)]);
     }
 
-    /// <summary>The signal keeps its size, noise is added to it (Karras et al., arXiv 2206.00364).</summary>
+    /// <summary>Returns the signal keeps its size, noise is added to it (Karras et al., arXiv 2206.00364).</summary>
     public static NoiseLevel[] OfAddedNoise(float[] sigmas) => Of([.. sigmas.Select(_ => 1f)], sigmas);
 
-    /// <summary>A straight line from signal to noise (flow matching).</summary>
+    /// <summary>Returns a straight line from signal to noise (flow matching).</summary>
     public static NoiseLevel[] OfFlow(float[] sigmas) => Of([.. sigmas.Select(s => 1 - s)], sigmas);
 
     private static NoiseLevel[] Of(float[] signals, float[] noises) =>

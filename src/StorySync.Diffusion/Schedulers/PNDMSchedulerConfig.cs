@@ -2,10 +2,11 @@ using System.ComponentModel.DataAnnotations;
 
 namespace StorySync.Diffusion.Schedulers;
 
-/// <summary>The config of <see cref="PNDMScheduler"/>.</summary>
+/// <summary>Represents the config of <see cref="PNDMScheduler"/>.</summary>
 public sealed record PNDMSchedulerConfig : DiffusionSchedulerConfig
 {
-    /// <summary>Sets the defaults in which this scheduler differs from the others.</summary>
+    /// <summary>Initializes a new instance of the <see cref="PNDMSchedulerConfig"/> class with the defaults in which this scheduler differs
+    /// from the others.</summary>
     public PNDMSchedulerConfig() => TimestepSpacing = "leading";
 
     /// <summary>Gets what the model predicts.</summary>

@@ -7,7 +7,7 @@ namespace StorySync.Diffusion.Schedulers;
 /// <summary>What a model's answer says, by the config's <c>prediction_type</c>.</summary>
 internal static class Prediction
 {
-    /// <summary>The clean sample, where signal and noise keep the variance.</summary>
+    /// <summary>Returns the clean sample, where signal and noise keep the variance.</summary>
     public static Tensor Original(string type, Tensor output, Tensor sample, NoiseLevel level) => type switch
     {
         "epsilon" => (sample - output.Times(level.Noise)).Over(level.Signal),
@@ -15,7 +15,7 @@ internal static class Prediction
         _ => output,
     };
 
-    /// <summary>The noise in the sample, where signal and noise keep the variance.</summary>
+    /// <summary>Returns the noise in the sample, where signal and noise keep the variance.</summary>
     public static Tensor Epsilon(string type, Tensor output, Tensor sample, NoiseLevel level) => type switch
     {
         "sample" => (sample - output.Times(level.Signal)).Over(level.Noise),
@@ -23,7 +23,7 @@ internal static class Prediction
         _ => output,
     };
 
-    /// <summary>The clean sample, where noise is added to a signal that keeps its size.</summary>
+    /// <summary>Returns the clean sample, where noise is added to a signal that keeps its size.</summary>
     public static Tensor Original(string type, Tensor output, Tensor sample, float sigma) => type switch
     {
         "epsilon" => sample - output.Times(sigma),

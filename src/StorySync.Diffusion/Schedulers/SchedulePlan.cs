@@ -5,7 +5,8 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Schedulers;
 
-/// <summary>The steps of a denoising, fixed in advance. Immutable and shared freely; <see cref="Start"/> begins a generation.</summary>
+/// <summary>Represents the steps of a denoising, fixed in advance. Immutable and shared freely; <see cref="Start"/> begins a
+/// generation.</summary>
 public sealed class SchedulePlan
 {
     private readonly Scheduler scheduler;
@@ -34,7 +35,7 @@ public sealed class SchedulePlan
     /// <summary>Gets what standard normal noise is multiplied by to make the first sample.</summary>
     public float InitNoiseSigma { get; internal init; } = 1;
 
-    /// <summary>Model calls per step.</summary>
+    /// <summary>Gets the number of model calls per step.</summary>
     public int Order => scheduler.Order;
 
     /// <summary>By model call, what the sample is divided by for the model; empty where the model sees it as it is.</summary>
@@ -51,7 +52,7 @@ public sealed class SchedulePlan
         return scheduler.Start(new SolverStart(this, noise, beginIndex, eta));
     }
 
-    /// <summary>Where an image-to-image generation begins: the last <paramref name="strength"/> of the steps is made.</summary>
+    /// <summary>Returns where an image-to-image generation begins: the last <paramref name="strength"/> of the steps is made.</summary>
     /// <param name="strength">0 … 1; 1 makes all steps.</param>
     /// <exception cref="ArgumentException">So small a strength leaves no step.</exception>
     public int BeginIndex(double strength)
@@ -65,7 +66,7 @@ public sealed class SchedulePlan
                 $"Of {Steps} steps, a strength of {strength} leaves none. Raise the strength or the number of steps.");
     }
 
-    /// <summary>The model call that a timestep belongs to, as diffusers finds it: the second one where it repeats.</summary>
+    /// <summary>Returns the model call that a timestep belongs to, as diffusers finds it: the second one where it repeats.</summary>
     /// <exception cref="ArgumentException">The timestep is not in the plan.</exception>
     public int IndexOf(float timestep)
     {

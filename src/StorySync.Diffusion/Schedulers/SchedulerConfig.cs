@@ -2,7 +2,8 @@ using System.ComponentModel.DataAnnotations;
 
 namespace StorySync.Diffusion.Schedulers;
 
-/// <summary>The entries of a <c>scheduler_config.json</c>, under diffusers' names and with the defaults of the diffusers class.</summary>
+/// <summary>Represents the entries of a <c>scheduler_config.json</c>, under diffusers' names and with the defaults of the diffusers
+/// class.</summary>
 public abstract record SchedulerConfig
 {
     /// <summary>Gets the number of noise levels that the model was trained with.</summary>

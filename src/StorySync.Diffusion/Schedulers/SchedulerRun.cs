@@ -6,10 +6,8 @@ namespace StorySync.Diffusion.Schedulers;
 /// <summary>What a run is made from.</summary>
 internal sealed record SolverStart(SchedulePlan Plan, NoiseSource? Noise, int BeginIndex, double Eta);
 
-/// <summary>
-/// One generation on its way through a plan. It counts the model calls and keeps what the solver has to remember of earlier ones.
-/// Used by one thread at a time; dispose it to free what it remembers.
-/// </summary>
+/// <summary>Represents one generation that follows a plan. It counts the model calls and keeps the state of the solver. Used by one thread
+/// at a time; dispose it to free what it remembers.</summary>
 /// <example>
 /// <code>
 /// using var run = plan.Start(noise);

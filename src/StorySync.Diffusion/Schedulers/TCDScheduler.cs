@@ -4,8 +4,9 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Schedulers;
 
-/// <summary>Strategic stochastic sampling of trajectory consistency distillation, arXiv 2402.19159 (diffusers' <c>TCDScheduler</c>), for
-/// Hyper-SD and TCD LoRAs. The run's eta, the paper's γ, is how much noise each step but the last injects.</summary>
+/// <summary>Implements strategic stochastic sampling of trajectory consistency distillation, arXiv 2402.19159 (diffusers'
+/// <c>TCDScheduler</c>), for Hyper-SD and TCD LoRAs. The run's eta, the paper's γ, is how much noise each step but the last
+/// injects.</summary>
 public sealed class TCDScheduler : DiffusionScheduler
 {
     private readonly TCDSchedulerConfig config;

@@ -2,10 +2,11 @@ using System.ComponentModel.DataAnnotations;
 
 namespace StorySync.Diffusion.Schedulers;
 
-/// <summary>The config of <see cref="TCDScheduler"/>.</summary>
+/// <summary>Represents the config of <see cref="TCDScheduler"/>.</summary>
 public sealed record TCDSchedulerConfig : DiffusionSchedulerConfig
 {
-    /// <summary>Sets the defaults in which this scheduler differs from the others.</summary>
+    /// <summary>Initializes a new instance of the <see cref="TCDSchedulerConfig"/> class with the defaults in which this scheduler differs
+    /// from the others.</summary>
     public TCDSchedulerConfig() => (BetaStart, BetaEnd, BetaSchedule, TimestepSpacing) = (0.00085, 0.012, "scaled_linear", "leading");
 
     /// <summary>Gets the number of steps of the distillation, from which the steps are picked.</summary>

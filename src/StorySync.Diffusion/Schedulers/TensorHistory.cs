@@ -11,7 +11,7 @@ internal sealed class TensorHistory(int capacity) : IDisposable
 
     public int Count => tensors.Count;
 
-    /// <summary>The tensor that was pushed <paramref name="age"/> pushes before the newest.</summary>
+    /// <summary>Gets the tensor that was pushed <paramref name="age"/> pushes before the newest.</summary>
     public Tensor this[int age] => tensors[age];
 
     public void Push(Tensor tensor)

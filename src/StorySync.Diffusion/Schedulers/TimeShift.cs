@@ -9,7 +9,7 @@ internal static class TimeShift
     public static double RequireMu(double? mu) => mu
         ?? throw new ArgumentException("'use_dynamic_shifting' is true, so the plan needs ScheduleOptions.Mu.", nameof(mu));
 
-    /// <summary>The mu that a config gives an image: linear in its size (diffusers' <c>calculate_shift</c>).</summary>
+    /// <summary>Returns the mu that a config gives an image: linear in its size (diffusers' <c>calculate_shift</c>).</summary>
     public static double MuOf(IDynamicShift config, int imageTokens)
     {
         var slope = (config.MaxShift - config.BaseShift) / (config.MaxImageSeqLen - config.BaseImageSeqLen);

@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Schedulers;
 
-/// <summary>The unified predictor-corrector, arXiv 2302.04867 (diffusers' <c>UniPCMultistepScheduler</c>): each model call first
+/// <summary>Implements the unified predictor-corrector, arXiv 2302.04867 (diffusers' <c>UniPCMultistepScheduler</c>): each model call first
 /// corrects the step that led to it, then predicts the next.</summary>
 public sealed class UniPCMultistepScheduler : DiffusionScheduler
 {

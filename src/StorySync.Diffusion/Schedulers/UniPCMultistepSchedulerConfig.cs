@@ -2,7 +2,7 @@ using System.ComponentModel.DataAnnotations;
 
 namespace StorySync.Diffusion.Schedulers;
 
-/// <summary>The config of <see cref="UniPCMultistepScheduler"/>.</summary>
+/// <summary>Represents the config of <see cref="UniPCMultistepScheduler"/>.</summary>
 public sealed record UniPCMultistepSchedulerConfig : MultistepSchedulerConfig
 {
     /// <summary>Gets the order of the predictor; the corrector's is one higher. 2 for guided sampling.</summary>
@@ -34,7 +34,7 @@ public sealed record UniPCMultistepSchedulerConfig : MultistepSchedulerConfig
     [Range(1e-9, 1e9)]
     public double? SigmaMax { get; init; }
 
-    /// <summary>With flow sigmas, what the lowest one is stretched to.</summary>
+    /// <summary>Gets, with flow sigmas, what the lowest one is stretched to.</summary>
     [Range(0.0, 0.999)]
     public double? ShiftTerminal { get; init; }
 }

@@ -57,7 +57,7 @@ internal sealed class UniPCStep
     /// <summary>Gets the factor of the weighted difference quotients.</summary>
     public float Difference { get; }
 
-    /// <summary>The weights of the earlier outputs' difference quotients.</summary>
+    /// <summary>Returns the weights of the earlier outputs' difference quotients.</summary>
     public float[] PredictorWeights() => order == 2 ? [0.5f] : Solve(order - 1);
 
     /// <summary>As <see cref="PredictorWeights"/>, and after them the weight of the output at the step's end.</summary>

@@ -4,18 +4,19 @@ using StorySync.Diffusion.Weights;
 
 namespace StorySync.Diffusion.Sdxl;
 
-/// <summary>The <c>config.json</c> of a <see cref="UNet2DConditionModel"/>; names and defaults are diffusers'.</summary>
+/// <summary>Represents the <c>config.json</c> of a <see cref="UNet2DConditionModel"/>; names and defaults are diffusers'.</summary>
 public sealed record UNet2DConditionConfig
 {
-    /// <summary>Height and width of the latents that the model was trained on; a pipeline's default size follows from it.</summary>
+    /// <summary>Gets the height and width of the latents that the model was trained on; a pipeline's default size follows from
+    /// it.</summary>
     [Range(1, 1 << 16)]
     public int? SampleSize { get; init; }
 
-    /// <summary>Channels of the latents.</summary>
+    /// <summary>Gets the number of channels of the latents.</summary>
     [Range(1, 1 << 20)]
     public int InChannels { get; init; } = 4;
 
-    /// <summary>Channels of the prediction.</summary>
+    /// <summary>Gets the number of channels of the prediction.</summary>
     [Range(1, 1 << 20)]
     public int OutChannels { get; init; } = 4;
 
@@ -25,20 +26,20 @@ public sealed record UNet2DConditionConfig
     /// <summary>Gets a value indicating whether cosines come before sines in the timestep embedding.</summary>
     public bool FlipSinToCos { get; init; } = true;
 
-    /// <summary>Shift of the timestep embedding's frequencies.</summary>
+    /// <summary>Gets the shift of the timestep embedding's frequencies.</summary>
     [Range(-1e6, 1e6)]
     public double FreqShift { get; init; }
 
-    /// <summary>For each level <c>DownBlock2D</c> or <c>CrossAttnDownBlock2D</c>.</summary>
+    /// <summary>Gets, for each level <c>DownBlock2D</c> or <c>CrossAttnDownBlock2D</c>.</summary>
     [AllowedValues("DownBlock2D", "CrossAttnDownBlock2D")]
     public IReadOnlyList<string> DownBlockTypes { get; init; } =
         ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"];
 
-    /// <summary><c>UNetMidBlock2DCrossAttn</c>, or null for no middle.</summary>
+    /// <summary>Gets the middle block: <c>UNetMidBlock2DCrossAttn</c>, or null for no middle.</summary>
     [AllowedValues("UNetMidBlock2DCrossAttn")]
     public string? MidBlockType { get; init; } = "UNetMidBlock2DCrossAttn";
 
-    /// <summary>For each level, deepest first, <c>UpBlock2D</c> or <c>CrossAttnUpBlock2D</c>.</summary>
+    /// <summary>Gets, for each level, deepest first, <c>UpBlock2D</c> or <c>CrossAttnUpBlock2D</c>.</summary>
     [AllowedValues("UpBlock2D", "CrossAttnUpBlock2D")]
     public IReadOnlyList<string> UpBlockTypes { get; init; } =
         ["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"];
@@ -47,17 +48,17 @@ public sealed record UNet2DConditionConfig
     /// level.</summary>
     public OneOrMany<bool> OnlyCrossAttention { get; init; } = false;
 
-    /// <summary>Channels of each level.</summary>
+    /// <summary>Gets the number of channels of each level.</summary>
     [Range(1, 1 << 20)]
     [MaxLength(16)]
     public IReadOnlyList<int> BlockOutChannels { get; init; } = [320, 640, 1280, 1280];
 
-    /// <summary>Resnets of a level on the way down; on the way up there is one more.</summary>
+    /// <summary>Gets the number of resnets of a level on the way down; on the way up there is one more.</summary>
     [Range(1, 4096)]
     [LayerCount(@"down_blocks\.\d+\.resnets")]
     public OneOrMany<int> LayersPerBlock { get; init; } = 2;
 
-    /// <summary>Padding of the downsamplers.</summary>
+    /// <summary>Gets the padding of the downsamplers.</summary>
     [Range(0, 1)]
     public int DownsamplePadding { get; init; } = 1;
 
@@ -69,19 +70,20 @@ public sealed record UNet2DConditionConfig
     [ActivationName]
     public string ActFn { get; init; } = "silu";
 
-    /// <summary>Groups of every group norm.</summary>
+    /// <summary>Gets the number of groups of every group norm.</summary>
     [Range(1, 4096)]
     public int NormNumGroups { get; init; } = 32;
 
-    /// <summary>Epsilon of the resnets' norms and of the last one.</summary>
+    /// <summary>Gets the epsilon of the resnets' norms and of the last one.</summary>
     [Range(double.Epsilon, 1.0)]
     public double NormEps { get; init; } = 1e-5;
 
-    /// <summary>Width of the text.</summary>
+    /// <summary>Gets the width of the text.</summary>
     [Range(1, 1 << 20)]
     public OneOrMany<int> CrossAttentionDim { get; init; } = 1280;
 
-    /// <summary>Transformer blocks after a resnet: one number, one per level, or for each level one per resnet.</summary>
+    /// <summary>Gets the number of transformer blocks after a resnet: one number, one per level, or for each level one per
+    /// resnet.</summary>
     [Range(1, 4096)]
     [LayerCount("transformer_blocks")]
     public OneOrMany<OneOrMany<int>> TransformerLayersPerBlock { get; init; } = (OneOrMany<int>)1;
@@ -100,75 +102,75 @@ public sealed record UNet2DConditionConfig
     /// 1.5).</summary>
     public bool UseLinearProjection { get; init; }
 
-    /// <summary><c>text_time</c> (SDXL), or null.</summary>
+    /// <summary>Gets the additional embedding: <c>text_time</c> (SDXL), or null.</summary>
     [AllowedValues("text_time")]
     public string? AdditionEmbedType { get; init; }
 
-    /// <summary>Width in which each of the six time ids is embedded.</summary>
+    /// <summary>Gets the width in which each of the six time ids is embedded.</summary>
     [Range(1, 1 << 20)]
     public int? AdditionTimeEmbedDim { get; init; }
 
-    /// <summary>Width of the pooled text and the embedded time ids together.</summary>
+    /// <summary>Gets the width of the pooled text and the embedded time ids together.</summary>
     [Range(1, 1 << 20)]
     public int? ProjectionClassEmbeddingsInputDim { get; init; }
 
-    /// <summary><c>default</c> or <c>scale_shift</c>.</summary>
+    /// <summary>Gets how the resnets use the time embedding: <c>default</c> or <c>scale_shift</c>.</summary>
     [AllowedValues("default", "scale_shift")]
     public string ResnetTimeScaleShift { get; init; } = "default";
 
-    /// <summary>Kernel size of the first convolution.</summary>
+    /// <summary>Gets the kernel size of the first convolution.</summary>
     [Range(1, 31)]
     public int ConvInKernel { get; init; } = 3;
 
-    /// <summary>Kernel size of the last convolution.</summary>
+    /// <summary>Gets the kernel size of the last convolution.</summary>
     [Range(1, 31)]
     public int ConvOutKernel { get; init; } = 3;
 
-    /// <summary>Must be null; other values are not supported.</summary>
+    /// <summary>Gets an entry that must be null; other values are not supported.</summary>
     [Unsupported]
     public string? ClassEmbedType { get; init; }
 
-    /// <summary>Must be null; other values are not supported.</summary>
+    /// <summary>Gets an entry that must be null; other values are not supported.</summary>
     [Unsupported]
     public int? NumClassEmbeds { get; init; }
 
-    /// <summary>Must be null; other values are not supported.</summary>
+    /// <summary>Gets an entry that must be null; other values are not supported.</summary>
     [Unsupported]
     public string? EncoderHidDimType { get; init; }
 
-    /// <summary>Must be null; other values are not supported.</summary>
+    /// <summary>Gets an entry that must be null; other values are not supported.</summary>
     [Unsupported]
     public int? EncoderHidDim { get; init; }
 
-    /// <summary>Must be null; other values are not supported.</summary>
+    /// <summary>Gets an entry that must be null; other values are not supported.</summary>
     [Unsupported]
     public int? TimeCondProjDim { get; init; }
 
-    /// <summary>Must be null; other values are not supported.</summary>
+    /// <summary>Gets an entry that must be null; other values are not supported.</summary>
     [Unsupported]
     public int? TimeEmbeddingDim { get; init; }
 
-    /// <summary>Must be null; other values are not supported.</summary>
+    /// <summary>Gets an entry that must be null; other values are not supported.</summary>
     [Unsupported]
     public string? TimeEmbeddingActFn { get; init; }
 
-    /// <summary>Must be null; other values are not supported.</summary>
+    /// <summary>Gets an entry that must be null; other values are not supported.</summary>
     [Unsupported]
     public string? TimestepPostAct { get; init; }
 
-    /// <summary>Must be null; other values are not supported.</summary>
+    /// <summary>Gets an entry that must be null; other values are not supported.</summary>
     [Unsupported]
     public string? CrossAttentionNorm { get; init; }
 
-    /// <summary>Only <c>positional</c> is supported.</summary>
+    /// <summary>Gets the kind of time embedding; only <c>positional</c> is supported.</summary>
     [AllowedValues("positional")]
     public string TimeEmbeddingType { get; init; } = "positional";
 
-    /// <summary>Only <c>default</c> is supported.</summary>
+    /// <summary>Gets the kind of attention; only <c>default</c> is supported.</summary>
     [AllowedValues("default")]
     public string AttentionType { get; init; } = "default";
 
-    /// <summary>Only false is supported.</summary>
+    /// <summary>Gets an entry that must be false; true is not supported.</summary>
     [AllowedValues(false)]
     public bool DualCrossAttention { get; init; }
 

@@ -9,7 +9,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Sdxl;
 
-/// <summary>The denoiser of SDXL, and of Stable Diffusion 1.5 and 2.1 (diffusers' <c>UNet2DConditionModel</c>).</summary>
+/// <summary>Represents the denoiser of SDXL, and of Stable Diffusion 1.5 and 2.1 (diffusers' <c>UNet2DConditionModel</c>).</summary>
 public sealed class UNet2DConditionModel : nn.Module<UNetInputs, DenoisingContext, Tensor>
 {
     private readonly RunGate runs = new(typeof(UNet2DConditionModel));
@@ -25,7 +25,8 @@ public sealed class UNet2DConditionModel : nn.Module<UNetInputs, DenoisingContex
     private readonly Conv2d conv_out;
     private readonly Func<Tensor, Tensor> activation;
 
-    /// <summary>Builds the model without weights: its parameters have shapes and take no memory.</summary>
+    /// <summary>Initializes a new instance of the <see cref="UNet2DConditionModel"/> class without weights: its parameters have shapes and
+    /// take no memory.</summary>
     /// <param name="config">Its configuration.</param>
     /// <exception cref="NotSupportedException">The configuration asks for a part that this class does not have.</exception>
     public UNet2DConditionModel(UNet2DConditionConfig config)
@@ -239,7 +240,7 @@ public sealed class UNet2DConditionModel : nn.Module<UNetInputs, DenoisingContex
     }
 }
 
-/// <summary>What a UNet's forward pass takes.</summary>
+/// <summary>Represents the inputs of a UNet's forward pass.</summary>
 /// <param name="Sample">Noisy latents, (batch, in channels, height, width), in the dtype of the weights.</param>
 /// <param name="Timestep">One timestep for all rows, (), or one a row, (batch); fractions are allowed.</param>
 /// <param name="EncoderHiddenStates">The encoded prompts, (batch, tokens, cross_attention_dim).</param>
@@ -248,10 +249,11 @@ public sealed record UNetInputs(Tensor Sample, Tensor Timestep, Tensor EncoderHi
     /// <summary>Gets the pooled prompts, (batch, width); needed by models with added conditions (SDXL).</summary>
     public Tensor? TextEmbeds { get; init; }
 
-    /// <summary>Original height and width, crop top and left, target height and width, (batch, 6); needed by models with added
+    /// <summary>Gets the original height and width, crop top and left, target height and width, (batch, 6); needed by models with added
     /// conditions (SDXL).</summary>
     public Tensor? TimeIds { get; init; }
 
-    /// <summary>1 for each text token that counts, 0 for the others, (batch, tokens); null when all do.</summary>
+    /// <summary>Gets the mask of the text: 1 for each text token that counts, 0 for the others, (batch, tokens); null when all
+    /// do.</summary>
     public Tensor? EncoderAttentionMask { get; init; }
 }

@@ -168,7 +168,7 @@ internal static class UNetBlocks
     public static ModuleList<Transformer2DModel>? List(IReadOnlyList<Transformer2DModel?> layers) =>
         layers.Any(l => l is null) ? null : new([.. layers.Select(l => l!)]);
 
-    /// <summary>The most elements of the transformer after a resnet at each pixel.</summary>
+    /// <summary>Returns the most elements of the transformer after a resnet at each pixel.</summary>
     public static double PeakOf(ModuleList<Transformer2DModel>? attentions, ResnetBlock2D resnet, ActivationCount count) =>
         attentions is null ? 0 : Transformer2DModel.PeakElements(count.FusesGates) * resnet.OutChannels;
 }

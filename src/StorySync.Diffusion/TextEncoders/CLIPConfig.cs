@@ -4,7 +4,7 @@ using StorySync.Diffusion.Weights;
 
 namespace StorySync.Diffusion.TextEncoders;
 
-/// <summary>What the configs of CLIP's two towers have in common.</summary>
+/// <summary>Represents the entries that are common to the configs of CLIP's two towers.</summary>
 public abstract record CLIPTowerConfig
 {
     private protected CLIPTowerConfig(int hiddenSize, int intermediateSize, int numAttentionHeads)
@@ -14,19 +14,19 @@ public abstract record CLIPTowerConfig
         NumAttentionHeads = numAttentionHeads;
     }
 
-    /// <summary>Width of the tokens.</summary>
+    /// <summary>Gets the width of the tokens.</summary>
     [Range(1, 1 << 20)]
     public int HiddenSize { get; init; }
 
-    /// <summary>Width inside a feed-forward layer.</summary>
+    /// <summary>Gets the width inside a feed-forward layer.</summary>
     [Range(1, 1 << 20)]
     public int IntermediateSize { get; init; }
 
-    /// <summary>Number of attention heads; divides <see cref="HiddenSize"/>.</summary>
+    /// <summary>Gets the number of attention heads; divides <see cref="HiddenSize"/>.</summary>
     [Range(1, 4096)]
     public int NumAttentionHeads { get; init; }
 
-    /// <summary>Number of layers.</summary>
+    /// <summary>Gets the number of layers.</summary>
     [Range(1, 4096)]
     [LayerCount(@"encoder\.layers")]
     public int NumHiddenLayers { get; init; } = 12;
@@ -35,7 +35,7 @@ public abstract record CLIPTowerConfig
     [ActivationName]
     public string HiddenAct { get; init; } = "quick_gelu";
 
-    /// <summary>Epsilon of every layer norm.</summary>
+    /// <summary>Gets the epsilon of every layer norm.</summary>
     [Range(double.Epsilon, 1.0)]
     public double LayerNormEps { get; init; } = 1e-5;
 
@@ -48,20 +48,20 @@ public abstract record CLIPTowerConfig
     }
 }
 
-/// <summary>The <c>config.json</c> of a <see cref="CLIPTextModel"/> or <see cref="CLIPTextModelWithProjection"/>, and a
-/// <see cref="CLIPModel"/>'s <c>text_config</c>; names and defaults are those of transformers' <c>CLIPTextConfig</c>.</summary>
+/// <summary>Represents the <c>config.json</c> of a <see cref="CLIPTextModel"/> or <see cref="CLIPTextModelWithProjection"/>, and a <see
+/// cref="CLIPModel"/>'s <c>text_config</c>; names and defaults are those of transformers' <c>CLIPTextConfig</c>.</summary>
 public sealed record CLIPTextConfig : CLIPTowerConfig
 {
     /// <summary>The <see cref="EosTokenId"/> that stands for the largest id of a text.</summary>
     internal const long LargestId = 2;
 
-    /// <summary>A config of defaults.</summary>
+    /// <summary>Initializes a new instance of the <see cref="CLIPTextConfig"/> class with the defaults.</summary>
     public CLIPTextConfig()
         : base(hiddenSize: 512, intermediateSize: 2048, numAttentionHeads: 8)
     {
     }
 
-    /// <summary>Number of token ids.</summary>
+    /// <summary>Gets the number of token ids.</summary>
     [Range(1, 1 << 24)]
     public int VocabSize { get; init; } = 49408;
 
@@ -69,7 +69,7 @@ public sealed record CLIPTextConfig : CLIPTowerConfig
     [Range(1, 1 << 20)]
     public int MaxPositionEmbeddings { get; init; } = 77;
 
-    /// <summary>Width of the projection of a <see cref="CLIPTextModelWithProjection"/>.</summary>
+    /// <summary>Gets the width of the projection of a <see cref="CLIPTextModelWithProjection"/>.</summary>
     [Range(1, 1 << 20)]
     public int ProjectionDim { get; init; } = 512;
 
@@ -78,30 +78,30 @@ public sealed record CLIPTextConfig : CLIPTowerConfig
     public long EosTokenId { get; init; } = 49407;
 }
 
-/// <summary>A <see cref="CLIPModel"/>'s <c>vision_config</c>; names and defaults are those of transformers'
+/// <summary>Represents a <see cref="CLIPModel"/>'s <c>vision_config</c>; names and defaults are those of transformers'
 /// <c>CLIPVisionConfig</c>.</summary>
 public sealed record CLIPVisionConfig : CLIPTowerConfig
 {
-    /// <summary>A config of defaults.</summary>
+    /// <summary>Initializes a new instance of the <see cref="CLIPVisionConfig"/> class with the defaults.</summary>
     public CLIPVisionConfig()
         : base(hiddenSize: 768, intermediateSize: 3072, numAttentionHeads: 12)
     {
     }
 
-    /// <summary>Channels of an image.</summary>
+    /// <summary>Gets the number of channels of an image.</summary>
     [Range(1, 4096)]
     public int NumChannels { get; init; } = 3;
 
-    /// <summary>Height and width of an image, in pixels.</summary>
+    /// <summary>Gets the height and width of an image, in pixels.</summary>
     [Range(1, 1 << 16)]
     public int ImageSize { get; init; } = 224;
 
-    /// <summary>Height and width of a patch, in pixels.</summary>
+    /// <summary>Gets the height and width of a patch, in pixels.</summary>
     [Range(1, 1 << 16)]
     public int PatchSize { get; init; } = 32;
 }
 
-/// <summary>The <c>config.json</c> of a <see cref="CLIPModel"/>; names and defaults are those of transformers'
+/// <summary>Represents the <c>config.json</c> of a <see cref="CLIPModel"/>; names and defaults are those of transformers'
 /// <c>CLIPConfig</c>.</summary>
 public sealed record CLIPConfig
 {
@@ -111,7 +111,7 @@ public sealed record CLIPConfig
     /// <summary>Gets the image tower's config.</summary>
     public CLIPVisionConfig VisionConfig { get; init; } = new();
 
-    /// <summary>Width in which texts and images are compared (the towers' own entries of that name do not count).</summary>
+    /// <summary>Gets the width in which texts and images are compared (the towers' own entries of that name do not count).</summary>
     [Range(1, 1 << 20)]
     public int ProjectionDim { get; init; } = 512;
 }

@@ -3,18 +3,18 @@ using System.Text.Json.Serialization;
 
 namespace StorySync.Diffusion.TextEncoders;
 
-/// <summary>The size of an image in a preprocessor's config: <c>{"shortest_edge": 224}</c>, <c>{"height": 224, "width": 224}</c>, or, in
-/// older files, <c>224</c>, which is a shortest edge where an image is resized and a square where it is cropped.</summary>
+/// <summary>Represents the size of an image in a preprocessor's config: <c>{"shortest_edge": 224}</c>, <c>{"height": 224, "width":
+/// 224}</c>, or, in older files, <c>224</c>, which is a shortest edge where an image is resized and a square where it is cropped.</summary>
 [JsonConverter(typeof(CLIPImageSizeConverter))]
 public sealed record CLIPImageSize
 {
     /// <summary>Gets the shorter of height and width, in pixels; null where both are given.</summary>
     public int? ShortestEdge { get; init; }
 
-    /// <summary>Height, in pixels.</summary>
+    /// <summary>Gets the height, in pixels.</summary>
     public int? Height { get; init; }
 
-    /// <summary>Width, in pixels.</summary>
+    /// <summary>Gets the width, in pixels.</summary>
     public int? Width { get; init; }
 
     /// <summary>Whether it is a size.</summary>

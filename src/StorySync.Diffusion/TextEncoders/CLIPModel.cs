@@ -7,7 +7,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.TextEncoders;
 
-/// <summary>CLIP whole: texts and images become vectors that can be compared (transformers' <c>CLIPModel</c>;
+/// <summary>Represents a whole CLIP model, which embeds texts and images as vectors that can be compared (transformers' <c>CLIPModel</c>;
 /// arXiv 2103.00020).</summary>
 public sealed class CLIPModel : nn.Module<Tensor, Tensor, CancellationToken, CLIPOutput>
 {
@@ -18,7 +18,8 @@ public sealed class CLIPModel : nn.Module<Tensor, Tensor, CancellationToken, CLI
     private readonly Linear text_projection;
     private readonly Parameter logit_scale;
 
-    /// <summary>Builds the model without weights: its parameters have shapes and take no memory.</summary>
+    /// <summary>Initializes a new instance of the <see cref="CLIPModel"/> class without weights: its parameters have shapes and take no
+    /// memory.</summary>
     /// <param name="config">Its configuration.</param>
     /// <exception cref="ArgumentException">The configuration contradicts itself.</exception>
     /// <exception cref="NotSupportedException">The configuration names an unknown activation.</exception>
@@ -51,7 +52,7 @@ public sealed class CLIPModel : nn.Module<Tensor, Tensor, CancellationToken, CLI
         folder.Load(component, (CLIPConfig config) => new CLIPModel(config), variant, (model, weights) =>
             CLIPCheckpoint.Bind(model, weights, dtype, device));
 
-    /// <summary>The vectors of texts, (batch, projection_dim), not normalised.</summary>
+    /// <summary>Returns the vectors of texts, (batch, projection_dim), not normalised.</summary>
     /// <param name="inputIds">Token ids, int64, (batch, tokens).</param>
     /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each layer.</param>
     /// <exception cref="ArgumentException">The ids do not have the expected shape or type, or are not all in the vocabulary.</exception>
@@ -63,7 +64,7 @@ public sealed class CLIPModel : nn.Module<Tensor, Tensor, CancellationToken, CLI
         return text_projection.call(text_model.call(inputIds, cancellationToken).PoolerOutput).MoveToOuterDisposeScope();
     }
 
-    /// <summary>The vectors of images, (batch, projection_dim), not normalised.</summary>
+    /// <summary>Returns the vectors of images, (batch, projection_dim), not normalised.</summary>
     /// <param name="pixelValues">What a <see cref="CLIPImageProcessor"/> makes of images, (batch, channels, image_size,
     /// image_size).</param>
     /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each layer.</param>
@@ -76,7 +77,7 @@ public sealed class CLIPModel : nn.Module<Tensor, Tensor, CancellationToken, CLI
         return visual_projection.call(vision_model.call(pixelValues, cancellationToken).Pooled).MoveToOuterDisposeScope();
     }
 
-    /// <summary>What the image tower makes of each patch: transformers' <c>vision_model(…).last_hidden_state</c> without the class
+    /// <summary>Returns what the image tower makes of each patch: transformers' <c>vision_model(…).last_hidden_state</c> without the class
     /// token, (batch, rows, columns, hidden_size).</summary>
     /// <param name="pixelValues">What a <see cref="CLIPImageProcessor"/> makes of images, (batch, channels, image_size,
     /// image_size).</param>
@@ -115,7 +116,7 @@ public sealed class CLIPModel : nn.Module<Tensor, Tensor, CancellationToken, CLI
     private static Tensor Normalized(Tensor x) => x / x.norm(-1, keepdim: true);
 }
 
-/// <summary>How images and texts compare (transformers' <c>CLIPOutput</c>). All tensors belong to the caller.</summary>
+/// <summary>Represents the similarity of images and texts (transformers' <c>CLIPOutput</c>). All tensors belong to the caller.</summary>
 /// <param name="ImageEmbeds">(images, projection_dim), each of length 1.</param>
 /// <param name="TextEmbeds">(texts, projection_dim), each of length 1.</param>
 /// <param name="LogitsPerImage">(images, texts): their cosines times the exponential of the learned <c>logit_scale</c>.</param>

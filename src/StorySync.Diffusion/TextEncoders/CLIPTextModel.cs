@@ -4,14 +4,15 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.TextEncoders;
 
-/// <summary>CLIP's text encoder: the first of SDXL and FLUX, the only one of Stable Diffusion (transformers'
+/// <summary>Represents CLIP's text encoder: the first of SDXL and FLUX, the only one of Stable Diffusion (transformers'
 /// <c>CLIPTextModel</c>).</summary>
 public sealed class CLIPTextModel : nn.Module<Tensor, CancellationToken, CLIPTextOutput>
 {
     private readonly RunGate runs = new(typeof(CLIPTextModel));
     private readonly CLIPTextTransformer text_model;
 
-    /// <summary>Builds the model without weights: its parameters have shapes and take no memory.</summary>
+    /// <summary>Initializes a new instance of the <see cref="CLIPTextModel"/> class without weights: its parameters have shapes and take no
+    /// memory.</summary>
     /// <param name="config">Its configuration.</param>
     /// <exception cref="ArgumentException">The configuration contradicts itself.</exception>
     /// <exception cref="NotSupportedException">The configuration names an unknown activation.</exception>

@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.TextEncoders;
 
-/// <summary>CLIP's text encoder with a projection of the pooled output: the second of SDXL (transformers'
+/// <summary>Represents CLIP's text encoder with a projection of the pooled output: the second of SDXL (transformers'
 /// <c>CLIPTextModelWithProjection</c>).</summary>
 public sealed class CLIPTextModelWithProjection : nn.Module<Tensor, CancellationToken, CLIPTextOutput>
 {
@@ -13,7 +13,8 @@ public sealed class CLIPTextModelWithProjection : nn.Module<Tensor, Cancellation
     private readonly CLIPTextTransformer text_model;
     private readonly Linear text_projection;
 
-    /// <summary>Builds the model without weights: its parameters have shapes and take no memory.</summary>
+    /// <summary>Initializes a new instance of the <see cref="CLIPTextModelWithProjection"/> class without weights: its parameters have
+    /// shapes and take no memory.</summary>
     /// <param name="config">Its configuration.</param>
     /// <exception cref="ArgumentException">The configuration contradicts itself.</exception>
     /// <exception cref="NotSupportedException">The configuration names an unknown activation.</exception>

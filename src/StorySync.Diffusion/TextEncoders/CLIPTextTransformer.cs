@@ -24,7 +24,8 @@ internal sealed class CLIPTextTransformer : nn.Module<Tensor, CancellationToken,
         RegisterComponents();
     }
 
-    /// <summary>The elements that the tensors of a pass take together at its end, because the output of every layer is kept.</summary>
+    /// <summary>Returns the elements that the tensors of a pass take together at its end, because the output of every layer is
+    /// kept.</summary>
     public static long PeakElements(CLIPTextConfig config, long rows, long tokens) =>
         rows * tokens * ((config.NumHiddenLayers * config.HiddenSize) + (4 * config.HiddenSize) + (2 * config.IntermediateSize));
 

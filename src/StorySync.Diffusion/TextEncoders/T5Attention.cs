@@ -44,7 +44,7 @@ internal sealed class T5Attention : ScopedModule<Tensor, Tensor, Tensor>
         return o.call(attended.MergeHeads());
     }
 
-    /// <summary>The bias of a text of <paramref name="length"/> tokens, (1, heads, tokens, tokens).</summary>
+    /// <summary>Returns the bias of a text of <paramref name="length"/> tokens, (1, heads, tokens, tokens).</summary>
     /// <exception cref="InvalidOperationException">This is not the attention of the first block.</exception>
     public Tensor ComputeBias(long length)
     {

@@ -4,44 +4,44 @@ using StorySync.Diffusion.Weights;
 
 namespace StorySync.Diffusion.TextEncoders;
 
-/// <summary>The <c>config.json</c> of a <see cref="T5EncoderModel"/>; names and defaults are those of transformers'
+/// <summary>Represents the <c>config.json</c> of a <see cref="T5EncoderModel"/>; names and defaults are those of transformers'
 /// <c>T5Config</c>.</summary>
 public sealed record T5Config
 {
-    /// <summary>Rows of the token table; it can have more than the tokenizer has ids.</summary>
+    /// <summary>Gets the number of rows of the token table; it can have more than the tokenizer has ids.</summary>
     [Range(1, 1 << 24)]
     public int VocabSize { get; init; } = 32128;
 
-    /// <summary>Width of the tokens.</summary>
+    /// <summary>Gets the width of the tokens.</summary>
     [Range(1, 1 << 20)]
     public int DModel { get; init; } = 512;
 
-    /// <summary>Width of a head; heads times this need not be <see cref="DModel"/>.</summary>
+    /// <summary>Gets the width of a head; heads times this need not be <see cref="DModel"/>.</summary>
     [Range(1, 8192)]
     public int DKv { get; init; } = 64;
 
-    /// <summary>Width inside a feed-forward layer.</summary>
+    /// <summary>Gets the width inside a feed-forward layer.</summary>
     [Range(1, 1 << 20)]
     public int DFf { get; init; } = 2048;
 
-    /// <summary>Number of blocks.</summary>
+    /// <summary>Gets the number of blocks.</summary>
     [Range(1, 4096)]
     [LayerCount(@"encoder\.block")]
     public int NumLayers { get; init; } = 6;
 
-    /// <summary>Number of attention heads.</summary>
+    /// <summary>Gets the number of attention heads.</summary>
     [Range(1, 4096)]
     public int NumHeads { get; init; } = 8;
 
-    /// <summary>Number of classes that distances between tokens fall into, a multiple of 4.</summary>
+    /// <summary>Gets the number of classes that distances between tokens fall into, a multiple of 4.</summary>
     [Range(4, 1 << 20)]
     public int RelativeAttentionNumBuckets { get; init; } = 32;
 
-    /// <summary>From this distance on, all are in one class.</summary>
+    /// <summary>Gets the largest distance: from this distance on, all are in one class.</summary>
     [Range(2, 1 << 20)]
     public int RelativeAttentionMaxDistance { get; init; } = 128;
 
-    /// <summary>Epsilon of every norm.</summary>
+    /// <summary>Gets the epsilon of every norm.</summary>
     [Range(double.Epsilon, 1.0)]
     public double LayerNormEpsilon { get; init; } = 1e-6;
 

@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.TextEncoders;
 
-/// <summary>The encoder of T5: the second text encoder of FLUX, the only one of Kandinsky 3 (transformers'
+/// <summary>Represents the encoder of T5: the second text encoder of FLUX, the only one of Kandinsky 3 (transformers'
 /// <c>T5EncoderModel</c>).</summary>
 /// <remarks>In float16 the feed-forward layers' last projections stay in float32, as in transformers: their sums overflow.</remarks>
 public sealed class T5EncoderModel : nn.Module<Tensor, Tensor?, CancellationToken, Tensor>
@@ -17,7 +17,8 @@ public sealed class T5EncoderModel : nn.Module<Tensor, Tensor?, CancellationToke
     private readonly Embedding shared;
     private readonly T5Stack encoder;
 
-    /// <summary>Builds the model without weights: its parameters have shapes and take no memory.</summary>
+    /// <summary>Initializes a new instance of the <see cref="T5EncoderModel"/> class without weights: its parameters have shapes and take
+    /// no memory.</summary>
     /// <param name="config">Its configuration.</param>
     /// <exception cref="NotSupportedException">The configuration names an unknown activation.</exception>
     public T5EncoderModel(T5Config config)

@@ -24,7 +24,7 @@ internal sealed class T5Stack : ScopedModule<Tensor, Tensor?, CancellationToken,
     /// <summary>Gets the type in which the blocks compute.</summary>
     public ScalarType Dtype => final_layer_norm.weight.dtype;
 
-    /// <summary>The most elements that the tensors of a pass take together: the bias by distance is as large as the attention
+    /// <summary>Returns the most elements that the tensors of a pass take together: the bias by distance is as large as the attention
     /// scores.</summary>
     public static long PeakElements(T5Config config, long rows, long tokens) =>
         (rows * tokens * ((6 * config.DModel) + (3 * config.DFf))) + ((rows + 2) * config.NumHeads * tokens * tokens);

@@ -100,8 +100,8 @@ internal sealed class BytePairEncoder
         }
     }
 
-    /// <summary>The ids that CLIP's vocabulary gives to the tokens of its merges: the letters, the letters that end a word, what the
-    /// merges make, and the two tokens that begin and end a text.</summary>
+    /// <summary>Returns the ids that CLIP's vocabulary gives to the tokens of its merges: the letters, the letters that end a word, what
+    /// the merges make, and the two tokens that begin and end a text.</summary>
     /// <param name="merges">The lines of a <c>merges.txt</c>.</param>
     public static Dictionary<string, int> ClipVocabulary(string merges)
     {

@@ -22,7 +22,7 @@ internal static class ClipSplit
     private static readonly (string Whole, string[] Parts)[] Markers =
         [("<|startoftext|>", ["<|", "startoftext", "|>"]), ("<|endoftext|>", ["<|", "endoftext", "|>"])];
 
-    /// <summary>The words of <paramref name="text"/>, each as its range [start, end).</summary>
+    /// <summary>Returns the words of <paramref name="text"/>, each as its range [start, end).</summary>
     public static IEnumerable<(int Start, int End)> Words(string text)
     {
         int start = 0;

@@ -3,10 +3,8 @@ using StorySync.Diffusion.Weights;
 
 namespace StorySync.Diffusion.Tokenizers;
 
-/// <summary>
-/// Turns prompts into the token ids of a text encoder: CLIP's byte-level BPE or T5's SentencePiece unigrams, with the ids of
-/// transformers' <c>CLIPTokenizer</c> and <c>T5Tokenizer</c>. Immutable; one instance can serve many threads.
-/// </summary>
+/// <summary>Converts prompts to the token ids of a text encoder: CLIP's byte-level BPE or T5's SentencePiece unigrams, with the ids of
+/// transformers' <c>CLIPTokenizer</c> and <c>T5Tokenizer</c>. Immutable; one instance can serve many threads.</summary>
 public sealed class PromptTokenizer
 {
     private readonly ITokenizerModel model;
@@ -65,7 +63,7 @@ public sealed class PromptTokenizer
     /// <summary>As <see cref="Load(string)"/>, of a model.</summary>
     internal static PromptTokenizer Load(ModelFolder model, string component) => TokenizerFolder.Load(model.Contents, component);
 
-    /// <summary>The ids of <paramref name="text"/> with begin and end tokens, however many they are.</summary>
+    /// <summary>Returns the ids of <paramref name="text"/> with begin and end tokens, however many they are.</summary>
     /// <param name="text">The prompt.</param>
     /// <param name="cancellationToken">The token to monitor for cancellation requests.</param>
     public TokenEncoding Encode(string text, CancellationToken cancellationToken = default)
@@ -74,10 +72,8 @@ public sealed class PromptTokenizer
         return Assemble(normalized, tokens, tokens.Count, length: 0);
     }
 
-    /// <summary>
-    /// The ids of <paramref name="text"/> in a sequence of exactly <paramref name="maxLength"/> tokens: padded, or cut in front of the end
-    /// token, which <see cref="TokenEncoding.TruncatedText"/> reports.
-    /// </summary>
+    /// <summary>Returns the ids of <paramref name="text"/> in a sequence of exactly <paramref name="maxLength"/> tokens: padded, or cut in
+    /// front of the end token, which <see cref="TokenEncoding.TruncatedText"/> reports.</summary>
     /// <param name="text">The prompt.</param>
     /// <param name="maxLength">The length, at least that of an empty prompt; null means <see cref="ModelMaxLength"/>.</param>
     /// <param name="cancellationToken">The token to monitor for cancellation requests.</param>

@@ -12,7 +12,7 @@ internal sealed class SentencePieceModel
     /// <summary>Gets the pieces in the order of their ids, with their log probabilities.</summary>
     public List<(string Piece, double Score)> Pieces { get; } = [];
 
-    /// <summary>Pieces that are cut out of the text before the model sees it: control and user-defined symbols.</summary>
+    /// <summary>Gets the pieces that are cut out of the text before the model sees it: control and user-defined symbols.</summary>
     public List<string> SpecialPieces { get; } = [];
 
     /// <summary>Gets the normalization map, empty where the model does not normalize.</summary>

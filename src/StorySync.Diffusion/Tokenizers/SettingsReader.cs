@@ -64,7 +64,7 @@ internal sealed class SettingsReader
         }
     }
 
-    /// <summary>The number of T5's sentinel tokens, which its <c>spiece.model</c> leaves out.</summary>
+    /// <summary>Returns the number of T5's sentinel tokens, which its <c>spiece.model</c> leaves out.</summary>
     public int ExtraIds(int byDefault) => Number("extra_ids") is not { } number ? byDefault
         : number is >= 0 and <= MaximumExtraIds && number == Math.Floor(number) ? (int)number
         : throw new InvalidDataException($"extra_ids is {number}; it must be a whole number from 0 to {MaximumExtraIds}");
@@ -92,7 +92,7 @@ internal sealed class SettingsReader
         .. Listed(config.Member("additional_special_tokens"), "additional_special_tokens")
             .Concat(Listed(Setting("extra_special_tokens"), "extra_special_tokens")).Select(token => token.Content)];
 
-    /// <summary>An id as a file has it.</summary>
+    /// <summary>Returns an id as a file has it.</summary>
     /// <param name="what">What has it, for the message.</param>
     /// <param name="value">The value.</param>
     /// <exception cref="InvalidDataException">It is none.</exception>

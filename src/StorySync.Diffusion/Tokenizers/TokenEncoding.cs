@@ -2,7 +2,7 @@ using System.Collections.Immutable;
 
 namespace StorySync.Diffusion.Tokenizers;
 
-/// <summary>A prompt as token ids, and where its words went.</summary>
+/// <summary>Represents a prompt as token ids, with the positions of its words.</summary>
 public sealed class TokenEncoding
 {
     private readonly PromptTokenizer tokenizer;
@@ -29,7 +29,8 @@ public sealed class TokenEncoding
     /// <summary>Gets the ids, with begin and end tokens and padding.</summary>
     public ImmutableArray<long> Ids { get; }
 
-    /// <summary>1 for a token of the prompt (begin and end tokens among them), 0 for padding; as long as <see cref="Ids"/>.</summary>
+    /// <summary>Gets the attention mask: 1 for a token of the prompt (begin and end tokens among them), 0 for padding; as long as <see
+    /// cref="Ids"/>.</summary>
     public ImmutableArray<long> AttentionMask { get; }
 
     /// <summary>Gets the prompt as the model sees it: normalized, in lower case for CLIP.</summary>
@@ -41,10 +42,8 @@ public sealed class TokenEncoding
     /// <summary>Gets the end of <see cref="Text"/> that did not fit, empty if all did.</summary>
     public string TruncatedText => IsTruncated ? Text[tokens[positions.Count].Start..].Trim() : "";
 
-    /// <summary>
-    /// The positions in <see cref="Ids"/> of all tokens that carry <paramref name="phrase"/>, at every place where it occurs as whole
-    /// words, in any case. Of an occurrence that was cut in two, the tokens that fit.
-    /// </summary>
+    /// <summary>Returns the positions in <see cref="Ids"/> of all tokens that carry <paramref name="phrase"/>, at every place where it
+    /// occurs as whole words, in any case. Of an occurrence that was cut in two, the tokens that fit.</summary>
     /// <param name="phrase">Words of the prompt, as they stand there: "a red fox".</param>
     /// <returns>Ascending positions, at least one.</returns>
     /// <exception cref="ArgumentException">The phrase is empty, is not in the prompt, or all of it was truncated away.</exception>

@@ -38,10 +38,10 @@ internal sealed class UnigramModel
         unknownScore = scores.Min() - UnknownPenalty;
     }
 
-    /// <summary>The piece's id, or null.</summary>
+    /// <summary>Returns the piece's id, or null.</summary>
     public int? IdOf(string piece) => ids.TryGetValue(piece, out int id) ? id : null;
 
-    /// <summary>The tokens of <paramref name="word"/> (well-formed UTF-16); adjacent unknown characters are one token.</summary>
+    /// <summary>Returns the tokens of <paramref name="word"/> (well-formed UTF-16); adjacent unknown characters are one token.</summary>
     public List<Token> Encode(ReadOnlySpan<char> word, CancellationToken cancellationToken = default)
     {
         // best[i]: the best segmentation of the first i characters; Start is where its last piece begins.

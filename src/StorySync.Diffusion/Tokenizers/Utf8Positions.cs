@@ -28,10 +28,10 @@ internal readonly ref struct Utf8Positions
 
     private int ByteCount => runeStarts?.Length ?? text.Length;
 
-    /// <summary>The first character of the rune that byte <paramref name="index"/> belongs to.</summary>
+    /// <summary>Returns the first character of the rune that byte <paramref name="index"/> belongs to.</summary>
     public int StartOf(int index) => index >= ByteCount ? text.Length : runeStarts?[index] ?? index;
 
-    /// <summary>The end of the rune that the byte before <paramref name="index"/> belongs to.</summary>
+    /// <summary>Returns the end of the rune that the byte before <paramref name="index"/> belongs to.</summary>
     public int EndOf(int index)
     {
         if (index >= ByteCount)

@@ -10,7 +10,8 @@ internal static class WordBoundary
     private static readonly (int First, int Last)[] Unspaced =
         [(0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3040, 0x30FF), (0x3400, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF)];
 
-    /// <summary>Whether a word may begin or end at <paramref name="index"/> of well-formed <paramref name="text"/>.</summary>
+    /// <summary>Returns a value indicating whether a word may begin or end at <paramref name="index"/> of well-formed <paramref
+    /// name="text"/>.</summary>
     public static bool IsAt(string text, int index)
     {
         if (Rune.DecodeLastFromUtf16(text.AsSpan(0, index), out var before, out _) != System.Buffers.OperationStatus.Done

@@ -57,7 +57,7 @@ internal sealed class CheckpointKind
         return Kinds.FirstOrDefault(kind => kind.Fits(checkpoint)).Name;
     }
 
-    /// <summary>What the model is called that a file holds, if it is one that is not supported.</summary>
+    /// <summary>Returns what the model is called that a file holds, if it is one that is not supported.</summary>
     public static string? Unsupported(IReadOnlyDictionary<string, TensorInfo> tensors)
     {
         var checkpoint = new CheckpointKind(tensors);

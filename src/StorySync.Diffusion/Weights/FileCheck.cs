@@ -3,7 +3,7 @@ using System.Text.Json.Serialization;
 
 namespace StorySync.Diffusion.Weights;
 
-/// <summary>What a check of a file's content found.</summary>
+/// <summary>Represents the result of the check of a file's content.</summary>
 /// <param name="Path">The file.</param>
 /// <param name="State">Whether it is what was published.</param>
 public sealed record FileCheck(string Path, FileState State)
@@ -29,7 +29,7 @@ public sealed record FileCheck(string Path, FileState State)
     }
 }
 
-/// <summary>The state of a file of a model.</summary>
+/// <summary>Specifies the state of a file of a model.</summary>
 [JsonConverter(typeof(JsonStringEnumConverter<FileState>))]
 public enum FileState
 {

@@ -22,10 +22,10 @@ internal static partial class ForeignFile
 
     public static ModelFileException Pickle(string path) => new(path, $"a PyTorch pickle. {Conversion}");
 
-    /// <summary>The exception for a file without content, and for pipes and devices.</summary>
+    /// <summary>Returns the exception for a file without content, and for pipes and devices.</summary>
     public static ModelFileException Empty(string path) => new(path, "an empty file, or no regular one: download it again");
 
-    /// <summary>The exception for a file that does not start as a safetensors file does.</summary>
+    /// <summary>Returns the exception for a file that does not start as a safetensors file does.</summary>
     public static ModelFileException Detect(Stream stream, string path)
     {
         Span<byte> start = stackalloc byte[512];

@@ -34,10 +34,10 @@ internal sealed partial class HubCache(string root)
         ? (match.Groups["model"].Value, match.Groups["revision"] is { Success: true } given ? given.Value : "main")
         : null;
 
-    /// <summary>The folder of all revisions of a model.</summary>
+    /// <summary>Returns the folder of all revisions of a model.</summary>
     public string FolderOf(string model) => Path.Combine(root, "models--" + model.Replace("/", "--", StringComparison.Ordinal));
 
-    /// <summary>The folder of a model's snapshot.</summary>
+    /// <summary>Returns the folder of a model's snapshot.</summary>
     /// <param name="name"><c>organisation/name</c>, with <c>@revision</c> (a branch, tag or commit) if it is not to be <c>main</c>.</param>
     /// <exception cref="ModelFileException">The model or the revision is not in the cache.</exception>
     public string Resolve(string name)

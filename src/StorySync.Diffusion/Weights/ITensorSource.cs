@@ -2,7 +2,8 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Weights;
 
-/// <summary>Named tensors that are read one at a time: a safetensors file, or the several files of a sharded checkpoint.</summary>
+/// <summary>Defines a source of named tensors that are read one at a time: a safetensors file, or the several files of a sharded
+/// checkpoint.</summary>
 public interface ITensorSource : IDisposable
 {
     /// <summary>The file (or index file) that it reads, for messages.</summary>

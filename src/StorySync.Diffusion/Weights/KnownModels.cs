@@ -11,7 +11,7 @@ internal static class KnownModels
         ["storybook-kandinsky3"] = "StorySync.Models.StorybookKandinsky3",
     };
 
-    /// <summary>The folder of a known name, or null if the name is not known.</summary>
+    /// <summary>Returns the folder of a known name, or null if the name is not known.</summary>
     /// <exception cref="ModelFileException">The name is known, but its folder is not there.</exception>
     public static string? Find(string name)
     {

@@ -1,6 +1,7 @@
 namespace StorySync.Diffusion.Weights;
 
-/// <summary>A file of a model is missing, damaged, or not what it has to be. The message names it and says what to do.</summary>
+/// <summary>The exception that is thrown when a file of a model is missing, damaged or invalid. The message names the file and says what to
+/// do.</summary>
 public class ModelFileException : IOException
 {
     /// <summary>Initializes a new instance of the <see cref="ModelFileException"/> class.</summary>

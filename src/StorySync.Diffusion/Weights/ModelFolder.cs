@@ -2,7 +2,7 @@ using System.Text.Json;
 
 namespace StorySync.Diffusion.Weights;
 
-/// <summary>A model in the folder layout of diffusers: <c>model_index.json</c> and a folder for each component, or a single
+/// <summary>Represents a model in the folder layout of diffusers: <c>model_index.json</c> and a folder for each component, or a single
 /// component's folder with its <c>config.json</c> and weights. A model in a single file is seen as such a folder.</summary>
 public sealed class ModelFolder
 {
@@ -86,12 +86,12 @@ public sealed class ModelFolder
             : new ModelFolder(KnownModels.Find(model) ?? HubCache.Default.Resolve(model), model, replacements);
     }
 
-    /// <summary>Whether a component is there: named in the index, or as a folder.</summary>
+    /// <summary>Returns a value indicating whether a component is there: named in the index, or as a folder.</summary>
     /// <param name="component">Its name, <c>unet</c> for example.</param>
     public bool Has(string component) => Components.ContainsKey(component)
         || Directory.Exists(System.IO.Path.Combine(config?.Path ?? Path, component));
 
-    /// <summary>A component's folder.</summary>
+    /// <summary>Returns a component's folder.</summary>
     /// <param name="component">Its name; empty for the folder itself.</param>
     /// <exception cref="ModelFileException">There is no such folder, or the index does not name a class for it.</exception>
     public string ComponentPath(string component)
@@ -120,7 +120,7 @@ public sealed class ModelFolder
         throw new ModelFileException(path, $"the model has no such folder; it has {string.Join(", ", folders)}");
     }
 
-    /// <summary>A file of a component.</summary>
+    /// <summary>Returns a file of a component.</summary>
     /// <param name="component">The component; empty for the folder itself.</param>
     /// <param name="file">The file's name.</param>
     /// <exception cref="ModelFileException">There is no such file.</exception>

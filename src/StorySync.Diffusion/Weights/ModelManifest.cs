@@ -4,20 +4,20 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Weights;
 
-/// <summary>The names and shapes of a module's tensors. Of a module on the meta device it takes no memory to tell.</summary>
+/// <summary>Represents the names and shapes of a module's tensors. For a module on the meta device, it requires no memory.</summary>
 /// <param name="Shapes">Shapes by name, in the order of the module.</param>
 public sealed record ModelManifest(IReadOnlyDictionary<string, IReadOnlyList<long>> Shapes)
 {
     /// <summary>Gets the number of values in all tensors.</summary>
     public long ElementCount => Shapes.Values.Sum(shape => shape.Aggregate(1L, (product, size) => product * size));
 
-    /// <summary>What a module holds: its parameters and its persistent buffers.</summary>
+    /// <summary>Returns what a module holds: its parameters and its persistent buffers.</summary>
     /// <param name="module">The module.</param>
     public static ModelManifest Of(nn.Module module) =>
         new(ModuleTensors.Of(module).ToDictionary(
             entry => entry.Name, entry => (IReadOnlyList<long>)entry.Tensor.shape, StringComparer.Ordinal));
 
-    /// <summary>What a checkpoint holds.</summary>
+    /// <summary>Returns what a checkpoint holds.</summary>
     /// <param name="source">The checkpoint.</param>
     public static ModelManifest Of(ITensorSource source)
     {
@@ -25,7 +25,7 @@ public sealed record ModelManifest(IReadOnlyDictionary<string, IReadOnlyList<lon
         return new(source.Tensors.ToDictionary(pair => pair.Key, pair => pair.Value.Shape, StringComparer.Ordinal));
     }
 
-    /// <summary>A JSON object {name: [sizes]}, one tensor a line, names in order.</summary>
+    /// <summary>Returns a JSON object {name: [sizes]}, one tensor a line, names in order.</summary>
     public string ToJson()
     {
         var lines = Shapes.OrderBy(pair => pair.Key, StringComparer.Ordinal)

@@ -26,7 +26,7 @@ public readonly struct OneOrMany<T> : IEquatable<OneOrMany<T>>, IOneOrMany
     /// <summary>Gets a value indicating whether there is a list, so that each block has a value of its own.</summary>
     public bool IsList => isList;
 
-    /// <summary>The value of a block.</summary>
+    /// <summary>Gets the value of a block.</summary>
     /// <param name="block">The block, from 0.</param>
     /// <exception cref="IndexOutOfRangeException">There is a list, and it is shorter.</exception>
     public T this[int block] => Values[isList ? block : 0];
@@ -37,7 +37,7 @@ public readonly struct OneOrMany<T> : IEquatable<OneOrMany<T>>, IOneOrMany
     /// <summary>A value for each block.</summary>
     public static implicit operator OneOrMany<T>(T[] values) => new([.. values], isList: true);
 
-    /// <summary>The values of all blocks: the list, or the one value as often as needed.</summary>
+    /// <summary>Returns the values of all blocks: the list, or the one value as often as needed.</summary>
     /// <param name="blocks">The number of blocks.</param>
     /// <exception cref="ArgumentException">There is a list of another length.</exception>
     public IReadOnlyList<T> For(int blocks) => !isList ? Enumerable.Repeat(Values[0], blocks).ToArray()

@@ -5,7 +5,8 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Weights;
 
-/// <summary>The element types of safetensors, under the names they have in a file, in the format's own order of alignment.</summary>
+/// <summary>Specifies the element types of safetensors, under the names they have in a file, in the format's own order of
+/// alignment.</summary>
 [JsonConverter(typeof(JsonStringEnumConverter<SafetensorsDtype>))]
 public enum SafetensorsDtype
 {
@@ -103,10 +104,10 @@ internal static class SafetensorsDtypes
 
     public static bool TryParse(string name, out SafetensorsDtype dtype) => ByName.TryGetValue(name, out dtype);
 
-    /// <summary>The type that TorchSharp has for it, or null.</summary>
+    /// <summary>Returns the type that TorchSharp has for it, or null.</summary>
     public static ScalarType? ToScalarType(this SafetensorsDtype dtype) => Readable.TryGetValue(dtype, out var type) ? type : null;
 
-    /// <summary>The format of elements that TorchSharp has no type for; null if it has one, or they cannot be read.</summary>
+    /// <summary>Returns the format of elements that TorchSharp has no type for; null if it has one, or they cannot be read.</summary>
     public static BlockFormat? ToBlockFormat(this SafetensorsDtype dtype) => dtype switch
     {
         SafetensorsDtype.F8_E4M3 => BlockFormat.Float8E4M3,

@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Weights;
 
-/// <summary>A safetensors file, mapped into memory. Opening reads the header only; tensors are views of the mapping.</summary>
+/// <summary>Represents a safetensors file, mapped into memory. Opening reads the header only; tensors are views of the mapping.</summary>
 /// <remarks>Reading is safe from several threads. While a mapping lives its file may be replaced by another of its name, but must not be
 /// written to: the operating system ends a process that looks at a page which is gone. <see cref="Read"/> and every run of a pipeline check
 /// that it was not. The format is defined at

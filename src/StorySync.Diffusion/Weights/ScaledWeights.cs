@@ -35,7 +35,7 @@ internal sealed class ScaledWeights : IMappedTensorSource, IBlockSource
 
     public IReadOnlyDictionary<string, TensorInfo> Tensors => tensors;
 
-    /// <summary>The checkpoint, with its weights scaled where it has scales.</summary>
+    /// <summary>Returns the checkpoint, with its weights scaled where it has scales.</summary>
     /// <param name="source">The checkpoint; disposed with the result, or if it fails.</param>
     /// <exception cref="ModelFileException">A scale has no weight, or is not one finite number.</exception>
     public static ITensorSource Of(ITensorSource source)

@@ -1,13 +1,13 @@
 namespace StorySync.Diffusion.Weights;
 
-/// <summary>What a file says of one of its tensors.</summary>
+/// <summary>Represents the description of a tensor in a file.</summary>
 /// <param name="Name">The name in the file.</param>
 /// <param name="Dtype">The stored element type.</param>
 /// <param name="Shape">The sizes of its axes; empty for a single number.</param>
 /// <param name="ByteCount">The bytes it takes in the file.</param>
 public sealed record TensorInfo(string Name, SafetensorsDtype Dtype, IReadOnlyList<long> Shape, long ByteCount)
 {
-    /// <summary>Describes a tensor that is to be written.</summary>
+    /// <summary>Initializes a new instance of the <see cref="TensorInfo"/> class for a tensor that is to be written.</summary>
     /// <param name="name">The name it is to have.</param>
     /// <param name="dtype">The element type.</param>
     /// <param name="shape">The sizes of its axes, none negative.</param>
@@ -17,7 +17,7 @@ public sealed record TensorInfo(string Name, SafetensorsDtype Dtype, IReadOnlyLi
     {
     }
 
-    /// <summary>The name, type and sizes, for messages.</summary>
+    /// <summary>Returns the name, type and sizes, for messages.</summary>
     public override string ToString() => $"{Name} {Dtype}{ShapeText.Of(Shape)}";
 }
 

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Weights;
 
-/// <summary>Gives a module the weights of a checkpoint.</summary>
+/// <summary>Assigns to a module the weights of a checkpoint.</summary>
 public static class WeightBinder
 {
     /// <summary>Binds every tensor of a checkpoint to the parameter or buffer of its name. Where type and device allow it, the module

@@ -1,6 +1,6 @@
 namespace StorySync.Diffusion.Weights;
 
-/// <summary>A checkpoint is not of the module it was to be bound to.</summary>
+/// <summary>The exception that is thrown when a checkpoint does not match the module that it is loaded into.</summary>
 public sealed class WeightMismatchException : ModelFileException
 {
     private const int Shown = 5;

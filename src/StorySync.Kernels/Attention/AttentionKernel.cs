@@ -37,7 +37,7 @@ internal sealed unsafe class AttentionKernel : Kernel
         biasOfImage = mask is null || mask.size(0) == 1 ? 0 : (nint)mask.stride(0);
     }
 
-    /// <summary>Whether <see cref="TryApply"/> supports the arguments.</summary>
+    /// <summary>Returns a value indicating whether <see cref="TryApply"/> supports the arguments.</summary>
     public static bool Supports(Tensor query, Tensor key, Tensor value, Tensor? mask = null) =>
         Simd.IsSupported && IsReadable(query) && IsReadable(key) && IsReadable(value)
         && (mask is null || (IsReadable(mask) && mask.size(1) == 1 && mask.size(2) == 1 && mask.size(3) == key.size(2)

@@ -55,7 +55,7 @@ internal sealed unsafe class BlendKernel : Kernel
         blended = Allocate(out to, tokens, values);
     }
 
-    /// <summary>Whether <see cref="Apply"/> supports the arguments.</summary>
+    /// <summary>Returns a value indicating whether <see cref="Apply"/> supports the arguments.</summary>
     public static bool Supports(Tensor units, Tensor own) => Simd.IsSupported && IsReadable(units) && IsReadable(own);
 
     /// <summary>Blends.</summary>

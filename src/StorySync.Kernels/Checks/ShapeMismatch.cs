@@ -5,13 +5,13 @@ namespace StorySync.Kernels;
 /// <summary>Creates the exceptions for arguments whose sizes do not fit together.</summary>
 internal static class ShapeMismatch
 {
-    /// <summary>A layer's input does not fit its weight.</summary>
+    /// <summary>Returns a layer's input does not fit its weight.</summary>
     /// <param name="weight">The shape of the weight.</param>
     /// <param name="input">The input.</param>
     public static ArgumentException OfLayer(ReadOnlySpan<long> weight, Tensor input) =>
         new($"A layer with weights ({Text(weight)}) cannot take an input ({Text(input.shape)}).", nameof(input));
 
-    /// <summary>The arguments of an operation do not fit together.</summary>
+    /// <summary>Returns the arguments of an operation do not fit together.</summary>
     /// <param name="operation">The operation, and the numbers that it is given.</param>
     /// <param name="arguments">The tensors, with their names.</param>
     public static ArgumentException Of(string operation, params ReadOnlySpan<(string Name, Tensor? Tensor)> arguments)

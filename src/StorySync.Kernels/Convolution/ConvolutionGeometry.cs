@@ -48,7 +48,7 @@ internal sealed class ConvolutionGeometry
         }
     }
 
-    /// <summary>Whether <see cref="Algorithm"/> supports an input.</summary>
+    /// <summary>Returns a value indicating whether <see cref="Algorithm"/> supports an input.</summary>
     public bool Supports(Tensor input) =>
         Algorithm == ConvolutionAlgorithm.OneDnn ? OneDnnConvolution.Supports(input) : LinearKernel.Supports(input);
 }

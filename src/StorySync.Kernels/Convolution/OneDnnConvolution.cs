@@ -11,11 +11,11 @@ internal static unsafe class OneDnnConvolution
     /// <summary>Gets what computes; null where there is none.</summary>
     public static OneDnnLibrary? Library { get; } = OneDnnLibrary.Load();
 
-    /// <summary>Whether oneDNN computes with this input.</summary>
+    /// <summary>Returns a value indicating whether oneDNN computes with this input.</summary>
     public static bool Supports(Tensor input) =>
         Library is not null && input.dtype == ScalarType.Float32 && input.device_type == DeviceType.CPU;
 
-    /// <summary>A convolution; the channels of the result are last in memory.</summary>
+    /// <summary>Returns a convolution; the channels of the result are last in memory.</summary>
     /// <param name="input">(batch, channels, height, width).</param>
     /// <param name="packed">Weights from <see cref="OneDnnFilter"/>.</param>
     /// <param name="bias">(out).</param>
@@ -24,7 +24,7 @@ internal static unsafe class OneDnnConvolution
     public static Tensor Convolve(Tensor input, Tensor packed, Tensor? bias, long[] stride, long[] padding) =>
         EachImage(input, image => ConvolveOne(image, packed, bias, stride, padding));
 
-    /// <summary>A transposed convolution; the channels of the result are last in memory.</summary>
+    /// <summary>Returns a transposed convolution; the channels of the result are last in memory.</summary>
     /// <param name="input">(batch, channels, height, width).</param>
     /// <param name="packed">Weights from <see cref="OneDnnTransposedFilter"/>.</param>
     /// <param name="bias">(out).</param>
@@ -87,7 +87,7 @@ internal static unsafe class OneDnnConvolution
         }
     }
 
-    /// <summary>What a call gave.</summary>
+    /// <summary>Returns what a call gave.</summary>
     /// <param name="error">Other than 0 where it failed.</param>
     /// <param name="result">The result's handle.</param>
     /// <param name="input">Named in the message where it failed.</param>

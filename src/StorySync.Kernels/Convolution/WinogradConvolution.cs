@@ -57,7 +57,7 @@ internal sealed unsafe class WinogradConvolution : Kernel
         biases = Input(bias);
     }
 
-    /// <summary>Whether a convolution is computed like this, where input and weight allow it.</summary>
+    /// <summary>Returns a value indicating whether a convolution is computed like this, where input and weight allow it.</summary>
     public static bool Supports(long inChannels, long outChannels, long kernel, long stride, long padding) =>
         Simd.IsSupported && kernel == 3 && stride == 1 && padding == 1
         && inChannels >= FewestChannels && inChannels % Simd.Count == 0 && outChannels % Simd.PanelColumns == 0

@@ -62,7 +62,7 @@ internal sealed unsafe class LinearKernel : Kernel
             && panel.size(0) == (outFeatures + columns - 1) / columns && panel.size(1) == first.size(1) && panel.size(2) == columns;
     }
 
-    /// <summary>Whether <see cref="Apply"/> supports an input.</summary>
+    /// <summary>Returns a value indicating whether <see cref="Apply"/> supports an input.</summary>
     public static bool Supports(Tensor input) => Simd.IsSupported && TensorMemory.CanRead(input);
 
     /// <summary>Computes <c>x Wᵀ + b</c>, and what follows.</summary>

@@ -8,7 +8,7 @@ internal static class LibTorch
 {
     private static readonly nint Handle = Load();
 
-    /// <summary>The address of an entry of libtorch, or of a library that it is linked with; 0 if there is none.</summary>
+    /// <summary>Returns the address of an entry of libtorch, or of a library that it is linked with; 0 if there is none.</summary>
     public static nint Entry(string name) => Handle != 0 && NativeLibrary.TryGetExport(Handle, name, out var entry) ? entry : 0;
 
     private static nint Load()

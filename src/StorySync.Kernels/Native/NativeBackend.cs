@@ -7,8 +7,8 @@ using TorchSharp;
 
 namespace StorySync;
 
-/// <summary>What happens when the runtime fails to load TorchSharp's native library: on Linux systems whose libstdc++ is older than the
-/// one it was linked with (Debian 12, Ubuntu 22.04) a copy that they accept is loaded, and where there is no libtorch at all the
+/// <summary>Controls what happens when the runtime fails to load TorchSharp's native library: on Linux systems whose libstdc++ is older
+/// than the one it was linked with (Debian 12, Ubuntu 22.04) a copy that they accept is loaded, and where there is no libtorch at all the
 /// exception says which package to add.</summary>
 /// <remarks>Where the stock library loads, no copy is made, and nothing on disk is ever touched. On Linux libtorch is asked to use large
 /// pages for large tensors, unless the environment variable <c>THP_MEM_ALLOC_ENABLE</c> is set already.</remarks>

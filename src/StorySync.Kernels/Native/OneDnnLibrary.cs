@@ -42,7 +42,7 @@ internal sealed unsafe class OneDnnLibrary
     /// <summary>Operator, overload, arguments: takes them over and leaves the results in their place.</summary>
     public delegate* unmanaged<byte*, byte*, nint*, int> CallDispatcher { get; }
 
-    /// <summary>The entries, or null where this libtorch is built without oneDNN (macOS).</summary>
+    /// <summary>Returns the entries, or null where this libtorch is built without oneDNN (macOS).</summary>
     public static OneDnnLibrary? Load()
     {
         try

@@ -11,14 +11,15 @@ internal static unsafe class TensorMemory
     /// <summary>Gets a value indicating whether libtorch tells addresses.</summary>
     public static bool IsAvailable => DataPointer != null;
 
-    /// <summary>Whether <see cref="Address"/> reaches the elements.</summary>
+    /// <summary>Returns a value indicating whether <see cref="Address"/> reaches the elements.</summary>
     public static bool CanRead(Tensor tensor) => IsAvailable && IsFloat32OnHost(tensor);
 
-    /// <summary>Whether a tensor is a contiguous vector that can be read, of a length, or there is none.</summary>
+    /// <summary>Returns a value indicating whether a tensor is a contiguous vector that can be read, of a length, or there is
+    /// none.</summary>
     public static bool IsVector(Tensor? tensor, long length) =>
         tensor is null || (CanRead(tensor) && tensor.dim() == 1 && tensor.size(0) == length && tensor.is_contiguous());
 
-    /// <summary>Whether a tensor is one of float32 in the processor's own memory.</summary>
+    /// <summary>Returns a value indicating whether a tensor is one of float32 in the processor's own memory.</summary>
     public static bool IsFloat32OnHost(Tensor tensor) =>
         tensor.dtype == ScalarType.Float32 && tensor.device_type == TorchSharp.DeviceType.CPU;
 

@@ -13,7 +13,7 @@ internal static partial class WeakVersionCopy
     private const string Version = "GLIBCXX_3.4.32";
     private const uint CloseOnExecute = 1;
 
-    /// <summary>The handle of the loaded copy; 0 if there is nothing to copy or the system refuses the copy too.</summary>
+    /// <summary>Returns the handle of the loaded copy; 0 if there is nothing to copy or the system refuses the copy too.</summary>
     [SupportedOSPlatform("linux")]
     public static nint Load(string library)
     {

@@ -58,7 +58,7 @@ internal sealed unsafe class GroupNormKernel : Kernel
 
     protected override bool Allows512 => channels % Vector512Float.Count == 0;
 
-    /// <summary>Whether <see cref="Apply"/> supports an input.</summary>
+    /// <summary>Returns a value indicating whether <see cref="Apply"/> supports an input.</summary>
     public static bool Supports(Tensor input) =>
         Simd.IsSupported && TensorMemory.CanRead(input) && input.dim() == 4 && input.numel() > 0
         && input.size(1) % VectorNative.Count == 0

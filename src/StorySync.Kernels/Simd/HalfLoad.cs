@@ -7,7 +7,7 @@ namespace StorySync.Kernels;
 internal static unsafe class HalfLoad<V>
     where V : unmanaged, IFloatVector<V>
 {
-    /// <summary>Whether weights of a type can be read.</summary>
+    /// <summary>Returns a value indicating whether weights of a type can be read.</summary>
     public static bool Supports(ScalarType type) => type is ScalarType.Float32 or ScalarType.Float16 or ScalarType.BFloat16;
 
     /// <summary>Gets the bytes of an element.</summary>

@@ -29,7 +29,7 @@ internal static class VectorMath<V>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V Silu(V x) => x / (V.Create(1) + Exp(-x));
 
-    /// <summary>The exact GELU, x·Φ(x), with the error function to 1.5·10⁻⁷ (Abramowitz and Stegun, 7.1.26).</summary>
+    /// <summary>Returns the exact GELU, x·Φ(x), with the error function to 1.5·10⁻⁷ (Abramowitz and Stegun, 7.1.26).</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V Gelu(V x)
     {
@@ -45,7 +45,8 @@ internal static class VectorMath<V>
         return x * V.WhereLess(x, 0, tail, V.Create(1) - tail);
     }
 
-    /// <summary>The tanh approximation of GELU, x·(1 + tanh u) / 2 with u = √(2/π)·(x + 0.044715·x³); the same as x / (1 + e⁻²ᵘ).</summary>
+    /// <summary>Returns the tanh approximation of GELU, x·(1 + tanh u) / 2 with u = √(2/π)·(x + 0.044715·x³); the same as x / (1 +
+    /// e⁻²ᵘ).</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V GeluTanh(V x) =>
         x / (V.Create(1) + Exp(x * V.FusedMultiplyAdd(x * x, V.Create(-2 * 0.797884561f * 0.044715f), V.Create(-2 * 0.797884561f))));

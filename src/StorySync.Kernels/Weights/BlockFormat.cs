@@ -33,7 +33,7 @@ internal abstract class BlockFormat(string name, int values, int bytes)
     /// <summary>Gets the bytes of a block.</summary>
     public int Bytes => bytes;
 
-    /// <summary>The format of ggml with a name; null if it is none that is read.</summary>
+    /// <summary>Returns the format of ggml with a name; null if it is none that is read.</summary>
     public static BlockFormat? Find(string name) => Array.Find(OfGgml, format => format.Name == name);
 
     /// <summary>Decodes whole blocks, in float32 as ggml's reference does.</summary>

@@ -55,10 +55,10 @@ internal sealed class StoredBlocks : IDisposable
         }
     }
 
-    /// <summary>The same values in another shape.</summary>
+    /// <summary>Returns the same values in another shape.</summary>
     public StoredBlocks Reshape(IReadOnlyList<long> shape) => new(bytes, format, shape, isView, scale);
 
-    /// <summary>The same values, multiplied.</summary>
+    /// <summary>Returns the same values, multiplied.</summary>
     public StoredBlocks Times(float factor) => new(bytes, format, Shape, isView, scale * factor);
 
     /// <summary>Decodes the values.</summary>

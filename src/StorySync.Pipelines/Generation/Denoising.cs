@@ -82,9 +82,9 @@ internal static class Denoising
     // Rows of so many pixels together are quickly computed, and take little memory whatever the model.
     private const long FewPixels = 1 << 19;
 
-    /// <summary>Whether a step with an unmodified branch computes its guidance halves one after the other, so that the branch does not
-    /// double the memory that the run takes: not where that is small, because two calls take longer than one. A cache decides by
-    /// halves.</summary>
+    /// <summary>Returns a value indicating whether a step with an unmodified branch computes its guidance halves one after the other, so
+    /// that the branch does not double the memory that the run takes: not where that is small, because two calls take longer than one. A
+    /// cache decides by halves.</summary>
     public static bool SplitsHalves(long pictures, int height, int width, bool caches) => caches || pictures * height * width > FewPixels;
 
     /// <summary>Runs all steps.</summary>

@@ -217,7 +217,7 @@ internal sealed class Generation
         };
     }
 
-    /// <summary>The memory that the generation would take.</summary>
+    /// <summary>Returns the memory that the generation would take.</summary>
     /// <param name="options">How the model would be loaded.</param>
     /// <param name="hasBase">Whether an unmodified branch would run along.</param>
     /// <param name="shares">Whether the images would share attention.</param>

@@ -20,7 +20,7 @@ internal sealed class LatentColors
         this.bias = [.. bias.Select(b => (float)((b + 1) / 2))];
     }
 
-    /// <summary>The fits of SDXL's and FLUX.1's autoencoders, to four digits as they are in use in the field (ComfyUI,
+    /// <summary>Returns the fits of SDXL's and FLUX.1's autoencoders, to four digits as they are in use in the field (ComfyUI,
     /// <c>latent_formats.py</c>). An autoencoder is known by its channels, scale and shift.</summary>
     public static LatentColors? Known(ConvolutionalAutoencoderConfig autoencoder) => autoencoder switch
     {

@@ -47,7 +47,7 @@ internal sealed record ModelSettings
             ? ComponentConfig.Read<ModelSettings>(file) with { File = file.Path } : new();
     }
 
-    /// <summary>The preset that the folder names; null if it names none.</summary>
+    /// <summary>Returns the preset that the folder names; null if it names none.</summary>
     /// <param name="isFlowMatching">Whether the model was trained by flow matching, and so can have none.</param>
     /// <exception cref="ModelFileException">There is none of the name, or the model can have none.</exception>
     public SamplingPreset? PresetOf(bool isFlowMatching)
@@ -63,7 +63,7 @@ internal sealed record ModelSettings
             : throw new ModelFileException(File, $"'preset' is {Preset}; it must be one of {string.Join(", ", names)}");
     }
 
-    /// <summary>The size of an image where a request names none: the folder's own, or else the class's.</summary>
+    /// <summary>Returns the size of an image where a request names none: the folder's own, or else the class's.</summary>
     /// <exception cref="ModelFileException">The folder's own is none that the model makes.</exception>
     public ImageSize SizeOf(ImageSize ofClass, int multiple)
     {
@@ -80,7 +80,7 @@ internal sealed record ModelSettings
         }
     }
 
-    /// <summary>The fit that paints previews: the folder's own, or else the one that is known of the autoencoder; null without
+    /// <summary>Returns the fit that paints previews: the folder's own, or else the one that is known of the autoencoder; null without
     /// either.</summary>
     /// <exception cref="ModelFileException">The folder's own does not have three numbers for each channel.</exception>
     public LatentColors? ColorsOf(ConvolutionalAutoencoderConfig autoencoder)

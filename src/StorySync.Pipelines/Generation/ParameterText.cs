@@ -15,7 +15,7 @@ internal sealed class ParameterText(DiffusionPipeline pipeline, GenerationReques
 
     public required Scheduler Scheduler { get; init; }
 
-    /// <summary>What the images have in common as scenes of a story; null for none.</summary>
+    /// <summary>Gets what the images have in common as scenes of a story; null for none.</summary>
     public StoryTraits? Story { get; init; }
 
     /// <param name="index">The image, counted from the first of the request.</param>

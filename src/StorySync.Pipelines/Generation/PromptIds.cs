@@ -6,7 +6,7 @@ namespace StorySync.Pipelines;
 /// <summary>Prompts as a text encoder takes them.</summary>
 internal static class PromptIds
 {
-    /// <summary>The ids of several prompts.</summary>
+    /// <summary>Returns the ids of several prompts.</summary>
     /// <param name="tokenizer">The encoder's tokenizer.</param>
     /// <param name="prompts">One for all rows or one each.</param>
     /// <param name="rows">The number of rows.</param>

@@ -3,7 +3,7 @@ namespace StorySync.Pipelines;
 /// <summary>The lists of a request that have one entry for all images or one each, for some of the images.</summary>
 internal static class RequestRows
 {
-    /// <summary>The request of some of the images.</summary>
+    /// <summary>Returns the request of some of the images.</summary>
     /// <param name="request">The request of all.</param>
     /// <param name="images">How many images that are.</param>
     /// <param name="which">The images to take.</param>

@@ -9,7 +9,8 @@ namespace StorySync.Pipelines;
 /// <summary>What holds for every request, whatever the architecture.</summary>
 internal static class RequestRules
 {
-    /// <summary>What a request says that only one architecture understands; a plain request leaves all of it at its defaults.</summary>
+    /// <summary>Returns what a request says that only one architecture understands; a plain request leaves all of it at its
+    /// defaults.</summary>
     /// <typeparam name="TRequest">The architecture's request.</typeparam>
     public static TRequest Own<TRequest>(this GenerationRequest request)
         where TRequest : GenerationRequest, new() => request as TRequest ?? new TRequest();

@@ -30,7 +30,7 @@ internal sealed class SeededNoise(IEnumerable<long> seeds) : IDisposable
             like.device).MoveToOuterDisposeScope();
     }
 
-    /// <summary>The same random numbers from here on, in generators of their own.</summary>
+    /// <summary>Returns the same random numbers from here on, in generators of their own.</summary>
     public SeededNoise Fork()
     {
         var fork = new SeededNoise(Enumerable.Repeat(0L, generators.Length));

@@ -13,7 +13,7 @@ internal static class JpegEnd
     private const byte StartOfScan = 0xDA;
     private const byte Temporary = 0x01;
 
-    /// <summary>Whether the marker of the end follows a scan.</summary>
+    /// <summary>Returns a value indicating whether the marker of the end follows a scan.</summary>
     /// <param name="jpeg">The whole file.</param>
     public static bool IsThere(ReadOnlySpan<byte> jpeg)
     {

@@ -9,7 +9,7 @@ internal static class PngEnd
     private const int SignatureLength = 8;
     private const int ChunkOverhead = 12;
 
-    /// <summary>Whether the last chunk is there.</summary>
+    /// <summary>Returns a value indicating whether the last chunk is there.</summary>
     /// <param name="png">The whole file.</param>
     public static bool IsThere(ReadOnlySpan<byte> png)
     {

@@ -9,7 +9,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Pipelines;
 
-/// <summary>An image of 8-bit RGB pixels, row by row.</summary>
+/// <summary>Represents an image of 8-bit RGB pixels, row by row.</summary>
 /// <remarks>
 /// Images are read as diffusers' <c>load_image</c> reads them: the EXIF or XMP orientation is applied, of an animation the first frame is
 /// taken, palettes, grayscale, 16-bit values (their upper 8 bits, rounded) and CMYK become 8-bit RGB, and color profiles are ignored.

@@ -24,6 +24,7 @@ internal static class XmpPacket
 
     public static byte[] Bytes => Encoding.UTF8.GetBytes(Text);
 
-    /// <summary>Whether a packet, of this library or another program, says that a model made the image.</summary>
+    /// <summary>Returns a value indicating whether a packet, of this library or another program, says that a model made the
+    /// image.</summary>
     public static bool TellsOfModel(ReadOnlySpan<byte> packet) => packet.IndexOf(Encoding.ASCII.GetBytes(SourceType)) >= 0;
 }

@@ -4,7 +4,8 @@ using StorySync.Diffusion.Weights;
 
 namespace StorySync.Pipelines;
 
-/// <summary>The memory that a run will take, worked out from the model's configuration and the size of the run, before any work.</summary>
+/// <summary>Represents the memory that a run will take, computed from the model's configuration and the size of the run, before any
+/// work.</summary>
 /// <remarks>
 /// The weights are exact. Activations come from formulas for each model's largest moment, which tests hold against what a run takes; on
 /// the CPU they are within a quarter of it. A process needs some more of its own: .NET and libtorch take about 200 MB, and the C
@@ -22,7 +23,8 @@ public sealed record MemoryPlan
     /// <summary>Gets what the run does, one after the other.</summary>
     public required IReadOnlyList<StageMemory> Stages { get; init; }
 
-    /// <summary>Bytes on the host in addition to those on the device that computes; 0 where that is the host itself.</summary>
+    /// <summary>Gets the number of bytes on the host in addition to those on the device that computes; 0 where that is the host
+    /// itself.</summary>
     public required long HostBytes { get; init; }
 
     /// <summary>Gets what would make it less, with what it would then be: first what leaves the images as they are, last what changes them
@@ -38,11 +40,11 @@ public sealed record MemoryPlan
     /// <summary>Gets the most bytes at one time on the device that computes.</summary>
     public long PeakBytes => Stages.Max(stage => stage.Bytes);
 
-    /// <summary>Whether the run has room.</summary>
+    /// <summary>Returns a value indicating whether the run has room.</summary>
     /// <param name="availableBytes">Bytes that are free on the device that computes, with what the loaded weights take there.</param>
     public bool Fits(long availableBytes) => PeakBytes <= availableBytes;
 
-    /// <summary>The plan in lines of text.</summary>
+    /// <summary>Returns the plan in lines of text.</summary>
     public override string ToString()
     {
         var text = new StringBuilder();
@@ -75,24 +77,24 @@ public sealed record MemoryPlan
     }
 }
 
-/// <summary>The weights of a part of the model.</summary>
+/// <summary>Represents the weights of a part of the model.</summary>
 /// <param name="Part">The part, by its folder: <c>unet</c>, <c>vae</c>.</param>
 /// <param name="Bytes">What they take, in the type that is computed in; with <see cref="PipelineOptions.StreamBlocks"/> what is there at
 /// one time.</param>
 public sealed record WeightMemory(string Part, long Bytes);
 
-/// <summary>What a stage of the run has on the device that computes.</summary>
+/// <summary>Represents the memory that a stage of the run takes on the device that computes.</summary>
 /// <param name="Stage">The stage.</param>
 /// <param name="WeightBytes">Weights that are there then.</param>
 /// <param name="ActivationBytes">Tensors of the run at the stage's largest moment.</param>
 /// <param name="Largest">Which moment that is.</param>
 public sealed record StageMemory(GenerationStage Stage, long WeightBytes, long ActivationBytes, string Largest)
 {
-    /// <summary>Both together.</summary>
+    /// <summary>Gets the sum of both.</summary>
     public long Bytes => WeightBytes + ActivationBytes;
 }
 
-/// <summary>Something to change in order to need less memory.</summary>
+/// <summary>Represents a change that reduces the required memory.</summary>
 /// <param name="Change">What to change, by the name of the option.</param>
 /// <param name="PeakBytes">The peak with this change alone.</param>
 /// <param name="SavedBytes">How much less that is.</param>

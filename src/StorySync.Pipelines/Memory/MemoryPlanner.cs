@@ -47,7 +47,7 @@ internal static class MemoryPlanner
         return plan with { Advice = [.. advice] };
     }
 
-    /// <summary>The peak alone.</summary>
+    /// <summary>Returns the peak alone.</summary>
     public static long PeakBytes(DiffusionPipeline pipeline, MemoryQuery asked) => Measure(pipeline, asked).PeakBytes;
 
     private static MemoryPlan Measure(DiffusionPipeline pipeline, MemoryQuery asked)

@@ -18,17 +18,18 @@ internal sealed record ModelPart(string Name, nn.Module Module, GenerationStage 
     /// <summary>Gets a value indicating whether it computes in float32 where the others compute in float16.</summary>
     public bool NeedsFloat32 { get; init; }
 
-    /// <summary>The type that it computes in when the model computes in <paramref name="dtype"/>.</summary>
+    /// <summary>Returns the type that it computes in when the model computes in <paramref name="dtype"/>.</summary>
     public ScalarType DtypeFor(ScalarType dtype) => NeedsFloat32 && dtype == ScalarType.Float16 ? ScalarType.Float32 : dtype;
 
-    /// <summary>The bytes of all weights in a type.</summary>
+    /// <summary>Returns the bytes of all weights in a type.</summary>
     public long Bytes(ScalarType dtype) => countsByBlock.Sum(block => block.Sum()) * dtype.ElementSize();
 
-    /// <summary>The bytes of all weights where the CPU computes: some layers keep half-precision weights as they are stored.</summary>
+    /// <summary>Returns the bytes of all weights where the CPU computes: some layers keep half-precision weights as they are
+    /// stored.</summary>
     public long HostBytes(ScalarType dtype) =>
         Bytes(dtype) - (dtype == ScalarType.Float32 ? Module.modules().OfType<WeightedLayer>().Sum(layer => layer.SavedBytes) : 0);
 
-    /// <summary>The bytes that are on the device while blocks come and go: all but the blocks, and the largest block.</summary>
+    /// <summary>Returns the bytes that are on the device while blocks come and go: all but the blocks, and the largest block.</summary>
     public long StreamedBytes(ScalarType dtype) =>
         (countsByBlock[""].Sum() + countsByBlock.Where(block => block.Key.Length > 0).Select(block => block.Sum()).DefaultIfEmpty().Max())
             * dtype.ElementSize();

@@ -1,7 +1,7 @@
 namespace StorySync.Pipelines;
 
-/// <summary>An estimate of how long a story's denoising takes: one step is measured, and its time for each row of the model's batch is
-/// taken for all rows of all steps.</summary>
+/// <summary>Represents an estimate of how long a story's denoising takes: one step is measured, and its time for each row of the model's
+/// batch is taken for all rows of all steps.</summary>
 /// <remarks>The text encoders and the decoder come on top. Steps with more rows can take less for each, other work on the machine takes its
 /// share, and techniques take part in some steps only: it is a figure to decide by, no promise.</remarks>
 public sealed record TimePlan

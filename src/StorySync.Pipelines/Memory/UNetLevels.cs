@@ -6,7 +6,7 @@ namespace StorySync.Pipelines;
 /// <summary>The levels of a UNet, each of half the height and width of the one above.</summary>
 internal static class UNetLevels
 {
-    /// <summary>The image tokens of an attention layer, by its path.</summary>
+    /// <summary>Returns the image tokens of an attention layer, by its path.</summary>
     /// <param name="layer">The layer.</param>
     /// <param name="levels">The number of levels.</param>
     /// <param name="height">The height of the latents.</param>

@@ -90,12 +90,12 @@ internal sealed class AnchoredStory
         }
     }
 
-    /// <summary>The memory that the largest batch takes, and the bank.</summary>
+    /// <summary>Returns the memory that the largest batch takes, and the bank.</summary>
     /// <param name="model">How the model would be loaded.</param>
     public MemoryPlan PlanMemory(PipelineOptions? model) =>
         whole.PlanMemory(model, MostImages(Cut)) with { BankBytes = first.BankBytes };
 
-    /// <summary>How long the story takes.</summary>
+    /// <summary>Returns how long the story takes.</summary>
     /// <param name="clock">Measures a step of the largest batch.</param>
     public TimePlan PlanTime(TimeProvider clock)
     {

@@ -69,7 +69,7 @@ internal abstract class BankRecorder(Story story) : IStepEntry, IDisposable
         tensors.Add(name, tensor.DetachFromDisposeScope());
     }
 
-    /// <summary>Whether there is a tensor of a name.</summary>
+    /// <summary>Returns a value indicating whether there is a tensor of a name.</summary>
     protected bool Has(string name) => tensors.ContainsKey(name);
 
     /// <summary>Copies latents to the host.</summary>

@@ -46,7 +46,7 @@ internal static class BankRules
             $"BankKeysDtype is {options.BankKeysDtype}; it must be Float32, BFloat16 or Float16.");
     }
 
-    /// <summary>The options with which a bank's scenes are drawn: the bank's, with what may differ.</summary>
+    /// <summary>Returns the options with which a bank's scenes are drawn: the bank's, with what may differ.</summary>
     /// <param name="bank">The bank.</param>
     /// <param name="options">What was asked for.</param>
     /// <param name="pipeline">What is to draw.</param>

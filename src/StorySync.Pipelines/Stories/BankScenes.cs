@@ -136,11 +136,11 @@ internal sealed class BankScenes
         };
     }
 
-    /// <summary>The memory that the largest batch takes.</summary>
+    /// <summary>Returns the memory that the largest batch takes.</summary>
     /// <param name="model">How the model would be loaded.</param>
     public MemoryPlan PlanMemory(PipelineOptions? model) => batches[0].PlanMemory(model);
 
-    /// <summary>How long the scenes take, with all their takes.</summary>
+    /// <summary>Returns how long the scenes take, with all their takes.</summary>
     /// <param name="clock">Measures a step of the largest batch.</param>
     public TimePlan PlanTime(TimeProvider clock) => StepTimer.Plan(
         clock, scenes.Count, [.. cut.Images(options.Candidates)],

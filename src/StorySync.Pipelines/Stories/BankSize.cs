@@ -24,7 +24,8 @@ internal sealed class BankSize(
 
     private long MasksOfStep => (long)Images * story.Subjects.Count * maskSide * maskSide;
 
-    /// <summary>The latents of every step, of both branches where there are two, and the masks after each step but the last.</summary>
+    /// <summary>Returns the latents of every step, of both branches where there are two, and the masks after each step but the
+    /// last.</summary>
     public long OfTrajectory()
     {
         var kept = Enumerable.Range(0, Steps).Sum(step => attention.BatchAt(step, Steps).HasBase ? 2 : 1);
@@ -32,7 +33,7 @@ internal sealed class BankSize(
         return Portraits + (kept * Latents) + masks;
     }
 
-    /// <summary>The keys of all tokens, as if the subjects filled the images, with the last latents and masks.</summary>
+    /// <summary>Returns the keys of all tokens, as if the subjects filled the images, with the last latents and masks.</summary>
     /// <param name="dtype">The type of the keys.</param>
     public long OfKeys(ScalarType dtype)
     {

@@ -48,10 +48,10 @@ internal sealed class CastExpansion(IReadOnlyList<Character> cast)
         }
     }
 
-    /// <summary>The characters that a text mentions.</summary>
+    /// <summary>Returns the characters that a text mentions.</summary>
     public IReadOnlyList<Character> MentionedIn(string text) => [.. Mentions(text).Select(mention => mention.Character).Distinct()];
 
-    /// <summary>A prompt as the model gets it.</summary>
+    /// <summary>Returns a prompt as the model gets it.</summary>
     /// <param name="prompt">The prompt with names.</param>
     /// <param name="states">By name, how a character is in the scene.</param>
     /// <exception cref="ArgumentException">A name would be left.</exception>

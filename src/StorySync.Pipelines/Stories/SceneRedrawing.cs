@@ -38,7 +38,7 @@ internal sealed class SceneRedrawing
             progress is null ? null : new BatchProgress(progress), cancellationToken);
     }
 
-    /// <summary>The memory that it takes.</summary>
+    /// <summary>Returns the memory that it takes.</summary>
     public MemoryPlan PlanMemory() => drawing.PlanMemory(null);
 
     public StoryResult Run()

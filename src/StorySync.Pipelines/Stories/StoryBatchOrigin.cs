@@ -17,10 +17,10 @@ internal sealed record StoryBatchOrigin(
     /// <summary>Gets how many anchors are computed along, before the scenes.</summary>
     public int Anchors => Bank?.ComputedAnchors ?? 0;
 
-    /// <summary>A scene's index among those that are asked for.</summary>
+    /// <summary>Returns a scene's index among those that are asked for.</summary>
     public int PlaceOf(int scene) => Places?[scene] ?? scene;
 
-    /// <summary>What messages call a row of the batch.</summary>
+    /// <summary>Returns what messages call a row of the batch.</summary>
     public string NameOf(int row) => row - Anchors is >= 0 and var scene
         ? $"Scene {PlaceOf(scene) + 1}{(Take is { } take ? $", take {take + 1}" : "")}" : $"Anchor {row + 1}";
 }

@@ -199,7 +199,7 @@ internal sealed class StoryGeneration
         };
     }
 
-    /// <summary>The memory that the batch would take.</summary>
+    /// <summary>Returns the memory that the batch would take.</summary>
     /// <param name="model">How the model would be loaded.</param>
     /// <param name="rows">The scenes with the anchors; null for as many as there are.</param>
     public MemoryPlan PlanMemory(PipelineOptions? model, int? rows = null) => generation.PlanMemory(model, HasBase, Shares, rows);
@@ -224,7 +224,7 @@ internal sealed class StoryGeneration
         }
     }
 
-    /// <summary>The rows of each step of a batch of so many images.</summary>
+    /// <summary>Returns the rows of each step of a batch of so many images.</summary>
     public IEnumerable<long> RowsOf(int images)
     {
         using var attention = new StoryAttention(

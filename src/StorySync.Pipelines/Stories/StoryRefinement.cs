@@ -3,7 +3,7 @@ namespace StorySync.Pipelines;
 /// <summary>A finished story that is drawn again from its own images.</summary>
 internal static class StoryRefinement
 {
-    /// <summary>The story and the options to draw it with.</summary>
+    /// <summary>Returns the story and the options to draw it with.</summary>
     /// <param name="finished">The finished story.</param>
     /// <param name="replacement">What to draw from its images; null for the story as it was.</param>
     /// <param name="options">How it is drawn; null for the defaults.</param>

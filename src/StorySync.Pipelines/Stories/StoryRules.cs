@@ -160,14 +160,14 @@ internal static class StoryRules
         }
     }
 
-    /// <summary>How a scene has a subject.</summary>
+    /// <summary>Returns how a scene has a subject.</summary>
     public static SceneSubject InScene(Story story, int scene, Subject subject) =>
         story.Scenes[scene].Subjects.FirstOrDefault(own => own.Subject == subject) ?? new SceneSubject(subject);
 
-    /// <summary>Whether any scene says where it is.</summary>
+    /// <summary>Returns a value indicating whether any scene says where it is.</summary>
     public static bool HasLocations(Story story) => story.Scenes.Any(scene => scene.Location is not null);
 
-    /// <summary>The scenes and subjects, by their indices, whose masks are found and not given.</summary>
+    /// <summary>Returns the scenes and subjects, by their indices, whose masks are found and not given.</summary>
     /// <param name="story">The story.</param>
     /// <param name="scenes">How many of its first scenes to look at.</param>
     /// <param name="ofPictures">Whether they are those found once, in images, or those found step by step, in what is drawn.</param>
@@ -178,7 +178,8 @@ internal static class StoryRules
         where InScene(story, scene, story.Subjects[subject]) is { IsPresent: true, Mask: null }
         select (scene, subject);
 
-    /// <summary>A phrase without the article that leads it: attention to an article is all over the image and blurs the mask.</summary>
+    /// <summary>Returns a phrase without the article that leads it: attention to an article is all over the image and blurs the
+    /// mask.</summary>
     public static string WithoutArticle(string phrase)
     {
         var words = phrase.Trim();

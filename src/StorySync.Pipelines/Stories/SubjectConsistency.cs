@@ -12,7 +12,7 @@ internal sealed class SubjectConsistency(Tensor latents, int anchors)
 
     private readonly Tensor latents = latents.to(ScalarType.Float32, CPU);
 
-    /// <summary>The consistency of an image; null where no subject can be compared.</summary>
+    /// <summary>Returns the consistency of an image; null where no subject can be compared.</summary>
     /// <param name="image">Its row.</param>
     /// <param name="subjects">The masks of each subject, (height, width): the anchors', then the image's; null where it is not asked
     /// for.</param>

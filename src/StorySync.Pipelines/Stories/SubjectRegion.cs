@@ -29,10 +29,10 @@ public sealed class SubjectRegion
         (Width, Height, this.cells) = (width, height, cells);
     }
 
-    /// <summary>Cells in a row.</summary>
+    /// <summary>Gets the number of cells in a row.</summary>
     public int Width { get; }
 
-    /// <summary>Rows.</summary>
+    /// <summary>Gets the number of rows.</summary>
     public int Height { get; }
 
     /// <summary>Gets a value indicating whether each cell belongs to the subject, row by row.</summary>
@@ -41,7 +41,7 @@ public sealed class SubjectRegion
     /// <summary>Gets the share of the image that the subject takes, 0 … 1.</summary>
     public double Area => cells.Count(cell => cell) / (double)cells.Length;
 
-    /// <summary>The region as an image, white on black, each cell a rectangle.</summary>
+    /// <summary>Returns the region as an image, white on black, each cell a rectangle.</summary>
     /// <param name="width">Pixels.</param>
     /// <param name="height">Pixels.</param>
     public RgbImage ToImage(int width, int height)

@@ -6,7 +6,7 @@ internal static class BetaQuantile
     /// <summary>Both parameters of the distribution.</summary>
     private const double Shape = 0.6;
 
-    /// <summary>Where a share <paramref name="p"/> of the distribution lies below; 0 … 1.</summary>
+    /// <summary>Returns where a share <paramref name="p"/> of the distribution lies below; 0 … 1.</summary>
     public static double At(double p)
     {
         if (p is <= 0 or >= 0.5)

@@ -7,7 +7,7 @@ namespace StorySync.Diffusion.Schedulers.Tables;
 /// <summary>The noise levels of training, computed by torch in float32 as diffusers does, so that every number has its rounding.</summary>
 internal static class NoiseSchedule
 {
-    /// <summary>The cumulative products of 1 − beta, by training timestep.</summary>
+    /// <summary>Returns the cumulative products of 1 − beta, by training timestep.</summary>
     public static float[] AlphasCumprod(DiffusionSchedulerConfig config, bool rescaleZeroSnr)
     {
         using var scope = NewDisposeScope();

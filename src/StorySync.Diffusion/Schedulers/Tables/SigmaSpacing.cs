@@ -15,13 +15,13 @@ internal static class SigmaSpacing
         }
     }
 
-    /// <summary>The spread that the config chooses; <see cref="IsChosen"/> holds.</summary>
+    /// <summary>Returns the spread that the config chooses; <see cref="IsChosen"/> holds.</summary>
     public static double[] Spread(ISigmaSpacing config, double max, double min, int count) =>
         config.UseKarrasSigmas ? Karras(max, min, count)
         : config.UseExponentialSigmas ? [.. NumPy.LinSpace(Math.Log(max), Math.Log(min), count).Select(l => Math.Exp(l))]
         : [.. NumPy.LinSpace(0, 1, count).Select(p => min + BetaQuantile.At(1 - p) * (max - min))];
 
-    /// <summary>The fractional training timestep of a sigma, by interpolation in log sigma.</summary>
+    /// <summary>Returns the fractional training timestep of a sigma, by interpolation in log sigma.</summary>
     /// <param name="sigma">The sigma.</param>
     /// <param name="logSigmas">By training timestep, ascending.</param>
     public static double ToTimestep(double sigma, ReadOnlySpan<double> logSigmas)

@@ -14,7 +14,7 @@ internal static class TimestepSpacing
     public static double[] SpreadRounded(DiffusionSchedulerConfig config, int steps) =>
         [.. Spread(config, steps).Select(t => Math.Round(t))];
 
-    /// <summary>The way of the multistep solvers: one more point than steps, the lowest of which is left out (but not of
+    /// <summary>Returns the way of the multistep solvers: one more point than steps, the lowest of which is left out (but not of
     /// <c>trailing</c>); rounded.</summary>
     /// <param name="config">The config.</param>
     /// <param name="steps">The number of steps.</param>

@@ -15,7 +15,8 @@ internal sealed class NameTable
         byStored = [.. this.entries.GroupBy(entry => string.Join('.', entry.Stored), StringComparer.Ordinal)];
     }
 
-    /// <summary>What a stored tensor is in diffusers, several tensors if it was fused; nothing if the table does not know it.</summary>
+    /// <summary>Returns what a stored tensor is in diffusers, several tensors if it was fused; nothing if the table does not know
+    /// it.</summary>
     public IEnumerable<(string Name, TensorForm Form)> Translate(string stored)
     {
         var parts = stored.Split('.');
@@ -30,7 +31,7 @@ internal sealed class NameTable
         return [];
     }
 
-    /// <summary>The stored names of what a tensor of diffusers is, or is a part of, and which part.</summary>
+    /// <summary>Returns the stored names of what a tensor of diffusers is, or is a part of, and which part.</summary>
     public IEnumerable<(string Stored, TensorForm Form)> StoredNames(string name)
     {
         var parts = name.Split('.');

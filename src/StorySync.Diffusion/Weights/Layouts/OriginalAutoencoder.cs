@@ -29,7 +29,7 @@ internal static class OriginalAutoencoder
         .. OfResnet.Select(part => ($"mid_block.resnets.1.{part.Name}", $"mid.block_2.{part.Stored}")),
     ];
 
-    /// <summary>The names of the autoencoder that a file holds.</summary>
+    /// <summary>Returns the names of the autoencoder that a file holds.</summary>
     /// <param name="names">The file's names, without what they all begin with.</param>
     public static NameTable TableOf(IEnumerable<string> names)
     {

@@ -28,11 +28,11 @@ internal static class OriginalUNet
         ("conv_shortcut", "skip_connection"),
     ];
 
-    /// <summary>The names of a UNet of so many levels and resnets of a level.</summary>
+    /// <summary>Returns the names of a UNet of so many levels and resnets of a level.</summary>
     public static NameTable Table(int levels, int resnets) => new(
         Outside.Concat(Blocks(levels, resnets)).Select(entry => ($"{entry.Name}.**", $"{entry.Stored}.**", TensorForm.Whole)));
 
-    /// <summary>The names of the UNet that a file holds.</summary>
+    /// <summary>Returns the names of the UNet that a file holds.</summary>
     /// <param name="names">The file's names, without what they all begin with.</param>
     public static NameTable TableOf(IEnumerable<string> names)
     {

@@ -49,7 +49,7 @@ internal sealed record StoredPart(string Component, string[] Prefixes, string Ma
         return null;
     }
 
-    /// <summary>A component's tensors under diffusers' names; null if the file does not hold it.</summary>
+    /// <summary>Returns a component's tensors under diffusers' names; null if the file does not hold it.</summary>
     /// <param name="component">The component's name in diffusers.</param>
     /// <param name="file">The file, which is disposed with the result.</param>
     public static RenamedTensors? Of(string component, ITensorSource file)

@@ -26,13 +26,13 @@ internal abstract record TensorForm
     /// <summary>Gets a value indicating whether the values follow each other in the stored tensor, in the same order.</summary>
     public abstract bool IsView { get; }
 
-    /// <summary>The shape, for that of the stored tensor.</summary>
+    /// <summary>Returns the shape, for that of the stored tensor.</summary>
     public abstract IReadOnlyList<long> Of(IReadOnlyList<long> shape);
 
-    /// <summary>The values. Consumes the stored tensor.</summary>
+    /// <summary>Returns the values. Consumes the stored tensor.</summary>
     public abstract Tensor Of(Tensor stored);
 
-    /// <summary>The values, as blocks as they are stored; null if they are no whole blocks in their order. Consumes the stored
+    /// <summary>Returns the values, as blocks as they are stored; null if they are no whole blocks in their order. Consumes the stored
     /// ones.</summary>
     public virtual StoredBlocks? Of(StoredBlocks stored)
     {
