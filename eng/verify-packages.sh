@@ -74,7 +74,7 @@ for package in feed/*.nupkg; do
     for file in icon.png README.md NOTICE.md; do grep -q " $file\$" list || fail "$package holds $file" list; done
     ! unzip -p "$package" README.md | grep -nE '\]\((\.|[^:)]*\))' >log || fail "$package: its page has no relative links" log
 done
-ok "the packages have icon, page, licence, notices and addresses"
+ok "the packages have icon, page, license, notices and addresses"
 
 cat >"$work/nuget.config" <<XML
 <configuration>

@@ -8,7 +8,7 @@ using static TorchSharp.torch;
 namespace StorySync.Benchmarks;
 
 /// <summary>Shared attention against the same thing as dense attention under an N·S × N·S bias, and against plain attention. The ways
-/// take turns, each time in a process of its own, so that peak memory is each one's own.</summary>
+/// take turns, each time in a process of its own, so that each has its own peak memory.</summary>
 internal static class SharedAttentionBenchmark
 {
     private static readonly string[] Ways = ["plain", "shared", "dense"];

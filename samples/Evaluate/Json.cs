@@ -44,7 +44,7 @@ internal static partial class Json
         {
             var text = File.ReadAllText(path);
 
-            // Objects that are kept as such would tell of a key that is there twice only when they are used.
+            // Objects that are kept as such would report a duplicate key only when they are used.
             JsonDocument.Parse(text, Strict).Dispose();
             return JsonSerializer.Deserialize<T>(text, Options)
                 ?? throw new UserErrorException($"{path} holds null; a {what} was expected.");

@@ -52,7 +52,7 @@ public sealed class ClipEvaluator : IDisposable
         return new ClipEvaluator(folder, folder.Has("clip") ? "clip" : "", device ?? CPU);
     }
 
-    /// <summary>Returns the vectors of images, <c>projection_dim</c> numbers each, not normalised.</summary>
+    /// <summary>Returns the vectors of images, <c>projection_dim</c> numbers each, not normalized.</summary>
     /// <param name="images">The images.</param>
     /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each layer.</param>
     public IReadOnlyList<float[]> EmbedImages(IReadOnlyList<RgbImage> images, CancellationToken cancellationToken = default)
@@ -64,7 +64,7 @@ public sealed class ClipEvaluator : IDisposable
         return images.Count == 0 ? [] : Rows(model.GetImageFeatures(Pixels(images), cancellationToken));
     }
 
-    /// <summary>Returns the vectors of texts, <c>projection_dim</c> numbers each, not normalised. What does not fit into the model is cut
+    /// <summary>Returns the vectors of texts, <c>projection_dim</c> numbers each, not normalized. What does not fit into the model is cut
     /// off.</summary>
     /// <param name="texts">The texts.</param>
     /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each layer.</param>

@@ -29,7 +29,7 @@ public static class SubjectColor
 
         return count > 0
             ? ((double)red / count, (double)green / count, (double)blue / count)
-            : throw new ArgumentException("The region is empty: it has no colour.", nameof(region));
+            : throw new ArgumentException("The region is empty: it has no color.", nameof(region));
     }
 
     /// <summary>Returns the mean Euclidean distance over all pairs of mean colors, 0 … 441.7, lower is more consistent: <c>2 / (n (n − 1))

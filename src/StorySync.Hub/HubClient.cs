@@ -149,10 +149,10 @@ internal sealed class HubClient : IDisposable
         var text = (response.StatusCode, code) switch
         {
             (_, "GatedRepo") => options.Token is null
-                ? $"'{model}' is gated: its licence must be accepted first. Log in and accept it at {page}, then make a token with the "
+                ? $"'{model}' is gated: its license must be accepted first. Log in and accept it at {page}, then make a token with the "
                     + "right to read and put it into HF_TOKEN."
-                : $"'{model}' is gated, and the token's account has not accepted its licence, or the token has no right to read gated "
-                    + $"repositories. Accept the licence at {page}, or check HF_TOKEN.",
+                : $"'{model}' is gated, and the token's account has not accepted its license, or the token has no right to read gated "
+                    + $"repositories. Accept the license at {page}, or check HF_TOKEN.",
             (_, "RevisionNotFound") => $"'{model}' has no revision '{revision}'; {page}/tree/main lists them.",
             (_, "EntryNotFound") => $"'{model}' lacks a file at revision '{revision}' that its own list names; try again.",
             (HttpStatusCode.NotFound, _) or (_, "RepoNotFound") => $"There is no model '{model}', or it is private"

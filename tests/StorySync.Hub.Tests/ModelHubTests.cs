@@ -298,8 +298,8 @@ public sealed class ModelHubTests : IAsyncLifetime
     }
 
     [Theory]
-    [InlineData(401, "GatedRepo", null, "'painter/fox' is gated: its licence must be accepted first. Log in and accept it at ")]
-    [InlineData(403, "GatedRepo", "hf_x", "the token's account has not accepted its licence")]
+    [InlineData(401, "GatedRepo", null, "'painter/fox' is gated: its license must be accepted first. Log in and accept it at ")]
+    [InlineData(403, "GatedRepo", "hf_x", "the token's account has not accepted its license")]
     [InlineData(401, "RepoNotFound", null, "There is no model 'painter/fox', or it is private and HF_TOKEN is not set")]
     [InlineData(401, "", "hf_x", "does not accept the token; check HF_TOKEN")]
     [InlineData(404, "RepoNotFound", "hf_x", "or it is private and the token does not open it")]

@@ -8,7 +8,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Pipelines.Tests;
 
-/// <summary>Scenes that are images of one's own.</summary>
+/// <summary>Scenes that are the user's images.</summary>
 public sealed class PictureAnchorTests
 {
     private const int Side = 64;

@@ -32,7 +32,7 @@ public sealed class StoryFormTests(SdxlForm sdxl) : IClassFixture<SdxlForm>
         ["regions and a location"] = (false, (pipeline, options) => pipeline.GenerateStory(Bears, options)),
         ["anchors and takes"] = (true, (pipeline, options) => pipeline.GenerateStory(
             Bears, options with { Anchors = 1, Candidates = 2, RetryBelow = 2, BatchSize = 1 })),
-        ["a picture of one's own"] = (true, (pipeline, options) => pipeline.GenerateStory(
+        ["the user's picture"] = (true, (pipeline, options) => pipeline.GenerateStory(
             Bears with { Scenes = [new("a bear") { Picture = Picture }, Beach, Snow] }, options with { Anchors = 1 })),
         ["a bank in a file, and a scene drawn again"] = (true, (pipeline, options) =>
         {

@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Pipelines.Tests;
 
-/// <summary>What has no effect is told of, in the result and to the logger.</summary>
+/// <summary>What has no effect is reported, in the result and to the logger.</summary>
 public class WarningTests(StorybookModel model) : IClassFixture<StorybookModel>
 {
     private static readonly GenerationRequest Plain = new() { Prompts = ["a cat"], Steps = 1, Seed = 0, LatentsOnly = true };

@@ -83,7 +83,7 @@ public class ArchitectureTests
         ["StorySync.NativeBackend"],
         Assembly.Load("StorySync.Kernels").GetExportedTypes().Select(type => type.FullName!));
 
-    /// <summary>Where libtorch throws in <c>matmul</c>, for a wrong shape or for want of memory, TorchSharp ends the process; in <c>mm</c>,
+    /// <summary>Where libtorch throws in <c>matmul</c>, for a wrong shape or out of memory, TorchSharp ends the process; in <c>mm</c>,
     /// <c>bmm</c> and <c>linear</c> it gives an exception.</summary>
     [Fact]
     public void No_library_calls_what_ends_the_process_on_an_error() => Assert.All(

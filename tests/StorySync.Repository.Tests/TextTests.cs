@@ -56,7 +56,7 @@ public partial class TextTests
 
     /// <summary>Words that are read otherwise than they were meant, for which .NET's documentation has others: "after" or "following",
     /// "next to" or "in addition", "again", "in the same way", "simultaneously" or "immediately", "is invalid", "could not be found",
-    /// "is available".</summary>
+    /// "is available", "reports", "your own", "if necessary", "ignored", "one row per".</summary>
     [Fact]
     public void No_text_has_words_that_readers_take_for_others() => Assert.Empty(
         Repository.Files()
@@ -68,7 +68,23 @@ public partial class TextTests
     [InlineData("It is made a" + "new.")]
     [InlineData("the layer be" + "hind it")]
     [InlineData("Be" + "side the file")]
+    [InlineData("Tel" + "ls of options without effect.")]
+    [InlineData("an image of on" + "e's own")]
+    [InlineData("a ro" + "w a story")]
     public void Such_words_would_be_found(string text) => Assert.Matches(Misread(), text);
+
+    /// <summary>In documents and XML docs, outside code: "image", and the spelling of the United States, as in .NET's own.</summary>
+    [Fact]
+    public void Documents_have_the_terms_and_the_spelling_of_the_framework() => Assert.Empty(
+        Repository.Files()
+            .Where(path => Path.GetExtension(path) is ".md" or ".cs" && Path.GetFileName(path) is not ("CHANGELOG.md" or "TextTests.cs" or "gpu.md" or "models.md" or "tool.md"))
+            .SelectMany(path => Term().Matches(ProseOf(path)).Select(match => $"{Repository.Relative(path)}: {match.Value}")));
+
+    [Theory]
+    [InlineData("a pict" + "ure of a fox")]
+    [InlineData("its col" + "our")]
+    [InlineData("a cance" + "lled run")]
+    public void Such_terms_would_be_found(string text) => Assert.Matches(Term(), text);
 
     [Fact]
     public void No_line_of_code_is_longer_than_the_editor_config_allows()
@@ -86,6 +102,15 @@ public partial class TextTests
             .SelectMany(path => RandomTensor().Matches(File.ReadAllText(path))
                 .Where(match => !match.Value.Contains("generator:", StringComparison.Ordinal))
                 .Select(match => $"{Repository.Relative(path)}: {match.Value}")));
+
+    /// <summary>The XML docs of a source file, or the text of a document, without code, names and addresses.</summary>
+    private static string ProseOf(string path)
+    {
+        var text = Path.GetExtension(path) == ".cs"
+            ? string.Join('\n', File.ReadLines(path).Where(line => line.TrimStart().StartsWith("///", StringComparison.Ordinal)))
+            : Fence().Replace(File.ReadAllText(path), "");
+        return Code().Replace(text, "");
+    }
 
     /// <summary>Numbers of the lines that are too long; a line that is one literal, or in a raw one, cannot be broken.</summary>
     private static IEnumerable<int> LongLines(string path)
@@ -114,9 +139,22 @@ public partial class TextTests
     private static partial Regex Literal();
 
     [GeneratedRegex(
-        @"\b(?:anew|likewise|beside|behind|at once|no good|nowhere to be found|in passing|to be had|told after|hears of)\b",
+        @"\b(?:anew|likewise|beside|behind|at once|no good|nowhere to be found|in passing|to be had|told after|hears of|told of|tells? of"
+            + @"|one's own|if need be|for want of|without a word|without meaning|goes on regardless|into being|a row an? \w+)\b",
             RegexOptions.IgnoreCase)]
     private static partial Regex Misread();
+
+    [GeneratedRegex(
+        @"\b(?:pictures?|colour(?:s|ed)?|licences?|grey|centres?|cancelled|neighbours?|(?:normal|quant|recogn)ised?)\b",
+        RegexOptions.IgnoreCase)]
+    private static partial Regex Term();
+
+    /// <summary>Blocks of code: fenced, or indented by four.</summary>
+    [GeneratedRegex(@"^ *```.*?^ *```|^ {4}.*?$", RegexOptions.Multiline | RegexOptions.Singleline)]
+    private static partial Regex Fence();
+
+    [GeneratedRegex(@"`[^`]*`|\]\([^)]*\)|<c>.*?</c>|<[^>]*>|https?://\S+", RegexOptions.Singleline)]
+    private static partial Regex Code();
 
     [GeneratedRegex(
         @"(?<![\w.~-])/(?:work|home|root|Users|mnt)/\w|\b[A-Z]:\\+Users\b|\b(?:api\.nuget\.org|pkgs\.dev\.azure\.com|nuget\.pkg\.github\.com|[\w.-]+/artifactory|registry\.npmjs\.org)\b")]

@@ -234,7 +234,7 @@ public sealed class StoryCommandTests : IDisposable
         var (code, text, errors) = await Run("--story", story, "--device", "cpu");
         Assert.Equal((1, ""), (code, text));
         Assert.Contains("does not fit", errors);
-        Assert.Contains("--no-memory-check goes on regardless", errors);
+        Assert.Contains("--no-memory-check disables this check", errors);
         (code, text, _) = await Run("--story", story, "--device", "cpu", "--plan");
         Assert.Equal(0, code);
         Assert.Contains("2001 scenes", text);

@@ -104,10 +104,10 @@ public static class ReferenceData
     /// <param name="reason">The reason that it gave.</param>
     public static bool IsMissing(string reason) => reason.StartsWith(Missing, StringComparison.Ordinal);
 
-    /// <summary>The line that tells of all tests of this program that were skipped for want of reference data.</summary>
+    /// <summary>The line that reports all tests of this program that were skipped without reference data.</summary>
     /// <param name="count">How many they are.</param>
     public static string SkippedSummary(int count) =>
-        $"{(count == 1 ? "This test is" : $"{count} tests of this program are")} skipped for want of the larger reference data "
+        $"{(count == 1 ? "1 test of this program is" : $"{count} tests of this program are")} skipped: they need the larger reference data "
             + $"({string.Join(", ", Wanted.Keys.Order(StringComparer.Ordinal))}): comparisons with diffusers and transformers on more "
             + "models, sizes and options than the small ones in tests/Reference, which are compared everywhere. "
             + $"Set {Variable} to its folder, or put it at ../shared/reference.";

@@ -4,7 +4,7 @@ using Xunit.v3;
 
 namespace StorySync.TestSupport;
 
-/// <summary>Runs tests as xUnit.net does, but tells <c>dotnet test</c> in one line of all that are skipped for want of reference data: it
+/// <summary>Runs tests as xUnit.net does, but tells <c>dotnet test</c> in one line of all that are skipped without reference data: it
 /// prints a line for each skipped test, which hides what else is skipped. Elsewhere, as in an editor, each of them is shown.</summary>
 /// <param name="configFileName">The file of xUnit.net's settings; null for the default.</param>
 public sealed class SkipSummaryFramework(string? configFileName) : XunitTestFramework(configFileName)

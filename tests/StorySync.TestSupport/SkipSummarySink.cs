@@ -3,8 +3,8 @@ using Xunit.v3;
 
 namespace StorySync.TestSupport;
 
-/// <summary>Passes on what a test program tells of its tests, without those that are skipped for want of reference data: the first of them
-/// is told of at the end, and says how many they are.</summary>
+/// <summary>Passes on the messages of a test program, without those that are skipped without reference data: the first of them
+/// is reported at the end, and says how many they are.</summary>
 /// <param name="inner">The receiver.</param>
 public sealed class SkipSummarySink(IMessageSink inner) : IMessageSink
 {

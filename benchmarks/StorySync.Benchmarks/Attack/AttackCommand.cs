@@ -2,7 +2,7 @@ using System.CommandLine;
 
 namespace StorySync.Benchmarks.Attack;
 
-/// <summary>Tries to end the process, to hang it, or to get a wrong image without a word.</summary>
+/// <summary>Tries to end the process, to hang it, or to get a wrong image without an error.</summary>
 internal static class AttackCommand
 {
     public static Command Create()

@@ -170,7 +170,7 @@ internal sealed partial class StoryRun(StorySettings settings, ResultWriter resu
         if (settings.Pipeline.ChecksMemory && ProcessMemory.Misfit(plan) is { } misfit)
         {
             throw new UserErrorException(
-                $"The story does not fit into memory: {misfit}. --plan says what would reduce it, --no-memory-check goes on regardless.");
+                $"The story does not fit into memory: {misfit}. --plan says what would reduce it, --no-memory-check disables this check.");
         }
     }
 

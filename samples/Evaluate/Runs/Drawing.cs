@@ -14,7 +14,7 @@ internal sealed record Drawing(IReadOnlyList<SceneResult> Scenes, TimeSpan Time,
     /// <param name="scenes">Its scenes.</param>
     /// <param name="plainPicture">The plain model's image of the first scene, for jobs that begin from it; null where there is
     /// none.</param>
-    /// <param name="progress">Told of each step.</param>
+    /// <param name="progress">The provider that receives progress updates after each step.</param>
     /// <param name="cancellationToken">Stops the run.</param>
     public static Drawing Of(
         DiffusionPipeline pipeline, StoryJob job, IReadOnlyList<Scene> scenes, RgbImage? plainPicture,

@@ -12,7 +12,7 @@ internal sealed class EvaluationRun(EvaluationSettings settings, OutputFolder ou
     /// <summary>Gets what the stories warned of, with the story and variant.</summary>
     public IReadOnlyList<string> Warnings => warnings;
 
-    /// <param name="progress">Told of each job, and of each step within one.</param>
+    /// <param name="progress">The provider that receives progress updates for each job and each step.</param>
     /// <param name="cancellationToken">Stops the run; what is finished stays.</param>
     public IReadOnlyList<StoryRecord> Run(RunProgress progress, CancellationToken cancellationToken)
     {

@@ -7,7 +7,7 @@ internal sealed class LengthRun(EvaluationSettings settings, DiffusionPipeline p
 {
     /// <param name="lengths">The numbers of scenes, in ascending order, so that none has the memory of a longer one before it.</param>
     /// <param name="records">The evaluation, for the plain model's image of the first scene.</param>
-    /// <param name="progress">Told of each story, and of each step within one.</param>
+    /// <param name="progress">The provider that receives progress updates for each story and each step.</param>
     /// <param name="cancellationToken">Stops the run.</param>
     public IReadOnlyList<LengthRecord> Run(
         IReadOnlyList<int> lengths, IReadOnlyList<StoryRecord> records, RunProgress progress, CancellationToken cancellationToken)

@@ -9,6 +9,6 @@ internal enum AnchorSource
     /// <summary>From a bank's file: the anchors are made, written and read again, and the other scenes are drawn with them.</summary>
     Bank,
 
-    /// <summary>The first scene is the plain model's image, taken as an image of one's own.</summary>
+    /// <summary>The first scene is the plain model's image, used as an image of the user's.</summary>
     Picture,
 }

@@ -31,7 +31,7 @@ internal static class BuiltInVariants
         ];
     }
 
-    /// <summary>Scenes that read anchors: one or two, those of a bank that was written and read, an image of one's own.</summary>
+    /// <summary>Scenes that read anchors: one or two, those of a bank that was written and read, an image of the user's.</summary>
     /// <param name="options">What the variants have in common.</param>
     public static IReadOnlyList<Variant> Anchored(StoryOptions options) =>
     [

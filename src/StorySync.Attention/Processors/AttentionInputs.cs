@@ -2,7 +2,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Attention;
 
-/// <summary>Represents the inputs that a layer passes to its processor: projected (and, where the model does so, normalised and rotated)
+/// <summary>Represents the inputs that a layer passes to its processor: projected (and, where the model does so, normalized and rotated)
 /// queries, keys and values of one call.</summary>
 /// <param name="Query">Queries, (batch, heads, query tokens, head width).</param>
 /// <param name="Key">Keys, (batch, heads, key tokens, head width).</param>

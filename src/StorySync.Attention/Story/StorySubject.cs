@@ -2,7 +2,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Attention;
 
-/// <summary>Represents a subject of a story: where each scene's prompt speaks of it, or where it is in the image.</summary>
+/// <summary>Represents a subject of a story: where each scene's prompt mentions it, or where it is in the image.</summary>
 /// <param name="Name">Its name, for messages.</param>
 /// <param name="Tokens">For each scene the positions of the subject's phrase among the text tokens; empty where the scene lacks the
 /// subject, or where its mask is given.</param>

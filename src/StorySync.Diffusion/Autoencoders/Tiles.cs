@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Autoencoders;
 
-/// <summary>Works on a large image tile by tile, so that memory depends on the size of a tile only. Neighbouring tiles overlap by
+/// <summary>Works on a large image tile by tile, so that memory depends on the size of a tile only. Neighboring tiles overlap by
 /// a quarter and are blended there, from one to the other in equal steps (diffusers' <c>tiled_decode</c> and
 /// <c>tiled_encode</c>).</summary>
 internal static class Tiles

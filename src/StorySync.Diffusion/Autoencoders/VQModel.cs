@@ -35,7 +35,7 @@ public sealed class VQModel : nn.Module
         if (spatialNorms && CodeWidth != config.LatentChannels)
         {
             throw new ArgumentException($"vq_embed_dim is {CodeWidth} and latent_channels is {config.LatentChannels}; "
-                + "with norm_type 'spatial' they must be equal, because the norms look at the quantised latents.", nameof(config));
+                + "with norm_type 'spatial' they must be equal, because the norms look at the quantized latents.", nameof(config));
         }
 
         encoder = new Encoder(config, config.LatentChannels);
@@ -73,7 +73,7 @@ public sealed class VQModel : nn.Module
     /// <param name="images">(batch, channels, height, width), values from -1 to 1.</param>
     /// <param name="sliced">Whether to encode one image after the other: less memory, the same result.</param>
     /// <param name="cancellationToken">The token to monitor for cancellation requests; checked between blocks.</param>
-    /// <returns>Latents before quantisation, (batch, <see cref="CodeWidth"/>, height, width).</returns>
+    /// <returns>Latents before quantization, (batch, <see cref="CodeWidth"/>, height, width).</returns>
     /// <exception cref="ArgumentException">The shape is another.</exception>
     /// <exception cref="OperationCanceledException">It was canceled.</exception>
     public Tensor Encode(Tensor images, bool sliced = false, CancellationToken cancellationToken = default)

@@ -13,7 +13,7 @@ public sealed record VQModelConfig : ConvolutionalAutoencoderConfig
     [Range(1, 1 << 20)]
     public int NumVqEmbeddings { get; init; } = 256;
 
-    /// <summary>Gets the number of channels of the quantised latents; null is as many as <see cref="LatentChannels"/>.</summary>
+    /// <summary>Gets the number of channels of the quantized latents; null is as many as <see cref="LatentChannels"/>.</summary>
     [Range(1, 1 << 20)]
     public int? VqEmbedDim { get; init; }
 

@@ -23,7 +23,7 @@ public sealed class LoraAdapters : IDisposable
     /// read.</summary>
     internal Action? CheckFiles { get; set; }
 
-    /// <summary>Makes a set without LoRAs yet.</summary>
+    /// <summary>Initializes a new instance of the <see cref="LoraAdapters"/> class without LoRAs.</summary>
     /// <param name="components">The components that LoRAs may change, by their names in diffusers (<c>unet</c>,
     /// <c>text_encoder</c>, <c>text_encoder_2</c>, <c>transformer</c>), with the resnets of a level for a UNet.</param>
     internal LoraAdapters(IEnumerable<(string Name, nn.Module Module, int? ResnetsPerLevel)> components)

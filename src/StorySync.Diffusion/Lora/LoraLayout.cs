@@ -11,7 +11,7 @@ internal static partial class LoraLayout
         ("a textual inversion, not a LoRA,", Inversion()),
     ];
 
-    /// <summary>Returns the kind of adapter that a tensor's name tells of, or null.</summary>
+    /// <summary>Returns the kind of adapter that a tensor's name indicates, or null.</summary>
     public static string? Unsupported(string tensor) => Kinds.FirstOrDefault(kind => kind.Tensor.IsMatch(tensor)).Name;
 
     [GeneratedRegex(@"\.(diff|diff_b|w_norm|b_norm|lora_B\.bias)$")]

@@ -6,7 +6,7 @@ using TorchSharp;
 
 namespace StorySync.Diffusion.Lora;
 
-/// <summary>The names under which LoRA files speak of the layers of a component.</summary>
+/// <summary>The names that LoRA files use for the layers of a component.</summary>
 internal static partial class LoraNames
 {
     private const string TextModel = "text_model.", Weight = ".weight";

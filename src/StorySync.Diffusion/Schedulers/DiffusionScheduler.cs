@@ -66,7 +66,7 @@ public abstract class DiffusionScheduler : Scheduler
         }
     }
 
-    /// <summary>A plan whose steps are picked evenly from those of a distillation, or are one's own.</summary>
+    /// <summary>A plan whose steps are picked evenly from those of a distillation, or are given.</summary>
     private protected SchedulePlan PlanDistilled(ScheduleOptions options, int originals)
     {
         if (options.Timesteps is { } own)

@@ -72,7 +72,7 @@ public abstract class Scheduler
     /// supported.</exception>
     public static Scheduler Load(string path, string? className = null) => Load(FileContent.Read(path), className);
 
-    /// <summary>As <see cref="Load(string, string)"/>, from a file that is read already.</summary>
+    /// <summary>Loads a scheduler as <see cref="Load(string, string)"/> does, from a file that is read already.</summary>
     internal static Scheduler Load(FileContent file, string? className) =>
         JsonFile.Read(file, json => Create(file.Path, json, className));
 
@@ -135,7 +135,7 @@ public abstract class Scheduler
     public SchedulePlan CreatePlan(int steps) => CreatePlan(new ScheduleOptions { Steps = steps });
 
     /// <summary>Plans a denoising.</summary>
-    /// <param name="options">The number of steps, or timesteps or sigmas of one's own where the scheduler takes them.</param>
+    /// <param name="options">The number of steps, or custom timesteps or sigmas if the scheduler supports them.</param>
     /// <exception cref="ArgumentException">The options contradict each other, or the scheduler does not take one of them.</exception>
     public SchedulePlan CreatePlan(ScheduleOptions options)
     {

@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.TextEncoders;
 
-/// <summary>Prepares an image as the input of a <see cref="CLIPModel"/>: resizes, crops to the middle, rescales, normalises. Properties are
+/// <summary>Prepares an image as the input of a <see cref="CLIPModel"/>: resizes, crops to the middle, rescales, normalizes. Properties are
 /// the entries of <c>preprocessor_config.json</c>; defaults are those of transformers' <c>CLIPImageProcessor</c>, whose form for Pillow
 /// (<c>CLIPImageProcessorPil</c>) gives the same numbers.</summary>
 public sealed record CLIPImageProcessor

@@ -52,7 +52,7 @@ public sealed class CLIPModel : nn.Module<Tensor, Tensor, CancellationToken, CLI
         folder.Load(component, (CLIPConfig config) => new CLIPModel(config), variant, (model, weights) =>
             CLIPCheckpoint.Bind(model, weights, dtype, device));
 
-    /// <summary>Returns the vectors of texts, (batch, projection_dim), not normalised.</summary>
+    /// <summary>Returns the vectors of texts, (batch, projection_dim), not normalized.</summary>
     /// <param name="inputIds">Token ids, int64, (batch, tokens).</param>
     /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each layer.</param>
     /// <exception cref="ArgumentException">The ids do not have the expected shape or type, or are not all in the vocabulary.</exception>
@@ -64,7 +64,7 @@ public sealed class CLIPModel : nn.Module<Tensor, Tensor, CancellationToken, CLI
         return text_projection.call(text_model.call(inputIds, cancellationToken).PoolerOutput).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Returns the vectors of images, (batch, projection_dim), not normalised.</summary>
+    /// <summary>Returns the vectors of images, (batch, projection_dim), not normalized.</summary>
     /// <param name="pixelValues">What a <see cref="CLIPImageProcessor"/> makes of images, (batch, channels, image_size,
     /// image_size).</param>
     /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each layer.</param>

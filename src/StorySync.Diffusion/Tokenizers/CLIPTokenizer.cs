@@ -27,7 +27,7 @@ internal sealed class CLIPTokenizer : ITokenizerModel
         var result = new StringBuilder(text.Length);
         foreach (var rune in Whitespace.Collapse(CanonicalComposition.Compose(text)).EnumerateRunes())
         {
-            // The only character whose lower case, taken without regard to its neighbours, is two characters.
+            // The only character whose lower case, taken without regard to its neighbors, is two characters.
             if (rune.Value == CapitalIWithDot)
             {
                 result.Append("i\u0307");

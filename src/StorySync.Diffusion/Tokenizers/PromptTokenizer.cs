@@ -60,7 +60,7 @@ public sealed class PromptTokenizer
     /// together.</exception>
     public static PromptTokenizer Load(string folder) => TokenizerFolder.Load(folder);
 
-    /// <summary>As <see cref="Load(string)"/>, of a model.</summary>
+    /// <summary>Loads a tokenizer as <see cref="Load(string)"/> does, of a model.</summary>
     internal static PromptTokenizer Load(ModelFolder model, string component) => TokenizerFolder.Load(model.Contents, component);
 
     /// <summary>Returns the ids of <paramref name="text"/> with begin and end tokens, however many they are.</summary>

@@ -6,10 +6,10 @@ namespace StorySync.Diffusion.Weights;
 /// checkpoint.</summary>
 public interface ITensorSource : IDisposable
 {
-    /// <summary>The file (or index file) that it reads, for messages.</summary>
+    /// <summary>Gets the file (or index file) that it reads, for messages.</summary>
     string Path { get; }
 
-    /// <summary>What there is, by name.</summary>
+    /// <summary>Gets the tensors by name.</summary>
     IReadOnlyDictionary<string, TensorInfo> Tensors { get; }
 
     /// <summary>Reads a tensor onto the CPU in its stored type; 8-bit floats and blocks of fewer bits are decoded to float32. Otherwise it

@@ -30,7 +30,7 @@ public static class SafetensorsWriter
         Write(path, tensors.Select(pair => Describe(pair.Key, pair.Value)), name => tensors[name].alias(), metadata, cancellationToken);
     }
 
-    /// <summary>Writes tensors that come into being one at a time, so that a file may be larger than memory.</summary>
+    /// <summary>Writes tensors that are computed one at a time, so that a file may be larger than memory.</summary>
     /// <param name="path">The file to write; its folder must exist.</param>
     /// <param name="tensors">What is going to be written.</param>
     /// <param name="read">Makes the tensor of a name, when its turn comes; it is disposed of once written.</param>

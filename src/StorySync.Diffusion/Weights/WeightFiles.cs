@@ -39,7 +39,7 @@ internal static class WeightFiles
         return null;
     }
 
-    /// <summary>Returns the variants that the names of a folder's files tell of.</summary>
+    /// <summary>Returns the variants that the names of a folder's files contain.</summary>
     public static IEnumerable<string> Variants(IEnumerable<string> names) => names
         .Select(name => name.Split('.'))
         .Select(parts => parts switch

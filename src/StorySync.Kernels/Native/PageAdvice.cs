@@ -19,7 +19,7 @@ internal static unsafe partial class PageAdvice
             return;
         }
 
-        // Pages that it shares with its neighbours stay.
+        // Pages that it shares with its neighbors stay.
         nint size = Environment.SystemPageSize;
         var start = Address(view);
         var first = (start + size - 1) / size * size;

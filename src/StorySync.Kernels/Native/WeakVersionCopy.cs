@@ -30,10 +30,10 @@ internal static partial class WeakVersionCopy
             return 0;
         }
 
-        // A copy in memory has no folder to find its neighbours in: the loader takes those that are there already, by name.
-        foreach (var neighbour in (string[])["c10", "torch_cpu", "torch"])
+        // A copy in memory has no folder to find its neighbors in: the loader takes those that are there already, by name.
+        foreach (var neighbor in (string[])["c10", "torch_cpu", "torch"])
         {
-            NativeBackend.TryLoad(neighbour);
+            NativeBackend.TryLoad(neighbor);
         }
 
         using var memory = new SafeFileHandle(CreateMemoryFile(file, CloseOnExecute), ownsHandle: true);

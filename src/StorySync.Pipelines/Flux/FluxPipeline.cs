@@ -96,8 +96,8 @@ public sealed class FluxPipeline : DiffusionPipeline
     /// <inheritdoc/>
     public override int SizeMultiple => 2 * Vae.SpatialFactor;
 
-    /// <summary>Gets the techniques that suit the model: sharing and harmonization in the blocks that attend by content and not by position,
-    /// masks from the later double blocks. For a model without guidance embedding (schnell), whose few steps settle an image early, masks
+    /// <summary>Gets the techniques that suit the model: sharing and harmonization in the blocks that attend by content and not by
+    /// position, masks from the later double blocks. For a model without guidance embedding (schnell), whose few steps settle an image early, masks
     /// are available within the first step, and the windows are made for four steps.</summary>
     /// <seealso cref="SharingOptions.MatchPositions"/>
     public override StoryAttentionOptions DefaultTechniques =>
@@ -158,7 +158,7 @@ public sealed class FluxPipeline : DiffusionPipeline
         var own = request.Own<FluxRequest>();
         warnings.AddIf(
             request.GuidanceScale is not null && !Transformer.Config.GuidanceEmbeds,
-            "GuidanceScale has no effect: this model (schnell) was made to need no guidance and is not told of any.");
+            "GuidanceScale has no effect: this model (schnell) has no guidance embedding.");
         warnings.AddIf(
             request.NegativePrompts is not null && !guidance,
             "NegativePrompts has no effect: on FLUX it takes real guidance, FluxRequest.TrueCfgScale above 1.");

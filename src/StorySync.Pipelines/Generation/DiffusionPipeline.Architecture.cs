@@ -38,7 +38,7 @@ public abstract partial class DiffusionPipeline
     {
     }
 
-    /// <summary>Tells of options without effect that only this architecture knows of.</summary>
+    /// <summary>Adds warnings for options without effect that only this architecture can detect.</summary>
     /// <param name="request">The request.</param>
     /// <param name="guidance">Whether guidance is on.</param>
     /// <param name="warnings">Where to tell it.</param>

@@ -51,7 +51,7 @@ internal sealed class FiniteNumbers(Device device, ScalarType dtype) : IDisposab
         }
     }
 
-    /// <summary>Requires that all latents that were looked at are finite.</summary>
+    /// <summary>Requires that all latents that were checked are finite.</summary>
     /// <exception cref="NonFiniteException">They are not; the message names the first step that has others.</exception>
     public void Require()
     {

@@ -66,7 +66,7 @@ public sealed record PipelineOptions
     /// regardless.</summary>
     public bool ChecksMemory { get; init; } = true;
 
-    /// <summary>Gets a value indicating whether images tell of their origin in the files that are written of them: see
+    /// <summary>Gets a value indicating whether files of images contain their provenance: see
     /// <see cref="ImageProvenance"/>. Default true.</summary>
     public bool MarksImages { get; init; } = true;
 

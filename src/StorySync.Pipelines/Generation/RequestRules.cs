@@ -72,7 +72,8 @@ internal static class RequestRules
         }
     }
 
-    /// <summary>Tells of options that have no effect together with the others, and of prompts that are read other than meant.</summary>
+    /// <summary>Adds warnings for options that have no effect together with the others, and for prompts that are not read as they were
+    /// probably meant.</summary>
     public static void Warn(
         GenerationRequest request, DiffusionPipeline pipeline, Scheduler scheduler, int steps, bool guidance, bool hasProgress,
         WarningList warnings)

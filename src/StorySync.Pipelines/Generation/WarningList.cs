@@ -10,7 +10,7 @@ internal sealed partial class WarningList(ILogger? logger)
 
     public IReadOnlyList<GenerationWarning> List => list;
 
-    /// <summary>Tells of something, once.</summary>
+    /// <summary>Adds a warning, once.</summary>
     public void Add(GenerationWarningCode code, string message)
     {
         var warning = new GenerationWarning(code, message);
@@ -26,7 +26,7 @@ internal sealed partial class WarningList(ILogger? logger)
         }
     }
 
-    /// <summary>Tells of an option without effect.</summary>
+    /// <summary>Adds a warning for an option without effect.</summary>
     public void AddIf(bool holds, string message)
     {
         if (holds)

@@ -223,14 +223,14 @@ public sealed class RgbImage
     }
 
     /// <summary>Writes the image as PNG, whole or not at all.</summary>
-    /// <param name="path">The file to write; its folder is made if need be.</param>
+    /// <param name="path">The file to write; its folder is created if it does not exist.</param>
     /// <param name="text">Texts to embed by keyword, for example generation settings under <c>parameters</c>; keywords are 1 to 79
     /// printable
     /// Latin-1 characters, without spaces at the ends or two in a row.</param>
     public void SavePng(string path, IReadOnlyDictionary<string, string>? text = null) => WriteFile(path, EncodePng(text));
 
     /// <summary>Writes the image in the format that the file's extension names (.png, .jpg, .jpeg, .webp), whole or not at all.</summary>
-    /// <param name="path">The file to write; its folder is made if need be.</param>
+    /// <param name="path">The file to write; its folder is created if it does not exist.</param>
     /// <param name="quality">As in <see cref="Encode"/>.</param>
     /// <exception cref="ArgumentException">The extension is none of these.</exception>
     public void Save(string path, int quality = 90)
@@ -263,7 +263,7 @@ public sealed class RgbImage
 
     /// <summary>Encodes the image as a file in memory.</summary>
     /// <param name="format">The format.</param>
-    /// <param name="quality">The quality of JPEG and WebP, 0 to 100; WebP is lossless at 100. Without meaning for PNG.</param>
+    /// <param name="quality">The quality of JPEG and WebP, 0 to 100; WebP is lossless at 100. Ignored for PNG.</param>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="quality"/> or <paramref name="format"/> is out of range.</exception>
     public byte[] Encode(ImageFormat format, int quality = 90)
     {

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Pipelines;
 
-/// <summary>What Kandinsky 3's denoiser is conditioned on, a row a batch row.</summary>
+/// <summary>What Kandinsky 3's denoiser is conditioned on, one row per batch row.</summary>
 /// <param name="Text">(rows, tokens, width), zero where the mask is.</param>
 /// <param name="Mask">1 for each token that counts, (rows, tokens), int64.</param>
 /// <param name="Lengths">The tokens that each row has, (rows), int64; null where all have all.</param>

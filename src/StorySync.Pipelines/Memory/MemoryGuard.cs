@@ -33,5 +33,5 @@ internal static class MemoryGuard
         + (plan.Advice.Count == 0
             ? "Generate fewer or smaller images"
             : $"Less is needed with {string.Join("; ", plan.Advice.Select(a => $"{a.Change} ({ByteSize.Text(a.PeakBytes)})"))}")
-        + $". {nameof(PipelineOptions)}.{nameof(PipelineOptions.ChecksMemory)} = false goes on regardless.");
+        + $". {nameof(PipelineOptions)}.{nameof(PipelineOptions.ChecksMemory)} = false disables this check.");
 }

@@ -3,7 +3,7 @@ using System.Text.RegularExpressions;
 
 namespace StorySync.Pipelines;
 
-/// <summary>Represents a character of a story's cast: prompts speak of it by name, and the model gets its description.</summary>
+/// <summary>Represents a character of a story's cast: prompts refer to it by name, and the model gets its description.</summary>
 /// <param name="Name">The name, as prompts write it: "Mia". It begins and ends with a letter or digit.</param>
 /// <param name="Description">What the model draws, with its article: "a small red fox with a blue scarf".</param>
 /// <seealso cref="Story.ExpandCast"/>

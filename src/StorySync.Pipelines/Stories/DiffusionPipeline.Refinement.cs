@@ -41,7 +41,7 @@ public abstract partial class DiffusionPipeline
             CancellationToken cancellationToken = default) =>
         Task.Run(() => RefineStory(story, replacement, options, progress, cancellationToken), cancellationToken);
 
-    /// <summary>The memory that <see cref="RefineStory"/> would take.</summary>
+    /// <summary>Estimates the memory that <see cref="RefineStory"/> would take.</summary>
     /// <exception cref="ArgumentException">The replacement or an option is invalid.</exception>
     internal MemoryPlan PlanMemory(StoryResult story, Story? replacement, StoryOptions? options)
     {
@@ -49,7 +49,7 @@ public abstract partial class DiffusionPipeline
         return PlanMemory(refined.Story, refined.Options);
     }
 
-    /// <summary>The memory that <see cref="RedrawScene"/> would take.</summary>
+    /// <summary>Estimates the memory that <see cref="RedrawScene"/> would take.</summary>
     /// <exception cref="ArgumentException">There is no such scene, it is an anchor, or an option is invalid.</exception>
     internal MemoryPlan PlanMemory(StoryResult story, int index, Scene? replacement, StoryOptions? options) =>
         Run(token => new SceneRedrawing(this, story, index, replacement, options ?? new(), null, token).PlanMemory());

@@ -14,7 +14,7 @@ public sealed record Story
     /// <see cref="Cast"/>.</summary>
     public IReadOnlyList<Subject> Subjects { get; init => field = value is { Count: 0 } ? [] : value; } = [];
 
-    /// <summary>Gets the characters that prompts speak of by name. Each is a subject in the scenes that mention it, in addition to
+    /// <summary>Gets the characters that prompts refer to by name. Each is a subject in the scenes that mention it, in addition to
     /// <see cref="Subjects"/>.</summary>
     public IReadOnlyList<Character> Cast { get; init => field = value is null or { Count: 0 } ? [] : value; } = [];
 
@@ -45,7 +45,7 @@ public sealed record Subject(string Phrase)
     /// <param name="phrase">The words.</param>
     public static implicit operator Subject(string phrase) => new(phrase);
 
-    /// <summary>Returns the subject as a scene has it that speaks of it in other words.</summary>
+    /// <summary>Returns the subject for a scene that describes it in other words.</summary>
     /// <param name="phrase">The words in that scene's prompt.</param>
     public SceneSubject As(string phrase) => new(this) { Phrase = phrase };
 
@@ -90,7 +90,7 @@ public sealed record Scene(string Prompt)
     /// <summary>Gets the seed of the scene's noise; null to count on from the story's.</summary>
     public long? Seed { get; init; }
 
-    /// <summary>Gets an image of one's own that the scene is, for the others to read; null (default) to draw the scene. It must be among
+    /// <summary>Gets an existing image to use as the scene, for the others to read; null (default) to draw the scene. It must be among
     /// the anchors: <see cref="DiffusionPipeline.CreateBank"/>, <see cref="StoryOptions.Anchors"/>.</summary>
     /// <remarks>
     /// <para>The prompt says what the image shows. At each model call the anchor's latents are the encoded image with that call's

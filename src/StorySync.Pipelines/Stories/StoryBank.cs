@@ -228,7 +228,7 @@ public sealed class StoryBank : IDisposable
         }
     }
 
-    /// <summary>Checks that the tensors are those that the card speaks of.</summary>
+    /// <summary>Checks that the tensors are those that the card describes.</summary>
     /// <exception cref="ArgumentException">The story breaks a rule.</exception>
     /// <exception cref="InvalidDataException">They are not.</exception>
     private static void CheckFits(StoryBankCard card, Dictionary<string, Tensor> tensors)

@@ -73,7 +73,7 @@ internal sealed class StoryGeneration
     private int Anchors => origin.Anchors;
 
     /// <summary>Finds the subjects in the prompts before any work.</summary>
-    /// <exception cref="ArgumentException">A prompt does not speak of a subject that its scene has.</exception>
+    /// <exception cref="ArgumentException">A prompt does not mention a subject that its scene has.</exception>
     public void ReadPrompts() => reading.ReadPrompts();
 
     /// <summary>Checks that the bank's latents are of the size that its card names.</summary>

@@ -149,7 +149,7 @@ internal static class StoryRules
         }
     }
 
-    /// <summary>Refuses techniques whose patterns choose no layer, and tells of patterns that match none.</summary>
+    /// <summary>Refuses techniques whose patterns choose no layer, and adds warnings for patterns that match none.</summary>
     /// <exception cref="ArgumentException">A technique that is on has no layer.</exception>
     public static void CheckLayers(StoryAttentionOptions techniques, IEnumerable<AttentionLayer> layers, WarningList warnings)
     {
@@ -207,10 +207,10 @@ internal static class StoryRules
         {
             RequestRules.Require(
                 story.Subjects.Contains(own.Subject),
-                $"{name} speaks of the subject \"{own.Subject}\", which is none of the story's: "
+                $"{name} has the subject \"{own.Subject}\", which is none of the story's: "
                     + $"{string.Join(", ", story.Subjects.Select(s => $"\"{s}\""))}.");
             RequestRules.Require(
-                scene.Subjects.Count(other => other.Subject == own.Subject) == 1, $"{name} speaks of the subject \"{own.Subject}\" twice.");
+                scene.Subjects.Count(other => other.Subject == own.Subject) == 1, $"{name} has the subject \"{own.Subject}\" twice.");
             RequestRules.Require(
                 own.Phrase is null || !string.IsNullOrWhiteSpace(own.Phrase),
                     $"{name}: the subject \"{own.Subject}\" has an empty phrase.");

@@ -12,7 +12,7 @@ internal sealed class StoryWarnings(Story story, StoryBatchOrigin origin, Warnin
 {
     private IEnumerable<Scene> Drawn => story.Scenes.Skip(origin.Anchors);
 
-    /// <summary>Tells of options without effect.</summary>
+    /// <summary>Adds warnings for options without effect.</summary>
     /// <param name="options">The options.</param>
     /// <param name="techniques">The techniques, with the model's where the options say nothing.</param>
     /// <param name="pipeline">The model.</param>
@@ -33,7 +33,7 @@ internal sealed class StoryWarnings(Story story, StoryBatchOrigin origin, Warnin
             "Techniques.Location is off: scenes of one location share nothing of it.");
     }
 
-    /// <summary>Tells of options for stories of another kind, where all scenes read each other.</summary>
+    /// <summary>Adds warnings for options for stories of another kind, where all scenes read each other.</summary>
     /// <param name="options">The options.</param>
     /// <param name="usual">The model's own techniques. Options that are as they are there, or without any value, ask for nothing.</param>
     /// <param name="guidance">Whether there is a negative half.</param>
@@ -64,7 +64,7 @@ internal sealed class StoryWarnings(Story story, StoryBatchOrigin origin, Warnin
             "Techniques.NegativeHalf has no effect: guidance is off, so that there is no negative half.");
     }
 
-    /// <summary>Tells of windows that were given, other than the model's own, and have none of the run's steps.</summary>
+    /// <summary>Adds warnings for windows that were given, other than the model's own, and have none of the run's steps.</summary>
     /// <param name="techniques">The techniques as they were given.</param>
     /// <param name="usual">The model's own.</param>
     /// <param name="steps">The number of steps.</param>
@@ -91,7 +91,7 @@ internal sealed class StoryWarnings(Story story, StoryBatchOrigin origin, Warnin
         }
     }
 
-    /// <summary>Tells of locations that are a scene's alone. An anchor's is not: scenes can be drawn there later.</summary>
+    /// <summary>Adds warnings for locations that only one scene has. An anchor's is not: scenes can be drawn there later.</summary>
     public void TellOfLocations()
     {
         foreach (var (i, location) in Drawn.Select(scene => scene.Location).Index())
@@ -114,7 +114,7 @@ internal sealed class StoryWarnings(Story story, StoryBatchOrigin origin, Warnin
         }
     }
 
-    /// <summary>Tells of subjects that were not found, and of regions that placed nothing.</summary>
+    /// <summary>Adds warnings for subjects that were not found, and for regions that placed nothing.</summary>
     /// <param name="scenes">What was drawn, without the anchors.</param>
     /// <param name="unplaced">The regions that were too small, by scene and subject of the batch.</param>
     public void TellOfSubjects(IEnumerable<SceneResult> scenes, IEnumerable<(int Scene, int Subject)> unplaced)

@@ -5,7 +5,7 @@ using TorchSharp;
 
 namespace StorySync.Pipelines;
 
-/// <summary>Reads a story's subjects out of its scenes: which tokens of a prompt speak of a subject, where it is, and where it is to
+/// <summary>Reads a story's subjects out of its scenes: which tokens of a prompt mention a subject, where it is, and where it is to
 /// be.</summary>
 /// <param name="story">The batch's story, anchors first, without a cast.</param>
 /// <param name="origin">Where the batch comes from.</param>
@@ -19,13 +19,13 @@ internal sealed class SubjectReading(
 
     /// <summary>Finds the subjects in the prompts. They are read once, when this or <see cref="Subjects"/> is first called: a story that
     /// cannot fit is refused before.</summary>
-    /// <exception cref="ArgumentException">A prompt does not speak of a subject that its scene has.</exception>
+    /// <exception cref="ArgumentException">A prompt does not mention a subject that its scene has.</exception>
     public void ReadPrompts() => _ = Tokens;
 
     /// <summary>Gets the subjects as attention takes them. The masks are the caller's to dispose, by its scope.</summary>
     /// <param name="width">Pixels.</param>
     /// <param name="height">Pixels.</param>
-    /// <exception cref="ArgumentException">A prompt does not speak of a subject that its scene has.</exception>
+    /// <exception cref="ArgumentException">A prompt does not mention a subject that its scene has.</exception>
     public IReadOnlyList<StorySubject> Subjects(int width, int height) => [.. story.Subjects.Select((subject, s) =>
     {
         var scenes = ScenesOf(subject).ToList();
@@ -60,7 +60,7 @@ internal sealed class SubjectReading(
         }
         catch (ArgumentException) when (own is { Mask: not null, Phrase: null, Region: null, RegionMask: null })
         {
-            // The mask says where the subject is; the prompt need not speak of it.
+            // The mask says where the subject is; the prompt need not mention it.
             return [];
         }
         catch (ArgumentException exception)

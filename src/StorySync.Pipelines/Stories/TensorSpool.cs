@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Pipelines;
 
-/// <summary>Tensors of one type that are written to a temporary file as they come into being, and then are views of it: they may be larger
+/// <summary>Tensors of one type that are written to a temporary file as they are computed, and then are views of it: they may be larger
 /// than memory.</summary>
 internal sealed class TensorSpool : IDisposable
 {

@@ -14,7 +14,7 @@ internal static class BetaQuantile
             return p <= 0 ? 0 : p == 0.5 ? 0.5 : 1 - At(1 - p);
         }
 
-        // By symmetry half of the distribution lies below 1/2, which makes its normalising constant unnecessary.
+        // By symmetry half of the distribution lies below 1/2, which makes its normalizing constant unnecessary.
         var target = p * 2 * Integral(0.5);
         var (low, high) = (0.0, 0.5);
         while ((low + high) / 2 is var middle && low < middle && middle < high)
