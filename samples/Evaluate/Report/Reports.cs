@@ -6,7 +6,7 @@ using StorySync.Evaluation;
 
 namespace StorySync.Samples.Evaluate;
 
-/// <summary>Writes what was found: results.csv (a row for each), summary.json, table.md, plots, report.html; and prints the table.</summary>
+/// <summary>Writes the results: results.csv (a row for each), summary.json, table.md, plots, report.html; and prints the table.</summary>
 internal static partial class Reports
 {
     public static string Write(EvaluationSettings settings, OutputFolder folder, IReadOnlyList<StoryRecord> records)

@@ -97,8 +97,8 @@ public sealed class FluxPipeline : DiffusionPipeline
     public override int SizeMultiple => 2 * Vae.SpatialFactor;
 
     /// <summary>Gets the techniques that suit the model: sharing and harmonization in the blocks that attend by content and not by
-    /// position, masks from the later double blocks. For a model without guidance embedding (schnell), whose few steps settle an image early, masks
-    /// are available within the first step, and the windows are made for four steps.</summary>
+    /// position, masks from the later double blocks. For a model without guidance embedding (schnell), whose few steps settle an image
+    /// early, masks are available within the first step, and the windows are made for four steps.</summary>
     /// <seealso cref="SharingOptions.MatchPositions"/>
     public override StoryAttentionOptions DefaultTechniques =>
         FluxTechniques.For(Transformer.Config, IsDistilledToFewSteps).Over(StoryAttentionOptions.Default);
