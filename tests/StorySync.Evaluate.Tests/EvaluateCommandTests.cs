@@ -44,7 +44,7 @@ public sealed class EvaluateCommandTests : IDisposable
         string[] variants = ["plain", "all", "one-anchor", "two-anchors", "bank", "bank-keys", "picture"];
         var table = File.ReadAllLines(Path.Combine(Output, "table.md"));
         Assert.EndsWith(
-            "| layout_kept | clip_i_anchors | clip_i_new | colour_anchors | colour_new | layout_new | seconds | peak_mib |", table[0]);
+            "| layout_kept | clip_i_anchors | clip_i_new | color_anchors | color_new | layout_new | seconds | peak_mib |", table[0]);
         Assert.Equal(variants, table[2..9].Select(row => row.Split('|')[1].Trim()));
         Assert.DoesNotContain("–", table[5]);
 

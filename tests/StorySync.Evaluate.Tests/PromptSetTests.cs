@@ -9,7 +9,7 @@ public sealed class PromptSetTests : IDisposable
     private readonly TemporaryFolder folder = new();
 
     [Fact]
-    public void The_built_in_stories_leave_the_colour_open_and_repeat_no_scene()
+    public void The_built_in_stories_leave_the_color_open_and_repeat_no_scene()
     {
         var stories = PromptSet.BuiltIn();
         Assert.Equal(12, stories.Count);

@@ -16,7 +16,7 @@ internal sealed record Measure(string Key, string Meaning, string Better, string
 
     public static Measure ClipT { get; } = new("clip_t", "CLIP-T, 2.5 × cosine of picture and prompt", Higher, "f3", r => r.Measures.ClipT);
 
-    public static Measure Color { get; } = new("colour", "distance of the subjects' mean colors, 0–255 scale", Lower, "f1", r =>
+    public static Measure Color { get; } = new("color", "distance of the subjects' mean colors, 0–255 scale", Lower, "f1", r =>
         r.Measures.Color);
 
     public static Measure Layout { get; } =
@@ -32,10 +32,10 @@ internal sealed record Measure(string Key, string Meaning, string Better, string
         new("clip_i_new", "CLIP-I of the new scenes' subjects with each other", Higher, "f3", r => r.NewScenes?.ClipI);
 
     public static Measure ColorAnchors { get; } =
-        new("colour_anchors", "distance of the new scenes' mean colors from the anchors'", Lower, "f1", r => r.AgainstAnchors?.Color);
+        new("color_anchors", "distance of the new scenes' mean colors from the anchors'", Lower, "f1", r => r.AgainstAnchors?.Color);
 
     public static Measure ColorNew { get; } =
-        new("colour_new", "distance of the new scenes' mean colors from each other", Lower, "f1", r => r.NewScenes?.Color);
+        new("color_new", "distance of the new scenes' mean colors from each other", Lower, "f1", r => r.NewScenes?.Color);
 
     public static Measure LayoutNew { get; } =
         new("layout_new", "1 − IoU of masks between new scenes", Higher, "f3", r => r.NewScenes?.Layout);

@@ -55,7 +55,7 @@ public class CLIPImageProcessorTests
         }, iter: 50);
 
     [Fact]
-    public void One_colour_stays_that_colour_at_every_size() =>
+    public void One_color_stays_that_color_at_every_size() =>
         Gen.Select(Gen.Int[1, 40], Gen.Int[1, 40], Gen.Int[1, 40], Gen.Byte).Sample((height, width, edge, value) =>
         {
             using var scope = NewDisposeScope();
