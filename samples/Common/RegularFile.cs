@@ -3,7 +3,7 @@ namespace StorySync.Samples;
 /// <summary>Files that a program reads.</summary>
 internal static class RegularFile
 {
-    /// <summary>Refuses what is no file with content: a missing one, a folder, and pipes and devices, which have no length and whose
+    /// <summary>Refuses what is not a file with content: a missing one, a folder, and pipes and devices, which have no length and whose
     /// reading
     /// may never end.</summary>
     /// <param name="path">The file.</param>

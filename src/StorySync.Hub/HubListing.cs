@@ -28,7 +28,7 @@ internal sealed partial record HubListing(string Commit, IReadOnlyDictionary<str
             var commit = document.RootElement.GetProperty("sha").GetString() ?? "";
             if (!CommitName().IsMatch(commit))
             {
-                throw new FormatException($"'{commit}' is no commit");
+                throw new FormatException($"'{commit}' is not a commit");
             }
 
             var files = new Dictionary<string, HubFile>(StringComparer.Ordinal);
@@ -37,7 +37,7 @@ internal sealed partial record HubListing(string Commit, IReadOnlyDictionary<str
                 var path = entry.GetProperty("rfilename").GetString() ?? "";
                 if (!FileName().IsMatch(path) || path.Split('/').Any(part => part is "" or "." or ".."))
                 {
-                    throw new FormatException($"'{path}' is no path of a file");
+                    throw new FormatException($"'{path}' is not a path of a file");
                 }
 
                 var lfs = entry.TryGetProperty("lfs", out var large) && large.ValueKind == JsonValueKind.Object;

@@ -15,7 +15,7 @@ public static class ModelHub
     /// <param name="progress">The provider that receives progress updates, from several threads.</param>
     /// <param name="cancellationToken">The token to monitor for cancellation requests. What has arrived is kept for the next time.</param>
     /// <returns>The model's folder; its name opens it too, once it is downloaded.</returns>
-    /// <exception cref="ArgumentException"><paramref name="model"/> is no name of a model, or two revisions are given.</exception>
+    /// <exception cref="ArgumentException"><paramref name="model"/> is not a name of a model, or two revisions are given.</exception>
     /// <exception cref="ModelHubException">The model could not be found, its license was not accepted, the server does not answer, a file
     /// is not what was published, or the disk has no room for it.</exception>
     /// <exception cref="OperationCanceledException">The download was canceled.</exception>
@@ -26,7 +26,7 @@ public static class ModelHub
         ArgumentException.ThrowIfNullOrEmpty(model);
         if (HubCache.Parse(model) is not (var id, _) || (revision is not null && HubCache.Parse($"{id}@{revision}") is null))
         {
-            throw new ArgumentException($"'{model}{(revision is null ? "" : $"@{revision}")}' is no name of a model; expected "
+            throw new ArgumentException($"'{model}{(revision is null ? "" : $"@{revision}")}' is not a name of a model; expected "
                 + "organisation/name or organisation/name@revision.", nameof(model));
         }
 

@@ -102,7 +102,7 @@ public sealed class ImageGeneratorTests : IDisposable
         { "AdditionalProperties['num_inference_steps'] is '2.5'; expected a whole number", Options("num_inference_steps", 2.5) },
         { "AdditionalProperties['negative_prompt'] is a Int32; expected text", Options("negative_prompt", 3) },
         { "AdditionalProperties['mask'] has a String; expected DataContent", Options("mask", "https://example.org/mask.png") },
-        { "AdditionalProperties['mask']: The data is no image", Options("mask", new byte[] { 1, 2, 3 }) },
+        { "AdditionalProperties['mask']: The data is not an image", Options("mask", new byte[] { 1, 2, 3 }) },
         { "MediaType is 'image/gif'; expected image/png", new() { MediaType = "image/gif" } },
         { "ResponseFormat is Uri; expected Data", new() { ResponseFormat = ImageGenerationResponseFormat.Uri } },
         { "ModelId is 'dall-e-3'; this generator has the model 'storybook' alone", new() { ModelId = "dall-e-3" } },

@@ -82,7 +82,7 @@ public sealed class BankCommandTests : IDisposable
         new RgbImage(8, 8, new byte[8 * 8 * 3]).SavePng(Path.Combine(Output, "scene-1.png"));
         var (code, text, errors) = await Run(arguments);
         Assert.Equal((1, ""), (code, text));
-        Assert.Contains("scene-1.png' is no picture of this program's; run the same command without --redraw first.", errors);
+        Assert.Contains("scene-1.png' is not a picture of this program's; run the same command without --redraw first.", errors);
     }
 
     [Fact]
@@ -158,7 +158,7 @@ public sealed class BankCommandTests : IDisposable
         var file = folder.Write("no.storybank", "something else entirely");
         var (code, _, errors) = await Run("--bank", file, "--scene", "a cat");
         Assert.Equal(1, code);
-        Assert.StartsWith($"--bank is '{file}', which is no story bank that can be read: ", errors);
+        Assert.StartsWith($"--bank is '{file}', which is not a story bank that can be read: ", errors);
         Assert.DoesNotContain("Loading", errors);
     }
 

@@ -19,7 +19,7 @@ public sealed class HostileStoryTests : IDisposable
     /// <summary>Stories, and what the line says.</summary>
     private static readonly (string Text, string Part)[] Stories =
     [
-        (Bomb + "scenes: *b25\nsubjects: [a]", "'x1' is no key"), ($"subjects: [a frog]\nscenes: &a [&b [&c [*a]]]", "contains itself"),
+        (Bomb + "scenes: *b25\nsubjects: [a]", "'x1' is not a key"), ($"subjects: [a frog]\nscenes: &a [&b [&c [*a]]]", "contains itself"),
         (List("scenes"), "a scene must be"), (List("subjects"), "a subject must be a text"),
         ("subjects: &a [a frog]\nscenes: [{prompt: a frog, subjects: *a, masks: [*a]}]", "line 1"),
         ("subjects: [a frog]\nscenes: [*none]", "no anchor"), ("? [a]\n: b", "a key must be a text"), ("&a *a : b", "line 1"),
@@ -42,11 +42,11 @@ public sealed class HostileStoryTests : IDisposable
         (Number("steps", "1.5"), "whole"), (Number("steps", "[1]"), "steps must be"), (Number("seed", "1e3"), "seed is"),
         (Number("seed", "9223372036854775808"), "seed is"), (Number("guidance", ".inf"), "guidance is"),
         (Number("guidance", "1e400"), "guidance is"), (Number("guidance", "4,5"), "decimal point"), (Number("width", "131073"), "width is"),
-        (Number("height", "-64"), "height is"), (Number("width", "65"), "multiples"), (Number("anchors", "1"), "'anchors' is no key"),
+        (Number("height", "-64"), "height is"), (Number("width", "65"), "multiples"), (Number("anchors", "1"), "'anchors' is not a key"),
         ("a: !!python/object/apply:os.system [id]", "line 1"), ("%YAML 9.9\n---\na: b", "line"), ("a:\tb\n\tc: d", "line"),
         ("\"\\ud800\": b", "line 1"), ("a: b\n...\nc: d", "line"), ("- - - - -", "line 1"), ("{", "line 2"), ("'", "line 1"),
         ("@", "line 1"),
-        ("<<: {subjects: [a frog]}\nscenes: [a frog]", "'<<' is no key"), (new string('x', 1 << 20), "must be a mapping"),
+        ("<<: {subjects: [a frog]}\nscenes: [a frog]", "'<<' is not a key"), (new string('x', 1 << 20), "must be a mapping"),
         (new string('{', 50_000), "nested"), (string.Concat(Enumerable.Repeat("- ", 50_000)), "nested"),
         ("subjects: [a frog, A FROG]\nscenes: [a frog]", "twice"),
     ];
@@ -54,7 +54,7 @@ public sealed class HostileStoryTests : IDisposable
     private static readonly (string Text, string Part)[] JsonStories =
     [
         ("{\"scenes\": [\"a frog\"], \"scenes\": []}", "twice"), ("{\"scenes\": null}", "no scenes"), ("null", "must be a mapping"),
-        ("\"\\ud800\"", "line 1"), ("{\"a\": \"\\u0000\"}", "'a' is no key"), ("[", "line 1"), ("nul", "line 1"),
+        ("\"\\ud800\"", "line 1"), ("{\"a\": \"\\u0000\"}", "'a' is not a key"), ("[", "line 1"), ("nul", "line 1"),
         ("{\"scenes\": NaN}", "line 1"),
         ("{\"subjects\": [\"a frog\"], \"scenes\": [{\"prompt\": \"a frog\", \"seed\": 1e400}]}", "seed"), ("{}{}", "line 1"),
         ("/*", "line 1"),

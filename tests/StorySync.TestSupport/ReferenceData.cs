@@ -86,7 +86,7 @@ public static class ReferenceData
         return Cases.Single(c => c.Name == name);
     }
 
-    /// <summary>Fails when a case or a file of the reference is no row of any theory of an assembly: then nothing tests it.</summary>
+    /// <summary>Fails when a case or a file of the reference is not a row of any theory of an assembly: then nothing tests it.</summary>
     /// <param name="tests">The assembly.</param>
     /// <param name="wanted">The names of what the assembly has to test.</param>
     public static void AssertAllAreTested(Assembly tests, IEnumerable<string> wanted)

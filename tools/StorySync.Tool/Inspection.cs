@@ -51,8 +51,8 @@ internal sealed record Inspection(string Path, string Kind, IReadOnlyDictionary<
         }
 
         return found.Count > 0 ? found : throw new UserErrorException(
-            $"'{path}' is no model's folder, and it holds no checkpoint, bank or picture: expected a model_index.json, a config.json, or "
-                + "files such as .safetensors, .storybank or .png.");
+            $"'{path}' is not a model's folder, and it holds no checkpoint, bank or picture: expected a model_index.json, a config.json, "
+                + "or files such as .safetensors, .storybank or .png.");
     }
 
     private static bool IsModel(string folder) =>

@@ -36,7 +36,7 @@ internal abstract record DocumentNode(string File, long Line, long Column)
     /// <summary>Gets the entries of a mapping.</summary>
     /// <param name="what">What is read, for the message.</param>
     /// <param name="known">The keys that it can have; null for any.</param>
-    /// <exception cref="UserErrorException">The value is no mapping, or a key is unknown or there twice.</exception>
+    /// <exception cref="UserErrorException">The value is not a mapping, or a key is unknown or there twice.</exception>
     public IReadOnlyDictionary<string, DocumentNode> RequireMap(string what, IReadOnlyList<string>? known = null)
     {
         if (this is not MapNode map)
@@ -50,7 +50,7 @@ internal abstract record DocumentNode(string File, long Line, long Column)
             var name = key.Value ?? "null";
             if (known?.Contains(name) == false)
             {
-                throw key.Error($"'{name}' is no key of {what}; known are {string.Join(", ", known)}.");
+                throw key.Error($"'{name}' is not a key of {what}; known are {string.Join(", ", known)}.");
             }
 
             if (!entries.TryAdd(name, value))

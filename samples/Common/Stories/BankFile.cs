@@ -25,7 +25,7 @@ internal static class BankFile
         catch (IOException exception)
         {
             var fault = exception.Message.Replace($"{path}: ", "", StringComparison.Ordinal);
-            throw new UserErrorException($"--bank is '{path}', which is no story bank that can be read: {fault}", exception);
+            throw new UserErrorException($"--bank is '{path}', which is not a story bank that can be read: {fault}", exception);
         }
     }
 

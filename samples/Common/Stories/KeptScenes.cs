@@ -47,7 +47,7 @@ internal sealed partial class KeptScenes
             catch (Exception exception) when (exception is InvalidDataException or FormatException or OverflowException)
             {
                 throw new UserErrorException(
-                    $"'{path}' is no picture of this program's; run the same command without --redraw first.", exception);
+                    $"'{path}' is not a picture of this program's; run the same command without --redraw first.", exception);
             }
         }
 

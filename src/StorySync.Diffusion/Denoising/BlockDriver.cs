@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Denoising;
 
-/// <summary>Runs the blocks of a denoiser in one forward pass, and does around them what is no part of the model: cancellation, weights
+/// <summary>Runs the blocks of a denoiser in one forward pass, and does around them what is not a part of the model: cancellation, weights
 /// that come and go, the block cache (diffusers does that by hooks).</summary>
 /// <param name="context">The denoising context of the current generation.</param>
 /// <param name="streaming">Brings the weights of the blocks to the device; null where they are there.</param>

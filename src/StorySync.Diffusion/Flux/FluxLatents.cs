@@ -43,7 +43,7 @@ public static class FluxLatents
     /// <param name="tokens">(batch, tokens, 4 · channels).</param>
     /// <param name="grid">How the tokens lie.</param>
     /// <returns>(batch, channels, 2 · grid height, 2 · grid width).</returns>
-    /// <exception cref="ArgumentException">The tokens do not fill the grid, or their width is no multiple of 4.</exception>
+    /// <exception cref="ArgumentException">The tokens do not fill the grid, or their width is not a multiple of 4.</exception>
     public static Tensor Unpack(Tensor tokens, TokenGrid grid)
     {
         ArgumentNullException.ThrowIfNull(tokens);

@@ -16,7 +16,7 @@ namespace StorySync.Diffusion.Kandinsky3;
 /// <param name="HeadWidth">The width of a head that the config asks for.</param>
 internal sealed record Kandinsky3Settings(long TimeWidth, long TextWidth, long Groups, int HeadWidth)
 {
-    /// <summary>Returns how many heads a width takes, and how wide they really are: where the width is no multiple of <see
+    /// <summary>Returns how many heads a width takes, and how wide they really are: where the width is not a multiple of <see
     /// cref="HeadWidth"/>, the heads share what is left over.</summary>
     /// <exception cref="ArgumentException">The width cannot be shared evenly.</exception>
     public (int Heads, int HeadWidth) Split(long width)

@@ -75,7 +75,7 @@ public sealed class LoraAdapters : IDisposable
     /// <param name="scale">How strong it is; 1 as it was trained.</param>
     /// <returns>The name.</returns>
     /// <exception cref="ModelFileException">The file is missing, damaged, no LoRA, or one for another model.</exception>
-    /// <exception cref="ArgumentException">There is a LoRA of that name already, or the scale is no number.</exception>
+    /// <exception cref="ArgumentException">There is a LoRA of that name already, or the scale is not a number.</exception>
     public string Load(string path, string? name = null, double scale = 1)
     {
         ArgumentNullException.ThrowIfNull(path);

@@ -61,7 +61,7 @@ internal sealed partial class LoraFile : IDisposable
                 throw new ModelFileException(file.Path, LoraLayout.Unsupported(name) is { } kind
                     ? $"'{name}' belongs to {kind}, which is not supported; expected a LoRA, in the layout of diffusers / PEFT, "
                         + "kohya's scripts, ComfyUI, OneTrainer or XLabs"
-                    : $"'{name}' is no tensor of a LoRA in a known layout; "
+                    : $"'{name}' is not a tensor of a LoRA in a known layout; "
                         + "expected names that end in .lora_A.weight and .lora_B.weight, or .lora_down.weight, .lora_up.weight and .alpha");
             }
 

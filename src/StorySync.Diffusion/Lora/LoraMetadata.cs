@@ -95,7 +95,7 @@ internal sealed class LoraMetadata
         }
         catch (Exception exception) when (exception is JsonException or InvalidOperationException)
         {
-            throw Wrong($"is no valid JSON: {exception.Message}", exception);
+            throw Wrong($"is not valid JSON: {exception.Message}", exception);
         }
     }
 

@@ -43,7 +43,7 @@ public abstract record CLIPTowerConfig
     {
         if (HiddenSize % NumAttentionHeads != 0)
         {
-            throw new ArgumentException($"hidden_size {HiddenSize} is no multiple of num_attention_heads {NumAttentionHeads}.");
+            throw new ArgumentException($"hidden_size {HiddenSize} is not a multiple of num_attention_heads {NumAttentionHeads}.");
         }
     }
 }

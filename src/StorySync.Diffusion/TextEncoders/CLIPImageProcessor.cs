@@ -58,7 +58,7 @@ public sealed record CLIPImageProcessor
             if (!size.IsComplete)
             {
                 throw new ModelFileException(folder.FilePath(component, file),
-                    $"'{key}' is no size; it needs shortest_edge, or height and width");
+                    $"'{key}' is not a size; it needs shortest_edge, or height and width");
             }
         }
 

@@ -30,7 +30,7 @@ public sealed record CLIPImageSize
 
     internal (int Height, int Width) ToCrop() => (Height ?? ShortestEdge, Width ?? ShortestEdge) is ({ } height, { } width)
         ? (height, width)
-        : throw new InvalidOperationException($"{this} is no size: it needs a shortest edge, or height and width.");
+        : throw new InvalidOperationException($"{this} is not a size: it needs a shortest edge, or height and width.");
 }
 
 internal sealed class CLIPImageSizeConverter : JsonConverter<CLIPImageSize>

@@ -16,7 +16,7 @@ internal sealed class BytePairEncoder
     /// <param name="merges">The pairs, "left right", by rank.</param>
     /// <param name="endOfWord">What follows the last letter of a word.</param>
     /// <param name="unknownId">The id of a letter that the vocabulary lacks.</param>
-    /// <exception cref="InvalidDataException">A merge is no pair, or of tokens that the vocabulary lacks.</exception>
+    /// <exception cref="InvalidDataException">A merge is not a pair, or of tokens that the vocabulary lacks.</exception>
     public BytePairEncoder(IReadOnlyDictionary<string, int> vocabulary, IReadOnlyList<string> merges, string endOfWord, int unknownId)
     {
         this.merges = new(merges.Count);

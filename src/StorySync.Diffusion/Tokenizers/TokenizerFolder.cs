@@ -51,7 +51,7 @@ internal sealed class TokenizerFolder
         var named = config.Member("tokenizer_class");
         if (named is { ValueKind: not (JsonValueKind.String or JsonValueKind.Null) })
         {
-            throw Damaged(ConfigFile, "its tokenizer_class is no string, where CLIPTokenizer or T5Tokenizer was expected");
+            throw Damaged(ConfigFile, "its tokenizer_class is not a string, where CLIPTokenizer or T5Tokenizer was expected");
         }
 
         string className = Guard(ConfigFile, () => named?.GetString()) ?? "";
@@ -184,14 +184,14 @@ internal sealed class TokenizerFolder
         { ValueKind: JsonValueKind.String } => merge.GetString()!,
         { ValueKind: JsonValueKind.Array } when merge.GetArrayLength() == 2 && IsText(merge[0]) && IsText(merge[1]) =>
             $"{merge[0].GetString()} {merge[1].GetString()}",
-        _ => throw new InvalidDataException($"its merge {i + 1} is no pair of tokens"),
+        _ => throw new InvalidDataException($"its merge {i + 1} is not a pair of tokens"),
     })];
 
     private static List<(string Piece, double Score)> ReadPieces(JsonElement json) =>
         [.. json.EnumerateArray().Select((piece, i) => piece.ValueKind == JsonValueKind.Array && piece.GetArrayLength() == 2
             && IsText(piece[0]) && piece[1].ValueKind == JsonValueKind.Number
                 ? (piece[0].GetString()!, piece[1].GetDouble())
-                : throw new InvalidDataException($"its piece {i} is no pair of a text and a score"))];
+                : throw new InvalidDataException($"its piece {i} is not a pair of a text and a score"))];
 
     private static bool IsText(JsonElement value) => value.ValueKind == JsonValueKind.String;
 

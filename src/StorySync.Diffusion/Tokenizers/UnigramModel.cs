@@ -21,7 +21,7 @@ internal sealed class UnigramModel
 
     /// <param name="pieces">The pieces in the order of their ids.</param>
     /// <param name="unknownId">The id of the unknown piece.</param>
-    /// <exception cref="InvalidDataException">A score is no finite number.</exception>
+    /// <exception cref="InvalidDataException">A score is not a finite number.</exception>
     public UnigramModel(IReadOnlyList<(string Piece, double Score)> pieces, int unknownId)
     {
         ids = new Dictionary<string, int>(pieces.Count);

@@ -6,7 +6,7 @@ namespace StorySync.Diffusion.Weights;
 /// component's folder with its <c>config.json</c> and weights. A model in a single file is seen as such a folder.</summary>
 public sealed class ModelFolder
 {
-    /// <summary>What the index has under names that may be components', where it is no component: as it is written there.</summary>
+    /// <summary>What the index has under names that may be components', where it is not a component: as it is written there.</summary>
     private readonly Dictionary<string, string> otherEntries;
 
     private readonly IReadOnlyDictionary<string, string> replacements;

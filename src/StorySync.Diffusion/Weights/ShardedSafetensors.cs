@@ -96,7 +96,7 @@ internal sealed class ShardedSafetensors : IMappedTensorSource, IBlockSource
     {
         if (!root.TryGetProperty("weight_map", out var map) || map.ValueKind != JsonValueKind.Object)
         {
-            throw new ModelFileException(path, "it has no object 'weight_map', so it is no index of a sharded checkpoint");
+            throw new ModelFileException(path, "it has no object 'weight_map', so it is not an index of a sharded checkpoint");
         }
 
         return map.EnumerateObject().ToDictionary(

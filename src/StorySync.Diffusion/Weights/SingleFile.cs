@@ -33,7 +33,7 @@ internal sealed class SingleFile
     }
 
     /// <summary>Finds out what a file is.</summary>
-    /// <exception cref="ModelFileException">It is no model that is supported.</exception>
+    /// <exception cref="ModelFileException">It is not a model that is supported.</exception>
     internal static SingleFile Of(ITensorSource file)
     {
         var path = file.Path;

@@ -90,7 +90,7 @@ public record GenerationRequest
     public Tensor? Latents { get; init; }
 
     /// <summary>Gets the images to begin from instead of from noise: one for all or one per image; null (default) for none. With a size
-    /// given, or one that is no multiple of the model's, they are resized.</summary>
+    /// given, or one that is not a multiple of the model's, they are resized.</summary>
     public IReadOnlyList<RgbImage>? Images { get; init; }
 
     /// <summary>Gets the image-to-image strength, in (0, 1]: only the final fraction of the steps is run. Null (default) for diffusers'

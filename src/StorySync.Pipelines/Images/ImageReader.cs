@@ -15,7 +15,7 @@ internal static class ImageReader
     /// <param name="source">The file as messages name it.</param>
     /// <param name="maxPixels">The largest number of pixels that is decoded.</param>
     /// <returns>The size, and red, green, blue and alpha of every pixel, not multiplied.</returns>
-    /// <exception cref="InvalidDataException">It is no image, too large, truncated or damaged.</exception>
+    /// <exception cref="InvalidDataException">It is not an image, too large, truncated or damaged.</exception>
     public static (int Width, int Height, byte[] Rgba) Read(byte[] encoded, string source, long maxPixels)
     {
         var pin = GCHandle.Alloc(encoded, GCHandleType.Pinned);
@@ -24,7 +24,7 @@ internal static class ImageReader
             using var data = SKData.Create(pin.AddrOfPinnedObject(), encoded.Length);
             using var codec = SKCodec.Create(data)
                 ?? throw new InvalidDataException(
-                    $"{source} is no image that can be read, or is truncated in its header: expected PNG, JPEG, WebP, GIF or BMP.");
+                    $"{source} is not an image that can be read, or is truncated in its header: expected PNG, JPEG, WebP, GIF or BMP.");
             var (width, height) = (codec.Info.Width, codec.Info.Height);
             ThrowIfTooLarge(source, width, height, maxPixels);
             if (codec.EncodedFormat switch

@@ -73,7 +73,7 @@ public sealed class RgbImage
     /// for
     /// pixels; reading takes seven to fourteen bytes a pixel.</param>
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
-    /// <exception cref="InvalidDataException">The file is no image that can be read, too large, truncated or damaged.</exception>
+    /// <exception cref="InvalidDataException">The file is not an image that can be read, too large, truncated or damaged.</exception>
     public static RgbImage Load(string path, long maxPixels = DefaultMaxPixels)
     {
         ArgumentNullException.ThrowIfNull(path);
@@ -83,7 +83,7 @@ public sealed class RgbImage
     /// <summary>Reads an image from a stream, to its end.</summary>
     /// <param name="stream">A stream at the beginning of an encoded image; it stays open.</param>
     /// <param name="maxPixels">As in <see cref="Load(string, long)"/>.</param>
-    /// <exception cref="InvalidDataException">The data is no image that can be read, too large, truncated or damaged.</exception>
+    /// <exception cref="InvalidDataException">The data is not an image that can be read, too large, truncated or damaged.</exception>
     public static RgbImage Load(Stream stream, long maxPixels = DefaultMaxPixels)
     {
         ArgumentNullException.ThrowIfNull(stream);
@@ -95,7 +95,7 @@ public sealed class RgbImage
     /// <summary>Decodes an image in memory.</summary>
     /// <param name="encoded">A whole file: PNG, JPEG, WebP, GIF or BMP.</param>
     /// <param name="maxPixels">As in <see cref="Load(string, long)"/>.</param>
-    /// <exception cref="InvalidDataException">The data is no image that can be read, too large, truncated or damaged.</exception>
+    /// <exception cref="InvalidDataException">The data is not an image that can be read, too large, truncated or damaged.</exception>
     public static RgbImage Decode(ReadOnlySpan<byte> encoded, long maxPixels = DefaultMaxPixels) =>
         Read(encoded.ToArray(), "The data", maxPixels);
 
@@ -383,7 +383,7 @@ public sealed class RgbImage
         return length is > 0 and <= int.MaxValue
             ? File.ReadAllBytes(path)
             : throw new InvalidDataException(string.Create(CultureInfo.InvariantCulture,
-                $"'{path}' is no image that can be read: it has {length:N0} bytes."));
+                $"'{path}' is not an image that can be read: it has {length:N0} bytes."));
     }
 
     private static void WriteFile(string path, byte[] encoded)

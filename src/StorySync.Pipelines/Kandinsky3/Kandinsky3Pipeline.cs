@@ -16,7 +16,7 @@ namespace StorySync.Pipelines;
 
 /// <summary>Represents Kandinsky 3 (diffusers' <c>Kandinsky3Pipeline</c> and <c>Kandinsky3Img2ImgPipeline</c>; inpainting, which diffusers
 /// does not have for it, by the rule of SDXL's).</summary>
-/// <remarks>A height or width that is no multiple of 64 is rounded up to one. The guidance scale counts from the prediction with the
+/// <remarks>A height or width that is not a multiple of 64 is rounded up to one. The guidance scale counts from the prediction with the
 /// prompt: 3 is what other models call 4.</remarks>
 public sealed class Kandinsky3Pipeline : DiffusionPipeline
 {

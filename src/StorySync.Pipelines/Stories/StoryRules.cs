@@ -73,7 +73,7 @@ internal static class StoryRules
         foreach (var (who, state) in scene.States)
         {
             var character = story.Cast.FirstOrDefault(c => c.Name == who);
-            RequestRules.Require(character is not null, $"{name} has a state for \"{who}\", which is no name of the story's cast: "
+            RequestRules.Require(character is not null, $"{name} has a state for \"{who}\", which is not a name of the story's cast: "
                 + $"{string.Join(", ", story.Cast.Select(c => $"\"{c.Name}\""))}.");
             RequestRules.Require(!string.IsNullOrWhiteSpace(state), $"{name} has an empty state for \"{who}\".");
             RequestRules.Require(

@@ -41,7 +41,7 @@ public sealed class HostileLoraTests : IDisposable
             (t["lora_unet_attn1_to_q.lora_down.weight"], t["lora_unet_attn1_to_q.lora_up.weight"]) = (ones(2, 5), ones(3, 2)), null),
         ("none of this model's", t => (t["unet.x.lora_A.weight"], t["unet.x.lora_B.weight"]) = (ones(2, 5), ones(3, 2)), null),
         ("no weight to add to", t => (t["unet.attn1.lora_A.weight"], t["unet.attn1.lora_B.weight"]) = (ones(2, 5), ones(3, 2)), null),
-        ("is no tensor of a LoRA", t => t["."] = ones(1), null), ("is no tensor of a LoRA", t => t[""] = ones(1), null),
+        ("is not a tensor of a LoRA", t => t["."] = ones(1), null), ("is not a tensor of a LoRA", t => t[""] = ones(1), null),
         ("lacks", t => t.Remove($"{Layer}.lora_A.weight"), null), ("lacks", t => t["unet.x\0.alpha"] = ones(1), null),
         ("must be a JSON object", _ => { }, "[]"), ("must be a JSON object", _ => { }, "null"), ("no valid JSON", _ => { }, "{"),
         ("no valid JSON", _ => { }, new string('[', 100)), ("unet.r", _ => { }, """{"unet.r": 1e400}"""),

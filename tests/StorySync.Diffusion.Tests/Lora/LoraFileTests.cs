@@ -167,7 +167,7 @@ public class LoraFileTests
         { "twice", "is there twice" },
         { "no-tensors", "it holds no tensors" },
         { "rank-0-only", "has rank 0" },
-        { "foreign-tensor", "'unet.attn1.to_q.weight' is no tensor of a LoRA" },
+        { "foreign-tensor", "'unet.attn1.to_q.weight' is not a tensor of a LoRA" },
         { "foreign-layer", "1 of its 1 layers are none of this model's, 'unet.nowhere' for example" },
         { "dora", "which do not fit a weight of [3, 5]" },
         { "loha", "'lora_unet_attn1_to_q' lacks the tensor hada_w1_b" },
@@ -210,12 +210,12 @@ public class LoraFileTests
     }
 
     [Theory]
-    [InlineData("x", "is no valid JSON")]
+    [InlineData("x", "is not valid JSON")]
     [InlineData("[]", "is a list; it must be a JSON object")]
     [InlineData("7", "is 7; it must be a JSON object")]
     [InlineData("""{"unet.lora_alpha": 1e400}""", "'unet.lora_alpha', which is 1e400; it must be a finite number")]
     [InlineData("""{"unet.lora_alpha": "8"}""", "'unet.lora_alpha'")]
-    [InlineData("""{"unet.lora_alpha": NaN}""", "is no valid JSON")]
+    [InlineData("""{"unet.lora_alpha": NaN}""", "is not valid JSON")]
     [InlineData("""{"unet.use_rslora": "yes"}""", "'unet.use_rslora'")]
     [InlineData("""{"unet.r": 4, "unet.use_dora": true}""", "lacks its lora_magnitude_vector")]
     [InlineData("""{"unet.alpha_pattern": [1]}""", "'unet.alpha_pattern', which is a list")]
@@ -223,7 +223,7 @@ public class LoraFileTests
     [InlineData("""{"unet.alpha_pattern": {"(": 1}}""", "no regular expression")]
     [InlineData("""{"unet.r": 8}""", "has rank 4, where lora_adapter_metadata says 8")]
     [InlineData("""{"unet.r": 4, "unet.rank_pattern": {"to_q": 2}}""", "has rank 4, where lora_adapter_metadata says 2")]
-    [InlineData("""{"unet\ud800": 4}""", "is no valid JSON")]
+    [InlineData("""{"unet\ud800": 4}""", "is not valid JSON")]
     public void Metadata_at_fault_is_refused_by_name(string metadata, string message)
     {
         using var scope = NewDisposeScope();

@@ -49,10 +49,10 @@ public class TokenizerFolderTests
     [InlineData("tokenizer.json", "nothing", "no valid JSON")]
     [InlineData("tokenizer.json", "{}", "model.vocab")]
     [InlineData("tokenizer.json", """{"model": {"type": "BPE", "vocab": {}, "merges": []}}""", "\"Unigram\" was expected")]
-    [InlineData("tokenizer.json", """{"model": {"type": "Unigram", "vocab": [["a"]]}}""", "its piece 0 is no pair of a text and a score")]
-    [InlineData("tokenizer.json", """{"model": {"vocab": [["<unk>", 0], [null, 0]]}}""", "its piece 1 is no pair")]
-    [InlineData("tokenizer.json", """{"model": {"vocab": [["<unk>", 0], ["a", "NaN"]]}}""", "its piece 1 is no pair")]
-    [InlineData("tokenizer.json", """{"model": {"vocab": [["<unk>", NaN]]}}""", "its piece 0 is no pair")]
+    [InlineData("tokenizer.json", """{"model": {"type": "Unigram", "vocab": [["a"]]}}""", "its piece 0 is not a pair of a text and a score")]
+    [InlineData("tokenizer.json", """{"model": {"vocab": [["<unk>", 0], [null, 0]]}}""", "its piece 1 is not a pair")]
+    [InlineData("tokenizer.json", """{"model": {"vocab": [["<unk>", 0], ["a", "NaN"]]}}""", "its piece 1 is not a pair")]
+    [InlineData("tokenizer.json", """{"model": {"vocab": [["<unk>", NaN]]}}""", "its piece 0 is not a pair")]
     [InlineData("tokenizer.json", """{"model": {"vocab": [["<unk>", 0], ["a", -1e400]]}}""", "\"a\" has the score")]
     [InlineData("tokenizer.json", """{"model": {"vocab": {}}}""", "tokenizer.json")]
     [InlineData("tokenizer.json", """{"model": {"vocab": []}}""", "unk_token")]
@@ -97,7 +97,7 @@ public class TokenizerFolderTests
             AssertDamage(
                 folder => SmallTokenizers.WriteClip(folder), "tokenizer.json",
                 """{"model": {"type": "BPE", "vocab": {"<|endoftext|>": 0}, "merges": [""" + merge + "]}}",
-                    "its merge 1 is no pair of tokens");
+                    "its merge 1 is not a pair of tokens");
         }
     }
 

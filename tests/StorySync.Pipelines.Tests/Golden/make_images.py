@@ -154,6 +154,46 @@ save("canvas-no-such-entry.gif", canvas, transparency=3)
 placed("part.gif", (18, 12))
 placed("part-transparent.gif", (18, 12), transparent=3)
 
+
+
+def interlaced_png(name, color, pixels, palette_chunk=b""):
+    """A PNG file in Adam7's seven passes."""
+    rows = b""
+    for top, left, down, right in ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)):
+        rows += b"".join(b"\0" + row.tobytes() for row in pixels[top::down, left::right] if row.size)
+    header = struct.pack(">IIBBBBB", W, H, 8, color, 0, 0, 1)
+    with open(os.path.join(folder, name), "wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + palette_chunk + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
+def bmp(name, bits, rows, colors=b"", height=H, compression=0, masks=b""):
+    """A BMP file, bottom-up unless the height is negative."""
+    size = 40 + len(masks)
+    data = b"".join(row + bytes(-len(row) % 4) for row in (rows if height < 0 else rows[::-1]))
+    start = 14 + size + len(colors)
+    header = struct.pack("<IiiHHIIiiII", size, W, height, 1, bits, compression, len(data), 2835, 2835, len(colors) // 4, 0)
+    with open(os.path.join(folder, name), "wb") as file:
+        file.write(b"BM" + struct.pack("<IHHI", start + len(data), 0, 0, start) + header + masks + colors + data)
+
+
+interlaced_png("interlaced.png", 2, noise)
+interlaced_png("interlaced-palette.png", 3, (noise[..., 0] % 5).astype(np.uint8), chunk(b"PLTE", noise[0, :5].tobytes()))
+colors = b"".join(bytes((b, g, r, 0)) for r, g, b in noise[1, :14])
+bmp("bits.bmp", 1, [np.packbits(row % 2).tobytes() for row in noise[..., 0]], colors[:8])
+bmp("palette.bmp", 8, [(row % 14).astype(np.uint8).tobytes() for row in noise[..., 0]], colors)
+bmp("top-down.bmp", 24, [row[:, ::-1].tobytes() for row in noise], height=-H)
+bmp("rgb555.bmp", 16, [(row[:, 2] // 8 + row[:, 1].astype(int) // 8 * 32 + row[:, 0].astype(int) // 8 * 1024).astype("<u2").tobytes() for row in noise])
+bmp("unused-byte.bmp", 32, [np.concatenate([row[:, ::-1], np.zeros((W, 1), np.uint8)], axis=1).tobytes() for row in noise])
+save("subsampled.jpg", Image.fromarray(smooth), quality=90, subsampling=2)
+save("subsampled-420.jpg", Image.fromarray(noise), quality=80, subsampling=2)
+save("restart.jpg", Image.fromarray(smooth), quality=95, subsampling=0, restart_marker_blocks=1)
+save("lossy.webp", rgb, quality=80)
+for kind in ("png", "gif", "webp", "jpg", "bmp"):
+    save(f"one.{kind}", Image.fromarray(noise[:1, :1]))
+other = np.random.default_rng(8)
+save("long.png", Image.fromarray(other.integers(0, 256, (1, 900, 3), dtype=np.uint8)))
+save("high.webp", Image.fromarray(other.integers(0, 256, (900, 1, 3), dtype=np.uint8)), lossless=True)
+
 tensors = {}
 for name in sorted(os.listdir(folder)):
     image = load_image(os.path.join(folder, name))

@@ -2,8 +2,8 @@ using StorySync.Diffusion.Flux;
 
 namespace StorySync.Diffusion.Weights;
 
-/// <summary>How a component of a model may be stored in a file that is no folder's: what its names begin with, what marks it, and what its
-/// tensors are called.</summary>
+/// <summary>How a component of a model may be stored in a single file: what its names begin with, what marks it, and what its tensors are
+/// called.</summary>
 /// <param name="Component">The component's name in diffusers.</param>
 /// <param name="Prefixes">What its names begin with, in order of preference; an empty text for a file that holds it alone.</param>
 /// <param name="Mark">The rest of a name that is there if and only if the component is.</param>
