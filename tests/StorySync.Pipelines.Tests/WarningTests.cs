@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using StorySync.Attention;
 using StorySync.Diffusion.Schedulers;
+using StorySync.TestSupport;
 using static TorchSharp.torch;
 
 namespace StorySync.Pipelines.Tests;
@@ -157,6 +158,21 @@ public class WarningTests(StorybookModel model) : IClassFixture<StorybookModel>
             "PipelineOptions.Variant has no effect on text_encoder, text_encoder_2, unet, vae: ",
             warning.Message,
             StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_replacement_of_a_part_that_the_model_does_not_have_is_told()
+    {
+        var other = ReferenceData.PathOf("models/tiny-sdxl");
+        using var pipeline = DiffusionPipeline.Load(
+            ReferenceData.PathOf("models/tiny-kandinsky3"),
+            new PipelineOptions { Device = "cpu", Vae = Path.Combine(other, "vae"), TextEncoder2 = Path.Combine(other, "text_encoder_2") });
+        Assert.Equal(
+            [
+                "PipelineOptions.Vae has no effect: the model has no vae; its parts are text_encoder, unet, movq.",
+                "PipelineOptions.TextEncoder2 has no effect: the model has no text_encoder_2; its parts are text_encoder, unet, movq.",
+            ],
+            pipeline.Warnings.Select(warning => warning.Message));
     }
 
     [Fact]

@@ -269,6 +269,14 @@ public abstract partial class DiffusionPipeline : IDisposable
             plain.Length > 0,
             $"PipelineOptions.Variant has no effect on {string.Join(", ", plain)}: there are no weights of the variant "
                 + $"'{Options.Variant}' there, so the plain ones were taken.");
+        var parts = WeightParts.Select(part => part.Name).ToList();
+        foreach (var component in Options.Replacements.Keys.Except(parts))
+        {
+            warnings.Add(
+                GenerationWarningCode.OptionWithoutEffect,
+                $"PipelineOptions.{PipelineOptions.ReplacementOption(component)} has no effect: the model has no {component}; its parts are "
+                    + $"{string.Join(", ", parts)}.");
+        }
     }
 
     /// <summary>The files whose bytes are the model's weights.</summary>

@@ -81,6 +81,10 @@ public sealed record PipelineOptions
         ("vae", Vae), ("text_encoder", TextEncoder), ("text_encoder_2", TextEncoder2),
     }.Where(part => part.Source is not null).ToDictionary(part => part.Component, part => part.Source!, StringComparer.Ordinal);
 
+    /// <summary>Returns the name of the option that replaces a component.</summary>
+    internal static string ReplacementOption(string component) =>
+        component switch { "vae" => nameof(Vae), "text_encoder" => nameof(TextEncoder), _ => nameof(TextEncoder2) };
+
     /// <summary>Returns the device that <see cref="Device"/> means on this machine.</summary>
     /// <exception cref="ArgumentException">The device or type is none of those named, or the machine has no such device.</exception>
     public Device ResolveDevice()
