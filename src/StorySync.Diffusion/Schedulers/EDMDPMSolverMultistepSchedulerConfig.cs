@@ -9,7 +9,7 @@ public sealed record EDMDPMSolverMultistepSchedulerConfig : EDMSchedulerConfig
     [Range(1, 3)]
     public int SolverOrder { get; init; } = 2;
 
-    /// <summary>Dynamic thresholding (arXiv 2205.11487).</summary>
+    /// <summary>Gets a value indicating whether dynamic thresholding is applied (arXiv 2205.11487).</summary>
     public bool Thresholding { get; init; }
 
     /// <summary>Gets the quantile of dynamic thresholding.</summary>

@@ -132,7 +132,7 @@ public class ImageReaderTests
         Assert.True(
             error.Message.Contains($"{width} × {height}", StringComparison.Ordinal)
                 && error.Message.Contains("178,956,970", StringComparison.Ordinal)
-            || error.Message.Contains("no image", StringComparison.Ordinal), error.Message);
+            || error.Message.Contains("not an image", StringComparison.Ordinal), error.Message);
     }
 
     [Fact]
@@ -228,7 +228,9 @@ public class ImageReaderTests
         Assert.Equal(golden.Bytes($"{number}.lanczos"), resized.Pixels.ToArray());
     }
 
-    private static int Tolerance(string name) => name.EndsWith(".jpg", StringComparison.Ordinal) ? OfJpeg : 0;
+    // Pillow widens five bits to eight downward, SkiaSharp to the nearest.
+    private static int Tolerance(string name) =>
+        name.EndsWith(".jpg", StringComparison.Ordinal) ? OfJpeg : name == "rgb555.bmp" ? 1 : 0;
 
     private static void AssertClose(ReadOnlySpan<byte> expected, ReadOnlySpan<byte> actual, int tolerance)
     {
