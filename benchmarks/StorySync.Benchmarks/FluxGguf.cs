@@ -11,7 +11,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Benchmarks;
 
-/// <summary>FLUX.1 schnell at real width with weights in fewer bits: what a picture takes of memory, and what decoding takes of
+/// <summary>FLUX.1 schnell at real width with weights in fewer bits: what an image takes of memory, and what decoding takes of
 /// time.</summary>
 internal static class FluxGguf
 {

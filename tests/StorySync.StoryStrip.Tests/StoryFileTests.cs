@@ -215,7 +215,7 @@ public sealed class StoryFileTests : IDisposable
     [InlineData("cast:\n  Mia: in a hat\nscenes: [Mia]\n", "line 2, column 8", "no noun phrase")]
     [InlineData("cast:\n  Mia: a fox\n  Leo:\n    description: a bear\nscenes: [Mia]\n", "line 4, column 5", "absent from every scene")]
     [InlineData("cast:\n  Mia: a fox\nscenes:\n- Mia\n- prompt: a ball\n  states: {Mia: asleep}\n", "line 5, column 3", "does not mention")]
-    [InlineData("cast:\n  Mia: a fox\nscenes:\n- prompt: Mia\n  states: {Leo: asleep}\n", "line 4, column 3", "no name")]
+    [InlineData("cast:\n  Mia: a fox\nscenes:\n- prompt: Mia\n  states: {Leo: asleep}\n", "line 4, column 3", "not a name")]
     public void A_fault_of_the_cast_has_its_place(string text, params string[] words)
     {
         var file = StoryFile.Load(folder.Write("story.yaml", text));

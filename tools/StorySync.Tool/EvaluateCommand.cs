@@ -6,7 +6,7 @@ using StorySync.Samples;
 
 namespace StorySync.Tool;
 
-/// <summary>Measures pictures by CLIP: how they follow their prompts, and how alike they are.</summary>
+/// <summary>Measures images by CLIP: how they follow their prompts, and how alike they are.</summary>
 internal static class EvaluateCommand
 {
     public static Command Create(Option<bool> json)

@@ -6,7 +6,7 @@ using StorySync.Samples;
 
 namespace StorySync.Tool;
 
-/// <summary>Packs a story: its pictures, and as JSON what they were made with.</summary>
+/// <summary>Packs a story: its images, and as JSON what they were made with.</summary>
 internal static class ExportCommand
 {
     // The same pictures give the same archive; a ZIP file knows no time before this one.

@@ -33,7 +33,7 @@ internal sealed class ModelOptions
     public IEnumerable<Option> All =>
         [model, device, dtype, variant, tiledDecoding, streamBlocks, offload, noMemoryCheck];
 
-    /// <summary>The options that change pixels, for a picture that is made again.</summary>
+    /// <summary>The options that change pixels, for an image that is made again.</summary>
     public IEnumerable<Option> Settled => [dtype, tiledDecoding];
 
     public string NameOf(ParseResult parsed) => parsed.GetValue(model)!;

@@ -3,13 +3,13 @@ using StorySync.Pipelines;
 
 namespace StorySync.Samples;
 
-/// <summary>A picture that is to be made again, read before anything is written over it.</summary>
+/// <summary>An image that is to be made again, read before anything is written over it.</summary>
 /// <param name="Path">The file.</param>
-/// <param name="Image">The picture.</param>
+/// <param name="Image">The image.</param>
 /// <param name="Origin">What it was made with.</param>
 internal sealed record OriginalPicture(string Path, RgbImage Image, PictureOrigin Origin)
 {
-    /// <summary>Reads a picture.</summary>
+    /// <summary>Reads an image.</summary>
     /// <exception cref="UserErrorException">There is none, or it does not say what it was made with.</exception>
     public static OriginalPicture Load(string path)
     {
@@ -39,7 +39,7 @@ internal sealed record OriginalPicture(string Path, RgbImage Image, PictureOrigi
 
     /// <summary>The model to load.</summary>
     /// <param name="given">The one that the user names; null for none.</param>
-    /// <exception cref="UserErrorException">Neither the user nor the picture names one.</exception>
+    /// <exception cref="UserErrorException">Neither the user nor the image names one.</exception>
     public string Model(string? given) => given ?? Origin.Model ?? throw new UserErrorException(
         $"--from: '{Path}' was made with a model in a folder or file, whose path it does not say; give it by --model.");
 
@@ -49,7 +49,7 @@ internal sealed record OriginalPicture(string Path, RgbImage Image, PictureOrigi
         Dtype = Origin.Dtype, TiledDecoding = Origin.TiledDecoding, Variant = given.Variant ?? Origin.Variant,
     };
 
-    /// <summary>Checks that a pipeline is the one that made the picture.</summary>
+    /// <summary>Checks that a pipeline is the one that made the image.</summary>
     /// <exception cref="UserErrorException">It is another.</exception>
     public void Check(DiffusionPipeline pipeline, string model)
     {
@@ -68,7 +68,7 @@ internal sealed record OriginalPicture(string Path, RgbImage Image, PictureOrigi
         }
     }
 
-    /// <summary>Compares the picture with what was made again.</summary>
+    /// <summary>Compares the image with what was made again.</summary>
     /// <exception cref="UserErrorException">It has another size.</exception>
     public PictureComparison Compare(RgbImage again)
     {
@@ -96,7 +96,7 @@ internal sealed record OriginalPicture(string Path, RgbImage Image, PictureOrigi
     }
 }
 
-/// <summary>How far a picture that was made again is from the first one.</summary>
+/// <summary>How far an image that was made again is from the first one.</summary>
 /// <param name="File">The first one's file.</param>
 /// <param name="LargestDifference">The largest difference of a pixel's red, green or blue, 0 to 255.</param>
 /// <param name="DifferingPixels">The number of pixels that differ.</param>

@@ -6,7 +6,7 @@ using TorchSharp;
 
 namespace StorySync.Samples;
 
-/// <summary>What a picture was made with, in full: a text of its PNG file, by which it can be made again.</summary>
+/// <summary>What an image was made with, in full: a text of its PNG file, by which it can be made again.</summary>
 internal sealed record PictureOrigin
 {
     /// <summary>The keyword of the text.</summary>
@@ -40,13 +40,13 @@ internal sealed record PictureOrigin
 
     public bool TiledDecoding { get; init; }
 
-    /// <summary>The request of a picture that knows nothing of others; null for a scene of a story.</summary>
+    /// <summary>The request of an image that knows nothing of others; null for a scene of a story.</summary>
     public GenerationRequest? Request { get; init; }
 
-    /// <summary>The story of a scene; null for a picture that knows nothing of others.</summary>
+    /// <summary>The story of a scene; null for an image that knows nothing of others.</summary>
     public StoryOrigin? Story { get; init; }
 
-    /// <summary>What a pipeline's pictures have in common.</summary>
+    /// <summary>What a pipeline's images have in common.</summary>
     /// <param name="pipeline">The pipeline.</param>
     /// <param name="model">The model, as the user named it.</param>
     public static PictureOrigin Of(DiffusionPipeline pipeline, string model) => new()
@@ -93,7 +93,7 @@ internal sealed record PictureOrigin
     }
 }
 
-/// <summary>The story that a picture is a scene of.</summary>
+/// <summary>The story that an image is a scene of.</summary>
 internal sealed record StoryOrigin
 {
     public required Story Story { get; init; }

@@ -225,7 +225,7 @@ internal sealed class StoryCommand
         });
     }
 
-    /// <summary>The picture whose story is made again; null where none is given.</summary>
+    /// <summary>The image whose story is made again; null where none is given.</summary>
     /// <exception cref="UserErrorException">It does not say which story, or another option contradicts what it says.</exception>
     private OriginalPicture? Original(ParseResult parsed)
     {

@@ -6,7 +6,7 @@ namespace StorySync.Samples;
 /// <summary>The folder of a story that was drawn.</summary>
 internal static partial class StoryFolder
 {
-    /// <summary>The pictures of the scenes, in order.</summary>
+    /// <summary>The images of the scenes, in order.</summary>
     /// <exception cref="UserErrorException">There is no such folder, or none in it.</exception>
     public static IReadOnlyList<string> Scenes(string folder)
     {
@@ -25,7 +25,7 @@ internal static partial class StoryFolder
             $"There is no scene-1.png in '{folder}'; a folder that `storysync story` wrote was expected.");
     }
 
-    /// <summary>The prompt in what a picture says of itself; null for none.</summary>
+    /// <summary>The prompt in what an image says of itself; null for none.</summary>
     public static string? PromptIn(string? parameters) => parameters is null ? null : Prompt().Match(parameters) is { Success: true } match
         ? match.Groups[1].Value : null;
 

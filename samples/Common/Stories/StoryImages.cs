@@ -108,7 +108,7 @@ internal sealed partial class StoryImages(StorySettings settings)
 
     private void Add(string name, RgbImage image, PictureOrigin? origin = null) => files[name] = Encode(image, origin);
 
-    /// <summary>A picture as a PNG file that says what it was made with.</summary>
+    /// <summary>An image as a PNG file that says what it was made with.</summary>
     public static byte[] Encode(RgbImage image, PictureOrigin? origin)
     {
         var texts = new Dictionary<string, string> { ["Software"] = Software };

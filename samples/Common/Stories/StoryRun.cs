@@ -103,7 +103,7 @@ internal sealed partial class StoryRun(StorySettings settings, ResultWriter resu
         }
     }
 
-    /// <summary>What makes the scenes again; null where pictures of the user's are part of it, which are not for
+    /// <summary>What makes the scenes again; null where images of the user's are part of it, which are not for
     /// every file that leaves the machine.</summary>
     private PictureOrigin? OriginOf(DiffusionPipeline pipeline, Story story, StoryOptions options) =>
         settings.Pictures > 0 ? null : PictureOrigin.Of(pipeline, settings.Model) with

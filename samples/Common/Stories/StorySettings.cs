@@ -30,7 +30,7 @@ internal sealed record StorySettings
     /// <summary>The one scene to draw, from 0, of a story whose images are there; null to draw all.</summary>
     public int? Redraw { get; init; }
 
-    /// <summary>The picture whose story is made again; null to make a new one.</summary>
+    /// <summary>The image whose story is made again; null to make a new one.</summary>
     public OriginalPicture? From { get; init; }
 
     /// <summary>The seed of the scene that is drawn again; null for the one after the largest of the story.</summary>

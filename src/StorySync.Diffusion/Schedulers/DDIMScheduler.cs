@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Schedulers;
 
-/// <summary>Implements denoising diffusion implicit models, equation 12 of arXiv 2010.02502 (diffusers' <c>DDIMScheduler</c>). Injects
-/// noise when the run's eta is above 0.</summary>
+/// <summary>Implements denoising diffusion implicit models, equation 12 of arXiv 2010.02502 (diffusers' <c>DDIMScheduler</c>).
+/// Injects noise when the run's eta is above 0.</summary>
 public sealed class DDIMScheduler : DiffusionScheduler
 {
     private readonly DDIMSchedulerConfig config;

@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Schedulers;
 
-/// <summary>Implements denoising diffusion probabilistic models, equations 6 and 7 of arXiv 2006.11239 (diffusers' <c>DDPMScheduler</c>).
-/// Injects noise in every step but one at timestep 0.</summary>
+/// <summary>Implements denoising diffusion probabilistic models, equations 6 and 7 of arXiv 2006.11239 (diffusers'
+/// <c>DDPMScheduler</c>). Injects noise in every step but one at timestep 0.</summary>
 public sealed class DDPMScheduler : DiffusionScheduler
 {
     private readonly DDPMSchedulerConfig config;

@@ -2,7 +2,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Schedulers;
 
-/// <summary>DPM-Solver++ as a multistep method (arXiv 2211.01095) on EDM's noise levels (diffusers'
+/// <summary>Implements DPM-Solver++ as a multistep method (arXiv 2211.01095) on EDM's noise levels (diffusers'
 /// <c>EDMDPMSolverMultistepScheduler</c>). The <c>sde</c> algorithm injects noise in every step.</summary>
 public sealed class EDMDPMSolverMultistepScheduler : EDMScheduler
 {

@@ -2,7 +2,7 @@ using System.ComponentModel.DataAnnotations;
 
 namespace StorySync.Diffusion.Schedulers;
 
-/// <summary>The config of <see cref="EDMDPMSolverMultistepScheduler"/>.</summary>
+/// <summary>Represents the config of <see cref="EDMDPMSolverMultistepScheduler"/>.</summary>
 public sealed record EDMDPMSolverMultistepSchedulerConfig : EDMSchedulerConfig
 {
     /// <summary>Gets the order of the solver; 2 for guided sampling.</summary>

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Schedulers;
 
-/// <summary>Euler's method on the probability flow ODE of EDM (arXiv 2206.00364, algorithm 2 without churn; diffusers'
+/// <summary>Implements Euler's method on the probability flow ODE of EDM (arXiv 2206.00364, algorithm 2 without churn; diffusers'
 /// <c>EDMEulerScheduler</c>).</summary>
 /// <param name="config">The config.</param>
 /// <exception cref="ArgumentException">The config contradicts itself or has a value that is not supported.</exception>

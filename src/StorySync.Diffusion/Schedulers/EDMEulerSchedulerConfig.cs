@@ -1,4 +1,4 @@
 namespace StorySync.Diffusion.Schedulers;
 
-/// <summary>The config of <see cref="EDMEulerScheduler"/>.</summary>
+/// <summary>Represents the config of <see cref="EDMEulerScheduler"/>.</summary>
 public sealed record EDMEulerSchedulerConfig : EDMSchedulerConfig;

@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Schedulers;
 
-/// <summary>A scheduler whose model sees noise as Karras et al. do (EDM, arXiv 2206.00364): what it reads and answers is scaled by the
-/// noise level, and its timesteps are a quarter of sigma's logarithm. Playground v2.5 and CosXL are such models.</summary>
+/// <summary>Implements a scheduler whose model sees noise as Karras et al. do (EDM, arXiv 2206.00364): what it reads and answers is scaled
+/// by the noise level, and its timesteps are a quarter of sigma's logarithm. Playground v2.5 and CosXL are such models.</summary>
 public abstract class EDMScheduler : Scheduler
 {
     private readonly EDMSchedulerConfig config;

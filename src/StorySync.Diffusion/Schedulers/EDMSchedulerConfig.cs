@@ -2,7 +2,8 @@ using System.ComponentModel.DataAnnotations;
 
 namespace StorySync.Diffusion.Schedulers;
 
-/// <summary>What the configs of the schedulers share whose models see noise as Karras et al. do (EDM, arXiv 2206.00364).</summary>
+/// <summary>Represents the entries that are common to schedulers whose models see noise as Karras et al. do (EDM,
+/// arXiv 2206.00364).</summary>
 public abstract record EDMSchedulerConfig : SchedulerConfig
 {
     /// <summary>Gets the lowest sigma.</summary>

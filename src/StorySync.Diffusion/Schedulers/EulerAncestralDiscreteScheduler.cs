@@ -5,8 +5,9 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Schedulers;
 
-/// <summary>Implements Euler's method with ancestral sampling: each step goes below the next noise level and adds noise back (k-diffusion's
-/// <c>sample_euler_ancestral</c>, diffusers' <c>EulerAncestralDiscreteScheduler</c>). Draws noise in every step, even the last.</summary>
+/// <summary>Implements Euler's method with ancestral sampling: each step goes below the next noise level and adds noise back
+/// (k-diffusion's <c>sample_euler_ancestral</c>, diffusers' <c>EulerAncestralDiscreteScheduler</c>). Draws noise in every step, even the
+/// last.</summary>
 public sealed class EulerAncestralDiscreteScheduler : DiffusionScheduler
 {
     private readonly EulerAncestralDiscreteSchedulerConfig config;

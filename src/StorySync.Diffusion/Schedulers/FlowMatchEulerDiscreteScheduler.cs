@@ -6,8 +6,8 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Schedulers;
 
-/// <summary>Implements Euler's method for flow matching models, arXiv 2403.03206 (diffusers' <c>FlowMatchEulerDiscreteScheduler</c>).
-/// Injects noise only when the config asks for stochastic sampling.</summary>
+/// <summary>Implements Euler's method for flow matching models, arXiv 2403.03206 (diffusers'
+/// <c>FlowMatchEulerDiscreteScheduler</c>). Injects noise only when the config asks for stochastic sampling.</summary>
 public sealed class FlowMatchEulerDiscreteScheduler : Scheduler
 {
     private readonly FlowMatchEulerDiscreteSchedulerConfig config;

@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Schedulers;
 
-/// <summary>Implements multistep sampling of latent consistency models, arXiv 2310.04378 (diffusers' <c>LCMScheduler</c>). Injects noise in
-/// every step but the last.</summary>
+/// <summary>Implements multistep sampling of latent consistency models, arXiv 2310.04378 (diffusers' <c>LCMScheduler</c>).
+/// Injects noise in every step but the last.</summary>
 public sealed class LCMScheduler : DiffusionScheduler
 {
     private readonly LCMSchedulerConfig config;

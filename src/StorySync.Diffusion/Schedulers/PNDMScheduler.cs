@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Schedulers;
 
-/// <summary>Implements pseudo numerical methods for diffusion models, arXiv 2202.09778 (diffusers' <c>PNDMScheduler</c>): a linear
-/// multistep method of order 4, started by three Runge-Kutta steps of four model calls each, or by lower orders.</summary>
+/// <summary>Implements pseudo numerical methods for diffusion models, arXiv 2202.09778 (diffusers' <c>PNDMScheduler</c>): a
+/// linear multistep method of order 4, started by three Runge-Kutta steps of four model calls each, or by lower orders.</summary>
 public sealed class PNDMScheduler : DiffusionScheduler
 {
     private const int MultistepOrder = 4;

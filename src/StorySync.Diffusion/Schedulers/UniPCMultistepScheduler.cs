@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Schedulers;
 
-/// <summary>Implements the unified predictor-corrector, arXiv 2302.04867 (diffusers' <c>UniPCMultistepScheduler</c>): each model call first
-/// corrects the step that led to it, then predicts the next.</summary>
+/// <summary>Implements the unified predictor-corrector, arXiv 2302.04867 (diffusers' <c>UniPCMultistepScheduler</c>): each model
+/// call first corrects the step that led to it, then predicts the next.</summary>
 public sealed class UniPCMultistepScheduler : DiffusionScheduler
 {
     private readonly UniPCMultistepSchedulerConfig config;

@@ -12,7 +12,7 @@ internal readonly record struct PromptSegment(string Text, double Weight, bool B
 /// <param name="Empty">A sequence without words, which fills a prompt up.</param>
 internal sealed record ChunkedPrompt(TokenEncoding Encoding, IReadOnlyList<PromptChunk> Chunks, PromptChunk Empty)
 {
-    /// <summary>The sequences, filled up to a number of them.</summary>
+    /// <summary>Returns the sequences, filled up to a number of them.</summary>
     public IEnumerable<PromptChunk> Filled(int count) => [.. Chunks, .. Enumerable.Repeat(Empty, count - Chunks.Count)];
 }
 

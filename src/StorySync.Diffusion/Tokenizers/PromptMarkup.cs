@@ -12,15 +12,15 @@ internal static partial class PromptMarkup
 
     private static readonly SearchValues<char> Marks = SearchValues.Create(@"\()[]:");
 
-    /// <summary>A text without its marks.</summary>
+    /// <summary>Returns a text without its marks.</summary>
     /// <exception cref="ArgumentException">A weight is too large, or brackets are nested too deep.</exception>
     public static string WordsOf(string text) =>
         string.Concat(Parse(text).Select(segment => segment.BeginsChunk ? " " + segment.Text : segment.Text));
 
-    /// <summary>Whether a text has a weight that is written as a number.</summary>
+    /// <summary>Returns a value indicating whether a text has a weight that is written as a number.</summary>
     public static bool HasWeights(string text) => NumberedGroup().IsMatch(text);
 
-    /// <summary>A prompt's pieces.</summary>
+    /// <summary>Returns a prompt's pieces.</summary>
     /// <exception cref="ArgumentException">A weight is too large, or brackets are nested too deep.</exception>
     public static IReadOnlyList<PromptSegment> Parse(string prompt)
     {
@@ -109,7 +109,7 @@ internal static partial class PromptMarkup
         }
     }
 
-    /// <summary>Joins neighbours of one weight, so that a word with an escaped bracket in it is read as one.</summary>
+    /// <summary>Joins neighbors of one weight, so that a word with an escaped bracket in it is read as one.</summary>
     private static List<PromptSegment> Merge(List<PromptSegment> pieces)
     {
         var merged = new List<PromptSegment>();

@@ -66,7 +66,7 @@ public abstract partial class DiffusionPipeline : IDisposable
 
     /// <summary>Gets or sets the preset of generations that do not name one; null for none. A model is loaded with the one that its folder
     /// says: <c>preset</c> in its <c>storysync.json</c>, or a scheduler that only models distilled to few steps have (<c>LCMScheduler</c>,
-    /// <c>TCDScheduler</c>). A warning tells of it.</summary>
+    /// <c>TCDScheduler</c>). A warning reports it.</summary>
     /// <exception cref="ArgumentException">A member of the value is out of its range, or the model was trained by flow
     /// matching.</exception>
     public SamplingPreset? Preset
@@ -296,7 +296,7 @@ public abstract partial class DiffusionPipeline : IDisposable
         preset is null || !IsFlowMatching,
         $"The preset {preset} is for models that were not trained by flow matching, and this one was; name Steps, and a LoRA, instead.");
 
-    /// <summary>Takes the preset that the folder says, and tells of it.</summary>
+    /// <summary>Takes the preset that the folder names, and adds a warning.</summary>
     /// <exception cref="ModelFileException">The folder names none that there is.</exception>
     private void ChoosePreset(ModelFolder folder)
     {

@@ -27,7 +27,7 @@ public static class ModelConversion
     /// <exception cref="ArgumentException"><paramref name="dtype"/> is another type.</exception>
     /// <exception cref="ModelFileException">The model could not be found, is corrupt, or has an unsupported architecture.</exception>
     /// <exception cref="IOException">The folder has files in it, or cannot be written.</exception>
-    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
+    /// <exception cref="OperationCanceledException">It was canceled.</exception>
     public static void ToFolder(
         string model, string folder, ScalarType? dtype = null, PipelineOptions? options = null, long shardSize = DefaultShardSize,
         IProgress<LoadProgress>? progress = null, CancellationToken cancellationToken = default)

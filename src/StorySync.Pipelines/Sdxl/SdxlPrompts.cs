@@ -66,11 +66,11 @@ internal sealed class SdxlPrompts(
         static string Of(IReadOnlyList<string> texts, int row) => texts.Count == 1 ? texts[0] : texts[row];
     }
 
-    /// <summary>How many chunks the longest prompt of a request has.</summary>
+    /// <summary>Returns how many chunks the longest prompt of a request has.</summary>
     public int Chunks(GenerationRequest request) => request.Own<StableDiffusionXLRequest>().PromptSyntax == PromptSyntax.Plain
         ? 1 : Positive(request, default).Concat(Negative(request, default) ?? []).Max(prompt => prompt.Chunks);
 
-    /// <summary>A prompt as the first encoder reads it.</summary>
+    /// <summary>Returns a prompt as the first encoder reads it.</summary>
     public TokenEncoding Tokenize(GenerationRequest request, string prompt) => Read(tokenizer, request, prompt, default).Encoding;
 
     private static (long[] First, PromptChunk[] Chunks) Filled(IEnumerable<ChunkedPrompt> prompts, int[] chunks)

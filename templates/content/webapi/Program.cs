@@ -31,7 +31,7 @@ app.MapPost("/images", async (ImageRequest request, StorySyncModel model, Cancel
 
 app.Run();
 
-/// <summary>What a picture is to show.</summary>
+/// <summary>What an image is to show.</summary>
 /// <param name="Prompt">The prompt.</param>
 /// <param name="Seed">The seed; null for a random one.</param>
 /// <param name="Steps">The number of denoising steps; null for the model's own.</param>
