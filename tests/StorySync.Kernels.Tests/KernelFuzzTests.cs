@@ -85,7 +85,7 @@ public class KernelFuzzTests
             {
                 var row = (repeat * images) + group.Image;
                 var logits = cat(
-                    [tensor(group.Bias ?? new float[tokens]), .. group.Foreign.Select(part => full(part.Tokens.Length, part.Bias))]);
+                    [tensor(group.Bias ?? new float[tokens]), .. group.CrossImage.Select(part => full(part.Tokens.Length, part.Bias))]);
                 var (asked, keys, values) =
                     (Take(query[row], group.Queries), With(key, group, row, repeat), With(value, group, row, repeat));
                 var attended = Attend(asked, keys, values, logits);
@@ -96,7 +96,7 @@ public class KernelFuzzTests
         // Where all that a group reads is lowered, logits lie near 5,000, where numbers are 2⁻¹¹ apart, and weights are that much less
         // exact.
         var isAllLowered = groups.Any(group => group.Queries.Length > 0 && group.Bias?.All(bias => bias == -5000) == true
-            && group.Foreign.All(part => part.Tokens.Length == 0));
+            && group.CrossImage.All(part => part.Tokens.Length == 0));
         Close(expected, SharedAttentionKernel.Apply(query, key, value, images, groups), isAllLowered ? 2e-3 : 1e-5);
 
         Tensor Heads(int size) => draw.Normal(images * repeats, tokens, heads, size).transpose(1, 2);
@@ -106,7 +106,7 @@ public class KernelFuzzTests
         Tensor With(Tensor of, TokenGroup group, int row, int repeat) => cat(
             [
                 of[row],
-                .. group.Foreign.SelectMany(part => part.Tokens)
+                .. group.CrossImage.SelectMany(part => part.Tokens)
                     .Select(token => of[(repeat * images) + (token / tokens)].narrow(1, token % tokens, 1)),
             ],
             1);
@@ -115,10 +115,10 @@ public class KernelFuzzTests
         {
             var all = Enumerable.Range(0, tokens).OrderBy(_ => draw.Next(0, 1000)).ToArray();
             var cut = draw.Next(0, tokens + 1);
-            ForeignTokens[] foreign = [.. Enumerable.Range(0, images == 1 ? 0 : draw.Next(0, 3)).Select(_ => new ForeignTokens(
+            CrossImageTokens[] crossImage = [.. Enumerable.Range(0, images == 1 ? 0 : draw.Next(0, 3)).Select(_ => new CrossImageTokens(
                 [.. Enumerable.Range(0, draw.Next(0, 20)).Select(_ => draw.Next(0, images * tokens))], draw.OneOf(0f, -0.7f)))];
             float[]? bias = draw.OneOf(null, Enumerable.Range(0, tokens).Select(_ => draw.OneOf(0f, -2f, -5000f)).ToArray());
-            return [new(image, all[..cut], foreign, bias), new(image, all[cut..], [])];
+            return [new(image, all[..cut], crossImage, bias), new(image, all[cut..], [])];
         }
     });
 

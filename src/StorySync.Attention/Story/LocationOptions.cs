@@ -5,8 +5,8 @@ namespace StorySync.Attention;
 /// <inheritdoc cref="StoryAttentionOptions" path="/remarks"/>
 public sealed record LocationOptions
 {
-    /// <summary>Gets λ, how strongly backgrounds read each other, at least 0; 0 turns sharing off. Default 1: foreign tokens count like own
-    /// ones.</summary>
+    /// <summary>Gets λ, how strongly backgrounds read each other, at least 0; 0 turns sharing off. Default 1: cross-image tokens count like
+    /// own ones.</summary>
     public double? Strength { get; init => field = Require.InRange(value, 0, double.MaxValue); }
 
     /// <summary>Gets α, the share of the other images in a blended token of the background, 0 … 1; threshold and temperature are those of

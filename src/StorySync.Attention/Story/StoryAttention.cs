@@ -73,7 +73,7 @@ public sealed class StoryAttention : IAttentionProcessor, IDisposable
                 new SharingProcessor(story, options.Sharing!, new PlacementProcessor(story, inner))));
     }
 
-    /// <summary>Gets whether a scene (first argument, from 0) reads another (second): only then does it take foreign tokens
+    /// <summary>Gets whether a scene (first argument, from 0) reads another (second): only then does it take cross-image tokens
     /// (<see cref="SharedAttention"/>) and matches (<see cref="Harmonization"/>) from it. Null (default): each reads all others.</summary>
     /// <remarks>Where some scenes, the anchors, read each other and every other scene reads the anchors alone, what is computed for a
     /// scene does not depend on the other scenes of the batch. So that it does not to the last bit either, the anchors come first, in the

@@ -15,20 +15,21 @@ internal readonly record struct Sharing(double Strength, bool Background, double
 /// <summary>Represents tokens of an image that attend to the same keys: to their own image, and to tokens of others.</summary>
 /// <param name="Image">The image.</param>
 /// <param name="Queries">The tokens that read, at least one.</param>
-/// <param name="Foreign">What they read of other images.</param>
-/// <param name="Home">The image's own tokens of the subjects that they read.</param>
+/// <param name="CrossImage">What they read of other images.</param>
+/// <param name="Own">The image's own tokens of the subjects that they read.</param>
 /// <param name="Words">What is added to the logits of their own image's tokens.</param>
-internal sealed record Reading(int Image, int[] Queries, IReadOnlyList<ForeignSubject> Foreign, int[] Home, IReadOnlyList<WordBias> Words)
+internal sealed record Reading(
+    int Image, int[] Queries, IReadOnlyList<CrossImageSubject> CrossImage, int[] Own, IReadOnlyList<WordBias> Words)
 {
-    /// <summary>Gets the number of foreign tokens.</summary>
-    public int ForeignCount => Foreign.Sum(part => part.Tokens.Length);
+    /// <summary>Gets the number of cross-image tokens.</summary>
+    public int CrossImageCount => CrossImage.Sum(part => part.Tokens.Length);
 }
 
 /// <summary>Represents tokens that other images read.</summary>
 /// <param name="Subject">The subject that they belong to, or <see cref="OfAll"/>.</param>
 /// <param name="Tokens">Where they are, as indices into (images · length), at least one.</param>
 /// <param name="Bias">Added to their logits.</param>
-internal sealed record ForeignSubject(int Subject, int[] Tokens, double Bias)
+internal sealed record CrossImageSubject(int Subject, int[] Tokens, double Bias)
 {
     /// <summary>The tokens of all subjects.</summary>
     public const int OfAll = -1;

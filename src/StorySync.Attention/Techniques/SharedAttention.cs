@@ -9,7 +9,7 @@ namespace StorySync.Attention;
 
 /// <summary>Provides masked cross-image attention sharing: a subject's tokens read, in addition to their own image, the same subject's
 /// tokens in the other images (Gaur, Zolfaghari, Brox, arXiv 2508.03735).</summary>
-/// <remarks>Foreign tokens are gathered, never masked out: memory grows with the number of tokens and not with its square, and no work
+/// <remarks>Cross-image tokens are gathered, never masked out: memory grows with the number of tokens and not with its square, and no work
 /// is spent on what is not read. In float32 on the CPU not even gathered: they are read where they lie.</remarks>
 public static class SharedAttention
 {
@@ -19,15 +19,15 @@ public static class SharedAttention
     /// <param name="key">Keys, the same shape.</param>
     /// <param name="value">Values, (rows, heads, tokens, value width).</param>
     /// <param name="subjects">Where the subjects' tokens are.</param>
-    /// <param name="strength">λ ≥ 0: log λ is added to the logits of foreign tokens. 1 treats them as the image's own, 0 turns sharing
+    /// <param name="strength">λ ≥ 0: log λ is added to the logits of cross-image tokens. 1 treats them as the image's own, 0 turns sharing
     /// off.</param>
-    /// <param name="subjectQueriesOnly">Whether only a subject's tokens read foreign ones. If not, the background of an image reads
+    /// <param name="subjectQueriesOnly">Whether only a subject's tokens read cross-image ones. If not, the background of an image reads
     /// those of every subject that the image takes part in. Subjects never read each other, nor does text read another image.</param>
-    /// <param name="dropout">The share of the foreign tokens, 0 ≤ share &lt; 1, that each image does not get to see.</param>
+    /// <param name="dropout">The share of the cross-image tokens, 0 ≤ share &lt; 1, that each image does not get to see.</param>
     /// <param name="seed">Decides which tokens those are: image i draws by <c>seed + i</c>, for each subject by itself, so that what it
     /// drops does not depend on what other images read.</param>
-    /// <param name="rotary">The rotary position embedding that the keys carry, to move each foreign key to the position of the token of
-    /// the image's own subjects that it is most like; null leaves foreign keys where they were. Keys that find no own token stay
+    /// <param name="rotary">The rotary position embedding that the keys carry, to move each cross-image key to the position of the token of
+    /// the image's own subjects that it is most like; null leaves cross-image keys where they were. Keys that find no own token stay
     /// too.</param>
     /// <returns>The attended values, (rows, heads, tokens, value width).</returns>
     /// <exception cref="ArgumentException">The tensors do not have the subjects' images and tokens.</exception>
@@ -76,7 +76,7 @@ public static class SharedAttention
     internal static bool ReadsInPlace(Tensor query, Tensor key, Tensor value, RotaryEmbedding? rotary) =>
         rotary is null && AttentionKernel.Supports(query, key, value);
 
-    /// <summary>Attends where foreign tokens are read where they lie. The rows are the images alone.</summary>
+    /// <summary>Attends where cross-image tokens are read where they lie. The rows are the images alone.</summary>
     internal static Tensor InPlace(
         Tensor query, Tensor key, Tensor value, SubjectTokens subjects, Sharing sharing, double dropout, Func<int, string> seedOf,
         KeptTokens? kept = null)
@@ -87,14 +87,14 @@ public static class SharedAttention
             // The groups that read are the readings, in the same order.
             var dropped = new Queue<Reading>(Drop(subjects.Readings(sharing), dropout, seedOf));
             groups = [.. groups.Select(group =>
-                group.Foreign.Count > 0 || group.Bias is not null ? subjects.GroupOf(dropped.Dequeue()) : group)];
+                group.CrossImage.Count > 0 || group.Bias is not null ? subjects.GroupOf(dropped.Dequeue()) : group)];
         }
 
         return SharedAttentionKernel.Apply(
             query, key, value, subjects.Images, kept is null ? groups : [.. groups.Where(group => group.Image >= kept.Images)], kept);
     }
 
-    /// <summary>Overwrites what readers attended to in their own images alone by what they attend to with the foreign tokens.</summary>
+    /// <summary>Overwrites what readers attended to in their own images alone by what they attend to with the cross-image tokens.</summary>
     /// <param name="attended">The attended values, (rows, heads, tokens, value width); they may be written to.</param>
     /// <param name="query">Queries of all rows.</param>
     /// <param name="key">Keys.</param>
@@ -102,9 +102,9 @@ public static class SharedAttention
     /// <param name="subjects">Where the subjects' tokens are.</param>
     /// <param name="rows">Where the images are among the rows.</param>
     /// <param name="sharing">What is read.</param>
-    /// <param name="dropout">The share of the foreign tokens that are dropped.</param>
+    /// <param name="dropout">The share of the cross-image tokens that are dropped.</param>
     /// <param name="seedOf">What, besides the subject, decides what an image drops.</param>
-    /// <param name="rotary">The positions of the keys, where foreign ones are to be moved.</param>
+    /// <param name="rotary">The positions of the keys, where cross-image ones are to be moved.</param>
     /// <param name="kept">The first of the subjects' images, where these are not in the batch.</param>
     internal static Tensor Overwrite(
         Tensor attended,
@@ -141,7 +141,7 @@ public static class SharedAttention
     /// <param name="key">Keys.</param>
     /// <param name="value">Values.</param>
     /// <param name="mask">Added to the logits, (rows or 1, 1, 1, keys); null for none.</param>
-    /// <param name="rotary">The positions of the keys, where foreign ones are to be moved.</param>
+    /// <param name="rotary">The positions of the keys, where cross-image ones are to be moved.</param>
     /// <param name="indices">Who reads what.</param>
     /// <param name="kept">Anchors whose tokens come before those of the batch.</param>
     internal static Tensor Overwrite(
@@ -158,9 +158,9 @@ public static class SharedAttention
         {
             using var one = NewDisposeScope();
             var read = Gather(keys, call.Keys, call.Groups);
-            if (rotary is not null && call.Home.shape[0] > 0)
+            if (rotary is not null && call.Own.shape[0] > 0)
             {
-                read = AtHome(rotary, read, call, (int)key.shape[2]);
+                read = AtOwnPositions(rotary, read, call, (int)key.shape[2]);
             }
 
             var bias = masks is null ? null : Gather(masks, call.Keys, call.Groups).unsqueeze(1).unsqueeze(1);
@@ -175,21 +175,21 @@ public static class SharedAttention
         return TokensFirst(result).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Moves the foreign keys of a call to where their likes are in the own image.</summary>
-    private static Tensor AtHome(RotaryEmbedding rotary, Tensor keys, SharingIndices.Call call, int length)
+    /// <summary>Moves the cross-image keys of a call to where their likes are in the own image.</summary>
+    private static Tensor AtOwnPositions(RotaryEmbedding rotary, Tensor keys, SharingIndices.Call call, int length)
     {
         var own = keys.narrow(1, 0, length);
-        var foreign = keys.narrow(1, length, call.Foreign.shape[0]);
-        var moved = PositionMatching.Apply(rotary, foreign, call.Foreign, own.index_select(1, call.Home), call.Home);
-        return cat([own, moved, keys.narrow(1, length + call.Foreign.shape[0], keys.shape[1] - length - call.Foreign.shape[0])], 1);
+        var crossImage = keys.narrow(1, length, call.CrossImage.shape[0]);
+        var moved = PositionMatching.Apply(rotary, crossImage, call.CrossImage, own.index_select(1, call.Own), call.Own);
+        return cat([own, moved, keys.narrow(1, length + call.CrossImage.shape[0], keys.shape[1] - length - call.CrossImage.shape[0])], 1);
     }
 
     private static IEnumerable<Reading> Drop(IReadOnlyList<Reading> readings, double share, Func<int, string> seedOf)
     {
         return readings.Select(reading =>
-            reading with { Foreign = [.. reading.Foreign.Select(part => Kept(part, seedOf(reading.Image)))] });
+            reading with { CrossImage = [.. reading.CrossImage.Select(part => Kept(part, seedOf(reading.Image)))] });
 
-        ForeignSubject Kept(ForeignSubject part, string seed)
+        CrossImageSubject Kept(CrossImageSubject part, string seed)
         {
             using var scope = NewDisposeScope();
             var hash = SHA256.HashData(Encoding.UTF8.GetBytes($"{seed}/{part.Subject}"));

@@ -59,8 +59,8 @@ internal sealed class SharingIndices : IDisposable
                 form.Groups,
                 Part(form.Groups * form.Queries),
                 Part(form.Groups * form.Keys),
-                Part(form.Foreign),
-                Part(form.Home),
+                Part(form.CrossImage),
+                Part(form.Own),
                 form.BiasSize == 0 ? null : result.Keep(sentBiases!.narrow(0, atBias, form.BiasSize).view(form.Groups, 1, 1, form.Keys))));
             atBias += form.BiasSize;
         }
@@ -103,17 +103,17 @@ internal sealed class SharingIndices : IDisposable
         yield return open;
 
         double Work(IReadOnlyList<Reading> batch) => (double)batch.Count
-            * batch.Max(reading => reading.Queries.Length) * (keys + batch.Max(reading => reading.ForeignCount));
+            * batch.Max(reading => reading.Queries.Length) * (keys + batch.Max(reading => reading.CrossImageCount));
     }
 
     /// <summary>Represents readings that attend in one call.</summary>
     /// <param name="Groups">The number of readings, each counted once for every repeat of the images.</param>
     /// <param name="Queries">Who reads, (groups · queries); a reading with fewer repeats its first.</param>
-    /// <param name="Keys">What is read, (groups · keys): the reader's own image, then the foreign tokens, then padding.</param>
-    /// <param name="Foreign">Where the foreign tokens of the first reading are in their own sequences.</param>
-    /// <param name="Home">Where its image's own tokens of the subjects are that it reads.</param>
+    /// <param name="Keys">What is read, (groups · keys): the reader's own image, then the cross-image tokens, then padding.</param>
+    /// <param name="CrossImage">Where the cross-image tokens of the first reading are in their own sequences.</param>
+    /// <param name="Own">Where its image's own tokens of the subjects are that it reads.</param>
     /// <param name="Bias">Added to the logits, (groups, 1, 1, keys); null for nothing.</param>
-    internal sealed record Call(long Groups, Tensor Queries, Tensor Keys, Tensor Foreign, Tensor Home, Tensor? Bias);
+    internal sealed record Call(long Groups, Tensor Queries, Tensor Keys, Tensor CrossImage, Tensor Own, Tensor? Bias);
 
     private sealed class Form
     {
@@ -127,9 +127,9 @@ internal sealed class SharingIndices : IDisposable
         public Form(IReadOnlyList<Reading> batch, int queryLength, int length, ImageRows rows, KeptRows? kept)
         {
             (this.batch, this.queryLength, this.length, this.rows, this.kept) = (batch, queryLength, length, rows, kept);
-            var most = batch.Max(reading => reading.ForeignCount);
+            var most = batch.Max(reading => reading.CrossImageCount);
             isBiased = batch.Any(reading =>
-                reading.ForeignCount < most || reading.Words.Count > 0 || reading.Foreign.Any(part => part.Bias != 0));
+                reading.CrossImageCount < most || reading.Words.Count > 0 || reading.CrossImage.Any(part => part.Bias != 0));
             Keys = isBiased ? (length + most + Alignment - 1) / Alignment * Alignment : length + most;
             Queries = batch.Max(reading => reading.Queries.Length);
             Groups = batch.Count * (int)rows.Repeats;
@@ -141,13 +141,13 @@ internal sealed class SharingIndices : IDisposable
 
         public int Keys { get; }
 
-        public int Foreign => batch[0].ForeignCount;
+        public int CrossImage => batch[0].CrossImageCount;
 
-        public int Home => batch[0].Home.Length;
+        public int Own => batch[0].Own.Length;
 
         public int BiasSize => isBiased ? Groups * Keys : 0;
 
-        public int Size => (Groups * (Queries + Keys)) + Foreign + Home;
+        public int Size => (Groups * (Queries + Keys)) + CrossImage + Own;
 
         public void Fill(Span<long> numbers, Span<double> bias)
         {
@@ -170,7 +170,7 @@ internal sealed class SharingIndices : IDisposable
                         numbers[keys++] = keptTokens + (row * length) + i;
                     }
 
-                    foreach (var token in reading.Foreign.SelectMany(part => part.Tokens))
+                    foreach (var token in reading.CrossImage.SelectMany(part => part.Tokens))
                     {
                         numbers[keys++] = token < keptImages * length ? (repeat * kept!.Count) + kept.Rows[token] : first + token;
                     }
@@ -180,12 +180,12 @@ internal sealed class SharingIndices : IDisposable
                 }
             }
 
-            foreach (var token in batch[0].Foreign.SelectMany(part => part.Tokens))
+            foreach (var token in batch[0].CrossImage.SelectMany(part => part.Tokens))
             {
                 numbers[keys++] = token % length;
             }
 
-            foreach (var token in batch[0].Home)
+            foreach (var token in batch[0].Own)
             {
                 numbers[keys++] = token;
             }
@@ -199,14 +199,14 @@ internal sealed class SharingIndices : IDisposable
                     ofGroup[word.Token] += word.Bias;
                 }
 
-                var foreign = length;
-                foreach (var part in reading.Foreign)
+                var crossImage = length;
+                foreach (var part in reading.CrossImage)
                 {
-                    ofGroup.Slice(foreign, part.Tokens.Length).Fill(part.Bias);
-                    foreign += part.Tokens.Length;
+                    ofGroup.Slice(crossImage, part.Tokens.Length).Fill(part.Bias);
+                    crossImage += part.Tokens.Length;
                 }
 
-                ofGroup[foreign..].Fill(double.NegativeInfinity);
+                ofGroup[crossImage..].Fill(double.NegativeInfinity);
             }
         }
     }

@@ -87,7 +87,7 @@ public sealed class SubjectTokens : IDisposable
     /// <param name="masks">A mask per image over its tokens, bool, (images, tokens).</param>
     /// <param name="present">False takes an image out: it neither reads nor is read. Null: all take part.</param>
     /// <param name="textTokens">How many text tokens lead the sequences that the image tokens are part of.</param>
-    /// <param name="reads">Whether an image (first argument, from 0) reads another (second): only then does it take foreign tokens and
+    /// <param name="reads">Whether an image (first argument, from 0) reads another (second): only then does it take cross-image tokens and
     /// matches from it. An image that reads none may be read. Null: each reads all others.</param>
     /// <exception cref="ArgumentException">The masks are not two-dimensional, or there is not one <paramref name="present"/> per
     /// image.</exception>
@@ -108,7 +108,7 @@ public sealed class SubjectTokens : IDisposable
     /// do.</param>
     /// <param name="textTokens">How many text tokens lead the sequences that the image tokens are part of.</param>
     /// <param name="device">Where the layers' tensors are; null: where the labels are.</param>
-    /// <param name="reads">Whether an image (first argument, from 0) reads another (second): only then does it take foreign tokens and
+    /// <param name="reads">Whether an image (first argument, from 0) reads another (second): only then does it take cross-image tokens and
     /// matches from it. An image that reads none may be read. Null: each reads all others.</param>
     /// <exception cref="ArgumentException">The labels are not two-dimensional.</exception>
     public static SubjectTokens FromLabels(
@@ -199,8 +199,8 @@ public sealed class SubjectTokens : IDisposable
             bias[word.Token] += (float)word.Bias;
         }
 
-        var foreign = reading.Foreign.Select(part => new ForeignTokens(part.Tokens, (float)part.Bias));
-        return new(reading.Image, reading.Queries, [.. foreign], bias);
+        var crossImage = reading.CrossImage.Select(part => new CrossImageTokens(part.Tokens, (float)part.Bias));
+        return new(reading.Image, reading.Queries, [.. crossImage], bias);
     }
 
     /// <summary>Gets indices that are kept until the masks change.</summary>
@@ -253,32 +253,34 @@ public sealed class SubjectTokens : IDisposable
     private IEnumerable<Reading> ReadingsOf(int image, Sharing sharing)
     {
         var bias = Math.Log(sharing.Strength);
-        int[][] foreign = [.. Enumerable.Range(0, Subjects).Select(subject => sharing.Strength > 0 ? ForeignTo(image, subject) : [])];
+        int[][] elsewhere =
+            [.. Enumerable.Range(0, Subjects).Select(subject => sharing.Strength > 0 ? TokensElsewhere(image, subject) : [])];
         for (var subject = 0; subject < Subjects; subject++)
         {
             var own = tokens[image][subject];
-            if (own.Length > 0 && foreign[subject].Length > 0)
+            if (own.Length > 0 && elsewhere[subject].Length > 0)
             {
-                yield return new(image, own, [new(subject, foreign[subject], bias)], own, []);
+                yield return new(image, own, [new(subject, elsewhere[subject], bias)], own, []);
             }
         }
 
-        var (parts, home) = (new List<ForeignSubject>(), new List<int>());
-        if (sharing.Background && foreign.Any(read => read.Length > 0))
+        var (parts, ownOfParts) = (new List<CrossImageSubject>(), new List<int>());
+        if (sharing.Background && elsewhere.Any(read => read.Length > 0))
         {
-            parts.Add(new(ForeignSubject.OfAll, [.. foreign.SelectMany(read => read)], bias));
-            home.AddRange(tokens[image][..Subjects].SelectMany(own => own));
+            parts.Add(new(CrossImageSubject.OfAll, [.. elsewhere.SelectMany(read => read)], bias));
+            ownOfParts.AddRange(tokens[image][..Subjects].SelectMany(own => own));
         }
 
-        if (sharing.LocationStrength > 0 && tokens[image][Location].Length > 0 && ForeignTo(image, Location) is { Length: > 0 } around)
+        if (sharing.LocationStrength > 0 && tokens[image][Location].Length > 0
+            && TokensElsewhere(image, Location) is { Length: > 0 } around)
         {
             parts.Add(new(Location, around, Math.Log(sharing.LocationStrength)));
-            home.AddRange(tokens[image][Location]);
+            ownOfParts.AddRange(tokens[image][Location]);
         }
 
         if (parts.Count > 0 && background[image].Length > 0)
         {
-            yield return new(image, background[image], parts, [.. home], []);
+            yield return new(image, background[image], parts, [.. ownOfParts], []);
         }
     }
 
@@ -313,7 +315,7 @@ public sealed class SubjectTokens : IDisposable
     }
 
     /// <summary>Where a subject's tokens are in the images that an image reads, as indices into (images · length).</summary>
-    private int[] ForeignTo(int image, int subject) => subject == Location || takesPart(image, subject)
+    private int[] TokensElsewhere(int image, int subject) => subject == Location || takesPart(image, subject)
         ? [.. Enumerable.Range(0, Images).Where(other => Reads(image, other, subject))
             .SelectMany(other => tokens[other][subject].Select(token => (other * Length) + token))]
         : [];

@@ -98,19 +98,19 @@ internal unsafe ref struct QueryBlock<V>
     /// <param name="start">The row that image 0 has, or would have.</param>
     /// <param name="head">The head.</param>
     /// <param name="tokens">The number of tokens of an image.</param>
-    /// <param name="foreign">The tokens.</param>
+    /// <param name="crossImage">The tokens.</param>
     /// <param name="kept">Those of images that are not in the batch.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public void AttendForeign(
-        HeadView key, HeadView value, int start, int head, int tokens, ForeignTokens foreign, in KeptHeads kept)
+    public void AttendCrossImage(
+        HeadView key, HeadView value, int start, int head, int tokens, CrossImageTokens crossImage, in KeptHeads kept)
     {
-        new Span<float>(biases, KeyBlock).Fill(foreign.Bias);
-        for (var first = 0; first < foreign.Tokens.Length; first += KeyBlock)
+        new Span<float>(biases, KeyBlock).Fill(crossImage.Bias);
+        for (var first = 0; first < crossImage.Tokens.Length; first += KeyBlock)
         {
-            var count = Math.Min(KeyBlock, foreign.Tokens.Length - first);
+            var count = Math.Min(KeyBlock, crossImage.Tokens.Length - first);
             for (var row = 0; row < count; row++)
             {
-                var at = foreign.Tokens[first + row];
+                var at = crossImage.Tokens[first + row];
                 var (image, token) = Math.DivRem(at, tokens);
                 var isKept = image < kept.Images;
                 var keyRow = isKept ? kept.Key.At(0, head, kept.Rows[at]) : key.At(start + image, head, token);
@@ -119,7 +119,7 @@ internal unsafe ref struct QueryBlock<V>
                 Copy(valueRow.Start, width, valueCopy + (row * padded), padded);
             }
 
-            Attend(keyCopy, inner, valueCopy, padded, count, foreign.Bias == 0 ? null : biases);
+            Attend(keyCopy, inner, valueCopy, padded, count, crossImage.Bias == 0 ? null : biases);
         }
     }
 

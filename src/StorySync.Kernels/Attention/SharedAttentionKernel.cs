@@ -88,9 +88,9 @@ internal sealed unsafe class SharedAttentionKernel : Kernel
                 work.Attend(key.At(image, head), value.At(image, head), tokens, bias);
             }
 
-            foreach (var foreign in group.Foreign)
+            foreach (var crossImage in group.CrossImage)
             {
-                work.AttendForeign(key, value, start, head, tokens, foreign, keptOfRepeat);
+                work.AttendCrossImage(key, value, start, head, tokens, crossImage, keptOfRepeat);
             }
 
             for (var row = 0; row < work.Queries; row++)
@@ -160,13 +160,13 @@ internal sealed unsafe class SharedAttentionKernel : Kernel
                 throw new ArgumentException($"A group has {bias.Length} biases for the {tokens} tokens of its image.");
             }
 
-            if (group.Foreign.Any(foreign => Array.Exists(foreign.Tokens, token => token < 0 || token >= images * tokens)))
+            if (group.CrossImage.Any(crossImage => Array.Exists(crossImage.Tokens, token => token < 0 || token >= images * tokens)))
             {
                 throw new ArgumentException($"A group reads a token that none of the {images} images with {tokens} tokens has.");
             }
 
-            if (kept is not null && group.Foreign.Any(foreign =>
-                Array.Exists(foreign.Tokens, token => token < kept.Rows.Length && kept.Rows[token] < 0)))
+            if (kept is not null && group.CrossImage.Any(crossImage =>
+                Array.Exists(crossImage.Tokens, token => token < kept.Rows.Length && kept.Rows[token] < 0)))
             {
                 throw new ArgumentException("A group reads a token of a kept image that is not kept.");
             }

@@ -14,13 +14,13 @@ public class AnchorTests
 
     public enum Path
     {
-        /// <summary>The kernel reads foreign tokens where they lie.</summary>
+        /// <summary>The kernel reads cross-image tokens where they lie.</summary>
         InPlace,
 
-        /// <summary>Channels that lie apart: foreign tokens are gathered.</summary>
+        /// <summary>Channels that lie apart: cross-image tokens are gathered.</summary>
         Gathered,
 
-        /// <summary>Foreign keys are moved to the places of their likes, one reader after the other.</summary>
+        /// <summary>Cross-image keys are moved to the places of their likes, one reader after the other.</summary>
         Moved,
     }
 

@@ -15,16 +15,16 @@ public class KeyBankTests
 
     public enum Form
     {
-        /// <summary>The kernel reads foreign tokens where they lie.</summary>
+        /// <summary>The kernel reads cross-image tokens where they lie.</summary>
         Self,
 
         /// <summary>As in FLUX, after text tokens, and with a region of the subject.</summary>
         Joint,
 
-        /// <summary>Channels that lie apart: foreign tokens are gathered.</summary>
+        /// <summary>Channels that lie apart: cross-image tokens are gathered.</summary>
         Gathered,
 
-        /// <summary>As in FLUX, foreign keys moved to the places of their likes.</summary>
+        /// <summary>As in FLUX, cross-image keys moved to the places of their likes.</summary>
         Moved,
 
         /// <summary>Double precision, which no kernel takes.</summary>

@@ -58,11 +58,11 @@ internal sealed record NaiveStory(StoryAttentionOptions Options, Tensor Labels, 
             for (var column = 0L; column < scenes * length; column++)
             {
                 var (scene, other) = ((int)(row / length), (int)(column / length));
-                var foreign = scene != other;
-                var shared = Share && foreign && Reads?.Invoke(scene, other) != false && label[column] > 0
+                var crossImage = scene != other;
+                var shared = Share && crossImage && Reads?.Invoke(scene, other) != false && label[column] > 0
                     && (reads == label[column] || (reads == 0 && Sharing.SubjectQueriesOnly == false));
                 var (token, read) = ((int)(row % length), (int)(column % length));
-                bias[row, column] = !foreign ? Words?.Invoke(scene, token, read) ?? 0
+                bias[row, column] = !crossImage ? Words?.Invoke(scene, token, read) ?? 0
                     : shared ? Math.Log(Sharing.Strength!.Value)
                     : Reads?.Invoke(scene, other) != false && SharePlace(scene, token, other, read) ? Math.Log(Location.Strength!.Value)
                     : double.NegativeInfinity;

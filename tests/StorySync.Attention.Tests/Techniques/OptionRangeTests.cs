@@ -93,7 +93,7 @@ public class OptionRangeTests
         Assert.Equal(name, error.ParamName);
     }
 
-    /// <summary>Equal logits: the answer is the share of the foreign tokens, of which ⌊40 · dropout⌉ are not read.</summary>
+    /// <summary>Equal logits: the answer is the share of the cross-image tokens, of which ⌊40 · dropout⌉ are not read.</summary>
     [Theory]
     [InlineData(0.26, 30)]
     [InlineData(0.29, 28)]

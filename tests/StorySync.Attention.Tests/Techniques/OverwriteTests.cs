@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 
 namespace StorySync.Attention.Tests.Techniques;
 
-/// <summary>What sharing and placement overwrite where foreign tokens are gathered, against the definition: one query after the other, over
-/// the keys that it reads, in float64.</summary>
+/// <summary>What sharing and placement overwrite where cross-image tokens are gathered, against the definition: one query after the other,
+/// over the keys that it reads, in float64.</summary>
 public class OverwriteTests
 {
     private const int Heads = 2;
@@ -79,7 +79,7 @@ public class OverwriteTests
             var own = rows.Of(repeat, reading.Image);
             List<(long Row, int Key, double Bias)> read = [.. Enumerable.Range(0, Keys).Select(at =>
                 (own, at, reading.Words.Where(word => word.Token == at).Sum(word => word.Bias)))];
-            read.AddRange(reading.Foreign.SelectMany(part =>
+            read.AddRange(reading.CrossImage.SelectMany(part =>
                 part.Tokens.Select(at => (rows.Of(repeat, at / Keys), at % Keys, part.Bias))));
             for (var head = 0; head < Heads; head++)
             {
@@ -105,9 +105,9 @@ public class OverwriteTests
         Assert.Equal([4L * 2], call.Queries.shape);
         Assert.Equal([4L * (Keys + 2)], call.Keys.shape);
 
-        // The first reading of the call, of its image's first repeat: where its foreign tokens are in their own sequences, and its own.
-        Assert.Equal([2L, 3], call.Foreign.data<long>().ToArray());
-        Assert.Equal([1L], call.Home.data<long>().ToArray());
+        // The first reading of the call, of its image's first repeat: where its cross-image tokens are in their own sequences, and its own.
+        Assert.Equal([2L, 3], call.CrossImage.data<long>().ToArray());
+        Assert.Equal([1L], call.Own.data<long>().ToArray());
 
         using var biased = SharingIndices.Of(Readings[3..], Tokens, Keys, Rows, float64, CPU, apart: false);
         var one = Assert.Single(biased.Calls);

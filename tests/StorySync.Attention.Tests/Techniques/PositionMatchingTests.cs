@@ -22,16 +22,16 @@ public class PositionMatchingTests
     }
 
     [Fact]
-    public void Foreign_keys_with_the_content_of_own_ones_come_to_their_places()
+    public void Cross_image_keys_with_the_content_of_own_ones_come_to_their_places()
     {
         using var scope = NewDisposeScope();
         var rotary = Rotary();
         var content = Seeded.Normal(1, Tokens, Heads, Width);
         long[] order = [4, 2, 6, 0, 5, 1, 3];
         var own = Turned(rotary, content);
-        var foreign = Turned(rotary, content.index_select(1, tensor(order)));
+        var crossImage = Turned(rotary, content.index_select(1, tensor(order)));
 
-        var moved = PositionMatching.Apply(rotary, foreign, arange(Tokens), own, arange(Tokens));
+        var moved = PositionMatching.Apply(rotary, crossImage, arange(Tokens), own, arange(Tokens));
 
         Assert.True(moved.allclose(own.index_select(1, tensor(order)), 1e-5, 1e-5));
     }
@@ -39,7 +39,7 @@ public class PositionMatchingTests
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
-    public void Sharing_reads_the_foreign_keys_where_their_matches_are(bool subjectQueriesOnly)
+    public void Sharing_reads_the_cross_image_keys_where_their_matches_are(bool subjectQueriesOnly)
     {
         using var scope = NewDisposeScope();
         var rotary = Rotary();

@@ -12,7 +12,7 @@ public class SharedAttentionTests
     {
         using var scope = NewDisposeScope();
 
-        // Equal logits: the answer is the mean of the values, and tells how many of the foreign tokens (value 1) were read.
+        // Equal logits: the answer is the mean of the values, and tells how many of the cross-image tokens (value 1) were read.
         var (query, value) = (zeros(2, 1, 40, 8), zeros(2, 1, 40, 8));
         value[1] = 1;
         using var subjects = SubjectTokens.FromMasks(ones([2, 40], ScalarType.Bool));

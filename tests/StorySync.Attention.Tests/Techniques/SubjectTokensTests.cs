@@ -21,8 +21,8 @@ public class SubjectTokensTests
         using var tokens = Tokens();
         AssertReadings(
             [
-                "0: 2 3 read 0[9]-0.69, home 2 3, words",
-                "1: 3 read 0[2 3]-0.69, home 3, words",
+                "0: 2 3 read 0[9]-0.69, own 2 3, words",
+                "1: 3 read 0[2 3]-0.69, own 3, words",
             ],
             tokens.Readings(new(0.5, Background: false)));
         Assert.Equal([0, 1], tokens.ImagesOf(0));
@@ -37,11 +37,11 @@ public class SubjectTokensTests
         using var tokens = Tokens();
         AssertReadings(
             [
-                "0: 2 3 read 0[9]0, home 2 3, words",
-                "0: 4 5 read -1[9]0, home 2 3, words",
-                "1: 3 read 0[2 3]0, home 3, words",
-                "1: 2 4 5 read -1[2 3]0, home 3, words",
-                "2: 2 3 4 5 read -1[2 3 9]0, home , words",
+                "0: 2 3 read 0[9]0, own 2 3, words",
+                "0: 4 5 read -1[9]0, own 2 3, words",
+                "1: 3 read 0[2 3]0, own 3, words",
+                "1: 2 4 5 read -1[2 3]0, own 3, words",
+                "2: 2 3 4 5 read -1[2 3 9]0, own , words",
             ],
             tokens.Readings(new(1, Background: true)));
         using var absent = Tokens(present: (image, _) => image != 2);
@@ -54,10 +54,10 @@ public class SubjectTokensTests
         using var tokens = new SubjectTokens([[1, 2, 0], [1, 0, 0]], 2, null, 0, CPU);
         AssertReadings(
             [
-                "0: 0 read 0[3]0, home 0, words",
-                "0: 2 read -1[3]0, home 0 1, words",
-                "1: 0 read 0[0]0, home 0, words",
-                "1: 1 2 read -1[0 1]0, home 0, words",
+                "0: 0 read 0[3]0, own 0, words",
+                "0: 2 read -1[3]0, own 0 1, words",
+                "1: 0 read 0[0]0, own 0, words",
+                "1: 1 2 read -1[0 1]0, own 0, words",
             ],
             tokens.Readings(new(1, Background: true)));
     }
@@ -81,8 +81,8 @@ public class SubjectTokensTests
         using var tokens = Tokens(locations: ["wood", null, "wood"]);
         AssertReadings(
             [
-                "0: 4 5 read 1[14 15 16 17]-0.69, home 4 5, words",
-                "2: 2 3 4 5 read 1[4 5]-0.69, home 2 3 4 5, words",
+                "0: 4 5 read 1[14 15 16 17]-0.69, own 4 5, words",
+                "2: 2 3 4 5 read 1[4 5]-0.69, own 2 3 4 5, words",
             ],
             tokens.Readings(new(0, Background: true, LocationStrength: 0.5)));
     }
@@ -93,15 +93,15 @@ public class SubjectTokensTests
         using var tokens = Tokens(locations: ["wood", "wood", "sea"]);
         AssertReadings(
             [
-                "0: 2 3 read 0[9]0, home 2 3, words",
-                "0: 4 5 read -1[9]0 1[8 10 11]-0.69, home 2 3 4 5, words",
-                "1: 3 read 0[2 3]0, home 3, words",
-                "1: 2 4 5 read -1[2 3]0 1[4 5]-0.69, home 3 2 4 5, words",
-                "2: 2 3 4 5 read -1[2 3 9]0, home , words",
+                "0: 2 3 read 0[9]0, own 2 3, words",
+                "0: 4 5 read -1[9]0 1[8 10 11]-0.69, own 2 3 4 5, words",
+                "1: 3 read 0[2 3]0, own 3, words",
+                "1: 2 4 5 read -1[2 3]0 1[4 5]-0.69, own 3 2 4 5, words",
+                "2: 2 3 4 5 read -1[2 3 9]0, own , words",
             ],
             tokens.Readings(new(1, Background: true, LocationStrength: 0.5)));
         AssertReadings(
-            ["0: 4 5 read 1[8 10 11]0, home 4 5, words", "1: 2 4 5 read 1[4 5]0, home 2 4 5, words"],
+            ["0: 4 5 read 1[8 10 11]0, own 4 5, words", "1: 2 4 5 read 1[4 5]0, own 2 4 5, words"],
             tokens.Readings(new(0, Background: false, LocationStrength: 1)));
         Assert.Empty(tokens.Readings(new(0, Background: true)));
         Assert.True(tokens.IsRead(tokens.Location));
@@ -113,7 +113,7 @@ public class SubjectTokensTests
         // Of an absent subject nothing is left: its tokens are background.
         using var tokens = Tokens(present: (_, _) => false, locations: ["wood", "wood", null]);
         AssertReadings(
-            ["0: 2 3 4 5 read 1[8 9 10 11]0, home 2 3 4 5, words", "1: 2 3 4 5 read 1[2 3 4 5]0, home 2 3 4 5, words"],
+            ["0: 2 3 4 5 read 1[8 9 10 11]0, own 2 3 4 5, words", "1: 2 3 4 5 read 1[2 3 4 5]0, own 2 3 4 5, words"],
             tokens.Readings(new(1, Background: true, LocationStrength: 1)));
         Assert.False(tokens.IsRead(0));
     }
@@ -123,7 +123,7 @@ public class SubjectTokensTests
     {
         using var tokens = Tokens(reads: (image, other) => other == 0, locations: ["wood", "wood", "wood"]);
         AssertReadings(
-            ["1: 2 4 5 read 1[4 5]0, home 2 4 5, words", "2: 2 3 4 5 read 1[4 5]0, home 2 3 4 5, words"],
+            ["1: 2 4 5 read 1[4 5]0, own 2 4 5, words", "2: 2 3 4 5 read 1[4 5]0, own 2 3 4 5, words"],
             tokens.Readings(new(0, Background: false, LocationStrength: 1)));
         Assert.True(tokens.Reads(1, 0, tokens.Location));
         Assert.False(tokens.Reads(0, 0, tokens.Location));
@@ -135,14 +135,14 @@ public class SubjectTokensTests
     {
         using var tokens = new SubjectTokens([[1, 1], [1, 0], [0, 0]], 1, null, 0, CPU, locations: ["wood", "wood", "wood"]);
         AssertReadings(
-            ["1: 1 read 1[4 5]0, home 1, words", "2: 0 1 read 1[3]0, home 0 1, words"],
+            ["1: 1 read 1[4 5]0, own 1, words", "2: 0 1 read 1[3]0, own 0 1, words"],
             tokens.Readings(new(0, Background: false, LocationStrength: 1)));
         AssertReadings(
             [
-                "0: 0 1 read 0[2]0, home 0 1, words",
-                "1: 0 read 0[0 1]0, home 0, words",
-                "1: 1 read -1[0 1]0, home 0, words",
-                "2: 0 1 read -1[0 1 2]0, home , words",
+                "0: 0 1 read 0[2]0, own 0 1, words",
+                "1: 0 read 0[0 1]0, own 0, words",
+                "1: 1 read -1[0 1]0, own 0, words",
+                "2: 0 1 read -1[0 1 2]0, own , words",
             ],
             tokens.Readings(new(1, Background: true)));
     }
@@ -164,18 +164,18 @@ public class SubjectTokensTests
         using var tokens = Tokens(placed: Placed);
         AssertReadings(
             [
-                "0: 2 read 0[9]0, home 2 3, words",
-                "0: 3 read 0[9]0, home 2 3, words 0:-1.5",
-                "0: 4 read , home , words 0:-1.5",
-                "0: 5 read , home , words 0:-1.5 1:-2",
-                "1: 3 read 0[2 3]0, home 3, words 1:-1",
-                "1: 2 read , home , words 1:-1",
+                "0: 2 read 0[9]0, own 2 3, words",
+                "0: 3 read 0[9]0, own 2 3, words 0:-1.5",
+                "0: 4 read , own , words 0:-1.5",
+                "0: 5 read , own , words 0:-1.5 1:-2",
+                "1: 3 read 0[2 3]0, own 3, words 1:-1",
+                "1: 2 read , own , words 1:-1",
             ],
             tokens.Readings(new(1, Background: false, Placed: true)));
 
         // The same tokens are not placed in the negative half.
         AssertReadings(
-            ["0: 2 3 read 0[9]0, home 2 3, words", "1: 3 read 0[2 3]0, home 3, words"],
+            ["0: 2 3 read 0[9]0, own 2 3, words", "1: 3 read 0[2 3]0, own 3, words"],
             tokens.Readings(new(1, Background: false)));
     }
 
@@ -260,13 +260,13 @@ public class SubjectTokensTests
 
     private static string Describe(Reading reading) =>
         $"{reading.Image}: {Join(reading.Queries)} read "
-        + Join(reading.Foreign.Select(part => Invariant($"{part.Subject}[{Join(part.Tokens)}]{part.Bias:0.##}")))
-        + $", home {Join(reading.Home)}, words"
+        + Join(reading.CrossImage.Select(part => Invariant($"{part.Subject}[{Join(part.Tokens)}]{part.Bias:0.##}")))
+        + $", own {Join(reading.Own)}, words"
         + string.Concat(reading.Words.Select(word => Invariant($" {word.Token}:{word.Bias}")));
 
     private static string Describe(TokenGroup group) =>
         $"{group.Image}: {Join(group.Queries)} read "
-        + Join(group.Foreign.Select(part => Invariant($"[{Join(part.Tokens)}]{part.Bias:0.##}")))
+        + Join(group.CrossImage.Select(part => Invariant($"[{Join(part.Tokens)}]{part.Bias:0.##}")))
         + $", bias {(group.Bias is null ? "none" : Join(group.Bias.Select(value => Invariant($"{value}"))))}";
 
     private static string Join<T>(IEnumerable<T> parts) => string.Join(' ', parts);
