@@ -59,7 +59,7 @@ internal static class FluxSmall
                 type);
             var report = timing.Run(parsed, () => model.call(inputs, new DenoisingContext()).Dispose());
             report["what"] = "flux-small";
-            report["params"] = ModelManifest.Of(model).ElementCount;
+            report["params"] = CheckpointShapes.Of(model).ElementCount;
             report["shape"] = new JsonArray(parsed.GetValue(batch), parsed.GetValue(height), parsed.GetValue(width));
             report["dtype"] = type.ToString();
             report["streamed"] = parsed.GetValue(stream);
@@ -84,7 +84,7 @@ internal static class FluxSmall
         }
 
         using var model = new FluxTransformer2DModel(Config);
-        var shapes = ModelManifest.Of(model).Shapes;
+        var shapes = CheckpointShapes.Of(model).Shapes;
         var type = stored == ScalarType.BFloat16 ? SafetensorsDtype.BF16 : SafetensorsDtype.F32;
         SafetensorsWriter.Write(
             weights,

@@ -12,7 +12,7 @@ internal sealed class RandomWeights : ITensorSource
     private RandomWeights(nn.Module model, Device? device)
     {
         this.device = device;
-        Tensors = ModelManifest.Of(model).Shapes.ToDictionary(s => s.Key, s => new TensorInfo(s.Key, SafetensorsDtype.F32, s.Value));
+        Tensors = CheckpointShapes.Of(model).Shapes.ToDictionary(s => s.Key, s => new TensorInfo(s.Key, SafetensorsDtype.F32, s.Value));
     }
 
     public string Path => "random";

@@ -95,7 +95,7 @@ public sealed class EveryOptionTests(SdxlForm sdxl) : IClassFixture<SdxlForm>
         using var expected = pipeline.GenerateStory(Bears, new() { Request = Quick });
 
         var layer = pipeline.AttentionProcessors.Layers.First().Path + ".to_q";
-        var shape = ModelManifest.Of(denoiser).Shapes[layer + ".weight"];
+        var shape = CheckpointShapes.Of(denoiser).Shapes[layer + ".weight"];
         SafetensorsWriter.Write(
             folder.PathOf("lora.safetensors"),
             [

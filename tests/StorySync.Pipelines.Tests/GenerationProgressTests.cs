@@ -175,7 +175,7 @@ public sealed class GenerationProgressTests : IDisposable
         using var empty = new AutoencoderTiny(new AutoencoderTinyConfig());
         SafetensorsWriter.Write(
             folder.PathOf("diffusion_pytorch_model.safetensors"),
-            ModelManifest.Of(empty).Shapes.ToDictionary(s => s.Key, s => randn([.. s.Value], generator: random) * 0.1));
+            CheckpointShapes.Of(empty).Shapes.ToDictionary(s => s.Key, s => randn([.. s.Value], generator: random) * 0.1));
         folder.Write("config.json", "{}");
         return AutoencoderTiny.Load(ModelFolder.Open(folder.Path));
     }

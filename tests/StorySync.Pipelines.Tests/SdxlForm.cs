@@ -35,8 +35,8 @@ public sealed class SdxlForm : IDisposable
         using var random = new Generator(5);
         SafetensorsWriter.Write(
             System.IO.Path.Combine(unet, "diffusion_pytorch_model.safetensors"),
-            ModelManifest.Of(model).Shapes.Select(s => new TensorInfo(s.Key, SafetensorsDtype.F32, s.Value)),
-            name => Weights(name, [.. ModelManifest.Of(model).Shapes[name]], random));
+            CheckpointShapes.Of(model).Shapes.Select(s => new TensorInfo(s.Key, SafetensorsDtype.F32, s.Value)),
+            name => Weights(name, [.. CheckpointShapes.Of(model).Shapes[name]], random));
     }
 
     public string Path => folder.Path;

@@ -117,7 +117,7 @@ public sealed class StoryFormTests(SdxlForm sdxl) : IClassFixture<SdxlForm>
         var (denoiser, prefix) = pipeline is StableDiffusionXLPipeline sdxl
             ? ((nn.Module)sdxl.UNet, "unet") : (((FluxPipeline)pipeline).Transformer, "transformer");
         var layer = pipeline.AttentionProcessors.Layers.First().Path + ".to_q";
-        var shape = ModelManifest.Of(denoiser).Shapes[layer + ".weight"];
+        var shape = CheckpointShapes.Of(denoiser).Shapes[layer + ".weight"];
         var path = folder.PathOf("lora.safetensors");
         SafetensorsWriter.Write(path, new Dictionary<string, Tensor>
         {

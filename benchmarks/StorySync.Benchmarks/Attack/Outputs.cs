@@ -15,7 +15,7 @@ internal static class Outputs
         (folder, version) => Picture(version).SavePng(Path.Combine(folder, "picture.png")),
         (folder, version) => Picture(version).Save(Path.Combine(folder, "picture.webp"), 100),
         WriteWeights,
-        (folder, version) => new ModelManifest(new Dictionary<string, IReadOnlyList<long>>
+        (folder, version) => new CheckpointShapes(new Dictionary<string, IReadOnlyList<long>>
         {
             ["w"] = [.. Enumerable.Repeat((long)version, 1 + (version * 1000))],
         }).Save(Path.Combine(folder, "manifest.json")),

@@ -37,7 +37,7 @@ public sealed class DDIMScheduler : DiffusionScheduler
             var alphaBefore = before >= 0 ? alphas[before] : config.SetAlphaToOne ? 1 : alphas[0];
             var deviation = Eta * TorchMath.Sqrt((1 - alphaBefore) / (1 - alpha) * (1 - alpha / alphaBefore));
 
-            var original = Prediction.Original(config.PredictionType, modelOutput, sample, Plan.Level(Index));
+            var original = Prediction.OriginalSample(config.PredictionType, modelOutput, sample, Plan.Level(Index));
             var epsilon = Prediction.Epsilon(config.PredictionType, modelOutput, sample, Plan.Level(Index));
             original = SampleClipping.Apply(original, config);
 

@@ -49,7 +49,7 @@ public sealed class DDPMScheduler : DiffusionScheduler
                 (modelOutput, learned) = (halves[0], halves[1]);
             }
 
-            var original = Prediction.Original(config.PredictionType, modelOutput, sample, Plan.Level(Index));
+            var original = Prediction.OriginalSample(config.PredictionType, modelOutput, sample, Plan.Level(Index));
             original = SampleClipping.Apply(original, config);
 
             var mean = original.Times(TorchMath.Sqrt(alphaBefore) * stepBeta / (1 - alpha))

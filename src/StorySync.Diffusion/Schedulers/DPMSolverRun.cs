@@ -14,7 +14,7 @@ internal class DPMSolverRun(DPMSolverMultistepSchedulerConfig config, SolverStar
         var (m0, order) = (outputs[0], Order());
         var step = DPMSolverCoefficients.Of(config, Plan.Level(Index), Plan.Level(Index + 1), order);
         var original = config.PredictsOriginal ? m0
-            : Prediction.Original(config.PredictionType, modelOutput, sample, Plan.Level(Index));
+            : Prediction.OriginalSample(config.PredictionType, modelOutput, sample, Plan.Level(Index));
 
         sample = sample.to(float32);
         var previous = sample.Times(step.Sample).Plus(m0.Times(step.Output));
@@ -42,7 +42,7 @@ internal class DPMSolverRun(DPMSolverMultistepSchedulerConfig config, SolverStar
     /// <summary>The clean sample that the model's answer says.</summary>
     private protected virtual Tensor Clean(Tensor modelOutput, Tensor sample) => config.PredictionType == "flow_prediction"
         ? sample - modelOutput.Times(Plan.Sigmas[Index])
-        : Prediction.Original(config.PredictionType, modelOutput, sample, Plan.Level(Index));
+        : Prediction.OriginalSample(config.PredictionType, modelOutput, sample, Plan.Level(Index));
 
     private int Order()
     {

@@ -39,10 +39,10 @@ public sealed class EulerAncestralDiscreteScheduler : DiffusionScheduler
             var down = TorchMath.Sqrt(next * next - up * up);
 
             sample = sample.to(float32);
-            var original = Prediction.Original(config.PredictionType, modelOutput, sample, sigma);
-            var derivative = (sample - original).Over(sigma);
+            var denoised = Prediction.Denoised(config.PredictionType, modelOutput, sample, sigma);
+            var derivative = (sample - denoised).Over(sigma);
             var previous = sample.Plus(derivative.Times(down - sigma)).Plus(DrawNoise(modelOutput).Times(up));
-            return new SchedulerOutput(previous.to(modelOutput.dtype), original);
+            return new SchedulerOutput(previous.to(modelOutput.dtype), denoised);
         }
     }
 }

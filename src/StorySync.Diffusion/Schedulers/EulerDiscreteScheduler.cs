@@ -80,9 +80,9 @@ public sealed class EulerDiscreteScheduler : DiffusionScheduler
         {
             var (sigma, next) = (Plan.Sigmas[Index], Plan.Sigmas[Index + 1]);
             sample = sample.to(float32);
-            var original = Prediction.Original(config.PredictionType, modelOutput, sample, sigma);
-            var derivative = (sample - original).Over(sigma);
-            return new SchedulerOutput(sample.Plus(derivative.Times(next - sigma)).to(modelOutput.dtype), original);
+            var denoised = Prediction.Denoised(config.PredictionType, modelOutput, sample, sigma);
+            var derivative = (sample - denoised).Over(sigma);
+            return new SchedulerOutput(sample.Plus(derivative.Times(next - sigma)).to(modelOutput.dtype), denoised);
         }
     }
 }

@@ -56,25 +56,25 @@ public sealed class HeunDiscreteScheduler : DiffusionScheduler
         private protected override SchedulerOutput Advance(Tensor modelOutput, Tensor sample)
         {
             var corrects = firstDerivative.Count > 0;
-            var original = Prediction.Original(config.PredictionType, modelOutput, sample, Plan.Sigmas[Index]);
+            var denoised = Prediction.Denoised(config.PredictionType, modelOutput, sample, Plan.Sigmas[Index]);
             if (config.ClipSample)
             {
-                original = SampleClipping.Clip(original, config.ClipSampleRange);
+                denoised = SampleClipping.Clip(denoised, config.ClipSampleRange);
             }
 
-            var derivative = (sample - original).Over(Plan.Sigmas[Index]);
+            var derivative = (sample - denoised).Over(Plan.Sigmas[Index]);
             if (!corrects)
             {
                 firstDerivative.Push(derivative);
                 firstSample.Push(sample);
-                return new SchedulerOutput(sample.Plus(derivative.Times(Plan.Sigmas[Index + 1] - Plan.Sigmas[Index])), original);
+                return new SchedulerOutput(sample.Plus(derivative.Times(Plan.Sigmas[Index + 1] - Plan.Sigmas[Index])), denoised);
             }
 
             derivative = firstDerivative[0].Plus(derivative).Over(2);
             var corrected = firstSample[0].Plus(derivative.Times(Plan.Sigmas[Index] - Plan.Sigmas[Index - 1]));
             firstDerivative.Clear();
             firstSample.Clear();
-            return new SchedulerOutput(corrected, original);
+            return new SchedulerOutput(corrected, denoised);
         }
 
         private protected override void DisposeCore()

@@ -41,7 +41,7 @@ public sealed class LCMScheduler : DiffusionScheduler
             var skip = DataVariance / (scaled * scaled + DataVariance);
             var direct = scaled / TorchMath.Sqrt(scaled * scaled + DataVariance);
 
-            var original = Prediction.Original(config.PredictionType, modelOutput, sample, Plan.Level(Index));
+            var original = Prediction.OriginalSample(config.PredictionType, modelOutput, sample, Plan.Level(Index));
             original = SampleClipping.Apply(original, config);
             var denoised = original.Times(direct).Plus(sample.Times(skip));
             if (Index == Plan.Timesteps.Length - 1)

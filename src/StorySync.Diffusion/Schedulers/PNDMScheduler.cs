@@ -64,7 +64,7 @@ public sealed class PNDMScheduler : DiffusionScheduler
         private protected override SchedulerOutput Advance(Tensor modelOutput, Tensor sample) =>
             new(
                 !config.SkipPrkSteps && Calls < RungeKuttaCalls ? RungeKutta(modelOutput, sample) : Multistep(modelOutput, sample),
-                Prediction.Original(config.PredictionType, modelOutput, sample, Plan.Level(Index)));
+                Prediction.OriginalSample(config.PredictionType, modelOutput, sample, Plan.Level(Index)));
 
         private Tensor RungeKutta(Tensor modelOutput, Tensor sample)
         {

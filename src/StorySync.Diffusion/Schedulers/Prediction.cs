@@ -8,7 +8,7 @@ namespace StorySync.Diffusion.Schedulers;
 internal static class Prediction
 {
     /// <summary>Returns the clean sample, where signal and noise keep the variance.</summary>
-    public static Tensor Original(string type, Tensor output, Tensor sample, NoiseLevel level) => type switch
+    public static Tensor OriginalSample(string type, Tensor output, Tensor sample, NoiseLevel level) => type switch
     {
         "epsilon" => (sample - output.Times(level.Noise)).Over(level.Signal),
         "v_prediction" => sample.Times(level.Signal) - output.Times(level.Noise),
@@ -24,7 +24,7 @@ internal static class Prediction
     };
 
     /// <summary>Returns the clean sample, where noise is added to a signal that keeps its size.</summary>
-    public static Tensor Original(string type, Tensor output, Tensor sample, float sigma) => type switch
+    public static Tensor Denoised(string type, Tensor output, Tensor sample, float sigma) => type switch
     {
         "epsilon" => sample - output.Times(sigma),
         "v_prediction" => output.Times(-sigma / TorchMath.Sqrt(sigma * sigma + 1)).Plus(sample.Over(sigma * sigma + 1)),

@@ -39,7 +39,7 @@ public sealed class TCDScheduler : DiffusionScheduler
             var isLast = Index == Plan.Timesteps.Length - 1;
             var next = isLast ? 0 : (int)Plan.Timesteps[Index + 1];
             var alpha = scheduler.AlphasCumprod[(int)MathF.Floor((float)(1 - gamma) * next)];
-            var original = Prediction.Original(scheduler.PredictionType, modelOutput, sample, Plan.Level(Index));
+            var original = Prediction.OriginalSample(scheduler.PredictionType, modelOutput, sample, Plan.Level(Index));
             var epsilon = Prediction.Epsilon(scheduler.PredictionType, modelOutput, sample, Plan.Level(Index));
             var previous = original.Times(TorchMath.Sqrt(alpha)).Plus(epsilon.Times(TorchMath.Sqrt(1 - alpha)));
             if (gamma == 0 || isLast)

@@ -119,7 +119,7 @@ public sealed class UniPCMultistepScheduler : DiffusionScheduler
         private protected override SchedulerOutput Advance(Tensor modelOutput, Tensor sample)
         {
             var output = Convert(modelOutput, sample);
-            var original = config.PredictX0 ? output : Prediction.Original(config.PredictionType, modelOutput, sample, Plan.Level(Index));
+            var original = config.PredictX0 ? output : Prediction.OriginalSample(config.PredictionType, modelOutput, sample, Plan.Level(Index));
             if (lastSample.Count > 0 && !config.DisableCorrector.Contains(Index - 1))
             {
                 sample = Correct(output);
@@ -179,7 +179,7 @@ public sealed class UniPCMultistepScheduler : DiffusionScheduler
             }
 
             var original = config.PredictionType == "flow_prediction" ? sample - modelOutput.Times(Plan.Sigmas[Index])
-                : Prediction.Original(config.PredictionType, modelOutput, sample, level);
+                : Prediction.OriginalSample(config.PredictionType, modelOutput, sample, level);
             return config.Thresholding
                 ? SampleClipping.Threshold(original, config.DynamicThresholdingRatio, config.SampleMaxValue)
                 : original;

@@ -22,7 +22,7 @@ public sealed class FluxPipeline : DiffusionPipeline
     private const int LongestSequenceOfClass = 512;
 
     private readonly FluxPrompts prompts;
-    private readonly Residency residency;
+    private readonly ModelOffload offload;
 
     internal FluxPipeline(LoadJob job)
         : base(job)
@@ -63,7 +63,7 @@ public sealed class FluxPipeline : DiffusionPipeline
             new("transformer", Transformer, GenerationStage.Denoising),
             new("vae", Vae, GenerationStage.Decoding) { NeedsFloat32 = Vae.Config.ForceUpcast },
         ];
-        residency = new Residency(options.Offload, Device,
+        offload = new ModelOffload(options.Offload, Device,
             [TextEncoder, TextEncoder2, Vae, .. options.StreamBlocks ? [] : (nn.Module[])[Transformer]]);
     }
 
@@ -230,8 +230,8 @@ public sealed class FluxPipeline : DiffusionPipeline
     internal override PromptEmbeddings Encode(GenerationRequest request, int height, int width, bool guidance,
         CancellationToken cancellationToken)
     {
-        using var held = residency.Hold(TextEncoder);
-        using var held2 = residency.Hold(TextEncoder2);
+        using var held = offload.Acquire(TextEncoder);
+        using var held2 = offload.Acquire(TextEncoder2);
         var length = SequenceLength(request);
         var (text, pooled) = prompts.Encode(request, length, guidance ? Negatives(request) : null, cancellationToken);
         var grid = Grid(height, width);
@@ -243,7 +243,7 @@ public sealed class FluxPipeline : DiffusionPipeline
             grid);
     }
 
-    internal override IDisposable? HoldDenoiser() => residency.Hold(Transformer);
+    internal override IDisposable? AcquireDenoiser() => offload.Acquire(Transformer);
 
     internal override Tensor Predict(Tensor sample, Tensor timestep, PromptEmbeddings embeddings, DenoisingContext context) =>
         Transformer.call(((FluxEmbeddings)embeddings).Inputs(sample, timestep), context);
@@ -253,14 +253,14 @@ public sealed class FluxPipeline : DiffusionPipeline
 
     internal override Tensor EncodeImages(Tensor images, NoiseSource noise, CancellationToken cancellationToken)
     {
-        using var held = residency.Hold(Vae);
+        using var held = offload.Acquire(Vae);
         using var scope = NewDisposeScope();
         return FluxLatents.Pack(Vae.EncodeImages(images, noise, Options, cancellationToken)).MoveToOuterDisposeScope();
     }
 
     internal override Tensor DecodeLatents(Tensor latents, int height, int width, CancellationToken cancellationToken)
     {
-        using var held = residency.Hold(Vae);
+        using var held = offload.Acquire(Vae);
         using var scope = NewDisposeScope();
         return Vae.DecodeImages(Unpack(latents, height, width), Options, cancellationToken).MoveToOuterDisposeScope();
     }

@@ -97,7 +97,7 @@ public abstract partial class DiffusionPipeline
         CancellationToken cancellationToken);
 
     /// <summary>Loads the denoiser onto the device. Dispose the result to release it.</summary>
-    internal abstract IDisposable? HoldDenoiser();
+    internal abstract IDisposable? AcquireDenoiser();
 
     /// <summary>The denoiser's prediction, while it is held.</summary>
     internal abstract Tensor Predict(Tensor sample, Tensor timestep, PromptEmbeddings embeddings, DenoisingContext context);

@@ -236,7 +236,7 @@ internal sealed class Generation
     {
         using var span = Telemetry.StartStage("denoise");
         pipeline.ThrowIfFilesChanged();
-        using var held = pipeline.HoldDenoiser();
+        using var held = pipeline.AcquireDenoiser();
         pictures?.FindSubjects(pipeline.Predict, job);
         stepBegun = clock.Elapsed;
         return Denoising.Run(pipeline.Predict, job, (step, elapsed) => OnStep(step, elapsed, finite));

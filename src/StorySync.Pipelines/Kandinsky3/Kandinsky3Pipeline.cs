@@ -21,7 +21,7 @@ namespace StorySync.Pipelines;
 public sealed class Kandinsky3Pipeline : DiffusionPipeline
 {
     private readonly Kandinsky3Prompts prompts;
-    private readonly Residency residency;
+    private readonly ModelOffload offload;
 
     internal Kandinsky3Pipeline(LoadJob job)
         : base(job)
@@ -47,7 +47,7 @@ public sealed class Kandinsky3Pipeline : DiffusionPipeline
             new("unet", UNet, GenerationStage.Denoising),
             new("movq", Movq, GenerationStage.Decoding),
         ];
-        residency = new Residency(options.Offload, Device, TextEncoder, UNet, Movq);
+        offload = new ModelOffload(options.Offload, Device, TextEncoder, UNet, Movq);
     }
 
     /// <summary>Gets the text encoder's tokenizer.</summary>
@@ -115,11 +115,11 @@ public sealed class Kandinsky3Pipeline : DiffusionPipeline
     internal override PromptEmbeddings Encode(
         GenerationRequest request, int height, int width, bool guidance, CancellationToken cancellationToken)
     {
-        using var held = residency.Hold(TextEncoder);
+        using var held = offload.Acquire(TextEncoder);
         return prompts.Encode(request, guidance, cancellationToken);
     }
 
-    internal override IDisposable? HoldDenoiser() => residency.Hold(UNet);
+    internal override IDisposable? AcquireDenoiser() => offload.Acquire(UNet);
 
     internal override Tensor Predict(Tensor sample, Tensor timestep, PromptEmbeddings embeddings, DenoisingContext context) =>
         UNet.call(((Kandinsky3Embeddings)embeddings).Inputs(sample, timestep), context);
@@ -134,13 +134,13 @@ public sealed class Kandinsky3Pipeline : DiffusionPipeline
 
     internal override Tensor EncodeImages(Tensor images, NoiseSource noise, CancellationToken cancellationToken)
     {
-        using var held = residency.Hold(Movq);
+        using var held = offload.Acquire(Movq);
         return Movq.Encode(images, sliced: true, cancellationToken);
     }
 
     internal override Tensor DecodeLatents(Tensor latents, int height, int width, CancellationToken cancellationToken)
     {
-        using var held = residency.Hold(Movq);
+        using var held = offload.Acquire(Movq);
         using var scope = NewDisposeScope();
         var images = Movq.Decode(latents, quantize: false, sliced: true, cancellationToken);
         return images.Over_(2).Plus_(0.5).Clamp_(0, 1).MoveToOuterDisposeScope();

@@ -18,7 +18,7 @@ namespace StorySync.Pipelines;
 public sealed class StableDiffusionXLPipeline : DiffusionPipeline
 {
     private readonly SdxlPrompts prompts;
-    private readonly Residency residency;
+    private readonly ModelOffload offload;
 
     internal StableDiffusionXLPipeline(LoadJob job)
         : base(job)
@@ -42,7 +42,7 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
         UNet = job.Load("unet", part => UNet2DConditionModel.Load(folder, part, dtype, home, variant));
         Vae = job.Load("vae", part => AutoencoderKL.Load(folder, part, dtype, home, variant));
         CheckParts(folder);
-        residency = new Residency(options.Offload, Device, TextEncoder, TextEncoder2, UNet, Vae);
+        offload = new ModelOffload(options.Offload, Device, TextEncoder, TextEncoder2, UNet, Vae);
         prompts = new SdxlPrompts(Tokenizer, Tokenizer2, TextEncoder, TextEncoder2, index.ForceZerosForEmptyPrompt);
         int? resnets = UNet.Config.LayersPerBlock.IsList ? null : UNet.Config.LayersPerBlock[0];
         Loras = new LoraAdapters(
@@ -216,13 +216,13 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
     internal override PromptEmbeddings Encode(GenerationRequest request, int height, int width, bool guidance,
         CancellationToken cancellationToken)
     {
-        using var held = residency.Hold(TextEncoder);
-        using var held2 = residency.Hold(TextEncoder2);
+        using var held = offload.Acquire(TextEncoder);
+        using var held2 = offload.Acquire(TextEncoder2);
         var (text, pooled, mask) = prompts.Encode(request, guidance, cancellationToken);
         return new SdxlEmbeddings(text, pooled, TimeIds(request, height, width, guidance), mask);
     }
 
-    internal override IDisposable? HoldDenoiser() => residency.Hold(UNet);
+    internal override IDisposable? AcquireDenoiser() => offload.Acquire(UNet);
 
     internal override Tensor Predict(Tensor sample, Tensor timestep, PromptEmbeddings embeddings, DenoisingContext context) =>
         UNet.call(((SdxlEmbeddings)embeddings).Inputs(sample, timestep), context);
@@ -232,13 +232,13 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
 
     internal override Tensor EncodeImages(Tensor images, NoiseSource noise, CancellationToken cancellationToken)
     {
-        using var held = residency.Hold(Vae);
+        using var held = offload.Acquire(Vae);
         return Vae.EncodeImages(images, noise, Options, cancellationToken);
     }
 
     internal override Tensor DecodeLatents(Tensor latents, int height, int width, CancellationToken cancellationToken)
     {
-        using var held = residency.Hold(Vae);
+        using var held = offload.Acquire(Vae);
         return Vae.DecodeImages(latents, Options, cancellationToken);
     }
 

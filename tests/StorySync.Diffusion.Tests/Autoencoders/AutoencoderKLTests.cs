@@ -132,7 +132,7 @@ public class AutoencoderKLTests
     private static Dictionary<string, Tensor> RandomWeights(AutoencoderKLConfig config)
     {
         using var model = new AutoencoderKL(config);
-        return ModelManifest.Of(model).Shapes.ToDictionary(s => s.Key, s => Seeded.Normal([.. s.Value]) * 0.1);
+        return CheckpointShapes.Of(model).Shapes.ToDictionary(s => s.Key, s => Seeded.Normal([.. s.Value]) * 0.1);
     }
 
     private static AutoencoderKL Load(

@@ -23,7 +23,7 @@ public class AutoencoderManifestTests
         using nn.Module model = manifest.GetProperty("class").GetString() == "diffusers.VQModel"
             ? new VQModel(ComponentConfig.Read<VQModelConfig>(config))
             : new AutoencoderKL(ComponentConfig.Read<AutoencoderKLConfig>(config));
-        var actual = ModelManifest.Of(model);
+        var actual = CheckpointShapes.Of(model);
 
         Assert.Equal(expected, actual.Shapes.Select(s => $"{s.Key} [{string.Join(", ", s.Value)}]").Order(StringComparer.Ordinal));
         Assert.Equal(manifest.GetProperty("parameters").GetInt64(), actual.ElementCount);

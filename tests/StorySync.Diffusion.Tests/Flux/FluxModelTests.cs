@@ -41,7 +41,7 @@ public sealed class FluxModelTests
     public void A_prediction_has_patch_size_squared_times_out_channels()
     {
         using var model = new FluxTransformer2DModel(Tiny with { PatchSize = 2, OutChannels = 3 });
-        Assert.Equal([12L, 24], ModelManifest.Of(model).Shapes["proj_out.weight"]);
+        Assert.Equal([12L, 24], CheckpointShapes.Of(model).Shapes["proj_out.weight"]);
     }
 
     [Theory]

@@ -77,7 +77,7 @@ public sealed class FluxParityTests
         var config = ComponentConfig.Read<FluxTransformer2DConfig>(
             folder.Write("config.json", manifest.GetProperty("config").GetRawText()));
         using var model = new FluxTransformer2DModel(config);
-        var found = ModelManifest.Of(model);
+        var found = CheckpointShapes.Of(model);
         Assert.Equal(Shapes(manifest),
             found.Shapes.OrderBy(s => s.Key, StringComparer.Ordinal).Select(s => $"{s.Key} {string.Join("×", s.Value)}"));
         Assert.Equal(manifest.GetProperty("parameters").GetInt64(), found.ElementCount);

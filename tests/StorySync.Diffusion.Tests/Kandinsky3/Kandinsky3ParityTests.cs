@@ -69,7 +69,7 @@ public sealed class Kandinsky3ParityTests
         foreach (var config in configs)
         {
             using var model = new Kandinsky3UNet(ComponentConfig.Read<Kandinsky3UNetConfig>(folder.Write("config.json", config)));
-            var found = ModelManifest.Of(model);
+            var found = CheckpointShapes.Of(model);
             Assert.Equal(expected, found.Shapes.Select(s => $"{s.Key} {string.Join("×", s.Value)}").Order(StringComparer.Ordinal));
             Assert.Equal(manifest.GetProperty("parameters").GetInt64(), found.ElementCount);
         }

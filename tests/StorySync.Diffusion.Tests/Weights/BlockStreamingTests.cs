@@ -47,10 +47,10 @@ public class BlockStreamingTests
     public void Parts_are_held_only_where_they_come_and_go()
     {
         using var model = new Model();
-        Assert.Null(new Residency(false, CPU, model.first).Hold(model.first));
-        var residency = new Residency(true, CPU, model.first);
-        using var held = residency.Hold(model.first);
+        Assert.Null(new ModelOffload(false, CPU, model.first).Acquire(model.first));
+        var offload = new ModelOffload(true, CPU, model.first);
+        using var held = offload.Acquire(model.first);
         Assert.NotNull(held);
-        Assert.Null(residency.Hold(model.second));
+        Assert.Null(offload.Acquire(model.second));
     }
 }

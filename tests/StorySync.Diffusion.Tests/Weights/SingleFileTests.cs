@@ -215,7 +215,7 @@ public class SingleFileTests
         using var source = StoredPart.Of(component, Published(published))!;
 
         // T5's table of tokens has two names, of which files hold one.
-        var expected = ModelManifest.Of(model).Shapes.Select(entry => $"{entry.Key} {ShapeText.Of(entry.Value)}");
+        var expected = CheckpointShapes.Of(model).Shapes.Select(entry => $"{entry.Key} {ShapeText.Of(entry.Value)}");
         Assert.Equal(expected.Order(StringComparer.Ordinal),
             source.Tensors.Values.Select(info => $"{info.Name} {ShapeText.Of(info.Shape)}").Order(StringComparer.Ordinal));
     }

@@ -19,7 +19,7 @@ public class WeightMemoryTests
         using var file = SafetensorsFile.Open(path);
         file.Read("weight").Dispose();
         Assert.Throws<KeyNotFoundException>(() => file.Read("none"));
-        _ = ModelManifest.Of(file).ToJson();
+        _ = CheckpointShapes.Of(file).ToJson();
     });
 
     [Fact]

@@ -4,14 +4,14 @@ namespace StorySync.Diffusion.Weights;
 
 /// <summary>Where the parts of a model are: on the device for good, or only while they work (diffusers'
 /// <c>enable_model_cpu_offload</c>).</summary>
-internal sealed class Residency
+internal sealed class ModelOffload
 {
     private readonly Dictionary<torch.nn.Module, BlockStreaming> streams = [];
 
     /// <param name="offload">Whether the parts come and go.</param>
     /// <param name="device">Where they work.</param>
     /// <param name="parts">The parts; with offloading they are on the CPU now.</param>
-    public Residency(bool offload, torch.Device device, params torch.nn.Module[] parts)
+    public ModelOffload(bool offload, torch.Device device, params torch.nn.Module[] parts)
     {
         if (offload)
         {
@@ -20,5 +20,5 @@ internal sealed class Residency
     }
 
     /// <summary>Has a part on the device until the result is disposed.</summary>
-    public IDisposable? Hold(torch.nn.Module part) => streams.TryGetValue(part, out var stream) ? stream.Load(part) : null;
+    public IDisposable? Acquire(torch.nn.Module part) => streams.TryGetValue(part, out var stream) ? stream.Load(part) : null;
 }

@@ -6,7 +6,7 @@ using TorchSharp;
 
 namespace StorySync.Diffusion.Tests.Weights;
 
-public class ModelManifestTests
+public class CheckpointShapesTests
 {
     private sealed class Giant : torch.nn.Module
     {
@@ -21,7 +21,7 @@ public class ModelManifestTests
     public void A_module_larger_than_memory_prints_its_shapes()
     {
         using var module = new Giant();
-        var manifest = ModelManifest.Of(module);
+        var manifest = CheckpointShapes.Of(module);
         Assert.Equal((1L << 40) + (1L << 20) + 16, manifest.ElementCount);
         using var folder = new TemporaryFolder();
         manifest.Save(folder.PathOf("manifest.json"));
@@ -37,6 +37,6 @@ public class ModelManifestTests
         using var folder = new TemporaryFolder();
         using var file = SafetensorsFile.Open(folder.Write("x.safetensors",
             SafetensorsBytes.Of("""{"\"":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}""", 1f)));
-        Assert.Equal("{\n  \"\\u0022\": []\n}\n", ModelManifest.Of(file).ToJson());
+        Assert.Equal("{\n  \"\\u0022\": []\n}\n", CheckpointShapes.Of(file).ToJson());
     }
 }
