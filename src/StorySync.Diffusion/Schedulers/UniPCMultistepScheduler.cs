@@ -119,7 +119,8 @@ public sealed class UniPCMultistepScheduler : DiffusionScheduler
         private protected override SchedulerOutput Advance(Tensor modelOutput, Tensor sample)
         {
             var output = Convert(modelOutput, sample);
-            var original = config.PredictX0 ? output : Prediction.OriginalSample(config.PredictionType, modelOutput, sample, Plan.Level(Index));
+            var original = config.PredictX0 ? output
+                : Prediction.OriginalSample(config.PredictionType, modelOutput, sample, Plan.Level(Index));
             if (lastSample.Count > 0 && !config.DisableCorrector.Contains(Index - 1))
             {
                 sample = Correct(output);
