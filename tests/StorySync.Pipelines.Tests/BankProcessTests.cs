@@ -31,7 +31,7 @@ public sealed class BankProcessTests
         Run(nameof(Draw), folder);
         foreach (var model in StoryBankTests.Models().Select(row => row.Data))
         {
-            using var pipeline = StoryBankTests.Load(model);
+            using var pipeline = LoadedModels.Load(model);
             using var bank = pipeline.CreateBank(Anchors, Options);
             bank.Save(folder.PathOf("own"));
             Assert.Equal(File.ReadAllBytes(folder.PathOf("own")), File.ReadAllBytes(folder.PathOf($"{model}.storybank")));
@@ -51,7 +51,7 @@ public sealed class BankProcessTests
     {
         foreach (var model in StoryBankTests.Models().Select(row => row.Data))
         {
-            using var pipeline = StoryBankTests.Load(model);
+            using var pipeline = LoadedModels.Load(model);
             using var bank = pipeline.CreateBank(Anchors, Options);
             bank.Save(PathOf($"{model}.storybank"));
         }
@@ -62,7 +62,7 @@ public sealed class BankProcessTests
     {
         foreach (var model in StoryBankTests.Models().Select(row => row.Data))
         {
-            using var pipeline = StoryBankTests.Load(model);
+            using var pipeline = LoadedModels.Load(model);
             using var bank = StoryBank.Load(PathOf($"{model}.storybank"));
 
             // In other batches than there.

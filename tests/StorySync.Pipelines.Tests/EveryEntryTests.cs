@@ -7,7 +7,7 @@ namespace StorySync.Pipelines.Tests;
 
 /// <summary>Every entry of every config of a model with values that it cannot have: the model is refused by file and entry, or draws.
 /// <c>STORYSYNC_FUZZ</c> sets how many values of each entry are tried, all of them from 30 on; without it every eighth entry is
-/// tried with one.</summary>
+/// tried with one, and of a vocabulary, whose entries are all of one kind, every hundredth.</summary>
 public class EveryEntryTests
 {
     private static readonly string[] Values =
@@ -36,9 +36,10 @@ public class EveryEntryTests
         foreach (var file in files)
         {
             var text = File.ReadAllText(copy.PathOf(file));
+            var apart = Path.GetFileName(file) == "vocab.json" ? 100 : 8;
             foreach (var key in JsonNode.Parse(text)!.AsObject().Select(entry => entry.Key).ToList())
             {
-                if (Asked is null && entries++ % 8 != 0)
+                if (Asked is null && entries++ % apart != 0)
                 {
                     continue;
                 }

@@ -6,10 +6,9 @@ using static TorchSharp.torch;
 namespace StorySync.Pipelines.Tests;
 
 /// <summary>Every option with every form that a model's blocks have, in stories; those that stories do not have, in batches.</summary>
-public sealed class EveryOptionTests(SdxlForm sdxl) : IClassFixture<SdxlForm>
+public sealed class EveryOptionTests(LoadedModels models, EveryOptionTests.PlainStories plain)
+    : IClassFixture<LoadedModels>, IClassFixture<EveryOptionTests.PlainStories>
 {
-    private const string Embedded = "storybook";
-    private const string OwnForm = "SDXL's own form";
     private const int Side = 64;
 
     private static readonly Story Bears = new()
@@ -26,7 +25,7 @@ public sealed class EveryOptionTests(SdxlForm sdxl) : IClassFixture<SdxlForm>
     private static readonly RgbImage UpperHalf = new(
         Side, Side, [.. Enumerable.Range(0, 3 * Side * Side).Select(i => (byte)(i < 3 * Side * Side / 2 ? 255 : 0))]);
 
-    private static readonly string[] Models = [Embedded, OwnForm, "tiny-sdxl", "tiny-kandinsky3", "tiny-flux"];
+    private static readonly string[] Models = [LoadedModels.Embedded, LoadedModels.OwnForm, "tiny-sdxl", "tiny-kandinsky3", "tiny-flux"];
 
     /// <summary>What an option changes, and whether it leaves the latents as they are.</summary>
     private static readonly Dictionary<string, Option> Options = new()
@@ -55,9 +54,8 @@ public sealed class EveryOptionTests(SdxlForm sdxl) : IClassFixture<SdxlForm>
     public void A_story_can_have_every_option(string model, string option)
     {
         var (load, change, exact) = Options[option];
-        using var plain = Load(model, new());
-        using var expected = plain.GenerateStory(Bears, new() { Request = Quick });
-        using var pipeline = Load(model, load);
+        var expected = plain.Of(model, models.Get(model));
+        var pipeline = models.Get(model, load);
         var previews = new List<int>();
         using var story = pipeline.GenerateStory(Bears, new() { Request = change(Quick) }, new Watch(previews));
 
@@ -67,11 +65,11 @@ public sealed class EveryOptionTests(SdxlForm sdxl) : IClassFixture<SdxlForm>
         {
             // With a cache the guidance branches are always two calls, and kernels of libtorch's may sum in another order in those: what
             // the reference allows the latents of a whole pipeline.
-            TensorAssert.Close(expected.Latents, story.Latents, change(Quick).BlockCacheThreshold > 0 ? 9e-4 : 0);
+            TensorAssert.Close(expected, story.Latents, change(Quick).BlockCacheThreshold > 0 ? 9e-4 : 0);
         }
         else
         {
-            Assert.False(story.Latents.SameBitsAs(expected.Latents));
+            Assert.False(story.Latents.SameBitsAs(expected));
         }
 
         var interval = change(Quick).PreviewInterval;
@@ -85,15 +83,14 @@ public sealed class EveryOptionTests(SdxlForm sdxl) : IClassFixture<SdxlForm>
     {
         Assert.SkipWhen(model == "tiny-kandinsky3", "LoRAs are for SDXL and FLUX.");
         using var folder = new TemporaryFolder();
-        using var pipeline = Load(model, new());
+        var pipeline = models.Get(model);
         var (loras, denoiser, prefix) = pipeline switch
         {
             StableDiffusionXLPipeline sdxl => (sdxl.Loras, (nn.Module)sdxl.UNet, "unet"),
             FluxPipeline flux => (flux.Loras, flux.Transformer, "transformer"),
             _ => throw new InvalidOperationException(),
         };
-        using var expected = pipeline.GenerateStory(Bears, new() { Request = Quick });
-
+        var expected = plain.Of(model, pipeline);
         var layer = pipeline.AttentionProcessors.Layers.First().Path + ".to_q";
         var shape = CheckpointShapes.Of(denoiser).Shapes[layer + ".weight"];
         SafetensorsWriter.Write(
@@ -108,12 +105,13 @@ public sealed class EveryOptionTests(SdxlForm sdxl) : IClassFixture<SdxlForm>
         {
             using var story = pipeline.GenerateStory(Bears, new() { Request = Quick with { BlockCacheThreshold = threshold } });
             Check(story);
-            Assert.False(story.Latents.SameBitsAs(expected.Latents));
+            Assert.False(story.Latents.SameBitsAs(expected));
         }
 
         loras.SetScale(lora, 0);
         using var without = pipeline.GenerateStory(Bears, new() { Request = Quick });
-        TensorAssert.SameBits(expected.Latents, without.Latents);
+        TensorAssert.SameBits(expected, without.Latents);
+        loras.Remove(lora);
     }
 
     [Theory]
@@ -122,7 +120,7 @@ public sealed class EveryOptionTests(SdxlForm sdxl) : IClassFixture<SdxlForm>
     {
         foreach (var option in Options)
         {
-            using var pipeline = Load(model, option.Value.Load);
+            var pipeline = models.Get(model, option.Value.Load);
             using var result = pipeline.Generate(
                 option.Value.Request(Quick) with { Prompts = Prompts, Images = [Picture], Strength = 0.8 });
             Check(result.Images, result.Latents);
@@ -133,7 +131,7 @@ public sealed class EveryOptionTests(SdxlForm sdxl) : IClassFixture<SdxlForm>
     [MemberData(nameof(Inpainting))]
     public void A_part_of_an_image_can_be_painted_with_the_block_cache(string model, bool caches)
     {
-        using var pipeline = Load(model, new());
+        var pipeline = models.Get(model);
         using var result = pipeline.Generate(Quick with
         {
             Prompts = Prompts,
@@ -159,21 +157,29 @@ public sealed class EveryOptionTests(SdxlForm sdxl) : IClassFixture<SdxlForm>
         Assert.True(latents.isfinite().all().item<bool>());
     }
 
-    private DiffusionPipeline Load(string model, PipelineOptions options) => DiffusionPipeline.Load(
-        model switch
-        {
-            Embedded => Embedded,
-            OwnForm => sdxl.Path,
-            _ => ReferenceModel(model),
-        },
-        options with { Device = "cpu" });
-
-    private static string ReferenceModel(string model)
+    /// <summary>The latents of the story without options, made once by each model.</summary>
+    public sealed class PlainStories : IDisposable
     {
-        ReferenceData.RequireRoot();
-        var path = ReferenceData.PathOf("models/" + model);
-        Assert.SkipUnless(Directory.Exists(path), $"The reference data has no {model}.");
-        return path;
+        private readonly Dictionary<string, StoryResult> made = [];
+
+        public Tensor Of(string model, DiffusionPipeline pipeline)
+        {
+            if (!made.TryGetValue(model, out var story))
+            {
+                story = pipeline.GenerateStory(Bears, new() { Request = Quick });
+                made.Add(model, story);
+            }
+
+            return story.Latents;
+        }
+
+        public void Dispose()
+        {
+            foreach (var story in made.Values)
+            {
+                story.Dispose();
+            }
+        }
     }
 
     private sealed record Option(PipelineOptions Load, Func<GenerationRequest, GenerationRequest> Request, bool Exact);

@@ -14,7 +14,7 @@ public sealed class HostileBankTests : IDisposable
 {
     private readonly TemporaryFolder folder = new();
     private readonly DisposeScope scope = NewDisposeScope();
-    private readonly DiffusionPipeline pipeline = StoryBankTests.Load("tiny-sdxl");
+    private readonly DiffusionPipeline pipeline = LoadedModels.Load("tiny-sdxl");
     private readonly string path;
     private readonly byte[] whole;
 

@@ -18,7 +18,7 @@ public sealed class HostileMomentTests
     [MemberData(nameof(Models))]
     public void A_callback_that_throws_ends_its_own_run_alone(string model)
     {
-        using var pipeline = StoryBankTests.Load(model);
+        using var pipeline = LoadedModels.Load(model);
         using var expected = pipeline.Generate(Cat);
         foreach (var stage in Enum.GetValues<GenerationStage>())
         {
@@ -37,7 +37,7 @@ public sealed class HostileMomentTests
     [MemberData(nameof(Models))]
     public async Task A_run_that_is_cancelled_or_disposed_by_its_own_callback_ends(string model)
     {
-        using var pipeline = StoryBankTests.Load(model);
+        using var pipeline = LoadedModels.Load(model);
         foreach (var stage in Enum.GetValues<GenerationStage>().Where(stage => stage != GenerationStage.Done))
         {
             using var source = new CancellationTokenSource();
@@ -63,7 +63,7 @@ public sealed class HostileMomentTests
     [MemberData(nameof(Models))]
     public void A_token_that_was_cancelled_before_ends_every_call(string model)
     {
-        using var pipeline = StoryBankTests.Load(model);
+        using var pipeline = LoadedModels.Load(model);
         using var bank = pipeline.CreateBank(Bears, new() { Request = Cat with { Prompts = [] } });
         var token = new CancellationToken(canceled: true);
         foreach (var call in (Action[])
@@ -100,7 +100,7 @@ public sealed class HostileMomentTests
     [MemberData(nameof(Models))]
     public async Task A_pipeline_can_be_disposed_by_the_finalizers_thread_and_by_many_at_the_same_time(string model)
     {
-        var pipeline = StoryBankTests.Load(model);
+        var pipeline = LoadedModels.Load(model);
         var run = Task.Run(() => pipeline.Generate(Cat with { Steps = 900 }));
         MakeGarbage(pipeline);
         GC.Collect();
@@ -115,7 +115,7 @@ public sealed class HostileMomentTests
     [MemberData(nameof(Models))]
     public void A_decoder_of_previews_for_other_latents_is_refused_when_it_is_set(string model)
     {
-        using var pipeline = StoryBankTests.Load(model);
+        using var pipeline = LoadedModels.Load(model);
         using var decoder = new AutoencoderTiny(new() { LatentChannels = 7 });
         Assert.Contains(
             "from latents of 7", Assert.Throws<ArgumentException>(() => pipeline.PreviewDecoder = decoder).Message,

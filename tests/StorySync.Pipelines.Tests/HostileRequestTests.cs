@@ -6,7 +6,7 @@ namespace StorySync.Pipelines.Tests;
 
 /// <summary>Requests and stories with numbers and members that cannot be, on every model: each is refused by an ArgumentException that
 /// names what is wrong, before any work, or drawn.</summary>
-public sealed class HostileRequestTests
+public sealed class HostileRequestTests(LoadedModels models) : IClassFixture<LoadedModels>
 {
     private static readonly GenerationRequest Cat = new() { Prompts = ["a cat"], Steps = 2, Seed = 1, Height = 64, Width = 64 };
     private static readonly RgbImage Picture = new(64, 64, new byte[3 * 64 * 64]);
@@ -100,7 +100,7 @@ public sealed class HostileRequestTests
     [MemberData(nameof(Models))]
     public void A_request_that_cannot_be_is_refused_by_run_and_plan(string model)
     {
-        using var pipeline = StoryBankTests.Load(model);
+        var pipeline = models.Get(model);
         foreach (var (part, request) in Refused)
         {
             AssertRefused(part, () => pipeline.Generate(request, new Unexpected()));
@@ -123,7 +123,7 @@ public sealed class HostileRequestTests
     [MemberData(nameof(Models))]
     public void A_story_that_cannot_be_is_refused_by_run_and_plans(string model)
     {
-        using var pipeline = StoryBankTests.Load(model);
+        var pipeline = models.Get(model);
         foreach (var (part, story, options) in RefusedStories)
         {
             AssertRefused(part, () => pipeline.GenerateStory(story, options, new Unexpected()));
@@ -136,7 +136,7 @@ public sealed class HostileRequestTests
     [MemberData(nameof(Models))]
     public void Scenes_of_a_bank_that_cannot_be_are_refused(string model)
     {
-        using var pipeline = StoryBankTests.Load(model);
+        var pipeline = models.Get(model);
         using var bank = pipeline.CreateBank(Bears, Quick);
         (string Part, IReadOnlyList<Scene> Scenes, StoryOptions Options)[] cases =
         [
@@ -161,7 +161,7 @@ public sealed class HostileRequestTests
     [MemberData(nameof(Models))]
     public void What_is_odd_is_drawn_or_ends_in_the_exception_of_its_kind(string model)
     {
-        using var pipeline = StoryBankTests.Load(model);
+        var pipeline = models.Get(model);
         foreach (var (request, what) in Odd)
         {
             var error = Record.Exception(() => pipeline.Generate(request).Dispose());

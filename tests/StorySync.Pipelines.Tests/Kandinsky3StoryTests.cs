@@ -8,7 +8,6 @@ using static TorchSharp.torch;
 namespace StorySync.Pipelines.Tests;
 
 /// <summary>Stories on Kandinsky 3. The weights are random: what is shown is what reaches what, not how it looks.</summary>
-[Collection(typeof(AloneCollection))]
 public class Kandinsky3StoryTests(Kandinsky3Model model) : IClassFixture<Kandinsky3Model>
 {
     private static readonly Story Friends = new()
@@ -79,17 +78,6 @@ public class Kandinsky3StoryTests(Kandinsky3Model model) : IClassFixture<Kandins
         TensorAssert.SameBits(one.Latents, story.Latents);
         Assert.False(both.Latents.SameBitsAs(story.Latents));
     }
-
-    [Fact]
-    public void A_story_leaves_no_tensor_behind()
-    {
-        var pipeline = model.Pipeline;
-        LiveTensors.AssertNoneLeft(() => pipeline.GenerateStory(Friends, Quick).Dispose());
-        LiveTensors.AssertNoneLeft(() => pipeline.GenerateStory(Friends, Quick.With(r => r with { BlockCacheThreshold = 2 })).Dispose());
-    }
-
-    [Fact]
-    public void A_pipeline_frees_its_models() => LiveTensors.AssertNoneLeft(() => Kandinsky3Model.Load().Dispose());
 
     [Fact]
     public void A_scene_reads_only_what_is_inside_the_others_mask()
@@ -224,5 +212,21 @@ public class Kandinsky3StoryTests(Kandinsky3Model model) : IClassFixture<Kandins
 
             return disturbed;
         }
+    }
+
+    [Collection(typeof(AloneCollection))]
+    public sealed class Memory(Kandinsky3Model model) : IClassFixture<Kandinsky3Model>
+    {
+        [Fact]
+        public void A_story_leaves_no_tensor_behind()
+        {
+            var pipeline = model.Pipeline;
+            LiveTensors.AssertNoneLeft(() => pipeline.GenerateStory(Friends, Quick).Dispose());
+            LiveTensors.AssertNoneLeft(() =>
+                pipeline.GenerateStory(Friends, Quick.With(r => r with { BlockCacheThreshold = 2 })).Dispose());
+        }
+
+        [Fact]
+        public void A_pipeline_frees_its_models() => LiveTensors.AssertNoneLeft(() => Kandinsky3Model.Load().Dispose());
     }
 }

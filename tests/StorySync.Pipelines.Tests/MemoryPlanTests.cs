@@ -4,7 +4,6 @@ using TorchSharp;
 
 namespace StorySync.Pipelines.Tests;
 
-[Collection(typeof(AloneCollection))]
 public class MemoryPlanTests
 {
     // Of what a run takes, and what compiled code and small tensors take in addition.

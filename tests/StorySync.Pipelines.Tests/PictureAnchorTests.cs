@@ -36,7 +36,7 @@ public sealed class PictureAnchorTests
         new("a bear on a boat at night, in the rain") { Seed = 71 },
     ];
 
-    private static readonly GenerationRequest Quick = new() { Steps = 3, GuidanceScale = 4, Seed = 5, Height = Side, Width = Side };
+    private static readonly GenerationRequest Quick = new() { Steps = 2, GuidanceScale = 4, Seed = 5, Height = Side, Width = Side };
 
     public static TheoryData<string> Models() => ["storybook", "tiny-sdxl", "tiny-kandinsky3", "tiny-flux"];
 

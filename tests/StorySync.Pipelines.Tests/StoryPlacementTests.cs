@@ -7,15 +7,14 @@ using static TorchSharp.torch;
 namespace StorySync.Pipelines.Tests;
 
 /// <summary>Subjects that are given regions, and scenes that name a location.</summary>
-[Collection(typeof(AloneCollection))]
-public sealed class StoryPlacementTests
+public sealed class StoryPlacementTests(LoadedModels models) : IClassFixture<LoadedModels>
 {
     private static readonly Subject Bear = new("a bear");
 
     private static readonly RegionBox Left = new(0, 0, 0.5, 1);
     private static readonly RegionBox Right = new(0.5, 0, 0.5, 1);
 
-    private static readonly GenerationRequest Quick = new() { Steps = 3, GuidanceScale = 4, Seed = 5, Height = 64, Width = 64 };
+    private static readonly GenerationRequest Quick = new() { Steps = 2, GuidanceScale = 4, Seed = 5, Height = 64, Width = 64 };
 
     private static readonly Scene Forest = new("a bear standing in the forest") { Seed = 3 };
     private static readonly Scene Beach = new("a bear waving at the beach") { Seed = 8 };
@@ -27,7 +26,7 @@ public sealed class StoryPlacementTests
     [MemberData(nameof(Models))]
     public void A_region_is_of_its_scene_alone_and_the_whole_image_is_none(string model)
     {
-        using var pipeline = StoryBankTests.Load(model);
+        var pipeline = models.Get(model);
         using var scope = NewDisposeScope();
         var placement = StoryAttentionOptions.Disabled with { Placement = new() };
         var plain = Draw(Forest, Beach);
@@ -54,7 +53,7 @@ public sealed class StoryPlacementTests
     public void Scenes_of_a_bank_can_be_placed_and_be_where_an_anchor_is(string model)
     {
         using var folder = new TemporaryFolder();
-        using var pipeline = StoryBankTests.Load(model);
+        var pipeline = models.Get(model);
         using var scope = NewDisposeScope();
         var options = new StoryOptions { Request = For(model) };
         var anchors = new Story
@@ -94,7 +93,7 @@ public sealed class StoryPlacementTests
     [MemberData(nameof(Models))]
     public void A_location_is_of_its_scenes_alone(string model)
     {
-        using var pipeline = StoryBankTests.Load(model);
+        var pipeline = models.Get(model);
         using var scope = NewDisposeScope();
         var plain = Draw(null, null, null);
         var shared = Draw("the harbour", null, "the harbour");
@@ -118,7 +117,7 @@ public sealed class StoryPlacementTests
     [Fact]
     public void Two_subjects_are_found_in_their_halves()
     {
-        using var pipeline = StoryBankTests.Load("storybook");
+        var pipeline = models.Get("storybook");
         var cat = new Subject("a cat");
         var (bearLeft, catRight) = Centers(Left, Right);
         var (bearRight, catLeft) = Centers(Right, Left);
@@ -158,7 +157,7 @@ public sealed class StoryPlacementTests
     [MemberData(nameof(Mistakes))]
     public void A_mistake_is_one_clear_error_before_any_work(string what, Scene scene)
     {
-        using var pipeline = StoryBankTests.Load("storybook");
+        var pipeline = models.Get("storybook");
         var error = Assert.Throws<ArgumentException>(
             () => pipeline.GenerateStory(new() { Subjects = [Bear], Scenes = [Beach, scene] }, new() { Request = Quick }));
         Assert.StartsWith("Scene 2", error.Message, StringComparison.Ordinal);
@@ -168,7 +167,7 @@ public sealed class StoryPlacementTests
     [Fact]
     public void Nothing_is_placed_in_a_picture()
     {
-        using var pipeline = StoryBankTests.Load("storybook");
+        var pipeline = models.Get("storybook");
         var scene = In(Forest, Left) with { Picture = LeftOf(64) };
         var error = Assert.Throws<ArgumentException>(
             () => pipeline.CreateBank(new() { Subjects = [Bear], Scenes = [scene] }, new() { Request = Quick }));
@@ -197,7 +196,7 @@ public sealed class StoryPlacementTests
     [Fact]
     public void What_has_no_effect_is_told()
     {
-        using var pipeline = StoryBankTests.Load("tiny-sdxl");
+        var pipeline = models.Get("tiny-sdxl");
         var here = Beach with { Location = "here" };
         var options = new StoryOptions { Request = Quick };
         Story Of(params Scene[] scenes) => new() { Subjects = [Bear], Scenes = scenes };
@@ -232,21 +231,25 @@ public sealed class StoryPlacementTests
         Assert.ThrowsAny<Exception>(() => JsonSerializer.Deserialize<RegionBox>("""{"Left":0.9,"Top":0,"Width":0.5,"Height":1}"""));
     }
 
-    [Fact]
-    public void A_placed_story_leaves_no_tensor_behind()
-    {
-        using var pipeline = StoryBankTests.Load("tiny-sdxl");
-        var story = new Story
-        {
-            Subjects = [Bear], Scenes = [In(Forest, Left) with { Location = "here" }, In(Beach, Right) with { Location = "here" }],
-        };
-        LiveTensors.AssertNoneLeft(() => pipeline.GenerateStory(story, new() { Request = Quick }).Dispose());
-    }
-
     private static GenerationRequest For(string model) => model == "tiny-flux" ? Quick with { GuidanceScale = null } : Quick;
 
     private static Scene In(Scene scene, RegionBox region) => scene with { Subjects = [Bear.In(region)] };
 
     private static RgbImage LeftOf(int side) =>
         new(side, side, [.. Enumerable.Range(0, side * side * 3).Select(i => (byte)(i / 3 % side < side / 2 ? 255 : 0))]);
+
+    [Collection(typeof(AloneCollection))]
+    public sealed class Memory
+    {
+        [Fact]
+        public void A_placed_story_leaves_no_tensor_behind()
+        {
+            using var pipeline = LoadedModels.Load("tiny-sdxl");
+            var story = new Story
+            {
+                Subjects = [Bear], Scenes = [In(Forest, Left) with { Location = "here" }, In(Beach, Right) with { Location = "here" }],
+            };
+            LiveTensors.AssertNoneLeft(() => pipeline.GenerateStory(story, new() { Request = Quick }).Dispose());
+        }
+    }
 }

@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 namespace StorySync.Pipelines.Tests;
 
 /// <summary>Stories that begin from images, and finished ones that are drawn again from theirs.</summary>
-public sealed class StoryRefinementTests
+public sealed class StoryRefinementTests(LoadedModels models) : IClassFixture<LoadedModels>
 {
     private const int Side = 64;
 
@@ -32,7 +32,7 @@ public sealed class StoryRefinementTests
     [MemberData(nameof(Models))]
     public void A_story_is_refined_from_its_enlarged_images_with_its_seeds_and_masks(string model)
     {
-        using var pipeline = StoryBankTests.Load(model);
+        var pipeline = models.Get(model);
         using var small = pipeline.GenerateStory(Tale, Quick);
         using var large = pipeline.RefineStory(small, options: Large);
         using var byHand = pipeline.GenerateStory(
@@ -62,7 +62,7 @@ public sealed class StoryRefinementTests
     [MemberData(nameof(Models))]
     public void Without_techniques_the_latents_are_the_plain_pipelines_from_the_same_images(string model)
     {
-        using var pipeline = StoryBankTests.Load(model);
+        var pipeline = models.Get(model);
         using var small = pipeline.GenerateStory(Tale, Quick);
         using var large = pipeline.RefineStory(small, options: Large with { Techniques = Attention.StoryAttentionOptions.Disabled });
         using var shared = pipeline.RefineStory(small, options: Large);
@@ -84,7 +84,7 @@ public sealed class StoryRefinementTests
     [MemberData(nameof(Models))]
     public void A_small_strength_stays_near_the_enlarged_images(string model)
     {
-        using var pipeline = StoryBankTests.Load(model);
+        var pipeline = models.Get(model);
         var steps = Large.With(r => r with { Steps = 10 });
         using var scope = NewDisposeScope();
         using var small = pipeline.GenerateStory(Tale, Quick);
@@ -109,7 +109,7 @@ public sealed class StoryRefinementTests
     [MemberData(nameof(Models))]
     public void Scenes_read_the_subject_in_each_others_images_and_nothing_else(string model)
     {
-        using var pipeline = StoryBankTests.Load(model);
+        var pipeline = models.Get(model);
         using var scope = NewDisposeScope();
         var one = Draw(Bear.At(Box(0, 32)), 3);
         var other = Draw(Bear.At(Box(0, 32)), 9);
@@ -141,14 +141,15 @@ public sealed class StoryRefinementTests
     public void Refined_scenes_that_read_anchors_have_the_same_bits_in_every_batch_and_order(string model)
     {
         using var folder = new TemporaryFolder();
-        using var pipeline = StoryBankTests.Load(model);
+        var pipeline = models.Get(model);
         using var scope = NewDisposeScope();
         var tale = Tale with { Scenes = [.. Tale.Scenes, .. Further] };
-        using var small = pipeline.GenerateStory(tale, Quick with { Anchors = 2 });
-        using var large = pipeline.RefineStory(small, options: Large with { BatchSize = 3 });
+        using var small = pipeline.GenerateStory(tale, Quick.With(r => r with { Steps = 2 }) with { Anchors = 2 });
+        var half = Large.With(r => r with { Steps = 2 });
+        using var large = pipeline.RefineStory(small, options: half with { BatchSize = 3 });
         using var anchors = pipeline.GenerateStory(
             small.ToStory() with { Scenes = [.. small.ToStory().Scenes.Take(2)] },
-            Large.With(r => r with { Images = [.. small.Scenes.Take(2).Select(scene => scene.Image)] }));
+            half.With(r => r with { Images = [.. small.Scenes.Take(2).Select(scene => scene.Image)] }));
         TensorAssert.SameBits(anchors.Latents, large.Latents.narrow(0, 0, 2));
         large.Bank!.Save(folder.PathOf("a.storybank"));
         using var bank = StoryBank.Load(folder.PathOf("a.storybank"));
@@ -177,7 +178,7 @@ public sealed class StoryRefinementTests
     [InlineData("tiny-flux")]
     public void A_banks_anchors_can_be_enlarged_from_their_portraits(string model)
     {
-        using var pipeline = StoryBankTests.Load(model);
+        var pipeline = models.Get(model);
         using var bank = pipeline.CreateBank(Tale, Quick);
         using var scenes = pipeline.GenerateScenes(bank, Further);
         using var large = pipeline.CreateBank(bank.Card.Story, new()
@@ -198,7 +199,7 @@ public sealed class StoryRefinementTests
     [MemberData(nameof(Models))]
     public void Another_style_keeps_masks_and_a_cast_keeps_its_absences(string model)
     {
-        using var pipeline = StoryBankTests.Load(model);
+        var pipeline = models.Get(model);
         var story = new Story
         {
             Cast = [new Character("Mia", "a small bear with a scarf"), new Character("Tom", "an old man")],
@@ -244,7 +245,7 @@ public sealed class StoryRefinementTests
     [Fact]
     public void A_picture_of_ones_own_stays_itself_and_a_place_becomes_where_the_subject_is()
     {
-        using var pipeline = StoryBankTests.Load("tiny-sdxl");
+        var pipeline = models.Get("tiny-sdxl");
         var story = Tale with
         {
             Scenes =
@@ -269,7 +270,7 @@ public sealed class StoryRefinementTests
     [Fact]
     public void What_cannot_be_refined_is_said()
     {
-        using var pipeline = StoryBankTests.Load("tiny-sdxl");
+        var pipeline = models.Get("tiny-sdxl");
         using var small = pipeline.GenerateStory(Tale, Quick);
         Refuse("The replacement has 2 scenes, the story 3", Tale with { Scenes = [.. Tale.Scenes.Take(2)] }, Large);
         Refuse("StoryOptions.Request has Images", null, Large.With(r => r with { Images = [Painted(1)] }));
@@ -322,7 +323,7 @@ public sealed class StoryRefinementMemoryTests
     [InlineData("tiny-flux")]
     public void A_refined_story_leaves_no_tensor(string model)
     {
-        using var pipeline = StoryBankTests.Load(model);
+        using var pipeline = LoadedModels.Load(model);
         var story = new Story { Subjects = ["a bear"], Scenes = [new("a bear in the forest"), new("a bear"), new("a bear at home")] };
         var options = new StoryOptions { Request = new() { Steps = 2, GuidanceScale = 4, Seed = 5, Height = 64, Width = 64 } };
         LiveTensors.AssertNoneLeft(() =>

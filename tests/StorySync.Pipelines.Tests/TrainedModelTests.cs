@@ -5,8 +5,7 @@ using TorchSharp;
 namespace StorySync.Pipelines.Tests;
 
 /// <summary>What the embedded model shows of SDXL, on trained models of the other architectures.</summary>
-[Collection(typeof(AloneCollection))]
-public class TrainedModelTests(TrainedModels models) : IClassFixture<TrainedModels>
+public class TrainedModelTests(LoadedModels models) : IClassFixture<LoadedModels>
 {
     private const string Flux = "storybook-flux";
     private const string Kandinsky3 = "storybook-kandinsky3";
@@ -27,9 +26,9 @@ public class TrainedModelTests(TrainedModels models) : IClassFixture<TrainedMode
     public void A_story_with_a_cache_skips_steps_and_still_finds_its_subject(string model)
     {
         var options = new StoryOptions { Request = new() { Steps = 6, Seed = 5 } };
-        using var exact = models[model].GenerateStory(Bear, options);
-        using var never = models[model].GenerateStory(Bear, options.With(r => r with { BlockCacheThreshold = 1e-9 }));
-        using var cached = models[model].GenerateStory(Bear, options.With(r => r with { BlockCacheThreshold = 1e9 }));
+        using var exact = models.Get(model).GenerateStory(Bear, options);
+        using var never = models.Get(model).GenerateStory(Bear, options.With(r => r with { BlockCacheThreshold = 1e-9 }));
+        using var cached = models.Get(model).GenerateStory(Bear, options.With(r => r with { BlockCacheThreshold = 1e9 }));
 
         TensorAssert.SameBits(exact.Latents, never.Latents);
         Assert.False(exact.Latents.SameBitsAs(cached.Latents));
@@ -40,7 +39,7 @@ public class TrainedModelTests(TrainedModels models) : IClassFixture<TrainedMode
     [MemberData(nameof(Models))]
     public void A_picture_that_begins_from_another_is_nearer_to_it_the_less_strength_it_has(string model)
     {
-        var pipeline = models[model];
+        var pipeline = models.Get(model);
         using var first = pipeline.Generate(Cat with { Steps = 8, LatentsOnly = false });
         double[] distances =
         [
@@ -79,7 +78,7 @@ public class TrainedModelTests(TrainedModels models) : IClassFixture<TrainedMode
 
         Assert.True(inside > 1.5 * outside, $"{inside / outside:f2}");
 
-        StoryResult Draw(string color) => models[Kandinsky3].GenerateStory(
+        StoryResult Draw(string color) => models.Get(Kandinsky3).GenerateStory(
             new Story
             {
                 Subjects = [$"a {color} bear"],
@@ -93,7 +92,7 @@ public class TrainedModelTests(TrainedModels models) : IClassFixture<TrainedMode
     public async Task Pictures_of_one_batch_and_of_runs_at_the_same_time_are_what_each_is_alone(string model)
     {
         string[] prompts = ["a red cat standing in the forest", "a bear with a blue hat, holding a balloon, at the beach"];
-        var pipeline = models[model];
+        var pipeline = models.Get(model);
         var alone = prompts.Select((prompt, i) => pipeline.Generate(Cat with { Prompts = [prompt], Seed = 7 + i })).ToList();
         using var batch = pipeline.Generate(Cat with { Prompts = prompts });
         var together = await Task.WhenAll(prompts.Select((prompt, i) =>
@@ -108,29 +107,6 @@ public class TrainedModelTests(TrainedModels models) : IClassFixture<TrainedMode
 
         alone.Concat(together).ToList().ForEach(result => result.Dispose());
     }
-
-    [Theory]
-    [MemberData(nameof(Models))]
-    public void A_story_and_a_cancelled_one_leave_no_tensor_behind(string model) => LiveTensors.AssertNoneLeft(() =>
-    {
-        var options = new StoryOptions { Request = new() { Steps = 3, Seed = 5, PreviewInterval = 1 } };
-        var previews = new ConcurrentQueue<int>();
-        models[model].GenerateStory(Bear, options, new Watch(value => previews.Enqueue(value.Previews?.Count ?? 0))).Dispose();
-        Assert.Equal(6, previews.Sum());
-
-        using var source = new CancellationTokenSource();
-        var steps = 0;
-        var progress = new Watch(value =>
-        {
-            steps = value.Step;
-            if (value.Step == 1)
-            {
-                source.Cancel();
-            }
-        });
-        Assert.Throws<OperationCanceledException>(() => models[model].GenerateStory(Bear, options, progress, source.Token));
-        Assert.Equal(1, steps);
-    });
 
     [Fact]
     public void A_story_on_FLUX_has_the_models_real_guidance_or_its_own()
@@ -147,14 +123,14 @@ public class TrainedModelTests(TrainedModels models) : IClassFixture<TrainedMode
         own.Dispose();
 
         StoryResult Story(FluxRequest request) =>
-            models[Flux].GenerateStory(Bear, new StoryOptions { Request = request with { Steps = 3, Seed = 5 } });
+            models.Get(Flux).GenerateStory(Bear, new StoryOptions { Request = request with { Steps = 3, Seed = 5 } });
     }
 
     [Fact]
     public void A_request_on_FLUX_is_as_long_as_the_tokenizer_says()
     {
-        using var left = models[Flux].Generate(Cat);
-        using var said = models[Flux].Generate(new FluxRequest
+        using var left = models.Get(Flux).Generate(Cat);
+        using var said = models.Get(Flux).Generate(new FluxRequest
         {
             Prompts = Cat.Prompts, Seed = Cat.Seed, Steps = Cat.Steps, LatentsOnly = true, MaxSequenceLength = 32,
         });
@@ -162,7 +138,7 @@ public class TrainedModelTests(TrainedModels models) : IClassFixture<TrainedMode
         Assert.Contains(
             "MaxSequenceLength is 33; it must be from 1 to 32, the model_max_length of tokenizer_2.",
             Assert.Throws<ArgumentException>(() =>
-                models[Flux].Generate(new FluxRequest { Prompts = Cat.Prompts, MaxSequenceLength = 33 })).Message,
+                models.Get(Flux).Generate(new FluxRequest { Prompts = Cat.Prompts, MaxSequenceLength = 33 })).Message,
             StringComparison.Ordinal);
     }
 
@@ -173,22 +149,31 @@ public class TrainedModelTests(TrainedModels models) : IClassFixture<TrainedMode
     {
         public void Report(GenerationProgress value) => onReport(value);
     }
-}
 
-/// <summary>The small trained models, each loaded once for all tests of a class.</summary>
-public sealed class TrainedModels : IDisposable
-{
-    private readonly Dictionary<string, DiffusionPipeline> loaded = [];
-
-    public DiffusionPipeline this[string model] => loaded.TryGetValue(model, out var pipeline)
-        ? pipeline
-        : loaded[model] = DiffusionPipeline.Load(model, new PipelineOptions { Device = "cpu" });
-
-    public void Dispose()
+    [Collection(typeof(AloneCollection))]
+    public sealed class Memory(LoadedModels models) : IClassFixture<LoadedModels>
     {
-        foreach (var pipeline in loaded.Values)
+        [Theory]
+        [MemberData(nameof(Models), MemberType = typeof(TrainedModelTests))]
+        public void A_story_and_a_cancelled_one_leave_no_tensor_behind(string model) => LiveTensors.AssertNoneLeft(() =>
         {
-            pipeline.Dispose();
-        }
+            var options = new StoryOptions { Request = new() { Steps = 3, Seed = 5, PreviewInterval = 1 } };
+            var previews = new ConcurrentQueue<int>();
+            models.Get(model).GenerateStory(Bear, options, new Watch(value => previews.Enqueue(value.Previews?.Count ?? 0))).Dispose();
+            Assert.Equal(6, previews.Sum());
+
+            using var source = new CancellationTokenSource();
+            var steps = 0;
+            var progress = new Watch(value =>
+            {
+                steps = value.Step;
+                if (value.Step == 1)
+                {
+                    source.Cancel();
+                }
+            });
+            Assert.Throws<OperationCanceledException>(() => models.Get(model).GenerateStory(Bear, options, progress, source.Token));
+            Assert.Equal(1, steps);
+        });
     }
 }
