@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using System.Net;
 using System.Runtime.ExceptionServices;
 using System.Text;
 using StorySync.Diffusion.Weights;
@@ -147,7 +146,9 @@ internal sealed class ModelDownload
             }
             else
             {
-                await FetchAsync(file, cancellationToken).ConfigureAwait(false);
+                var blob = new BlobDownload(client, options, model, listing.Commit, file, PartOf(file), more => Count(file, more));
+                await blob.RunAsync(cancellationToken).ConfigureAwait(false);
+                File.Move(PartOf(file), BlobOf(file), overwrite: true);
             }
         }
 
@@ -176,123 +177,6 @@ internal sealed class ModelDownload
             }
         }
     }
-
-    private async Task FetchAsync(HubFile file, CancellationToken cancellationToken)
-    {
-        var part = PartOf(file);
-        await using (var target =
-            new FileStream(part, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read, 1 << 16, useAsync: true))
-        {
-            if (target.Length > file.Size)
-            {
-                target.SetLength(0);
-            }
-
-            target.Position = target.Length;
-            Count(file, target.Length);
-            var stuck = 0;
-            while (target.Position < file.Size)
-            {
-                var before = target.Position;
-                try
-                {
-                    await AppendAsync(file, target, cancellationToken).ConfigureAwait(false);
-                }
-                catch (Exception exception) when (exception is HttpRequestException or IOException and not ModelHubException
-                    || (exception is OperationCanceledException && !cancellationToken.IsCancellationRequested))
-                {
-                    await target.FlushAsync(cancellationToken).ConfigureAwait(false);
-                    stuck = target.Position > before ? 1 : stuck + 1;
-                    if (stuck > options.Retries)
-                    {
-                        throw new ModelHubException($"The download of '{file.Path}' of '{model}' breaks off again and again, at "
-                            + $"{ByteSize.Text(target.Position)} of {ByteSize.Text(file.Size)}: {exception.Message} What has arrived is kept; "
-                            + "the same call goes on from there.", null, exception);
-                    }
-
-                    await Task.Delay(options.RetryDelay * Math.Pow(2, stuck - 1), cancellationToken).ConfigureAwait(false);
-                }
-            }
-
-            target.Flush(flushToDisk: true);
-            target.Position = 0;
-            var actual = await file.HashAsync(target, cancellationToken).ConfigureAwait(false);
-            if (actual != file.Hash)
-            {
-                // Nothing of it can be trusted, so that the next try begins from nothing.
-                target.SetLength(0);
-                throw new ModelHubException($"'{file.Path}' of '{model}' is not what was published: its hash is {actual}, expected "
-                    + $"{file.Hash}. What arrived was deleted; try again, and check HF_ENDPOINT if it happens again.");
-            }
-        }
-
-        File.Move(part, BlobOf(file), overwrite: true);
-    }
-
-    /// <summary>Appends what the server sends.</summary>
-    private async Task AppendAsync(HubFile file, FileStream target, CancellationToken cancellationToken)
-    {
-        using var idle = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        using var response =
-            await client.GetFileAsync(model, listing.Commit, file.Path, target.Position, idle.Token).ConfigureAwait(false);
-        var range = response.Content.Headers.ContentRange;
-        if (response.StatusCode == HttpStatusCode.RequestedRangeNotSatisfiable
-            || (response.StatusCode == HttpStatusCode.PartialContent && range?.From != target.Position))
-        {
-            Restart(file, target);
-            throw new IOException("the server does not go on where the file ends.");
-        }
-
-        if (response.StatusCode != HttpStatusCode.PartialContent)
-        {
-            Restart(file, target);
-        }
-
-        var whole = range?.Length ?? (response.Content.Headers.ContentLength + target.Position);
-        if (whole is { } length && length != file.Size)
-        {
-            throw WrongSize(file, length);
-        }
-
-        var stream = await response.Content.ReadAsStreamAsync(idle.Token).ConfigureAwait(false);
-        await using (stream.ConfigureAwait(false))
-        {
-            var buffer = new byte[1 << 18];
-            while (true)
-            {
-                idle.CancelAfter(options.IdleTimeout);
-                var read = await stream.ReadAsync(buffer, idle.Token).ConfigureAwait(false);
-                if (read == 0)
-                {
-                    break;
-                }
-
-                if (target.Position + read > file.Size)
-                {
-                    target.SetLength(0);
-                    throw WrongSize(file, null);
-                }
-
-                await target.WriteAsync(buffer.AsMemory(0, read), cancellationToken).ConfigureAwait(false);
-                Count(file, read);
-            }
-        }
-
-        if (target.Position < file.Size)
-        {
-            throw new IOException("the server ended the file before its end.");
-        }
-    }
-
-    private void Restart(HubFile file, FileStream target)
-    {
-        Count(file, -target.Position);
-        target.SetLength(0);
-    }
-
-    private ModelHubException WrongSize(HubFile file, long? length) => new(
-        $"The server sends {(length is { } other ? $"{other:N0}" : "more")} bytes for '{file.Path}' of '{model}', but its list says "
-            + $"{file.Size:N0}. Try again, and check HF_ENDPOINT if it happens again.");
 
     private void Link(HubFile file)
     {

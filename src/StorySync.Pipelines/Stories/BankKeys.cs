@@ -15,14 +15,15 @@ internal sealed class BankKeys(StoryBank bank) : IKeyBank
 
     public KeptKeys? Read(KeyAddress address)
     {
-        if (bank.Find(StoryBank.KeysName(address)) is not { } kept)
+        if (bank.Find(StoryBankFormat.KeysName(address)) is not { } kept)
         {
             return null;
         }
 
         var parts = kept.unbind();
         return new KeptKeys(
-            PositionsOf(bank.Find(StoryBank.TokensName(address))!), parts[0], parts[1], parts.Length > 2 ? parts[2].flatten(1) : null);
+            PositionsOf(bank.Find(StoryBankFormat.TokensName(address))!), parts[0], parts[1],
+            parts.Length > 2 ? parts[2].flatten(1) : null);
     }
 
     private IReadOnlyList<IReadOnlyList<IReadOnlyList<int>>> PositionsOf(Tensor tokens)

@@ -16,7 +16,7 @@ internal sealed class BankReplay(StoryBank bank, StoryAttention attention) : ISt
     {
         using var scope = NewDisposeScope();
         Watch?.Enter(step, isBase, latents);
-        if (!isBase && bank.Find(StoryBank.MasksName(step)) is { } masks)
+        if (!isBase && bank.Find(StoryBankFormat.MasksName(step)) is { } masks)
         {
             foreach (var (anchor, subject) in bank.FoundSubjects)
             {
@@ -25,7 +25,7 @@ internal sealed class BankReplay(StoryBank bank, StoryAttention attention) : ISt
         }
 
         // A single anchor shares with nobody while it is made, so that its unmodified branch is itself.
-        var kept = bank.Find(StoryBank.LatentsName(step, isBase)) ?? bank.Find(StoryBank.LatentsName(step, isBase: false))!;
+        var kept = bank.Find(StoryBankFormat.LatentsName(step, isBase)) ?? bank.Find(StoryBankFormat.LatentsName(step, isBase: false))!;
         var anchors = DeviceTransfer.Send(kept.to(latents.dtype), latents.device);
         return cat([anchors, latents.narrow(0, bank.Anchors, latents.shape[0] - bank.Anchors)], dim: 0).MoveToOuterDisposeScope();
     }

@@ -31,8 +31,8 @@ internal sealed class KeyRecorder(Story story, ScalarType dtype) : BankRecorder(
                     + "StoryOptions.BankKeysDtype to BFloat16, which takes as many bytes, or leave it out.");
         }
 
-        spool.Append(StoryBank.KeysName(address), kept);
-        Keep(StoryBank.TokensName(address), KeptPositions.ToTensor(keys.Positions));
+        spool.Append(StoryBankFormat.KeysName(address), kept);
+        Keep(StoryBankFormat.TokensName(address), KeptPositions.ToTensor(keys.Positions));
     }
 
     public KeptKeys? Read(KeyAddress address) => throw new NotSupportedException("What is being recorded is not read.");
@@ -51,7 +51,7 @@ internal sealed class KeyRecorder(Story story, ScalarType dtype) : BankRecorder(
     public override void Leave(Tensor latents)
     {
         KeepMasks(replaces: false);
-        Keep(StoryBank.FinalName, Copy(latents));
+        Keep(StoryBankFormat.FinalName, Copy(latents));
     }
 
     /// <inheritdoc/>
@@ -83,7 +83,7 @@ internal sealed class KeyRecorder(Story story, ScalarType dtype) : BankRecorder(
             where StoryRules.InScene(Story, anchor, Story.Subjects[subject]).IsPresent
             select (anchor, subject))
         {
-            var name = StoryBank.MaskName(anchor, subject);
+            var name = StoryBankFormat.MaskName(anchor, subject);
             if ((replaces || !Has(name)) && Attention.MaskOf(anchor, subject) is { } mask)
             {
                 Keep(name, mask);

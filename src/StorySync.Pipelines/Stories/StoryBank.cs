@@ -1,9 +1,6 @@
 using System.Globalization;
-using System.IO.Hashing;
 using System.Text;
 using System.Text.Json;
-using System.Text.Json.Nodes;
-using StorySync.Attention;
 using StorySync.Diffusion.Weights;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -74,24 +71,24 @@ public sealed class StoryBank : IDisposable
                 throw new ModelFileException(path, "a safetensors file, but no story bank; expected one that StoryBank.Save wrote");
             }
 
-            CheckVersion(path, json);
+            StoryBankFormat.CheckVersion(path, json);
             foreach (var name in file.Tensors.Keys)
             {
                 tensors[name] = file.Read(name).DetachFromDisposeScope();
             }
 
             // First of all: a damaged card can hold numbers that options refuse.
-            if (Checksum(json, tensors) != file.Metadata.GetValueOrDefault("checksum"))
+            if (StoryBankFormat.Checksum(json, tensors) != file.Metadata.GetValueOrDefault("checksum"))
             {
                 throw new ModelFileException(
                     path, "the story bank is damaged: its content does not have the checksum that it was written with; copy it again");
             }
 
             var card = JsonSerializer.Deserialize<StoryBankCard>(json, CardForm)!;
-            CheckFits(card, tensors);
+            StoryBankFormat.CheckFits(card, tensors);
             return new StoryBank(card, [.. Enumerable.Range(0, card.Story.Scenes.Count).Select(Portrait)], tensors, file);
 
-            RgbImage Portrait(int anchor) => RgbImage.Decode(tensors[PortraitName(anchor)].bytes);
+            RgbImage Portrait(int anchor) => RgbImage.Decode(tensors[StoryBankFormat.PortraitName(anchor)].bytes);
         }
         catch (Exception exception)
         {
@@ -117,7 +114,7 @@ public sealed class StoryBank : IDisposable
         var card = JsonSerializer.Serialize(Card);
         var metadata = new Dictionary<string, string>
         {
-            ["format"] = Format, ["card"] = card, ["checksum"] = Checksum(card, tensors),
+            ["format"] = Format, ["card"] = card, ["checksum"] = StoryBankFormat.Checksum(card, tensors),
         };
         SafetensorsWriter.Write(path, tensors, metadata, cancellationToken);
     }
@@ -163,7 +160,7 @@ public sealed class StoryBank : IDisposable
     {
         foreach (var (anchor, portrait) in portraits.Index())
         {
-            recorded[PortraitName(anchor)] = tensor(portrait.EncodePng()).DetachFromDisposeScope();
+            recorded[StoryBankFormat.PortraitName(anchor)] = tensor(portrait.EncodePng()).DetachFromDisposeScope();
         }
 
         return new StoryBank(card, portraits, recorded, file: null);
@@ -176,21 +173,6 @@ public sealed class StoryBank : IDisposable
         var shared = tensors.ToDictionary(pair => pair.Key, pair => pair.Value.alias().DetachFromDisposeScope());
         return new StoryBank(Card, Portraits, shared, file: null);
     }
-
-    internal static string LatentsName(int step, bool isBase) =>
-        string.Create(CultureInfo.InvariantCulture, $"{(isBase ? "base" : "latents")}.{step}");
-
-    /// <summary>The name of the final latents.</summary>
-    internal const string FinalName = "final";
-
-    internal static string MaskName(int anchor, int subject) =>
-        string.Create(CultureInfo.InvariantCulture, $"masks.{anchor}.{subject}");
-
-    internal static string KeysName(KeyAddress address) => $"keys.{Call(address)}";
-
-    internal static string TokensName(KeyAddress address) => $"tokens.{Call(address)}";
-
-    internal static string MasksName(int step) => string.Create(CultureInfo.InvariantCulture, $"masks.{step}");
 
     /// <summary>A tensor of the bank, which stays the bank's; null where it has none of that name.</summary>
     /// <exception cref="ObjectDisposedException">The bank was disposed.</exception>
@@ -207,121 +189,6 @@ public sealed class StoryBank : IDisposable
         ? $"keys{(tensors.FirstOrDefault(pair => pair.Key.StartsWith("keys.", StringComparison.Ordinal)).Value is { } keys
             ? $" in {keys.dtype}" : "")}"
         : "latents";
-
-    private static string Call(KeyAddress address) => string.Create(
-        CultureInfo.InvariantCulture,
-        $"{address.Step}.{(address.Branch == GuidanceBranch.Conditional ? "conditional" : "unconditional")}.{address.Layer}");
-
-    private static string PortraitName(int anchor) => string.Create(CultureInfo.InvariantCulture, $"portraits.{anchor}");
-
-    private static void CheckVersion(string path, string json)
-    {
-        using var card = JsonDocument.Parse(json);
-        var version = card.RootElement.ValueKind == JsonValueKind.Object
-            && card.RootElement.TryGetProperty(nameof(StoryBankCard.Version), out var found) ? found.GetRawText() : "none";
-        if (version != StoryBankCard.CurrentVersion.ToString(CultureInfo.InvariantCulture))
-        {
-            throw new ModelFileException(
-                path,
-                $"the story bank has version {(version.Length > 20 ? version[..20] + "…" : version)}; this library reads version "
-                    + $"{StoryBankCard.CurrentVersion}");
-        }
-    }
-
-    /// <summary>Checks that the tensors are those that the card describes.</summary>
-    /// <exception cref="ArgumentException">The story breaks a rule.</exception>
-    /// <exception cref="InvalidDataException">They are not.</exception>
-    private static void CheckFits(StoryBankCard card, Dictionary<string, Tensor> tensors)
-    {
-        var origin = new StoryBatchOrigin(IsAnchored: true);
-        var story = StoryRules.ExpandCast(card.Story, origin);
-        StoryRules.Check(story, origin, story.Scenes.Count);
-        var (anchors, steps) = (story.Scenes.Count, card.Timesteps.Count);
-        if (card.Seeds.Count != anchors || steps == 0 || card.Request.Scheduler?.Instance is null)
-        {
-            throw new InvalidDataException($"its card has {card.Seeds.Count} seeds, {steps} timesteps and "
-                + $"{(card.Request.Scheduler?.Instance is null ? "no" : "a")} scheduler for {anchors} anchors.");
-        }
-
-        if (card.Form == StoryBankForm.Trajectory)
-        {
-            RequireTrajectory();
-        }
-        else
-        {
-            RequireKeys();
-        }
-
-        for (var anchor = 0; anchor < anchors; anchor++)
-        {
-            Require(PortraitName(anchor), uint8, [tensors.GetValueOrDefault(PortraitName(anchor))?.numel() ?? 0]);
-        }
-
-        void RequireTrajectory()
-        {
-            var shape = tensors.GetValueOrDefault(LatentsName(0, isBase: false))?.shape ?? [];
-            for (var step = 0; step < steps; step++)
-            {
-                Require(LatentsName(step, isBase: false), float32, [anchors, .. shape.Skip(1)]);
-                foreach (var name in tensors.Keys.Where(name => name == LatentsName(step, isBase: true)))
-                {
-                    Require(name, float32, [anchors, .. shape.Skip(1)]);
-                }
-
-                foreach (var (name, masks) in tensors.Where(entry => entry.Key == MasksName(step)))
-                {
-                    Require(name, ScalarType.Bool, [anchors, story.Subjects.Count, .. masks.shape.Skip(2)]);
-                    if (masks.dim() != 4 || masks.numel() == 0)
-                    {
-                        throw new InvalidDataException(
-                            $"'{name}' has {masks.dim()} axes and {masks.numel()} values; masks have four axes.");
-                    }
-                }
-            }
-        }
-
-        void RequireKeys()
-        {
-            foreach (var (name, keys) in tensors.Where(entry => entry.Key.StartsWith("keys.", StringComparison.Ordinal)))
-            {
-                var tokens = $"tokens.{name["keys.".Length..]}";
-                Require(tokens, int32, [tensors.GetValueOrDefault(tokens)?.numel() ?? 0]);
-                if (keys.dim() != 4 || !keys.is_floating_point())
-                {
-                    throw new InvalidDataException($"'{name}' is {keys.dtype} of {keys.dim()} axes; keys have four axes and fractions.");
-                }
-            }
-        }
-
-        void Require(string name, ScalarType type, long[] expected)
-        {
-            if (!tensors.TryGetValue(name, out var tensor) || tensor.dtype != type || !tensor.shape.SequenceEqual(expected))
-            {
-                throw new InvalidDataException(
-                    $"'{name}' is {(tensor is null ? "missing" : $"{tensor.dtype} ({string.Join(", ", tensor.shape)})")}; expected "
-                        + $"{type} ({string.Join(", ", expected)}).");
-            }
-        }
-    }
-
-    private static string Checksum(string card, Dictionary<string, Tensor> tensors)
-    {
-        var hash = new XxHash128();
-        hash.Append(Encoding.UTF8.GetBytes(card));
-        foreach (var (name, tensor) in tensors.OrderBy(pair => pair.Key, StringComparer.Ordinal))
-        {
-            hash.Append(Encoding.UTF8.GetBytes($"{name} {tensor.dtype} ({string.Join(", ", tensor.shape)})"));
-            foreach (var piece in TensorBytes.Pieces(tensor))
-            {
-                using (piece)
-                {
-                    hash.Append(piece.bytes);
-                }
-            }
-        }
-
-        return Convert.ToHexStringLower(hash.GetCurrentHash());
-    }
 
     private static void Release(Dictionary<string, Tensor> tensors, SafetensorsFile? file)
     {

@@ -87,7 +87,7 @@ internal sealed class StoryGeneration
         }
 
         var (found, expected) = (
-            origin.Bank!.Find(StoryBank.LatentsName(0, isBase: false))!.shape,
+            origin.Bank!.Find(StoryBankFormat.LatentsName(0, isBase: false))!.shape,
             pipeline.LatentShape(Anchors, generation.Height, generation.Width));
         RequestRules.Require(
             found.SequenceEqual(expected),
@@ -275,7 +275,7 @@ internal sealed class StoryGeneration
     private IReadOnlyList<double?> Score(StoryBank bank, Tensor latents, StoryAttention attention)
     {
         using var scope = NewDisposeScope();
-        var kept = bank.Find(StoryBank.FinalName);
+        var kept = bank.Find(StoryBankFormat.FinalName);
         var all = kept is null ? latents : cat([kept.to(latents.dtype, latents.device), latents]);
         var score = new SubjectConsistency(pipeline.Unpack(all, generation.Height, generation.Width), bank.Anchors);
         return [.. Enumerable.Range(Anchors, Images - Anchors).Select(scene => score.Of(
@@ -283,7 +283,7 @@ internal sealed class StoryGeneration
             story.Subjects.Select((subject, s) => (IReadOnlyList<Tensor?>)
             [
                 .. Enumerable.Range(0, bank.Anchors).Select(anchor =>
-                    kept is null ? MaskOf(attention, subject, anchor, s) : bank.Find(StoryBank.MaskName(anchor, s))),
+                    kept is null ? MaskOf(attention, subject, anchor, s) : bank.Find(StoryBankFormat.MaskName(anchor, s))),
                 MaskOf(attention, subject, scene, s),
             ])))];
     }

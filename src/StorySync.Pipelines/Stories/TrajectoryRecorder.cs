@@ -10,10 +10,10 @@ internal sealed class TrajectoryRecorder(Story story) : BankRecorder(story)
     public override Tensor Enter(int step, bool isBase, Tensor latents)
     {
         using var scope = NewDisposeScope();
-        Keep(StoryBank.LatentsName(step, isBase), Copy(latents));
+        Keep(StoryBankFormat.LatentsName(step, isBase), Copy(latents));
         if (!isBase && Masks() is { } masks)
         {
-            Keep(StoryBank.MasksName(step), masks);
+            Keep(StoryBankFormat.MasksName(step), masks);
         }
 
         return latents;
