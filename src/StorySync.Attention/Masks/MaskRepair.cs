@@ -1,5 +1,6 @@
 using StorySync.Kernels;
 using TorchSharp;
+using static StorySync.Kernels.Lifetimes;
 using static TorchSharp.torch;
 
 namespace StorySync.Attention;
@@ -23,9 +24,8 @@ internal static class MaskRepair
             throw new ArgumentException($"A mask of shape (height, width) is needed, but this has {mask.dim()} dimensions.", nameof(mask));
         }
 
-        using var scope = NewDisposeScope();
-        return ApplyToAll(DeviceTransfer.Fetch(mask).to_type(ScalarType.Bool).unsqueeze(0), closing, components, minArea)
-            .squeeze(0).to(mask.device).MoveToOuterDisposeScope();
+        return Scoped(() => ApplyToAll(DeviceTransfer.Fetch(mask).to_type(ScalarType.Bool).unsqueeze(0), closing, components, minArea)
+            .squeeze(0).to(mask.device));
     }
 
     /// <summary>Mends masks on the host, bool, (masks, height, width), each by itself.</summary>

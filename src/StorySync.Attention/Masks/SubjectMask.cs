@@ -1,5 +1,6 @@
 using StorySync.Kernels;
 using TorchSharp;
+using static StorySync.Kernels.Lifetimes;
 using static TorchSharp.torch;
 
 namespace StorySync.Attention;
@@ -35,8 +36,7 @@ internal static class SubjectMask
     public static Tensor Threshold(Tensor maps)
     {
         ArgumentNullException.ThrowIfNull(maps);
-        using var scope = NewDisposeScope();
-        return maps.gt(Otsu.Threshold(maps.flatten(-2)).unsqueeze(-1).unsqueeze(-1)).MoveToOuterDisposeScope();
+        return Scoped(() => maps.gt(Otsu.Threshold(maps.flatten(-2)).unsqueeze(-1).unsqueeze(-1)));
     }
 
     /// <summary>Gives each token to one subject: of those whose mask holds it, the one with the largest map, the first if several

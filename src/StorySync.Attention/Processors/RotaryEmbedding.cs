@@ -1,4 +1,5 @@
 using TorchSharp;
+using static StorySync.Kernels.Lifetimes;
 using static TorchSharp.torch;
 
 namespace StorySync.Attention;
@@ -43,11 +44,7 @@ public sealed class RotaryEmbedding
     /// <summary>Turns back what <see cref="Apply"/> has turned.</summary>
     /// <param name="x">The turned queries or keys, (…, tokens, head width).</param>
     /// <returns>The queries or keys, of the same shape and type.</returns>
-    public Tensor Undo(Tensor x)
-    {
-        using var scope = NewDisposeScope();
-        return new RotaryEmbedding(Turns.conj()).Apply(x).MoveToOuterDisposeScope();
-    }
+    public Tensor Undo(Tensor x) => Scoped(() => new RotaryEmbedding(Turns.conj()).Apply(x));
 
     /// <summary>Selects tokens.</summary>
     /// <param name="tokens">The indices of the tokens, int64, any shape.</param>

@@ -1,4 +1,5 @@
 using TorchSharp;
+using static StorySync.Kernels.Lifetimes;
 using static TorchSharp.torch;
 
 namespace StorySync.Attention;
@@ -52,8 +53,7 @@ public sealed record StoryBatch(int Scenes, bool Guidance, bool HasBase)
         }
 
         ArgumentNullException.ThrowIfNull(unmodified);
-        using var scope = NewDisposeScope();
-        return stack([Split(modified), Split(unmodified)], 1).flatten(0, 2).MoveToOuterDisposeScope();
+        return Scoped(() => stack([Split(modified), Split(unmodified)], 1).flatten(0, 2));
 
         Tensor Split(Tensor rows) => rows.unflatten(0, [Halves, Scenes]);
     }
@@ -67,7 +67,6 @@ public sealed record StoryBatch(int Scenes, bool Guidance, bool HasBase)
     private Tensor Branch(Tensor rows, int branch)
     {
         ArgumentNullException.ThrowIfNull(rows);
-        using var scope = NewDisposeScope();
-        return ByBranch(rows).select(1, branch).flatten(0, 1).MoveToOuterDisposeScope();
+        return Scoped(() => ByBranch(rows).select(1, branch).flatten(0, 1));
     }
 }

@@ -1,5 +1,6 @@
 using StorySync.Kernels;
 using TorchSharp;
+using static StorySync.Kernels.Lifetimes;
 using static TorchSharp.torch;
 
 namespace StorySync.Attention;
@@ -94,11 +95,7 @@ internal sealed class SubjectMasks : IDisposable
     }
 
     /// <summary>Returns a subject's map in a scene, scaled to [0, 1], (height, width); null while there is none.</summary>
-    public Tensor? MapOf(int scene, int subject)
-    {
-        using var scope = NewDisposeScope();
-        return maps?[scene, subject].clone().MoveToOuterDisposeScope();
-    }
+    public Tensor? MapOf(int scene, int subject) => Scoped(() => maps?[scene, subject].clone());
 
     /// <summary>Returns the subjects' tokens on a layer's grid; null while there is no mask at all.</summary>
     /// <param name="grid">The grid.</param>

@@ -2,6 +2,7 @@ using StorySync.Diffusion.Layers;
 using StorySync.Diffusion.Weights;
 using StorySync.Kernels;
 using TorchSharp;
+using static StorySync.Kernels.Lifetimes;
 using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Autoencoders;
@@ -120,26 +121,16 @@ public sealed class AutoencoderKL : nn.Module
     /// <summary>Converts the autoencoder's latents to the denoiser's: (z - shift_factor) × scaling_factor, or by <c>latents_mean</c> and
     /// <c>latents_std</c> where the config has them. A new tensor.</summary>
     /// <param name="latents">(batch, latent channels, height, width).</param>
-    public Tensor ScaleLatents(Tensor latents)
-    {
-        using var scope = NewDisposeScope();
-        var scaled = Statistics(latents) is var (mean, std)
-            ? (latents - mean).Times(Config.ScalingFactor) / std
-            : latents.Minus(Config.ShiftFactor ?? 0).Times(Config.ScalingFactor);
-        return scaled.MoveToOuterDisposeScope();
-    }
+    public Tensor ScaleLatents(Tensor latents) => Scoped(() => Statistics(latents) is var (mean, std)
+        ? (latents - mean).Times(Config.ScalingFactor) / std
+        : latents.Minus(Config.ShiftFactor ?? 0).Times(Config.ScalingFactor));
 
     /// <summary>Converts the denoiser's latents to the autoencoder's, the inverse of <see cref="ScaleLatents"/>. Returns a new
     /// tensor.</summary>
     /// <param name="latents">(batch, latent channels, height, width).</param>
-    public Tensor UnscaleLatents(Tensor latents)
-    {
-        using var scope = NewDisposeScope();
-        var unscaled = Statistics(latents) is var (mean, std)
-            ? (latents * std).Over(Config.ScalingFactor).Plus(mean)
-            : latents.Over(Config.ScalingFactor).Plus(Config.ShiftFactor ?? 0);
-        return unscaled.MoveToOuterDisposeScope();
-    }
+    public Tensor UnscaleLatents(Tensor latents) => Scoped(() => Statistics(latents) is var (mean, std)
+        ? (latents * std).Over(Config.ScalingFactor).Plus(mean)
+        : latents.Over(Config.ScalingFactor).Plus(Config.ShiftFactor ?? 0));
 
     /// <inheritdoc/>
     protected override void Dispose(bool disposing) => runs.Release(disposing, () => base.Dispose(disposing));

@@ -1,7 +1,7 @@
 using StorySync.Diffusion.Weights;
 using StorySync.Kernels;
 using TorchSharp;
-using static StorySync.Diffusion.Layers.Lifetimes;
+using static StorySync.Kernels.Lifetimes;
 using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Autoencoders;

@@ -1,3 +1,4 @@
+using static StorySync.Kernels.Lifetimes;
 using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Autoencoders;
@@ -8,10 +9,6 @@ internal static class Slices
     /// <param name="batch">(batch, …).</param>
     /// <param name="sliced">Whether to take the images one by one; else the batch goes through as it is.</param>
     /// <param name="work">Makes an output of an input; called in a scope of its own.</param>
-    public static Tensor Map(Tensor batch, bool sliced, Func<Tensor, Tensor> work)
-    {
-        using var scope = NewDisposeScope();
-        var output = sliced && batch.shape[0] > 1 ? cat([.. batch.split(1).Select(work)]) : work(batch);
-        return output.MoveToOuterDisposeScope();
-    }
+    public static Tensor Map(Tensor batch, bool sliced, Func<Tensor, Tensor> work) =>
+        Scoped(() => sliced && batch.shape[0] > 1 ? cat([.. batch.split(1).Select(work)]) : work(batch));
 }

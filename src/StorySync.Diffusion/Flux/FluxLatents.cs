@@ -1,6 +1,7 @@
 using StorySync.Attention;
 using StorySync.Kernels;
 using TorchSharp;
+using static StorySync.Kernels.Lifetimes;
 using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Flux;
@@ -31,12 +32,10 @@ public static class FluxLatents
                 nameof(latents));
         }
 
-        using var scope = NewDisposeScope();
-        return latents
+        return Scoped(() => latents
             .reshape(batch, channels, height / Patch, Patch, width / Patch, Patch)
             .permute(0, 2, 4, 1, 3, 5)
-            .reshape(batch, height / Patch * (width / Patch), channels * Patch * Patch)
-            .MoveToOuterDisposeScope();
+            .reshape(batch, height / Patch * (width / Patch), channels * Patch * Patch));
     }
 
     /// <summary>Latents of tokens: undoes <see cref="Pack"/>.</summary>
@@ -55,12 +54,10 @@ public static class FluxLatents
                 nameof(tokens));
         }
 
-        using var scope = NewDisposeScope();
-        return tokens
+        return Scoped(() => tokens
             .reshape(batch, grid.Height, grid.Width, width / (Patch * Patch), Patch, Patch)
             .permute(0, 3, 1, 4, 2, 5)
-            .reshape(batch, width / (Patch * Patch), grid.Height * Patch, grid.Width * Patch)
-            .MoveToOuterDisposeScope();
+            .reshape(batch, width / (Patch * Patch), grid.Height * Patch, grid.Width * Patch));
     }
 
     /// <summary>Returns the grid of tokens that latents of this size pack to.</summary>

@@ -4,7 +4,7 @@ using StorySync.Diffusion.Layers;
 using StorySync.Kernels;
 using TorchSharp;
 using TorchSharp.Modules;
-using static StorySync.Diffusion.Layers.Lifetimes;
+using static StorySync.Kernels.Lifetimes;
 using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Kandinsky3;

@@ -1,5 +1,5 @@
 using StorySync.Kernels;
-using static StorySync.Diffusion.Layers.Lifetimes;
+using static StorySync.Kernels.Lifetimes;
 using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Layers;

@@ -1,6 +1,6 @@
 using StorySync.Kernels;
 using TorchSharp;
-using static StorySync.Diffusion.Layers.Lifetimes;
+using static StorySync.Kernels.Lifetimes;
 using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Layers;

@@ -2,7 +2,7 @@ using StorySync.Attention;
 using StorySync.Kernels;
 using TorchSharp;
 using TorchSharp.Modules;
-using static StorySync.Diffusion.Layers.Lifetimes;
+using static StorySync.Kernels.Lifetimes;
 using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Layers;

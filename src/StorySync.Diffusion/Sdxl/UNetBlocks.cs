@@ -1,5 +1,6 @@
 using StorySync.Diffusion.Denoising;
 using StorySync.Diffusion.Layers;
+using StorySync.Kernels;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;

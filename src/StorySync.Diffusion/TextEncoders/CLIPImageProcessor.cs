@@ -1,6 +1,7 @@
 using System.ComponentModel.DataAnnotations;
 using StorySync.Diffusion.Weights;
 using TorchSharp;
+using static StorySync.Kernels.Lifetimes;
 using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.TextEncoders;
@@ -83,8 +84,7 @@ public sealed record CLIPImageProcessor
                     nameof(image));
         }
 
-        using var scope = NewDisposeScope();
-        return Preprocess(image.cpu().contiguous().bytes, (int)image.shape[0], (int)image.shape[1]).MoveToOuterDisposeScope();
+        return Scoped(() => Preprocess(image.cpu().contiguous().bytes, (int)image.shape[0], (int)image.shape[1]));
     }
 
     /// <summary>Prepares one image.</summary>

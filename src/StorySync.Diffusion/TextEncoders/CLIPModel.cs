@@ -3,6 +3,7 @@ using StorySync.Diffusion.Layers;
 using StorySync.Diffusion.Weights;
 using TorchSharp;
 using TorchSharp.Modules;
+using static StorySync.Kernels.Lifetimes;
 using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.TextEncoders;
@@ -60,8 +61,7 @@ public sealed class CLIPModel : nn.Module<Tensor, Tensor, CancellationToken, CLI
     public Tensor GetTextFeatures(Tensor inputIds, CancellationToken cancellationToken = default)
     {
         using var run = runs.Enter(cancellationToken);
-        using var scope = NewDisposeScope();
-        return text_projection.call(text_model.call(inputIds, cancellationToken).PoolerOutput).MoveToOuterDisposeScope();
+        return Scoped(() => text_projection.call(text_model.call(inputIds, cancellationToken).PoolerOutput));
     }
 
     /// <summary>Returns the vectors of images, (batch, projection_dim), not normalized.</summary>
@@ -73,8 +73,7 @@ public sealed class CLIPModel : nn.Module<Tensor, Tensor, CancellationToken, CLI
     public Tensor GetImageFeatures(Tensor pixelValues, CancellationToken cancellationToken = default)
     {
         using var run = runs.Enter(cancellationToken);
-        using var scope = NewDisposeScope();
-        return visual_projection.call(vision_model.call(pixelValues, cancellationToken).Pooled).MoveToOuterDisposeScope();
+        return Scoped(() => visual_projection.call(vision_model.call(pixelValues, cancellationToken).Pooled));
     }
 
     /// <summary>Returns what the image tower makes of each patch: transformers' <c>vision_model(…).last_hidden_state</c> without the class

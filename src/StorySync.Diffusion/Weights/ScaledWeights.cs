@@ -1,4 +1,5 @@
 using StorySync.Kernels;
+using static StorySync.Kernels.Lifetimes;
 using static TorchSharp.torch;
 
 namespace StorySync.Diffusion.Weights;
@@ -58,8 +59,7 @@ internal sealed class ScaledWeights : IMappedTensorSource, IBlockSource
             return source.Read(name);
         }
 
-        using var scope = NewDisposeScope();
-        return source.Read(name).to(float32).Times(scale).MoveToOuterDisposeScope();
+        return Scoped(() => source.Read(name).to(float32).Times(scale));
     }
 
     public StoredBlocks? ReadBlocks(string name) => (source as IBlockSource)?.ReadBlocks(name) is not { } blocks ? null

@@ -1,4 +1,5 @@
 using TorchSharp;
+using static StorySync.Kernels.Lifetimes;
 using static TorchSharp.torch;
 
 namespace StorySync.Kernels;
@@ -11,11 +12,8 @@ internal static class ImageByImage
     /// <summary>Computes a function.</summary>
     /// <param name="x">(batch, …).</param>
     /// <param name="function">A function of each value.</param>
-    public static Tensor Apply(Tensor x, Func<Tensor, Tensor> function)
-    {
-        using var scope = NewDisposeScope();
-        return (IsOne(x) ? function(x) : stack([.. x.unbind().Select(function)])).MoveToOuterDisposeScope();
-    }
+    public static Tensor Apply(Tensor x, Func<Tensor, Tensor> function) =>
+        Scoped(() => IsOne(x) ? function(x) : stack([.. x.unbind().Select(function)]));
 
     /// <summary>Overwrites a tensor by its SiLU.</summary>
     /// <param name="x">(batch, …).</param>

@@ -1,5 +1,6 @@
 using TorchSharp;
 using TorchSharp.Modules;
+using static StorySync.Kernels.Lifetimes;
 using static TorchSharp.torch;
 
 namespace StorySync.Kernels;
@@ -259,11 +260,7 @@ internal sealed class WeightStorage(Func<Parameter> parameter, bool canDefer, pa
     private Tensor? Elsewhere(ScalarType dtype) =>
         blocks is null ? stored?.to(dtype) ?? packing?.Values(shape) : Decode(blocks, dtype);
 
-    private static Tensor Decode(StoredBlocks blocks, ScalarType dtype)
-    {
-        using var scope = NewDisposeScope();
-        return blocks.Decode().to(dtype).MoveToOuterDisposeScope();
-    }
+    private static Tensor Decode(StoredBlocks blocks, ScalarType dtype) => Scoped(() => blocks.Decode().to(dtype));
 
     private void Put(Tensor values)
     {

@@ -9,6 +9,7 @@ using StorySync.Diffusion.TextEncoders;
 using StorySync.Diffusion.Tokenizers;
 using StorySync.Diffusion.Weights;
 using TorchSharp;
+using static StorySync.Kernels.Lifetimes;
 using static TorchSharp.torch;
 
 namespace StorySync.Pipelines;
@@ -254,15 +255,13 @@ public sealed class FluxPipeline : DiffusionPipeline
     internal override Tensor EncodeImages(Tensor images, NoiseSource noise, CancellationToken cancellationToken)
     {
         using var held = offload.Acquire(Vae);
-        using var scope = NewDisposeScope();
-        return FluxLatents.Pack(Vae.EncodeImages(images, noise, Options, cancellationToken)).MoveToOuterDisposeScope();
+        return Scoped(() => FluxLatents.Pack(Vae.EncodeImages(images, noise, Options, cancellationToken)));
     }
 
     internal override Tensor DecodeLatents(Tensor latents, int height, int width, CancellationToken cancellationToken)
     {
         using var held = offload.Acquire(Vae);
-        using var scope = NewDisposeScope();
-        return Vae.DecodeImages(Unpack(latents, height, width), Options, cancellationToken).MoveToOuterDisposeScope();
+        return Scoped(() => Vae.DecodeImages(Unpack(latents, height, width), Options, cancellationToken));
     }
 
     internal override IReadOnlyList<ModelPart> WeightParts => Alive(field);

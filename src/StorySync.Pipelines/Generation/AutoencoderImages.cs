@@ -2,6 +2,7 @@ using StorySync.Diffusion.Autoencoders;
 using StorySync.Diffusion.Schedulers;
 using StorySync.Kernels;
 using TorchSharp;
+using static StorySync.Kernels.Lifetimes;
 using static TorchSharp.torch;
 
 namespace StorySync.Pipelines;
@@ -28,10 +29,7 @@ internal static class AutoencoderImages
     /// <param name="cancellationToken">The token to monitor for cancellation requests; checked between blocks.</param>
     /// <returns>(rows, 3, height, width), 0 … 1.</returns>
     public static Tensor DecodeImages(this AutoencoderKL vae, Tensor latents, PipelineOptions options,
-        CancellationToken cancellationToken)
-    {
-        using var scope = NewDisposeScope();
-        var images = vae.Decode(vae.UnscaleLatents(latents.to(vae.Dtype)), sliced: true, options.TiledDecoding, cancellationToken);
-        return images.Over_(2).Plus_(0.5).Clamp_(0, 1).MoveToOuterDisposeScope();
-    }
+        CancellationToken cancellationToken) => Scoped(() =>
+            vae.Decode(vae.UnscaleLatents(latents.to(vae.Dtype)), sliced: true, options.TiledDecoding, cancellationToken)
+                .Over_(2).Plus_(0.5).Clamp_(0, 1));
 }

@@ -1,6 +1,7 @@
 using StorySync.Diffusion.Schedulers;
 using StorySync.Kernels;
 using TorchSharp;
+using static StorySync.Kernels.Lifetimes;
 using static TorchSharp.torch;
 
 namespace StorySync.Pipelines;
@@ -69,10 +70,6 @@ internal sealed class ImageStart(
     }
 
     /// <summary>(1, 1, height, width): 1 where the mask is at least half white.</summary>
-    private static Tensor Binary(RgbImage mask, int width, int height, Tensor like)
-    {
-        using var scope = NewDisposeScope();
-        return mask.WithoutAlpha().Resize(width, height).ToMask().to(like.dtype).to(like.device).view(1, 1, height,
-            width).MoveToOuterDisposeScope();
-    }
+    private static Tensor Binary(RgbImage mask, int width, int height, Tensor like) =>
+        Scoped(() => mask.WithoutAlpha().Resize(width, height).ToMask().to(like.dtype).to(like.device).view(1, 1, height, width));
 }

@@ -10,6 +10,7 @@ using StorySync.Diffusion.Tokenizers;
 using StorySync.Diffusion.Weights;
 using StorySync.Kernels;
 using TorchSharp;
+using static StorySync.Kernels.Lifetimes;
 using static TorchSharp.torch;
 
 namespace StorySync.Pipelines;
@@ -141,9 +142,8 @@ public sealed class Kandinsky3Pipeline : DiffusionPipeline
     internal override Tensor DecodeLatents(Tensor latents, int height, int width, CancellationToken cancellationToken)
     {
         using var held = offload.Acquire(Movq);
-        using var scope = NewDisposeScope();
-        var images = Movq.Decode(latents, quantize: false, sliced: true, cancellationToken);
-        return images.Over_(2).Plus_(0.5).Clamp_(0, 1).MoveToOuterDisposeScope();
+        return Scoped(() =>
+            Movq.Decode(latents, quantize: false, sliced: true, cancellationToken).Over_(2).Plus_(0.5).Clamp_(0, 1));
     }
 
     internal override bool DecodesTiles => false;
