@@ -130,6 +130,6 @@ internal static class FluxGguf
             }
         }
 
-        return ModelManifest.Of(transformer).ElementCount;
+        return CheckpointShapes.Of(transformer).ElementCount;
     }
 }

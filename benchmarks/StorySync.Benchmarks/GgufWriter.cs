@@ -32,7 +32,7 @@ internal sealed class GgufWriter(string format, bool random)
         var offset = 0L;
         var header = new MemoryStream();
         using var writer = new BinaryWriter(header);
-        var shapes = ModelManifest.Of(model).Shapes;
+        var shapes = CheckpointShapes.Of(model).Shapes;
         writer.Write("GGUF"u8);
         writer.Write(3u);
         writer.Write((ulong)shapes.Count);
