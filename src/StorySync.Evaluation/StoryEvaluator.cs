@@ -79,7 +79,7 @@ public sealed class StoryEvaluator(ClipEvaluator clip)
     }
 
     private static RgbImage Alone(RgbImage image, SubjectRegion region) =>
-        SubjectPictures.Crop(SubjectPictures.WithoutBackground(image, region), region);
+        SubjectImages.Crop(SubjectImages.WithoutBackground(image, region), region);
 
     private static void Check(IReadOnlyList<EvaluatedScene> scenes, IReadOnlyList<EvaluatedScene>? compared)
     {
@@ -124,8 +124,8 @@ public sealed class StoryEvaluator(ClipEvaluator clip)
         return measures with
         {
             ClipI = Alike(Alone),
-            Crop = Alike(SubjectPictures.Crop),
-            Noise = Alike((image, region) => SubjectPictures.OnNoise(image, region)),
+            Crop = Alike(SubjectImages.Crop),
+            Noise = Alike((image, region) => SubjectImages.OnNoise(image, region)),
             Color = SubjectColor.Distance([.. seen.Select(s => SubjectColor.Mean(s.Image, s.Region))]),
             Patches = PatchSimilarity.Mean([.. seen.Select(s => PatchSimilarity.Inside(s.Patches, s.Region))]),
             Layout = Layout.Diversity([.. seen.Select(s => s.Region)]),

@@ -4,8 +4,8 @@ namespace StorySync.Evaluation;
 /// than two scenes. With several subjects, those of subjects are means over them.</summary>
 public sealed record StoryMeasures
 {
-    /// <summary>Gets <see cref="Evaluation.ClipI"/> of the subjects alone: cut out (<see cref="SubjectPictures.Crop"/>), the background
-    /// removed (<see cref="SubjectPictures.WithoutBackground"/>).</summary>
+    /// <summary>Gets <see cref="Evaluation.ClipI"/> of the subjects alone: cut out (<see cref="SubjectImages.Crop"/>), the background
+    /// removed (<see cref="SubjectImages.WithoutBackground"/>).</summary>
     public double? ClipI { get; init; }
 
     /// <summary>Gets <see cref="Evaluation.ClipI"/> of the whole images.</summary>
@@ -15,7 +15,7 @@ public sealed record StoryMeasures
     public double? ClipICrop { get; init; }
 
     /// <summary>Gets <see cref="Evaluation.ClipI"/> of the images with their background replaced by noise (<see
-    /// cref="SubjectPictures.OnNoise"/>).</summary>
+    /// cref="SubjectImages.OnNoise"/>).</summary>
     public double? ClipINoise { get; init; }
 
     /// <summary>Gets the mean of the scenes' <see cref="Evaluation.ClipT.Score"/>.</summary>

@@ -69,7 +69,7 @@ public sealed class HostileRequestTests(LoadedModels models) : IClassFixture<Loa
         ("has no white", One(scene => scene with { Subjects = [Bear.At(new(1, 1, new byte[3]))] }), Quick),
         ("region is 1×2", One(scene => scene with { Subjects = [Bear.In(new RgbImage(1, 2, new byte[6]))] }), Quick),
         ("twice", One(scene => scene with { Subjects = [Bear.Absent(), new(Bear)] }), Quick),
-        ("is a Picture", One(scene => scene with { Picture = Picture }), Quick),
+        ("has an Image", One(scene => scene with { Image = Picture }), Quick),
         ("Candidates is 0", Bears, Quick with { Candidates = 0 }), ("Candidates is -1", Bears, Quick with { Candidates = -1, Anchors = 1 }),
         ("Candidates is 2147483647", Bears, Quick with { Candidates = int.MaxValue, Anchors = 1 }),
         ("RetryBelow is NaN", Bears, Quick with { Candidates = 2, RetryBelow = double.NaN, Anchors = 1 }),
@@ -143,7 +143,7 @@ public sealed class HostileRequestTests(LoadedModels models) : IClassFixture<Loa
             ("no scenes", [], new()), ("Scene 3 is null", [null!], new()), ("has no prompt", [new(null!)], new()),
             ("BatchSize is 0", [Bears.Scenes[0]], new() { BatchSize = 0 }),
             ("Candidates is 0", [Bears.Scenes[0]], new() { Candidates = 0 }),
-            ("does not occur", [new("a house")], new()), ("is a Picture", [new("a bear") { Picture = Picture }], new()),
+            ("does not occur", [new("a house")], new()), ("has an Image", [new("a bear") { Image = Picture }], new()),
         ];
         foreach (var (part, scenes, options) in cases)
         {

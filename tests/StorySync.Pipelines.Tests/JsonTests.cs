@@ -46,7 +46,7 @@ public class JsonTests
                 States = new Dictionary<string, string> { ["Mia"] = "in a raincoat" },
                 Location = "harbour",
                 Seed = 4,
-                Picture = Picture,
+                Image = Picture,
                 Subjects = [Fox.As("a fox"), new Subject("a cat").In(new RegionBox(0, 0.25, 0.5, 0.75))],
             },
             new("a cat") { Subjects = [Fox.Absent(), new Subject("a cat").At(Picture)] },

@@ -54,7 +54,7 @@ public class MemoryTests(StorybookModel model) : IClassFixture<StorybookModel>
     {
         var options = new StoryOptions { Request = new() { Steps = 2, GuidanceScale = 4, Height = 64, Width = 64 }, Anchors = 2 };
         var picture = new RgbImage(64, 64, new byte[64 * 64 * 3]);
-        var story = Frog with { Scenes = [Frog.Scenes[0] with { Picture = picture }, .. Frog.Scenes] };
+        var story = Frog with { Scenes = [Frog.Scenes[0] with { Image = picture }, .. Frog.Scenes] };
         model.Pipeline.GenerateStory(story, options).Dispose();
         model.Pipeline.CreateBank(story with { Scenes = [story.Scenes[0]] }, options).Dispose();
         using var source = new CancellationTokenSource();

@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 namespace StorySync.Pipelines.Tests;
 
 /// <summary>An image depends on its own prompts and seed, not on what it is generated with, to the last bit.</summary>
-public sealed class PromptIndependenceTests
+public sealed class PromptIndependenceTests(LoadedModels models) : IClassFixture<LoadedModels>
 {
     private const int Side = 64;
 
@@ -32,7 +32,7 @@ public sealed class PromptIndependenceTests
     [MemberData(nameof(Models))]
     public void A_batch_in_any_order_gives_what_each_prompt_gives_alone(string model, bool negatives)
     {
-        using var pipeline = Load(model);
+        var pipeline = models.Get(model);
         using var scope = NewDisposeScope();
         var alone = Enumerable.Range(0, Prompts.Length).Select(i => Latents(pipeline, negatives, i)).ToList();
         Assert.False(alone[0].SameBitsAs(alone[1]));
@@ -51,7 +51,7 @@ public sealed class PromptIndependenceTests
     [Fact]
     public void Prompts_of_Kandinsky_3_can_be_cut_to_the_longest_as_diffusers_does()
     {
-        using var pipeline = Load("tiny-kandinsky3");
+        var pipeline = models.Get("tiny-kandinsky3");
         using var scope = NewDisposeScope();
         var request = new Kandinsky3Request
         {
@@ -82,17 +82,5 @@ public sealed class PromptIndependenceTests
             LatentsOnly = true,
         });
         return result.Latents.clone();
-    }
-
-    private static DiffusionPipeline Load(string model)
-    {
-        if (model != "storybook")
-        {
-            ReferenceData.RequireRoot();
-            model = ReferenceData.PathOf("models/" + model);
-            Assert.SkipUnless(Directory.Exists(model), $"There is no {model}.");
-        }
-
-        return DiffusionPipeline.Load(model, new PipelineOptions { Device = "cpu" });
     }
 }

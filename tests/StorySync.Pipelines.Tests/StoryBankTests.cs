@@ -92,7 +92,7 @@ public sealed class StoryBankTests(LoadedModels models) : IClassFixture<LoadedMo
         var mask = new RgbImage(1, 1, [255, 255, 255]);
         var story = !withPicture ? Anchors : Anchors with
         {
-            Scenes = [Anchors.Scenes[0], Anchors.Scenes[1] with { Picture = picture, Subjects = [Anchors.Subjects[0].At(mask)] }],
+            Scenes = [Anchors.Scenes[0], Anchors.Scenes[1] with { Image = picture, Subjects = [Anchors.Subjects[0].At(mask)] }],
         };
         var pipeline = models.Get(model);
         var kept = new List<byte[]>();

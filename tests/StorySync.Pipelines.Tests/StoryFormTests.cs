@@ -35,7 +35,7 @@ public sealed class StoryFormTests(LoadedModels models) : IClassFixture<LoadedMo
         ["anchors and takes"] = (true, (pipeline, options) => pipeline.GenerateStory(
             Bears, options with { Anchors = 1, Candidates = 2, RetryBelow = 2, BatchSize = 1 })),
         ["the user's picture"] = (true, (pipeline, options) => pipeline.GenerateStory(
-            Bears with { Scenes = [new("a bear") { Picture = Picture }, Beach, Snow] }, options with { Anchors = 1 })),
+            Bears with { Scenes = [new("a bear") { Image = Picture }, Beach, Snow] }, options with { Anchors = 1 })),
         ["a bank in a file, and a scene drawn again"] = (true, (pipeline, options) =>
         {
             using var folder = new TemporaryFolder();

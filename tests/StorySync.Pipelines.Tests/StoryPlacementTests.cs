@@ -168,7 +168,7 @@ public sealed class StoryPlacementTests(LoadedModels models) : IClassFixture<Loa
     public void Nothing_is_placed_in_a_picture()
     {
         var pipeline = models.Get("storybook");
-        var scene = In(Forest, Left) with { Picture = LeftOf(64) };
+        var scene = In(Forest, Left) with { Image = LeftOf(64) };
         var error = Assert.Throws<ArgumentException>(
             () => pipeline.CreateBank(new() { Subjects = [Bear], Scenes = [scene] }, new() { Request = Quick }));
         Assert.Contains("nothing can be placed", error.Message, StringComparison.Ordinal);

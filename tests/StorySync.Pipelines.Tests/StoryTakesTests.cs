@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 namespace StorySync.Pipelines.Tests;
 
 /// <summary>Several takes of a scene, of which the best is kept.</summary>
-public sealed class StoryTakesTests
+public sealed class StoryTakesTests(LoadedModels models) : IClassFixture<LoadedModels>
 {
     private static readonly Story Anchors = new()
     {
@@ -28,7 +28,7 @@ public sealed class StoryTakesTests
     [InlineData("tiny-flux")]
     public void The_best_take_is_kept_as_it_is_alone(string model)
     {
-        using var pipeline = Load(model);
+        var pipeline = models.Get(model);
         using var scope = NewDisposeScope();
         using var bank = pipeline.CreateBank(Anchors, new() { Request = Quick });
         using var kept = pipeline.GenerateScenes(bank, Further, new() { Candidates = 3, BatchSize = 2 });
@@ -54,7 +54,7 @@ public sealed class StoryTakesTests
     [Fact]
     public void Only_scenes_below_the_threshold_get_one_more_take()
     {
-        using var pipeline = Load("storybook");
+        var pipeline = models.Get("storybook");
         using var bank = pipeline.CreateBank(Anchors, new() { Request = Quick });
         var (seen, batches) = (new List<long>(), new List<long>());
         var progress = new List<GenerationProgress>();
@@ -87,7 +87,7 @@ public sealed class StoryTakesTests
     [Fact]
     public void Takes_of_a_story_with_anchors_are_those_of_its_bank()
     {
-        using var pipeline = Load("storybook");
+        var pipeline = models.Get("storybook");
         var story = Anchors with { Scenes = [.. Anchors.Scenes, .. Further] };
         var options = new StoryOptions { Candidates = 2, Request = Quick };
         using var whole = pipeline.GenerateStory(story, options with { Anchors = 2 });
@@ -126,7 +126,7 @@ public sealed class StoryTakesTests
     [Fact]
     public void Options_of_takes_are_checked_and_serialized()
     {
-        using var pipeline = Load("storybook");
+        var pipeline = models.Get("storybook");
         foreach (var (options, what) in new[]
         {
             (new StoryOptions { Candidates = 0, Anchors = 1 }, "Candidates is 0"),
@@ -140,18 +140,6 @@ public sealed class StoryTakesTests
         var json = JsonSerializer.Serialize(new StoryOptions { Candidates = 3, RetryBelow = 0.25, Scorer = _ => 0 });
         var back = JsonSerializer.Deserialize<StoryOptions>(json)!;
         Assert.Equal((3, 0.25, null), (back.Candidates, back.RetryBelow, back.Scorer));
-    }
-
-    private static DiffusionPipeline Load(string model)
-    {
-        if (model != "storybook")
-        {
-            ReferenceData.RequireRoot();
-            model = ReferenceData.PathOf("models/" + model);
-            Assert.SkipUnless(Directory.Exists(model), $"There is no {model}.");
-        }
-
-        return DiffusionPipeline.Load(model, new PipelineOptions { Device = "cpu" });
     }
 
     private sealed class Report(List<GenerationProgress> seen) : IProgress<GenerationProgress>

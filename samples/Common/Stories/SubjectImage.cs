@@ -28,7 +28,7 @@ internal static class SubjectImage
             var shown = story.Subjects is [var first, ..] ? first : story.Cast[0].Subject();
             return new Scene(story.Subjects.Count > 0 ? shown.Phrase : story.Cast[0].Name)
             {
-                Picture = RgbImage.Load(path),
+                Image = RgbImage.Load(path),
                 Seed = seed,
                 Subjects =
                 [

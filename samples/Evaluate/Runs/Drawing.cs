@@ -28,7 +28,7 @@ internal sealed record Drawing(IReadOnlyList<SceneResult> Scenes, TimeSpan Time,
 
         using var result = pipeline.GenerateStory(
             job.AnchorsFrom == AnchorSource.Picture
-                ? story with { Scenes = [scenes[0] with { Picture = plainPicture }, .. scenes.Skip(1)] } : story,
+                ? story with { Scenes = [scenes[0] with { Image = plainPicture }, .. scenes.Skip(1)] } : story,
             job.Options,
             progress,
             cancellationToken);

@@ -85,7 +85,7 @@ internal static class Denoising
     /// <summary>Returns a value indicating whether a step with an unmodified branch computes its guidance halves one after the other, so
     /// that the branch does not double the memory that the run takes: not where that is small, because two calls take longer than one. A
     /// cache decides by halves.</summary>
-    public static bool SplitsHalves(long pictures, int height, int width, bool caches) => caches || pictures * height * width > FewPixels;
+    public static bool SplitsHalves(long images, int height, int width, bool caches) => caches || images * height * width > FewPixels;
 
     /// <summary>Runs all steps.</summary>
     /// <param name="predict">The model: sample, timestep, conditions, run → prediction.</param>
@@ -205,9 +205,9 @@ internal static class Denoising
 
     private static PromptEmbeddings Rows(DenoisingJob job, long[] halves, int branches)
     {
-        var pictures = job.Latents.shape[0];
+        var images = job.Latents.shape[0];
         return job.Embeddings.Select(cat([.. halves.SelectMany(half =>
-            Enumerable.Repeat(Arithmetic.Arange(half * pictures, (half + 1) * pictures, device: job.Latents.device), branches))]));
+            Enumerable.Repeat(Arithmetic.Arange(half * images, (half + 1) * images, device: job.Latents.device), branches))]));
     }
 
     /// <summary>Latents on their way through the plan.</summary>

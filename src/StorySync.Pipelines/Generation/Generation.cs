@@ -139,9 +139,9 @@ internal sealed class Generation
     /// <param name="story">The story that the images are the scenes of; null for images that know nothing of each other.</param>
     /// <param name="entry">What looks at the latents before each step, or replaces some.</param>
     /// <param name="hidden">How many of the first images are not decoded, and in no result.</param>
-    /// <param name="pictures">The images that are not drawn; null for none.</param>
+    /// <param name="ownImages">The images that are not drawn; null for none.</param>
     public GenerationResult Run(
-        IReadOnlyList<long> seeds, StoryAttention? story, IStepEntry? entry = null, int hidden = 0, PictureAnchors? pictures = null)
+        IReadOnlyList<long> seeds, StoryAttention? story, IStepEntry? entry = null, int hidden = 0, ImageAnchors? ownImages = null)
     {
         using var scales = request.LoraScales is { } own ? pipeline.Loras.With(own) : null;
         using var mode = inference_mode();
@@ -157,7 +157,7 @@ internal sealed class Generation
         FiniteNumbers.RequireText(embeddings, pipeline.Options.Dtype);
         using var blockCache = request.BlockCacheThreshold > 0 ? new BlockCache(request.BlockCacheThreshold) : null;
         var start = Start(request.Noise ?? noise.Draw);
-        start = pictures?.Begin(pipeline, Plan, BeginIndex, seeds, start, Height, Width, cancellationToken) ?? start;
+        start = ownImages?.Begin(pipeline, Plan, BeginIndex, seeds, start, Height, Width, cancellationToken) ?? start;
         using var baseNoise = story?.BatchAt(0, ModelCalls).HasBase == true ? noise.Fork() : null;
         using var finite = new FiniteNumbers(pipeline.Device, pipeline.Options.Dtype);
         var job = new DenoisingJob
@@ -187,7 +187,7 @@ internal sealed class Generation
         };
         encoding?.Dispose();
         var encoded = clock.Elapsed;
-        var latents = Denoise(job, finite, pictures);
+        var latents = Denoise(job, finite, ownImages);
         finite.Require();
         Warnings.AddIf(
             story is null && request.Latents is not null && (request.Seed is not null || request.Seeds is not null) && !noise.IsDrawn,
@@ -199,7 +199,7 @@ internal sealed class Generation
         if (!request.LatentsOnly)
         {
             Report(GenerationStage.Decoding, ModelCalls);
-            decoded = Named(pictures is null ? Decode(latents) : pictures.Decode(latents, Decode), seeds, hidden);
+            decoded = Named(ownImages is null ? Decode(latents) : ownImages.Decode(latents, Decode), seeds, hidden);
         }
 
         // What was written to meanwhile may be in the images.
@@ -232,12 +232,12 @@ internal sealed class Generation
         new(options, images, Guidance ? 2 : 1, Height, Width, hasBase, shares, Caches: request.BlockCacheThreshold > 0,
             pipeline.TextChunks(request));
 
-    private Tensor Denoise(DenoisingJob job, FiniteNumbers finite, PictureAnchors? pictures)
+    private Tensor Denoise(DenoisingJob job, FiniteNumbers finite, ImageAnchors? ownImages)
     {
         using var span = Telemetry.StartStage("denoise");
         pipeline.ThrowIfFilesChanged();
         using var held = pipeline.AcquireDenoiser();
-        pictures?.FindSubjects(pipeline.Predict, job);
+        ownImages?.FindSubjects(pipeline.Predict, job);
         stepBegun = clock.Elapsed;
         return Denoising.Run(pipeline.Predict, job, (step, elapsed) => OnStep(step, elapsed, finite));
     }

@@ -1,5 +1,6 @@
 using StorySync.Kernels;
 using TorchSharp;
+using static StorySync.Kernels.Lifetimes;
 using static TorchSharp.torch;
 
 namespace StorySync.Pipelines;
@@ -40,11 +41,7 @@ public sealed partial class RgbImage
     }
 
     /// <summary>Returns a bool tensor, (height, width): true where the image is white, that is, its luma is at least one half.</summary>
-    internal Tensor ToMask()
-    {
-        using var scope = NewDisposeScope();
-        return tensor(ToLuma(), [Height, Width], dtype: uint8).GreaterThan(127).MoveToOuterDisposeScope();
-    }
+    internal Tensor ToMask() => Scoped(() => tensor(ToLuma(), [Height, Width], dtype: uint8).GreaterThan(127));
 
     /// <summary>Returns whether the image, taken as a mask, is white anywhere.</summary>
     internal bool HasWhite() => WithoutAlpha().ToLuma().AsSpan().ContainsAnyInRange((byte)128, byte.MaxValue);

@@ -270,7 +270,7 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
         static double[] Ids(ImageSize original, ImagePoint crop, ImageSize target) =>
             [original.Height, original.Width, crop.Top, crop.Left, target.Height, target.Width];
 
-        var pictures = request.Prompts.Count * request.ImagesPerPrompt;
+        var images = request.Prompts.Count * request.ImagesPerPrompt;
         var positive = Ids(own.OriginalSize ?? (height, width), own.CropsCoordsTopLeft, own.TargetSize ?? (height, width));
         var negative = own.NegativeOriginalSize is { } original && own.NegativeTargetSize is { } target
             ? Ids(original, own.NegativeCropsCoordsTopLeft, target)
@@ -280,7 +280,7 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
         // the images are to be the same.
         using var scope = NewDisposeScope();
         double[] rows = guidance ? [.. negative, .. positive] : positive;
-        return tensor(rows, [rows.Length / 6, 6], dtype: Options.Dtype, device: Device).repeat(pictures, 1).MoveToOuterDisposeScope();
+        return tensor(rows, [rows.Length / 6, 6], dtype: Options.Dtype, device: Device).repeat(images, 1).MoveToOuterDisposeScope();
     }
 
     /// <summary>The settings in <c>model_index.json</c>.</summary>

@@ -102,7 +102,7 @@ public sealed record Scene(string Prompt)
     /// with the images alone, the first call with less noise than signal (σ below a half in flow matching, elsewhere 1 − ᾱ), and is there
     /// in all steps.</para>
     /// </remarks>
-    public RgbImage? Picture { get; init; }
+    public RgbImage? Image { get; init; }
 }
 
 /// <summary>Represents how a scene has a subject.</summary>

@@ -161,8 +161,8 @@ internal sealed class StoryGeneration
             ReadsKept = ReadsKeys,
             KeptLocations = origin.Bank?.Card.Story.Scenes.Select(anchor => anchor.Location).ToList(),
         };
-        var pictures = story.Scenes.Any(scene => scene.Picture is not null)
-            ? new PictureAnchors(story, attention, scenes => new StoryAttention(
+        var ownImages = story.Scenes.Any(scene => scene.Image is not null)
+            ? new ImageAnchors(story, attention, scenes => new StoryAttention(
                 StoryAttentionOptions.Disabled with { Masks = techniques.Masks },
                 [.. subjects.Select(subject => new StorySubject(subject.Name, [.. scenes.Select(scene => subject.Tokens[scene])]))],
                 scenes.Count,
@@ -170,7 +170,7 @@ internal sealed class StoryGeneration
                 inner: inner))
             : null;
         var entry = entryOf(attention);
-        var result = generation.Run(seeds, attention, entry, Anchors, pictures);
+        var result = generation.Run(seeds, attention, entry, Anchors, ownImages);
         var scores = (entry as ConsistencyScore)?.Scores;
         var scenes = story.Scenes.Skip(Anchors).Select((_, i) => Scene(i, scores?[i])).ToList();
         if (scores is not null && options.Scorer is { } scorer)
@@ -241,9 +241,9 @@ internal sealed class StoryGeneration
     /// <summary>The scenes as their bank knows them: an image is its portrait, with its subjects where they were found.</summary>
     private Story Settled(StoryResult result) => given with
     {
-        Scenes = [.. given.Scenes.Select((scene, i) => scene.Picture is null ? scene : scene with
+        Scenes = [.. given.Scenes.Select((scene, i) => scene.Image is null ? scene : scene with
         {
-            Picture = null,
+            Image = null,
             Subjects = [.. story.Subjects.Select((subject, s) => StoryRules.InScene(story, i, subject) is var own
                 && own is { IsPresent: true, Mask: null } && result.Scenes[i].Subjects[s].Region is { } region
                     ? own with { Mask = region.ToImage(region.Width, region.Height) } : own)],

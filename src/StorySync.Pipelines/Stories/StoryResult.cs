@@ -80,7 +80,7 @@ public sealed class SceneResult
     internal Scene ToScene()
     {
         // A mask has the proportions of what it is for.
-        var (width, height) = Scene.Picture is { } picture ? (picture.Width, picture.Height) : (Image.Width, Image.Height);
+        var (width, height) = Scene.Image is { } own ? (own.Width, own.Height) : (Image.Width, Image.Height);
         return Scene with
         {
             Prompt = Prompt,

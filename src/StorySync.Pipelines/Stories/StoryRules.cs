@@ -31,8 +31,8 @@ internal static class StoryRules
         {
             CheckScene(story, i, origin.NameOf(i));
             RequestRules.Require(
-                i < anchors || story.Scenes[i].Picture is null,
-                $"{origin.NameOf(i)} is a Picture, which only an anchor can be, because pictures are read and do not read: put it among "
+                i < anchors || story.Scenes[i].Image is null,
+                $"{origin.NameOf(i)} has an Image, which only an anchor can be, because pictures are read and do not read: put it among "
                     + "the scenes of CreateBank, or among the first StoryOptions.Anchors scenes of a story.");
         }
 
@@ -123,7 +123,7 @@ internal static class StoryRules
     {
         for (var i = first; i < story.Scenes.Count; i++)
         {
-            var size = story.Scenes[i].Picture is { } picture ? (picture.Width, picture.Height) : (width, height);
+            var size = story.Scenes[i].Image is { } image ? (image.Width, image.Height) : (width, height);
             foreach (var own in story.Scenes[i].Subjects)
             {
                 Check(own, own.Mask, "mask", size, nameOf(i));
@@ -170,10 +170,10 @@ internal static class StoryRules
     /// <summary>Returns the scenes and subjects, by their indices, whose masks are found and not given.</summary>
     /// <param name="story">The story.</param>
     /// <param name="scenes">How many of its first scenes to look at.</param>
-    /// <param name="ofPictures">Whether they are those found once, in images, or those found step by step, in what is drawn.</param>
-    public static IEnumerable<(int Scene, int Subject)> FoundSubjects(Story story, int scenes, bool ofPictures = false) =>
+    /// <param name="ofImages">Whether they are those found once, in images, or those found step by step, in what is drawn.</param>
+    public static IEnumerable<(int Scene, int Subject)> FoundSubjects(Story story, int scenes, bool ofImages = false) =>
         from scene in Enumerable.Range(0, scenes)
-        where story.Scenes[scene].Picture is not null == ofPictures
+        where story.Scenes[scene].Image is not null == ofImages
         from subject in Enumerable.Range(0, story.Subjects.Count)
         where InScene(story, scene, story.Subjects[subject]) is { IsPresent: true, Mask: null }
         select (scene, subject);
@@ -218,8 +218,8 @@ internal static class StoryRules
                 own.IsPresent || own is { Phrase: null, Mask: null, Region: null, RegionMask: null },
                 $"{name} lacks the subject \"{own.Subject}\", so that it can have neither phrase nor mask nor region for it.");
             RequestRules.Require(
-                scene.Picture is null || own is { Region: null, RegionMask: null },
-                $"{name} is a Picture, in which nothing can be placed; say by At(mask) where \"{own.Subject}\" is, or leave it to be "
+                scene.Image is null || own is { Region: null, RegionMask: null },
+                $"{name} has an Image, in which nothing can be placed; say by At(mask) where \"{own.Subject}\" is, or leave it to be "
                     + "found.");
             RequestRules.Require(
                 own is not { Region: not null, RegionMask: not null },

@@ -190,7 +190,7 @@ public class ImageProvenanceTests
         var story = new Story
         {
             Subjects = ["a red fox"],
-            Scenes = [new("a red fox") { Picture = picture }, new("a red fox at the beach")],
+            Scenes = [new("a red fox") { Image = picture }, new("a red fox at the beach")],
         };
         using var result = pipeline.GenerateStory(story, new StoryOptions { Anchors = 1, Request = new() { Steps = 1, Seed = 5 } });
         Assert.Null(result.Scenes[0].Image.Provenance);

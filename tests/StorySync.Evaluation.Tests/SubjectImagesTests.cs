@@ -2,14 +2,14 @@ using StorySync.Pipelines;
 
 namespace StorySync.Evaluation.Tests;
 
-public class SubjectPicturesTests
+public class SubjectImagesTests
 {
     private static readonly SubjectRegion Corner = Regions.Of("...#", "...#", "....");
 
     [Fact]
     public void A_crop_is_the_square_around_the_subject_moved_into_the_picture()
     {
-        var crop = SubjectPictures.Crop(Pictures.Numbered(8, 6), Corner);
+        var crop = SubjectImages.Crop(Pictures.Numbered(8, 6), Corner);
         Assert.Equal((4, 4), (crop.Width, crop.Height));
         Assert.Equal((4, 0, 7), Pictures.At(crop, 0, 0));
         Assert.Equal((7, 3, 7), Pictures.At(crop, 3, 3));
@@ -18,7 +18,7 @@ public class SubjectPicturesTests
     [Fact]
     public void Gray_fills_up_what_the_picture_is_too_small_for()
     {
-        var crop = SubjectPictures.Crop(Pictures.Numbered(8, 2), Regions.Of("####"));
+        var crop = SubjectImages.Crop(Pictures.Numbered(8, 2), Regions.Of("####"));
         Assert.Equal((8, 8), (crop.Width, crop.Height));
         Assert.Equal((128, 128, 128), Pictures.At(crop, 0, 2));
         Assert.Equal((3, 0, 7), Pictures.At(crop, 3, 3));
@@ -30,19 +30,19 @@ public class SubjectPicturesTests
     public void Background_goes_and_the_subject_stays()
     {
         var picture = Pictures.Numbered(8, 6);
-        var gray = SubjectPictures.WithoutBackground(picture, Corner);
-        var noise = SubjectPictures.OnNoise(picture, Corner, seed: 1);
+        var gray = SubjectImages.WithoutBackground(picture, Corner);
+        var noise = SubjectImages.OnNoise(picture, Corner, seed: 1);
         Assert.Equal((128, 128, 128), Pictures.At(gray, 0, 0));
         Assert.Equal((6, 3, 7), Pictures.At(gray, 6, 3));
         Assert.Equal((6, 3, 7), Pictures.At(noise, 6, 3));
-        Assert.Equal(noise.Pixels, SubjectPictures.OnNoise(picture, Corner, seed: 1).Pixels);
-        Assert.False(noise.Pixels.SequenceEqual(SubjectPictures.OnNoise(picture, Corner, seed: 2).Pixels));
+        Assert.Equal(noise.Pixels, SubjectImages.OnNoise(picture, Corner, seed: 1).Pixels);
+        Assert.False(noise.Pixels.SequenceEqual(SubjectImages.OnNoise(picture, Corner, seed: 2).Pixels));
     }
 
     [Fact]
     public void An_empty_region_has_no_crop_and_no_color()
     {
-        Assert.Throws<ArgumentException>(() => SubjectPictures.Crop(Pictures.Numbered(4, 4), Regions.Of("..")));
+        Assert.Throws<ArgumentException>(() => SubjectImages.Crop(Pictures.Numbered(4, 4), Regions.Of("..")));
         Assert.Throws<ArgumentException>(() => SubjectColor.Mean(Pictures.Numbered(4, 4), Regions.Of("..")));
     }
 }

@@ -3,7 +3,7 @@ using StorySync.Pipelines;
 namespace StorySync.Evaluation;
 
 /// <summary>Provides images of a subject without its surroundings, for measures of the subject only.</summary>
-public static class SubjectPictures
+public static class SubjectImages
 {
     private const byte Gray = 128;
 

@@ -9,7 +9,7 @@ using static TorchSharp.torch;
 namespace StorySync.Pipelines.Tests;
 
 /// <summary>Scenes that are the user's images.</summary>
-public sealed class PictureAnchorTests
+public sealed class ImageAnchorTests(LoadedModels models) : IClassFixture<LoadedModels>
 {
     private const int Side = 64;
 
@@ -23,8 +23,8 @@ public sealed class PictureAnchorTests
         Scenes =
         [
             new("a bear standing in the forest"),
-            new("a photo of a bear") { Picture = Picture },
-            new("a bear at home, in a photo") { Picture = Painted(Side, Side, 8), Subjects = [Bear.At(Box(Side, Side, 8, 40))] },
+            new("a photo of a bear") { Image = Picture },
+            new("a bear at home, in a photo") { Image = Painted(Side, Side, 8), Subjects = [Bear.At(Box(Side, Side, 8, 40))] },
         ],
     };
 
@@ -50,7 +50,7 @@ public sealed class PictureAnchorTests
     public void At_each_call_a_picture_is_its_latents_with_that_calls_noise(string model, string? scheduler)
     {
         using var folder = new TemporaryFolder();
-        using var pipeline = Load(model);
+        var pipeline = models.Get(model);
         using var result = pipeline.GenerateStory(
             Mixed, new() { Request = Quick with { Scheduler = scheduler is null ? null : (SchedulerChoice)scheduler }, Anchors = 3 });
         result.Bank!.Save(folder.PathOf("bank"));
@@ -62,7 +62,7 @@ public sealed class PictureAnchorTests
             using var generator = new Generator((ulong)(5 + row), CPU);
             Tensor Draw(Tensor like) => randn(like.shape, generator: generator);
             var noise = pipeline.DrawNoise(Draw, 1, Side, Side);
-            var clean = pipeline.EncodeImages(Mixed.Scenes[row].Picture!.ToTensor(), Draw, TestContext.Current.CancellationToken);
+            var clean = pipeline.EncodeImages(Mixed.Scenes[row].Image!.ToTensor(), Draw, TestContext.Current.CancellationToken);
             TensorAssert.SameBits(clean, result.Latents.narrow(0, row, 1));
             for (var call = 0; call < card.Timesteps.Count; call++)
             {
@@ -86,7 +86,7 @@ public sealed class PictureAnchorTests
     public void A_scene_drawn_with_pictures_has_the_same_bits_in_every_batch(string model)
     {
         using var folder = new TemporaryFolder();
-        using var pipeline = Load(model);
+        var pipeline = models.Get(model);
         using var scope = NewDisposeScope();
         using var bank = pipeline.CreateBank(Mixed, new() { Request = Quick });
         bank.Save(folder.PathOf("bank"));
@@ -106,11 +106,11 @@ public sealed class PictureAnchorTests
     [MemberData(nameof(Models))]
     public void Drawn_anchors_and_further_scenes_read_pictures(string model)
     {
-        using var pipeline = Load(model);
+        var pipeline = models.Get(model);
         var options = new StoryOptions { Request = Quick, Anchors = 3 };
         var story = Mixed with { Scenes = [.. Mixed.Scenes, Further[0]] };
         using var one = pipeline.GenerateStory(story, options);
-        var changed = story.Scenes[2] with { Picture = Painted(Side, Side, 1) };
+        var changed = story.Scenes[2] with { Image = Painted(Side, Side, 1) };
         using var other = pipeline.GenerateStory(
             story with { Scenes = [story.Scenes[0], story.Scenes[1], changed, Further[0]] }, options);
         Assert.False(one.Latents[0].SameBitsAs(other.Latents[0]));
@@ -122,11 +122,11 @@ public sealed class PictureAnchorTests
     [MemberData(nameof(Models))]
     public void A_mask_that_is_found_holds_as_if_it_were_given(string model)
     {
-        using var pipeline = Load(model);
-        var story = Mixed with { Scenes = [new("a photo of a bear") { Picture = Picture }] };
+        var pipeline = models.Get(model);
+        var story = Mixed with { Scenes = [new("a photo of a bear") { Image = Picture }] };
         using var found = pipeline.CreateBank(story, new() { Request = Quick });
         var own = Assert.Single(Assert.Single(found.Card.Story.Scenes).Subjects);
-        Assert.Null(found.Card.Story.Scenes[0].Picture);
+        Assert.Null(found.Card.Story.Scenes[0].Image);
         Assert.Equal(Bear, own.Subject);
         using var given = pipeline.CreateBank(
             story with { Scenes = [story.Scenes[0] with { Subjects = [own] }] }, new() { Request = Quick });
@@ -142,11 +142,11 @@ public sealed class PictureAnchorTests
     [Fact]
     public void A_cast_is_found_in_pictures()
     {
-        using var pipeline = Load("storybook");
+        var pipeline = models.Get("storybook");
         var story = new Story
         {
             Cast = [new Character("Mia", "a green frog"), new Character("Tom", "a brown bear")],
-            Scenes = [new("Mia in the forest") { Picture = Picture }, new("Tom at the beach") { Picture = Painted(Side, Side, 5) }],
+            Scenes = [new("Mia in the forest") { Image = Picture }, new("Tom at the beach") { Image = Painted(Side, Side, 5) }],
         };
         using var result = pipeline.GenerateStory(
             story with { Scenes = [.. story.Scenes, new("Mia and Tom at home")] }, new() { Request = Quick, Anchors = 2 });
@@ -160,11 +160,11 @@ public sealed class PictureAnchorTests
     [Fact]
     public void The_picture_is_the_image_at_the_storys_size()
     {
-        using var pipeline = Load("tiny-sdxl");
+        var pipeline = models.Get("tiny-sdxl");
         var wide = Painted(96, Side, 3);
         var story = Mixed with
         {
-            Scenes = [Mixed.Scenes[1], new("a bear") { Picture = wide, Subjects = [Bear.At(Box(96, Side, 8, 40))] }, Mixed.Scenes[0]],
+            Scenes = [Mixed.Scenes[1], new("a bear") { Image = wide, Subjects = [Bear.At(Box(96, Side, 8, 40))] }, Mixed.Scenes[0]],
         };
         using var result = pipeline.GenerateStory(story, new() { Request = Quick, Anchors = 2 });
         Assert.Equal(Picture.Pixels, result.Scenes[0].Image.Pixels);
@@ -177,15 +177,15 @@ public sealed class PictureAnchorTests
     [Fact]
     public void A_picture_in_a_wrong_place_is_refused()
     {
-        using var pipeline = Load("tiny-sdxl");
+        var pipeline = models.Get("tiny-sdxl");
         var options = new StoryOptions { Request = Quick };
         var story = Mixed with { Scenes = [Mixed.Scenes[0], Mixed.Scenes[1]] };
         using var bank = pipeline.CreateBank(story, options);
         using var drawn = pipeline.GenerateStory(Mixed with { Scenes = [Mixed.Scenes[0], Further[0]] }, options with { Anchors = 1 });
-        Refuse("Scene 2 is a Picture", () => pipeline.GenerateStory(story, options));
-        Refuse("Scene 2 is a Picture", () => pipeline.GenerateStory(story, options with { Anchors = 1 }));
-        Refuse("Scene 3 is a Picture", () => pipeline.GenerateScenes(bank, [story.Scenes[1]]));
-        Refuse("Scene 2 is a Picture", () => pipeline.RedrawScene(drawn, 1, story.Scenes[1]));
+        Refuse("Scene 2 has an Image", () => pipeline.GenerateStory(story, options));
+        Refuse("Scene 2 has an Image", () => pipeline.GenerateStory(story, options with { Anchors = 1 }));
+        Refuse("Scene 3 has an Image", () => pipeline.GenerateScenes(bank, [story.Scenes[1]]));
+        Refuse("Scene 2 has an Image", () => pipeline.RedrawScene(drawn, 1, story.Scenes[1]));
         Refuse("the image 64×64", () => pipeline.CreateBank(
             story with { Scenes = [story.Scenes[1] with { Subjects = [Bear.At(Box(96, Side, 0, 9))] }] }, options));
 
@@ -221,8 +221,8 @@ public sealed class PictureAnchorTests
         var json = JsonSerializer.Serialize(Mixed);
         var back = JsonSerializer.Deserialize<Story>(json)!;
         Assert.Equal(json, JsonSerializer.Serialize(back));
-        Assert.Equal(Picture.Pixels, back.Scenes[1].Picture!.Pixels);
-        Assert.Null(back.Scenes[0].Picture);
+        Assert.Equal(Picture.Pixels, back.Scenes[1].Image!.Pixels);
+        Assert.Null(back.Scenes[0].Image);
     }
 
     /// <summary>The factors of the clean latents and of the noise, by the definitions of add_noise.</summary>
@@ -278,17 +278,5 @@ public sealed class PictureAnchorTests
         }
 
         return new RgbImage(width, height, pixels);
-    }
-
-    private static DiffusionPipeline Load(string model)
-    {
-        if (model != "storybook")
-        {
-            ReferenceData.RequireRoot();
-            model = ReferenceData.PathOf("models/" + model);
-            Assert.SkipUnless(Directory.Exists(model), $"There is no {model}.");
-        }
-
-        return DiffusionPipeline.Load(model, new() { Device = "cpu" });
     }
 }

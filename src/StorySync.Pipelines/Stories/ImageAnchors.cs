@@ -11,10 +11,10 @@ namespace StorySync.Pipelines;
 /// <param name="story">The anchors, without a cast.</param>
 /// <param name="attention">The run's attention, which is told where the images' subjects are.</param>
 /// <param name="look">Makes what finds the subjects in the scenes of some indices, alone.</param>
-internal sealed class PictureAnchors(Story story, StoryAttention attention, Func<IReadOnlyList<int>, StoryAttention> look)
+internal sealed class ImageAnchors(Story story, StoryAttention attention, Func<IReadOnlyList<int>, StoryAttention> look)
 {
-    private readonly int[] rows = [.. story.Scenes.Index().Where(scene => scene.Item.Picture is not null).Select(scene => scene.Index)];
-    private IReadOnlyList<RgbImage> pictures = [];
+    private readonly int[] rows = [.. story.Scenes.Index().Where(scene => scene.Item.Image is not null).Select(scene => scene.Index)];
+    private IReadOnlyList<RgbImage> images = [];
     private Tensor? clean;
     private Tensor? noise;
 
@@ -31,10 +31,10 @@ internal sealed class PictureAnchors(Story story, StoryAttention attention, Func
         DiffusionPipeline pipeline, SchedulePlan plan, int beginIndex, IReadOnlyList<long> seeds, InitialLatents start, int height,
         int width, CancellationToken cancellationToken)
     {
-        pictures = [.. rows.Select(row => story.Scenes[row].Picture!.Resize(width, height))];
+        images = [.. rows.Select(row => story.Scenes[row].Image!.Resize(width, height))];
         using var draws = new SeededNoise(rows.Select(row => seeds[row]));
         noise = pipeline.DrawNoise(draws.Draw, rows.Length, height, width);
-        using var pixels = cat([.. pictures.Select(picture => picture.ToTensor())], dim: 0).to(pipeline.Options.Dtype, pipeline.Device);
+        using var pixels = cat([.. images.Select(image => image.ToTensor())], dim: 0).to(pipeline.Options.Dtype, pipeline.Device);
         clean = pipeline.EncodeImages(pixels, draws.Draw, cancellationToken);
         return start with { Latents = Put(start.Latents, beginIndex), AfterStep = Put };
 
@@ -52,7 +52,7 @@ internal sealed class PictureAnchors(Story story, StoryAttention attention, Func
     /// <param name="job">The run.</param>
     public void FindSubjects(Func<Tensor, Tensor, PromptEmbeddings, DenoisingContext, Tensor> predict, DenoisingJob job)
     {
-        var sought = StoryRules.FoundSubjects(story, story.Scenes.Count, ofPictures: true).ToList();
+        var sought = StoryRules.FoundSubjects(story, story.Scenes.Count, ofImages: true).ToList();
         if (sought.Count == 0)
         {
             return;
@@ -97,7 +97,7 @@ internal sealed class PictureAnchors(Story story, StoryAttention attention, Func
         using var scope = NewDisposeScope();
         int[] drawn = [.. Enumerable.Range(0, (int)latents.shape[0]).Except(rows)];
         var images = new RgbImage[latents.shape[0]];
-        foreach (var (row, image) in rows.Zip(pictures).Concat(drawn.Length == 0 ? []
+        foreach (var (row, image) in rows.Zip(images).Concat(drawn.Length == 0 ? []
             : drawn.Zip(decode(latents.index_select(0, Rows(drawn, latents.device))))))
         {
             images[row] = image;
