@@ -74,7 +74,7 @@ public sealed class BankProcessTests
 
     private static StoryOptions Options => new()
     {
-        Request = new() { Steps = 3, GuidanceScale = 4, Seed = 5, Height = 64, Width = 64 },
+        Request = new() { Steps = 2, GuidanceScale = 4, Seed = 5, Height = 64, Width = 64 },
     };
 
     private static string PathOf(string name) => Path.Combine(

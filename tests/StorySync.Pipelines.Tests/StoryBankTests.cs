@@ -26,8 +26,6 @@ public sealed class StoryBankTests(LoadedModels models) : IClassFixture<LoadedMo
         new("a bear on a boat at night, in the rain") { Seed = 71 },
         new("a bear") { Seed = 5 },
         new("an old city") { Seed = 6, Subjects = [new Subject("a bear").Absent()] },
-        new("the forest, and a bear") { Seed = 90 },
-        new("a bear sleeping") { Seed = 12 },
     ];
 
     // Masks are there in the second step.
@@ -47,7 +45,7 @@ public sealed class StoryBankTests(LoadedModels models) : IClassFixture<LoadedMo
         Assert.Equal(Further.Length, alone.Select(latents => Convert.ToHexString(latents.bytes)).Distinct().Count());
 
         var random = new Random(4);
-        foreach (var size in new int?[] { 2, 7, null })
+        foreach (var size in new int?[] { 2, 5, null })
         {
             int[] order = [.. Enumerable.Range(0, Further.Length)];
             random.Shuffle(order);
@@ -202,7 +200,7 @@ public sealed class StoryBankTests(LoadedModels models) : IClassFixture<LoadedMo
         using var scope = NewDisposeScope();
         using var bank = pipeline.CreateBank(Anchors, new()
         {
-            Request = Quick with { Steps = 1, Height = 256, Width = 512 },
+            Request = Quick with { Steps = 1, Height = 256, Width = 448 },
             Techniques = new() { Masks = new() { ReadyAfterLayers = 1 }, Harmonization = new() { Steps = new(0, 1) } },
         });
         var together = Latents(pipeline, bank, Further[..3], 3);
