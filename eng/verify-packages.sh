@@ -5,7 +5,8 @@ set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 work=$(mktemp -d "${TMPDIR:-/tmp}/storysync-packages.XXXXXX")
-trap 'rm -rf "$work"' EXIT
+web=
+trap '[ -z "$web" ] || kill "$web" 2>/dev/null || true; rm -rf "$work"' EXIT
 # As a release is built: paths in assemblies are relative to the repository.
 export CI=true DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1 MSBUILDDISABLENODEREUSE=1
 # Our packages are unpacked next to the feed, so that nobody's cache keeps a trial version; the others come out of the usual cache.
@@ -160,6 +161,7 @@ expect "an F# program that uses a type of StorySync's first" dotnet run --no-bui
 
 # A program of one file has no project, and is compiled ahead of time unless it says otherwise.
 sed "s|^#:project .*|#:package StorySync@$version|" "$root/samples/OneFile/hello.cs" >hello.cs
+mkdir data
 XDG_DATA_HOME="$work/data" dotnet run hello.cs >out 2>&1 || fail "a program of one file" out
 grep -qx 'hello.png: a rabbit in the snow' out && [ -s hello.png ] || fail "a program of one file" out
 rm -rf data
@@ -189,6 +191,7 @@ cat <&3 >answer
 exec 3>&-
 kill "$web"
 wait "$web" || true
+web=
 grep -aq '^HTTP/1.1 200' answer && grep -aq 'PNG' answer || fail "a web API of the template draws" web.log
 ok "a web API of the template draws"
 rm -rf My.console My.webapi
