@@ -54,6 +54,14 @@ public partial class TextTests
                 $"{Repository.Relative(link.path)} links to {link.target}"));
     }
 
+    [Fact]
+    public void The_sites_contents_name_documents_that_are_there()
+    {
+        var named = Href().Matches(File.ReadAllText(Repository.PathOf("docs/toc.yml"))).Select(match => match.Groups[1].Value).ToArray();
+        Assert.NotEmpty(named);
+        Assert.All(named, target => Assert.True(File.Exists(Repository.PathOf($"docs/{target}")), target));
+    }
+
     /// <summary>Words that are read otherwise than they were meant, for which .NET's documentation has others: "after" or "following",
     /// "next to" or "in addition", "again", "in the same way", "simultaneously" or "immediately", "is invalid", "could not be found",
     /// "is available", "reports", "your own", "if necessary", "ignored", "one row per".</summary>
@@ -160,6 +168,9 @@ public partial class TextTests
     [GeneratedRegex(
         @"(?<![\w.~-])/(?:work|home|root|Users|mnt)/\w|\b[A-Z]:\\+Users\b|\b(?:api\.nuget\.org|pkgs\.dev\.azure\.com|nuget\.pkg\.github\.com|[\w.-]+/artifactory|registry\.npmjs\.org)\b")]
     private static partial Regex MachineBound();
+
+    [GeneratedRegex(@"href: (\S+\.md)$", RegexOptions.Multiline)]
+    private static partial Regex Href();
 
     [GeneratedRegex(@"\]\((?!\w+:|#)([^)#\s]+)")]
     private static partial Regex Link();

@@ -288,6 +288,15 @@ public sealed class ToolCommandTests : IDisposable
         Assert.Contains("does not say in full what it was made with", (await Run("draw", "--from", changed)).Errors);
         image.SavePng(changed, new Dictionary<string, string> { ["StorySync"] = "{\"Version\": 1, \"Dtype\": \"Float99\"}" });
         Assert.Contains("cannot be read", (await Run("draw", "--from", changed)).Errors);
+        foreach (var path in (string[])["/models/x", "../x", "a/../b", @"\\\\server\\share", "C:x", "a/b/c"])
+        {
+            image.SavePng(changed, new Dictionary<string, string>
+            {
+                ["StorySync"] = texts["StorySync"].Replace("\"storybook\"", $"\"{path}\"", StringComparison.Ordinal),
+            });
+            Assert.Contains("no name", (await Run("draw", "--from", changed)).Errors);
+        }
+
         image.SavePng(changed, new Dictionary<string, string>
         {
             ["StorySync"] = texts["StorySync"].Replace("\"ModelHash\":\"", "\"ModelHash\":\"0", StringComparison.Ordinal),

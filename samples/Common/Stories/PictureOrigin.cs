@@ -1,13 +1,14 @@
 using System.Security.Cryptography;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using System.Text.RegularExpressions;
 using StorySync.Pipelines;
 using TorchSharp;
 
 namespace StorySync.Samples;
 
 /// <summary>What an image was made with, in full: a text of its PNG file, by which it can be made again.</summary>
-internal sealed record PictureOrigin
+internal sealed partial record PictureOrigin
 {
     /// <summary>The keyword of the text.</summary>
     public const string Keyword = "StorySync";
@@ -51,7 +52,7 @@ internal sealed record PictureOrigin
     /// <param name="model">The model, as the user named it.</param>
     public static PictureOrigin Of(DiffusionPipeline pipeline, string model) => new()
     {
-        Model = Path.Exists(model) ? null : model,
+        Model = Path.Exists(model) || !Name().IsMatch(model) ? null : model,
         ModelHash = pipeline.Identity,
         Loras = pipeline.LoraIdentities,
         Dtype = pipeline.Options.Dtype,
@@ -72,6 +73,8 @@ internal sealed record PictureOrigin
             var origin = JsonSerializer.Deserialize<PictureOrigin>(text, Json) ?? throw new JsonException("It is null.");
             return origin.Version != CurrentVersion ? throw new JsonException(
                     $"It is of version {origin.Version}; this program reads version {CurrentVersion}.")
+                : !Name().IsMatch(origin.Model ?? "a") || !Name().IsMatch(origin.Variant ?? "a") ? throw new JsonException(
+                    "Its model or variant is no name.")
                 : origin is { Request.Prompts.Count: 1, Request.LatentsOnly: false, Story: null }
                     || (origin is { Request: null, Story: { } story } && story.IsWhole) ? origin
                 : throw new JsonException("It says neither a prompt nor a story's scene.");
@@ -81,6 +84,11 @@ internal sealed record PictureOrigin
             throw new JsonException(exception.Message, exception);
         }
     }
+
+    /// <summary>A model or variant as the cache names it. A picture may come from anyone, and must not lead to a path of its
+    /// choice.</summary>
+    [GeneratedRegex(@"^\w[\w-]*(\.[\w-]+)*(/\w[\w-]*(\.[\w-]+)*)?(@[\w-]+(\.[\w-]+)*)?\z")]
+    private static partial Regex Name();
 
     /// <summary>Adds the text to those of a file, unless it is too long.</summary>
     public void AddTo(IDictionary<string, string> texts)
