@@ -165,7 +165,7 @@ public sealed class StoryBankTests(LoadedModels models) : IClassFixture<LoadedMo
         [.. Cases.Keys.SelectMany(option => ((string[])["tiny-sdxl", "tiny-kandinsky3", "tiny-flux"]).Select(model => (option, model)))
             .Where(one => one is not ("ancestral steps" or "Heun", "tiny-flux"))];
 
-    /// <summary>The three scenes at once are the expectation of all: of one alone, and of two in another order that read the same anchors
+    /// <summary>The three scenes together are the expectation of all: of one alone, and of two in another order that read the same anchors
     /// from keys.</summary>
     [Theory]
     [MemberData(nameof(Options))]
