@@ -14,7 +14,7 @@ namespace StorySync.Pipelines;
 internal sealed class ImageAnchors(Story story, StoryAttention attention, Func<IReadOnlyList<int>, StoryAttention> look)
 {
     private readonly int[] rows = [.. story.Scenes.Index().Where(scene => scene.Item.Image is not null).Select(scene => scene.Index)];
-    private IReadOnlyList<RgbImage> images = [];
+    private IReadOnlyList<RgbImage> ownImages = [];
     private Tensor? clean;
     private Tensor? noise;
 
@@ -31,10 +31,10 @@ internal sealed class ImageAnchors(Story story, StoryAttention attention, Func<I
         DiffusionPipeline pipeline, SchedulePlan plan, int beginIndex, IReadOnlyList<long> seeds, InitialLatents start, int height,
         int width, CancellationToken cancellationToken)
     {
-        images = [.. rows.Select(row => story.Scenes[row].Image!.Resize(width, height))];
+        ownImages = [.. rows.Select(row => story.Scenes[row].Image!.Resize(width, height))];
         using var draws = new SeededNoise(rows.Select(row => seeds[row]));
         noise = pipeline.DrawNoise(draws.Draw, rows.Length, height, width);
-        using var pixels = cat([.. images.Select(image => image.ToTensor())], dim: 0).to(pipeline.Options.Dtype, pipeline.Device);
+        using var pixels = cat([.. ownImages.Select(image => image.ToTensor())], dim: 0).to(pipeline.Options.Dtype, pipeline.Device);
         clean = pipeline.EncodeImages(pixels, draws.Draw, cancellationToken);
         return start with { Latents = Put(start.Latents, beginIndex), AfterStep = Put };
 
@@ -97,7 +97,7 @@ internal sealed class ImageAnchors(Story story, StoryAttention attention, Func<I
         using var scope = NewDisposeScope();
         int[] drawn = [.. Enumerable.Range(0, (int)latents.shape[0]).Except(rows)];
         var images = new RgbImage[latents.shape[0]];
-        foreach (var (row, image) in rows.Zip(images).Concat(drawn.Length == 0 ? []
+        foreach (var (row, image) in rows.Zip(ownImages).Concat(drawn.Length == 0 ? []
             : drawn.Zip(decode(latents.index_select(0, Rows(drawn, latents.device))))))
         {
             images[row] = image;
