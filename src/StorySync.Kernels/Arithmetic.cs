@@ -18,6 +18,13 @@ internal static class Arithmetic
 
     public static Tensor Plus(this Tensor x, long y) => With(y.ToScalar(), x, static (x, y) => x.add(y, One));
 
+    /// <summary>Adds <paramref name="factor"/> times <paramref name="y"/>.</summary>
+    public static Tensor Plus(this Tensor x, Tensor y, double factor)
+    {
+        using var scalar = factor.ToScalar();
+        return x.add(y, scalar);
+    }
+
     public static Tensor Plus_(this Tensor x, Tensor y) => x.add_(y, One);
 
     public static Tensor Plus_(this Tensor x, double y) => With(y.ToScalar(), x, static (x, y) => x.add_(y, One));

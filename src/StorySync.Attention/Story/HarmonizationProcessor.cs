@@ -30,15 +30,13 @@ internal sealed class HarmonizationProcessor(StoryState story, HarmonizationOpti
         var kept = alpha is (0, 0) ? null : story.KeptAt(layer, inputs, context);
         var outputs = kept is { HasOutputs: true } ? kept.OutputsLike(merged) : null;
         tokens = outputs is null ? tokens : kept!.Tokens;
-        for (var subject = 0; subject <= tokens.Location; subject++)
-        {
-            Harmonization.Blend(
-                merged, merged, tokens, subject, story.BatchOf(context).ModifiedRows,
-                subject == tokens.Location ? alpha.Location : alpha.Subjects, options.Threshold!.Value, options.Temperature!.Value,
-                outputs);
-        }
-
+        Blend([.. Enumerable.Range(0, tokens.Location)], alpha.Subjects);
+        Blend([tokens.Location], alpha.Location);
         return merged.unflatten(2, [attended.shape[1], attended.shape[3]]).transpose(1, 2).MoveToOuterDisposeScope();
+
+        void Blend(int[] subjects, double share) => Harmonization.Blend(
+            merged, merged, tokens, subjects, story.BatchOf(context).ModifiedRows, share, options.Threshold!.Value,
+            options.Temperature!.Value, outputs);
     }
 
     private void Record(

@@ -13,9 +13,6 @@ public static class Harmonization
     private const long Block = 1 << 22;
     private const long BlockOnDevice = 1 << 25;
 
-    // Far below every logit.
-    private const float Last = -1e30f;
-
     /// <summary>Blends. All reads are of the unblended tokens, so the order of the images does not matter.</summary>
     /// <param name="features">What similarity (cosine) is measured on, (rows, tokens, width). The rows are the images in order, once or
     /// several times over (guidance halves), each time by itself.</param>
@@ -47,29 +44,28 @@ public static class Harmonization
         using var scope = NewDisposeScope();
         var blended = hidden.contiguous().clone();
         var compared = ReferenceEquals(features, hidden) ? blended : features;
-        for (var subject = 0; subject < subjects.Subjects; subject++)
-        {
-            Blend(blended, compared, subjects, subject, new(repeats, subjects.Images), alpha, threshold, temperature);
-        }
-
+        Blend(
+            blended, compared, subjects, [.. Enumerable.Range(0, subjects.Subjects)], new(repeats, subjects.Images), alpha, threshold,
+            temperature);
         return blended.MoveToOuterDisposeScope();
     }
 
-    /// <summary>Blends a subject's tokens in place. Subjects have no token in common: none reads what another has blended.</summary>
+    /// <summary>Blends subjects' tokens in place. Subjects have no token in common: none reads what another has blended.</summary>
     /// <param name="hidden">What is blended, (rows, tokens, width); contiguous.</param>
     /// <param name="features">What similarity is measured on; may be the same tensor.</param>
     /// <param name="subjects">Where the subjects' tokens are.</param>
-    /// <param name="of">The subject.</param>
+    /// <param name="of">The subjects.</param>
     /// <param name="rows">Where the images are among the rows.</param>
     /// <param name="alpha">The share of the other images' tokens.</param>
     /// <param name="threshold">Matches are blended if they are more similar than this.</param>
     /// <param name="temperature">κ.</param>
     /// <param name="kept">The tokens of the subjects' kept images, (tokens, width) for each repeat; null where none are kept.</param>
     internal static void Blend(
-        Tensor hidden, Tensor features, SubjectTokens subjects, int of, ImageRows rows, double alpha, double threshold, double temperature,
-        IReadOnlyList<Tensor>? kept = null)
+        Tensor hidden, Tensor features, SubjectTokens subjects, IReadOnlyList<int> of, ImageRows rows, double alpha, double threshold,
+        double temperature, IReadOnlyList<Tensor>? kept = null)
     {
-        if (alpha == 0 || !subjects.IsRead(of))
+        int[] read = alpha == 0 ? [] : [.. of.Where(subjects.IsRead)];
+        if (read.Length == 0)
         {
             return;
         }
@@ -79,12 +75,19 @@ public static class Harmonization
         var compared = ReferenceEquals(features, hidden) ? all : features.reshape(-1, features.shape[2]);
         if (compared.dtype != ScalarType.Float64 && BlendKernel.Supports(all, all))
         {
-            InPlace(subjects.Indices((nameof(SubjectPlaces), of), device => SubjectPlaces.Of(subjects, of, device)));
+            foreach (var subject in read)
+            {
+                InPlace(subjects.Indices((nameof(SubjectPlaces), subject), device => SubjectPlaces.Of(subjects, subject, device)));
+            }
         }
         else
         {
-            Gathered(subjects.Indices(
-                (nameof(HarmonizationIndices), of, rows), device => HarmonizationIndices.Of(subjects, of, rows, device)));
+            foreach (var batch in subjects.Indices(
+                (nameof(HarmonizationIndices), read[0], read.Length, rows),
+                device => HarmonizationIndices.Of(subjects, read, rows, device)).Batches)
+            {
+                Gathered(batch);
+            }
         }
 
         void InPlace(SubjectPlaces subject)
@@ -102,7 +105,7 @@ public static class Harmonization
             }
         }
 
-        void Gathered(HarmonizationIndices subject)
+        void Gathered(HarmonizationIndices.Batch subject)
         {
             var (own, units) = Tokens(all, subject.Readers);
             var (others, otherUnits) = ReferenceEquals(subject.Sources, subject.Readers) ? (own, units)
@@ -127,26 +130,28 @@ public static class Harmonization
         }
     }
 
-    /// <summary>Mixes, for some of a subject's tokens, those most like them in the images that theirs read; a token without a match stays
+    /// <summary>Mixes, for some of the subjects' tokens, those most like them in the images that theirs read; a token without a match stays
     /// what it is.</summary>
-    /// <returns>(repeats, images, tokens, width).</returns>
+    /// <returns>(groups, images, tokens, width).</returns>
     private static Tensor Mixed(
-        Tensor own, Tensor units, Tensor others, Tensor otherUnits, HarmonizationIndices subject, double threshold, double temperature)
+        Tensor own, Tensor units, Tensor others, Tensor otherUnits, HarmonizationIndices.Batch subject, double threshold,
+        double temperature)
     {
         var (images, tokens, width, sources) = (own.shape[1], own.shape[2], own.shape[3], others.shape[1]);
         var (best, match) = units.flatten(1, 2).bmm(otherUnits.flatten(1, 2).transpose(1, 2))
             .unflatten(2, [sources, others.shape[2]]).unflatten(1, [images, tokens]).max(-1);
-        var logits = (best - subject.Unread).Threshold(threshold, double.NegativeInfinity).Over(temperature);
+        var logits = subject.Unread.Plus(best.Threshold(threshold, double.NegativeInfinity), 1 / temperature);
 
         // A token is its own match, which counts where there is no other.
-        var weights = nn.functional.pad(logits, [0, 1], value: Last).softmax(-1).to_type(own.dtype);
-        match.Plus_(subject.Offsets);
-        var matches = others.view(-1, width).index(TensorIndex.Tensor(match.flatten())).view(-1, sources, width);
+        var alone = subject.Alone.expand([.. logits.shape[..^1], 1]);
+        var weights = cat([logits, alone], -1).softmax(-1).to_type(own.dtype);
+        var matches = others.index(
+            TensorIndex.Tensor(subject.Groups), TensorIndex.Tensor(subject.Columns), TensorIndex.Tensor(match)).view(-1, sources, width);
         var mixed = weights.narrow(-1, 0, sources).reshape(-1, 1, sources).bmm(matches).view(own.shape);
         return mixed.lerp(own, weights.narrow(-1, sources, 1));
     }
 
-    /// <summary>(repeats, images, tokens, width).</summary>
+    /// <summary>(groups, images, tokens, width).</summary>
     private static Tensor Gather(Tensor all, Tensor places) =>
         all.index(TensorIndex.Tensor(places.flatten())).view([.. places.shape, -1]);
 

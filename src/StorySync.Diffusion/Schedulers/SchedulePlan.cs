@@ -110,7 +110,9 @@ public sealed class SchedulePlan
 
         return (ByRow(signals) * original).Plus(ByRow(noises) * noise).MoveToOuterDisposeScope();
 
-        Tensor ByRow(float[] factors) => tensor(factors, shape, original.dtype, original.device);
+        // A number is written on the device; several are copied to it, which is waited for.
+        Tensor ByRow(float[] factors) => factors is [var one] ? tensor(one, original.dtype, original.device).view(shape)
+            : tensor(factors, shape, original.dtype, original.device);
     }
 
     internal NoiseLevel Level(int index) => levels[index];

@@ -1,3 +1,4 @@
+using StorySync.Attention;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -26,8 +27,8 @@ internal sealed class SeededNoise(IEnumerable<long> seeds) : IDisposable
         IsDrawn = true;
         using var scope = NewDisposeScope();
         long[] one = [1, .. like.shape[1..]];
-        return cat([.. generators.Select(g => randn(one, dtype: float32, generator: g))], dim: 0).to(like.dtype,
-            like.device).MoveToOuterDisposeScope();
+        var drawn = cat([.. generators.Select(g => randn(one, dtype: float32, generator: g))], dim: 0);
+        return DeviceTransfer.Send(drawn.to(like.dtype), like.device).MoveToOuterDisposeScope();
     }
 
     /// <summary>Returns the same random numbers from here on, in generators of their own.</summary>

@@ -106,5 +106,6 @@ internal sealed class ImageAnchors(Story story, StoryAttention attention, Func<I
         return images;
     }
 
-    private static Tensor Rows(IReadOnlyList<int> rows, Device device) => tensor([.. rows.Select(row => (long)row)], device: device);
+    private static Tensor Rows(IReadOnlyList<int> rows, Device device) =>
+        DeviceTransfer.Send(tensor([.. rows.Select(row => (long)row)]), device);
 }

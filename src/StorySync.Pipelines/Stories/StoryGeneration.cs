@@ -150,6 +150,7 @@ internal sealed class StoryGeneration
         var seeds = Seeds();
         var subjects = reading.Subjects(generation.Width, generation.Height);
         var inner = request.AttentionProcessor ?? ModelProcessors();
+        using var keys = ReadsKeys && origin.Bank is { } bank ? new BankKeys(bank, pipeline.Device) : null;
         using var attention = new StoryAttention(
             techniques, subjects, story.Scenes.Count, generation.Guidance, generation.Seed, inner, request.GuidanceEnd)
         {
@@ -157,7 +158,7 @@ internal sealed class StoryGeneration
             Seeds = origin.IsAnchored ? seeds : [.. seeds.Select((_, i) => generation.Seed + i)],
             Locations = StoryRules.HasLocations(story) ? [.. story.Scenes.Select(scene => scene.Location)] : null,
             Recorder = recorder,
-            Keys = ReadsKeys && origin.Bank is { } bank ? new BankKeys(bank) : null,
+            Keys = keys,
             ReadsKept = ReadsKeys,
             KeptLocations = origin.Bank?.Card.Story.Scenes.Select(anchor => anchor.Location).ToList(),
         };
