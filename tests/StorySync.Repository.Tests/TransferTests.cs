@@ -17,7 +17,7 @@ public class TransferTests
     private static readonly string[] BeforeRuns =
         [Diffusion + "Weights", Diffusion + "Lora", Diffusion + "Tokenizers", Diffusion + "TextEncoders"];
 
-    private static readonly FrozenDictionary<string, (string Calls, string Reason)> Homes = new Dictionary<string, (string Calls, string Reason)>
+    private static readonly FrozenDictionary<string, (string Calls, string Reason)> Homes = new Dictionary<string, (string, string)>
     {
         [Attention + "DeviceTransfer"] = ("cpu to", "the home of what the techniques copy"),
         [Attention + "MaskRepair"] = ("data to", "masks, once they are on the host"),

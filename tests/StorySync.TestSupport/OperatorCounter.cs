@@ -5,19 +5,23 @@ namespace StorySync.TestSupport;
 
 /// <summary>Counts the operators that libtorch runs on this thread while it is not disposed, as its profiler sees them: what on a device
 /// would be launches.</summary>
-/// <remarks>Counted is an operator that runs no other that computes. Views and memory are no work. Uses libtorch's C++ interface
-/// (<c>at::addThreadLocalCallback</c>), by the calling convention of x64 outside Windows.</remarks>
+/// <remarks>Counted is an operator that runs no other that computes. Views and memory are no work. Numbers that the host reads where they
+/// lie (<c>item</c>, <c>data</c>) are no operators on the CPU. Uses libtorch's C++ interface (<c>at::addThreadLocalCallback</c>), by the
+/// calling convention of x64 outside Windows.</remarks>
 public sealed class OperatorCounter : IDisposable
 {
     // What a device does without a launch.
     private static readonly HashSet<string> Free =
     [
-        .. ((string[])["empty", "empty_like", "empty_strided", "_efficientzerotensor", "new_empty", "new_empty_strided", "resize_", "set_", "view", "_unsafe_view",
-            "reshape", "_reshape_alias", "as_strided", "transpose", "t", "permute", "select", "slice", "narrow", "expand", "expand_as",
-            "unsqueeze", "unsqueeze_", "squeeze", "squeeze_", "flatten", "unflatten", "split", "split_with_sizes", "unsafe_split", "chunk", "unbind", "detach",
-            "detach_", "alias", "lift_fresh", "lift", "view_as_complex", "view_as_real", "conj", "_conj", "resolve_conj", "resolve_neg",
-            "real", "imag", "diagonal", "as_strided_", "unfold", "movedim", "swapaxes", "numpy_T", "pin_memory", "is_pinned", "_pin_memory", "to",
-            "contiguous", "result_type", "can_cast", "is_same_size", "size", "stride", "item"]).Select(name => "aten::" + name),
+        .. ((string[])[
+            "empty", "empty_like", "empty_strided", "_efficientzerotensor", "new_empty", "new_empty_strided", "resize_", "set_",
+            "view", "_unsafe_view", "reshape", "_reshape_alias", "as_strided", "transpose", "t", "permute", "select", "slice",
+            "narrow", "expand", "expand_as", "unsqueeze", "unsqueeze_", "squeeze", "squeeze_", "flatten", "unflatten", "split",
+            "split_with_sizes", "unsafe_split", "chunk", "unbind", "detach", "detach_", "alias", "lift_fresh", "lift",
+            "view_as_complex", "view_as_real", "conj", "_conj", "resolve_conj", "resolve_neg", "real", "imag", "diagonal",
+            "as_strided_", "unfold", "movedim", "swapaxes", "numpy_T", "pin_memory", "is_pinned", "_pin_memory", "to", "contiguous",
+            "result_type", "can_cast", "is_same_size", "size", "stride", "item",
+        ]).Select(name => "aten::" + name),
     ];
 
     // What makes the host wait for a device: it needs numbers, or how many there are of them.

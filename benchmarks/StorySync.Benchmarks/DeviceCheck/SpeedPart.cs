@@ -79,11 +79,12 @@ internal static class SpeedPart
         })!;
         while (!run.IsLate && python.StandardOutput.ReadLine() is { } line)
         {
-            if (line.Split(' ') is ["T", var name, var seconds])
+            if (line.Split(' ') is ["T", var name, var seconds, var taken])
             {
                 var theirs = double.Parse(seconds, CultureInfo.InvariantCulture);
                 var mine = ours.GetValueOrDefault(name.Replace("-channels-last", "", StringComparison.Ordinal), double.NaN);
-                run.Row($"{name} by diffusers", () => DeviceCheckRun.Invariant($"{theirs:F5} s, ours / diffusers {mine / theirs:F2}"));
+                run.Row($"{name} by diffusers", () =>
+                    DeviceCheckRun.Invariant($"{theirs:F5} s, {taken} MiB reserved, ours / diffusers {mine / theirs:F2}"));
             }
         }
 

@@ -3,8 +3,8 @@ using static TorchSharp.torch;
 
 namespace StorySync.Attention;
 
-/// <summary>The copies between host and device that the techniques make. All of them are made here, so that a test can count them: on a
-/// GPU each one that is waited for holds up the work that follows.</summary>
+/// <summary>The copies between host and device that a step makes. All of them are made here, so that a test can count them: on a GPU each
+/// one that is waited for holds up the work that follows.</summary>
 internal static class DeviceTransfer
 {
     [ThreadStatic]
@@ -26,7 +26,7 @@ internal static class DeviceTransfer
     public static Tensor Send(Tensor host, Device device)
     {
         sent++;
-        if (device.type != DeviceType.CUDA)
+        if (device.type != DeviceType.CUDA || host.device_type != DeviceType.CPU)
         {
             return host.to(device);
         }

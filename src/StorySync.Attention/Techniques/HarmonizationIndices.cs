@@ -1,3 +1,4 @@
+using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -89,7 +90,7 @@ internal sealed class HarmonizationIndices : IDisposable
             sent[2].view(groups, 1, 1, 1),
             sent[3],
             sent[4].view(groups, readers, 1, sources).to_type(ScalarType.Float32).log(),
-            tensor(Last, device: device));
+            sent[3].narrow(0, 0, 1).to_type(ScalarType.Float32).Plus(Last));
 
         long[] Places(Func<Form, int[]> images, int count, int most, long before) =>
         [
@@ -115,7 +116,7 @@ internal sealed class HarmonizationIndices : IDisposable
     /// <param name="Groups">The groups, counted, (groups, 1, 1, 1).</param>
     /// <param name="Columns">The sources, counted, (sources).</param>
     /// <param name="Unread">0 where a reader reads a source and −∞ where not, (groups, readers, 1, sources).</param>
-    /// <param name="Alone">The logit of a token as its own match, ().</param>
+    /// <param name="Alone">The logit of a token as its own match, (1).</param>
     internal sealed record Batch(Tensor Readers, Tensor Sources, Tensor Groups, Tensor Columns, Tensor Unread, Tensor Alone) : IDisposable
     {
         private readonly Tensor[] all =

@@ -1,3 +1,4 @@
+using StorySync.Attention;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -16,7 +17,9 @@ internal sealed class BlockStreaming
     /// <param name="dtype">What to compute in; null leaves every parameter its own type.</param>
     public BlockStreaming(nn.Module model, IEnumerable<nn.Module> blocks, Device device, ScalarType? dtype)
     {
-        residences = blocks.ToDictionary(block => block, block => new Residence([.. ModuleTensors.ParametersOf(block)], device, dtype));
+        nn.Module[] all = [.. blocks];
+        residences = all.ToDictionary(
+            block => block, block => new Residence([.. ModuleTensors.ParametersOf(block)], device, dtype, follows: all.Length > 1));
         var streamed = residences.Values.SelectMany(r => r.Parameters).Select(p => p.Tensor).ToHashSet(ReferenceEqualityComparer.Instance);
         foreach (var parameter in ModuleTensors.ParametersOf(model).Where(p => !streamed.Contains(p.Tensor)))
         {
@@ -38,7 +41,12 @@ internal sealed class BlockStreaming
         return parameter.Values().to(dtype ?? parameter.Tensor.dtype, device).DetachFromDisposeScope();
     }
 
-    private sealed class Residence(ModuleTensor[] parameters, Device device, ScalarType? dtype) : IDisposable
+    /// <param name="parameters">The block's weights.</param>
+    /// <param name="device">Where to compute.</param>
+    /// <param name="dtype">What to compute in.</param>
+    /// <param name="follows">Whether the block follows others, which the device may still be computing while the host reads the weights of
+    /// this one. That takes as much memory again that stays the host's, so a part that runs by itself does without.</param>
+    private sealed class Residence(ModuleTensor[] parameters, Device device, ScalarType? dtype, bool follows) : IDisposable
     {
         private readonly Lock gate = new();
         private readonly List<Tensor> elsewhere = [];
@@ -77,7 +85,7 @@ internal sealed class BlockStreaming
             {
                 foreach (var parameter in parameters)
                 {
-                    elsewhere.Add(Move(parameter, device, dtype));
+                    elsewhere.Add(follows ? Send(parameter) : Move(parameter, device, dtype));
                 }
             }
             catch
@@ -87,6 +95,12 @@ internal sealed class BlockStreaming
             }
 
             Trade();
+        }
+
+        private Tensor Send(ModuleTensor parameter)
+        {
+            using var scope = NewDisposeScope();
+            return DeviceTransfer.Send(parameter.Values().to(dtype ?? parameter.Tensor.dtype), device).DetachFromDisposeScope();
         }
 
         private void MoveOut()

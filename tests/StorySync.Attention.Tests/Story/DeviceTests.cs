@@ -39,7 +39,7 @@ public class DeviceTests
     [Theory]
     [InlineData(AttentionKind.Self, 1, 0, 36)]
     [InlineData(AttentionKind.Self, 1, 3, 33)]
-    [InlineData(AttentionKind.Self, 2, 3, 33)]
+    [InlineData(AttentionKind.Self, 2, 3, 42)]
     [InlineData(AttentionKind.Joint, 1, 3, 40)]
     [InlineData(AttentionKind.Cross, 1, 3, 7)]
     [InlineData(AttentionKind.Cross, 2, 3, 7)]
@@ -73,12 +73,11 @@ public class DeviceTests
         using var scope = NewDisposeScope();
         using var counter = new OperatorCounter();
         var x = arange(6).view(2, 3).gt(2);
-        _ = x.any().item<bool>();
         _ = x.nonzero();
         _ = x.Equals(x.clone());
         var (launched, waited) = counter.Take();
-        Assert.Equal(["aten::_local_scalar_dense", "aten::nonzero", "aten::equal"], waited);
-        Assert.Equal(["aten::arange", "aten::gt", "aten::any"], launched.Take(3));
+        Assert.Equal(["aten::nonzero", "aten::equal"], waited);
+        Assert.Equal(["aten::arange", "aten::gt"], launched.Take(2));
     }
 
     [Fact]
