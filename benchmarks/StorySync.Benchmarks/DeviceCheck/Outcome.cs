@@ -31,17 +31,27 @@ internal sealed record Outcome(IReadOnlyList<RgbImage> Images, float[] Latents, 
     }));
 
     /// <summary>Makes a story on a model.</summary>
-    public static Outcome OfStory(DiffusionPipeline pipeline, StoryOptions options, int scenes = 3)
+    public static Outcome OfStory(DiffusionPipeline pipeline, StoryOptions options, int scenes = 3) =>
+        Of(() => pipeline.GenerateStory(Rabbit(scenes), options));
+
+    /// <summary>Makes a story of two subjects in one place.</summary>
+    public static Outcome OfTwoSubjects(DiffusionPipeline pipeline, StoryOptions options, int scenes = 3)
     {
-        var story = new Story
-        {
-            Subjects = ["a rabbit"],
-            Scenes = [.. Enumerable.Range(0, scenes).Select(i => new Scene($"a rabbit {Places[i % Places.Length]}"))],
-        };
-        var watch = Stopwatch.StartNew();
-        using var result = pipeline.GenerateStory(story, options);
-        return new([.. result.Scenes.Select(scene => scene.Image)], Numbers(result.Latents), result.Latents.shape,
-            watch.Elapsed.TotalSeconds);
+        var story = Rabbit(scenes);
+        return Of(() => pipeline.GenerateStory(
+            story with
+            {
+                Subjects = [.. story.Subjects, "a red ball"],
+                Scenes = [.. story.Scenes.Select(scene => scene with { Prompt = scene.Prompt + " with a red ball", Location = "there" })],
+            },
+            options));
+    }
+
+    /// <summary>Makes scenes that read a bank's anchors.</summary>
+    public static Outcome OfBank(DiffusionPipeline pipeline, StoryOptions options, int anchors = 2, int scenes = 2)
+    {
+        using var bank = pipeline.CreateBank(Rabbit(anchors), options);
+        return Of(() => pipeline.GenerateScenes(bank, Rabbit(scenes).Scenes, options with { BankForm = null }));
     }
 
     /// <summary>What two images of a model are asked by.</summary>
@@ -87,6 +97,20 @@ internal sealed record Outcome(IReadOnlyList<RgbImage> Images, float[] Latents, 
         var (pixels, mean, latents, finite) = From(other);
         return DeviceCheckRun.Invariant(
             $"pixels {pixels}, mean {mean:F4}, latents {latents:E1}{(finite ? "" : ", NOT finite")}, {other.Seconds:F2} -> {Seconds:F2} s");
+    }
+
+    private static Story Rabbit(int scenes) => new()
+    {
+        Subjects = ["a rabbit"],
+        Scenes = [.. Enumerable.Range(0, scenes).Select(i => new Scene($"a rabbit {Places[i % Places.Length]}"))],
+    };
+
+    private static Outcome Of(Func<StoryResult> generate)
+    {
+        var watch = Stopwatch.StartNew();
+        using var result = generate();
+        return new([.. result.Scenes.Select(scene => scene.Image)], Numbers(result.Latents), result.Latents.shape,
+            watch.Elapsed.TotalSeconds);
     }
 
     private static (int Size, int Steps, double? Guidance) Settings(string model, bool small) => model switch

@@ -14,6 +14,9 @@ internal static class ParityPart
     // A story's masks are cut at a threshold: one token more or less makes more of the same rounding.
     private const int MostInStory = 32;
 
+    private static readonly string[] OfPictures = ["text", "given", "image"];
+    private static readonly string[] OfStories = ["story", "two subjects", "bank of latents", "bank of keys"];
+
     private static readonly string[] Models = ["storybook", "tiny-sdxl", "tiny-flux", "tiny-kandinsky3"];
 
     public static void Run(DeviceCheckRun run)
@@ -24,7 +27,7 @@ internal static class ParityPart
             run.Row($"{model} on the CPU", () =>
             {
                 using var pipeline = run.Load(model, device: "cpu");
-                foreach (var kind in (string[])["text", "given", "image", "story"])
+                foreach (var kind in (string[])[.. OfPictures, .. OfStories])
                 {
                     expected[kind] = Make(run, pipeline, model, kind, expected);
                 }
@@ -49,7 +52,7 @@ internal static class ParityPart
         var outcome = Make(run, pipeline, model, kind, expected);
         var (pixels, _, _, finite) = outcome.From(expected[kind]);
         var text = $"{kind}: {outcome.Against(expected[kind])}";
-        return finite && (dtype != ScalarType.Float32 || pixels <= (kind == "story" ? MostInStory : MostOfRounding)) ? text
+        return finite && (dtype != ScalarType.Float32 || pixels <= (OfStories.Contains(kind) ? MostInStory : MostOfRounding)) ? text
             : throw new InvalidOperationException(text);
     }
 
@@ -58,9 +61,16 @@ internal static class ParityPart
     {
         using var scope = NewDisposeScope();
         var request = Outcome.Request(model, run.Small);
-        if (kind == "story")
+        if (OfStories.Contains(kind))
         {
-            return Outcome.OfStory(pipeline, Outcome.StoryOptions(model, run.Small));
+            var options = Outcome.StoryOptions(model, run.Small);
+            return kind switch
+            {
+                "story" => Outcome.OfStory(pipeline, options),
+                "two subjects" => Outcome.OfTwoSubjects(pipeline, options),
+                _ => Outcome.OfBank(
+                    pipeline, options with { BankForm = kind == "bank of keys" ? StoryBankForm.Keys : StoryBankForm.Trajectory }),
+            };
         }
 
         request = kind switch
