@@ -61,8 +61,7 @@ public class KeptImagesTests
         }
 
         var actual = hidden.clone();
-        Harmonization.Blend(actual, actual, subjects, 0, Rows, alpha, threshold, temperature, kept);
-        Harmonization.Blend(actual, actual, subjects, 1, Rows, alpha, threshold, temperature, kept);
+        Harmonization.Blend(actual, actual, subjects, [0, 1], Rows, alpha, threshold, temperature, kept);
         TensorAssert.Close(expected, actual, relative: 0, absolute: 1e-12);
         Assert.False(hidden.SameBitsAs(actual), name);
 
