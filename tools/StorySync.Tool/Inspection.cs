@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using StorySync.Diffusion.Lora;
 using StorySync.Diffusion.Weights;
 using StorySync.Pipelines;
 using StorySync.Samples;
@@ -15,13 +16,7 @@ internal sealed record Inspection(string Path, string Kind, IReadOnlyDictionary<
 {
     private static readonly string[] Pictures = [".png", ".jpg", ".jpeg", ".webp"];
     private static readonly string[] Pickles = [".ckpt", ".bin", ".pt", ".pth", ".pkl"];
-    private static readonly string[] LoraParts = ["lora_down", "lora_up", "lora_A", "lora_B", ".lora.down", ".lora.up"];
-
-    private static readonly (string Prefix, string Part)[] LoraPrefixes =
-    [
-        ("lora_te2", "text_encoder_2"), ("text_encoder_2", "text_encoder_2"), ("lora_te", "text_encoder"), ("text_encoder", "text_encoder"),
-        ("lora_transformer", "transformer"), ("transformer", "transformer"),
-    ];
+    private static readonly string[] LoraParts = ["lora_down", "lora_up", "lora_A", "lora_B", ".lora.down", ".lora.up", "hada_w1", "lokr_w1"];
 
     private static readonly string[] Components =
         ["scheduler", "tokenizer", "tokenizer_2", "text_encoder", "text_encoder_2", "unet", "transformer", "vae", "movq"];
@@ -117,23 +112,30 @@ internal sealed record Inspection(string Path, string Kind, IReadOnlyDictionary<
             return new(path, kind is null ? "weights of no model known here" : $"weights: {kind}", details);
         }
 
-        string[] ranks =
-        [
-            .. file.Tensors.Values.Where(tensor => tensor.Shape.Count > 1
-                    && (tensor.Name.Contains("lora_A", StringComparison.Ordinal) || tensor.Name.Contains("down", StringComparison.Ordinal)))
-                .Select(tensor => tensor.Shape[0]).Distinct().Order().Select(rank => rank.ToString(CultureInfo.InvariantCulture)),
-        ];
-        details["ranks"] = string.Join(", ", ranks);
-        details["parts"] = string.Join(", ", file.Tensors.Keys.Select(PartOf).Distinct().Order(StringComparer.Ordinal));
-        return new(path, "a LoRA", details, $"storysync draw --lora {path} \"…\" draws with it, on the model that it was trained for.");
+        var lora = LoraAdapters.Inspect(path);
+        details["kinds"] = string.Join(", ", lora.Kinds);
+        details["layout"] = lora.Format;
+        details["ranks"] = string.Join(", ", lora.Ranks);
+        details["alphas"] = string.Join(", ", lora.Alphas.Select(alpha => alpha.ToString(CultureInfo.InvariantCulture)));
+        details["parts"] = string.Join(", ", lora.Targets.Keys);
+        details["layers"] = string.Join(", ", lora.Targets.Select(target => $"{target.Key} {target.Value}"));
+        Add("name", lora.Name);
+        Add("trained on", lora.BaseModel);
+        Add("words", lora.TriggerWords.Count == 0 ? null : string.Join("; ", lora.TriggerWords.Take(MaxWords)));
+        return new(path, lora.Family is { } family ? $"a LoRA for {family}" : "a LoRA", details, $"storysync draw --lora {path} \"…\" draws with it, on the model that it was trained for.");
+
+        void Add(string name, string? value)
+        {
+            if (value is not null)
+            {
+                details[name] = value;
+            }
+        }
     }
 
     private const int MaxMetadata = 20;
+    private const int MaxWords = 10;
     private const int MaxText = 120;
-
-    /// <summary>The model's part that a LoRA's tensor belongs to, by the beginning of its name.</summary>
-    private static string PartOf(string name) =>
-        LoraPrefixes.FirstOrDefault(pair => name.StartsWith(pair.Prefix, StringComparison.Ordinal)) is { Part: { } part } ? part : "unet";
 
     private static Inspection OfModel(ModelFolder folder, string path)
     {

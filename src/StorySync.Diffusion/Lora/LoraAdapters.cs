@@ -107,6 +107,30 @@ public sealed class LoraAdapters : IDisposable
         }
     }
 
+    /// <summary>Tells what a LoRA file is, without a model: its header is read, and alphas, but no matrix.</summary>
+    /// <param name="path">The file.</param>
+    /// <exception cref="ModelFileException">The file is missing, damaged, or no LoRA of a layout that is known.</exception>
+    public static LoraInspection Inspect(string path)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        return LoraInspection.Of(path);
+    }
+
+    /// <summary>Tells which layers of a LoRA file this model has, without loading it: its header is read, and alphas, but no
+    /// matrix.</summary>
+    /// <param name="path">The file.</param>
+    /// <exception cref="ModelFileException">The file is missing, damaged, or no LoRA of a layout that is known.</exception>
+    public LoraFit CheckFit(string path)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        using var file = LoraFile.Open(path);
+        var weights = Weights();
+        var known = file.Layers.Values.ToLookup(layer => !targets.TryGetValue(layer.Name, out var named) ? LayerFit.Unknown
+            : named.TrueForAll(target => weights[target.Component].GetValueOrDefault(target.Layer + ".weight") is { } weight
+                && layer.Fits(weight.Tensor.shape, target.Form)) ? LayerFit.Matching : LayerFit.Mismatched, layer => layer.Name);
+        return new([.. known[LayerFit.Matching]], [.. known[LayerFit.Unknown]], [.. known[LayerFit.Mismatched]]);
+    }
+
     /// <summary>Sets how strong a LoRA is.</summary>
     /// <param name="name">Its name.</param>
     /// <param name="scale">1 as it was trained, 0 for no effect.</param>
@@ -299,6 +323,13 @@ public sealed class LoraAdapters : IDisposable
         ? adapter
         : throw new KeyNotFoundException(
             $"There is no LoRA '{name}'; loaded are: {string.Join(", ", adapters.Keys.DefaultIfEmpty("none"))}.");
+
+    private enum LayerFit
+    {
+        Matching,
+        Unknown,
+        Mismatched,
+    }
 
     private sealed class Restore(Action restore) : IDisposable
     {

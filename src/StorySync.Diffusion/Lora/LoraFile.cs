@@ -25,6 +25,9 @@ internal sealed partial class LoraFile : IDisposable
     /// <summary>Gets the file's tensors.</summary>
     public ITensorSource Source => file;
 
+    /// <summary>Gets the file itself, for its header.</summary>
+    public SafetensorsFile File => file;
+
     /// <exception cref="ModelFileException">The file is missing, damaged, or no LoRA of a layout that is known.</exception>
     public static LoraFile Open(string path)
     {
@@ -59,7 +62,7 @@ internal sealed partial class LoraFile : IDisposable
             if (!match.Success)
             {
                 throw new ModelFileException(file.Path, LoraLayout.Unsupported(name) is { } kind
-                    ? $"'{name}' belongs to {kind}, which is not supported; expected a LoRA, in the layout of diffusers / PEFT, "
+                    ? $"'{name}' belongs to {kind}; expected a LoRA, in the layout of diffusers / PEFT, "
                         + "kohya's scripts, ComfyUI, OneTrainer or XLabs"
                     : $"'{name}' is not a tensor of a LoRA in a known layout; "
                         + "expected names that end in .lora_A.weight and .lora_B.weight, or .lora_down.weight, .lora_up.weight and .alpha");

@@ -17,13 +17,17 @@ internal sealed record LoraLayer(SafetensorsFile File, string Name, LoraProduct 
 
     private TensorInfo? Magnitude => Product.Parts.GetValueOrDefault(LoraProduct.Magnitude);
 
+    /// <summary>Whether the layer, or the part of it that is the weight's, has a weight's size.</summary>
+    public bool Fits(long[] shape, TensorForm form) => shape.Length >= 2
+        && form.Of([Product.Rows, Product.Columns]).SequenceEqual([shape[0], shape.Skip(1).Aggregate(1L, (product, size) => product * size)])
+        && (Magnitude is not { } lengths || FitsMagnitude(lengths, shape, form));
+
     /// <summary>Checks that the layer, or the part of it that is the weight's, can be added to a weight.</summary>
     /// <exception cref="ModelFileException">The tensors do not fit the weight or hold a value that is not finite.</exception>
     public void Check(Tensor weight, TensorForm form)
     {
         var shape = weight.shape;
-        if (shape.Length < 2 || !form.Of([Product.Rows, Product.Columns]).SequenceEqual([shape[0], weight.numel() / shape[0]])
-            || (Magnitude is { } lengths && !FitsMagnitude(lengths, shape, form)))
+        if (!Fits(shape, form))
         {
             var shapes = Product.Parts.Values.Select(info => $"{ShapeText.Of(info.Shape)}");
             throw new ModelFileException(File.Path, $"layer '{Name}' has matrices of {string.Join(" and ", shapes)}, "

@@ -42,6 +42,9 @@ public sealed class CLIPTextModel : nn.Module<Tensor, CancellationToken, CLIPTex
         folder.Load(component, (CLIPTextConfig config) => new CLIPTextModel(config), variant, (model, weights) =>
             CLIPCheckpoint.Bind(model, weights, dtype, device));
 
+    /// <summary>Sets the vectors of tokens that come after those of the vocabulary, (tokens, hidden size); null for none.</summary>
+    internal void SetAddedTokens(Tensor? vectors) => text_model.SetAddedTokens(vectors);
+
     /// <summary>Encodes texts.</summary>
     /// <param name="inputIds">Token ids, int64, (batch, tokens), at most <see cref="CLIPTextConfig.MaxPositionEmbeddings"/> tokens.</param>
     /// <param name="cancellationToken">The token to monitor for cancellation requests; checked before each layer.</param>

@@ -29,6 +29,9 @@ internal sealed class CLIPTextTransformer : nn.Module<Tensor, CancellationToken,
     public static long PeakElements(CLIPTextConfig config, long rows, long tokens) =>
         rows * tokens * ((config.NumHiddenLayers * config.HiddenSize) + (4 * config.HiddenSize) + (2 * config.IntermediateSize));
 
+    /// <summary>Sets the vectors of tokens that come after those of the table, (tokens, hidden size); null for none.</summary>
+    public void SetAddedTokens(Tensor? vectors) => embeddings.Added = vectors;
+
     public override CLIPTextOutput forward(Tensor inputIds, CancellationToken cancellationToken)
     {
         using var scope = NewDisposeScope();
@@ -42,10 +45,11 @@ internal sealed class CLIPTextTransformer : nn.Module<Tensor, CancellationToken,
     }
 
     /// <summary>Configs before 2023 say 2 where the real end token has the largest id of the vocabulary; for them, as transformers
-    /// does, the largest id marks the end.</summary>
+    /// does, the largest id marks the end; tokens that were added, whose ids are larger, do not.</summary>
     private Tensor PooledPositions(Tensor inputIds)
     {
-        return eosTokenId == CLIPTextConfig.LargestId ? inputIds.argmax(-1) : inputIds.EqualTo(eosTokenId).to(int32).argmax(-1);
+        var own = inputIds * inputIds.LessThan(embeddings.Count).to(int64);
+        return eosTokenId == CLIPTextConfig.LargestId ? own.argmax(-1) : inputIds.EqualTo(eosTokenId).to(int32).argmax(-1);
     }
 }
 
@@ -63,10 +67,24 @@ internal sealed class CLIPTextEmbeddings : ScopedModule<Tensor, Tensor>
         RegisterComponents();
     }
 
+    /// <summary>Gets the number of tokens of the table.</summary>
+    public long Count => token_embedding.weight.shape[0];
+
+    /// <summary>Gets or sets the vectors of tokens that come after those of the table, (tokens, width); null for none.</summary>
+    public Tensor? Added { get; set; }
+
     protected override Tensor Compute(Tensor inputIds)
     {
-        TokenIds.Check(inputIds, token_embedding.weight.shape[0], position_embedding.weight.shape[0]);
+        TokenIds.Check(inputIds, Count + (Added?.shape[0] ?? 0), position_embedding.weight.shape[0]);
         var positions = position_embedding.weight.narrow(0, 0, inputIds.shape[1]);
-        return token_embedding.call(inputIds).to(positions.dtype).Plus_(positions);
+        var tokens = token_embedding.call(inputIds.ClampMax(Count - 1)).to(positions.dtype);
+        if (Added is { } added)
+        {
+            var places = inputIds.GreaterOrEqual(Count);
+            var vectors = added.to(positions.dtype, inputIds.device).index_select(0, inputIds.flatten().Minus(Count).Clamp(0, added.shape[0] - 1));
+            tokens = where(places.unsqueeze(-1), vectors.view(tokens.shape), tokens);
+        }
+
+        return tokens.Plus_(positions);
     }
 }

@@ -8,6 +8,7 @@ namespace StorySync.Diffusion.Tokenizers;
 public sealed class PromptTokenizer
 {
     private readonly ITokenizerModel model;
+    private readonly IReadOnlyList<(string Content, IReadOnlyList<int> Ids)> normalized;
     private readonly SpecialTokens rawSpecials;
     private readonly SpecialTokens normalizedSpecials;
 
@@ -21,14 +22,19 @@ public sealed class PromptTokenizer
         BosTokenId = settings.BosToken is { } bos ? specials[bos.Content].Id : null;
         EosTokenId = specials[settings.EosToken.Content].Id;
         PadTokenId = specials[settings.PadToken.Content].Id;
-        rawSpecials = new SpecialTokens(specials.Where(s => !s.Value.Normalized).Select(s => (s.Key, s.Value.Id)));
-        normalizedSpecials = new SpecialTokens(
-            specials.Where(s => s.Value.Normalized).Select(s => (model.Normalize(s.Key), s.Value.Id)));
+        rawSpecials = new SpecialTokens(
+            specials.Where(s => !s.Value.Normalized).Select(s => (s.Key, (IReadOnlyList<int>)[s.Value.Id])));
+        normalized = [.. specials.Where(s => s.Value.Normalized)
+            .Select(s => (model.Normalize(s.Key), (IReadOnlyList<int>)[s.Value.Id]))];
+        normalizedSpecials = new SpecialTokens(normalized);
     }
 
-    private PromptTokenizer(PromptTokenizer other, int maxLength)
+    private PromptTokenizer(
+        PromptTokenizer other, int maxLength, IReadOnlyList<(string Content, IReadOnlyList<int> Ids)> added)
     {
-        (model, rawSpecials, normalizedSpecials) = (other.model, other.rawSpecials, other.normalizedSpecials);
+        (model, rawSpecials, normalized) = (other.model, other.rawSpecials, other.normalized);
+        normalizedSpecials = added.Count == 0 ? other.normalizedSpecials
+            : new SpecialTokens([.. normalized, .. added.Select(token => (model.Normalize(token.Content), token.Ids))]);
         (VocabularySize, BosTokenId, EosTokenId, PadTokenId) = (other.VocabularySize, other.BosTokenId, other.EosTokenId, other.PadTokenId);
         ModelMaxLength = maxLength;
     }
@@ -164,7 +170,17 @@ public sealed class PromptTokenizer
     }
 
     /// <summary>Returns the tokenizer with a length for sequences where its folder names none.</summary>
-    internal PromptTokenizer WithDefaultLength(int length) => ModelMaxLength == int.MaxValue ? new PromptTokenizer(this, length) : this;
+    internal PromptTokenizer WithDefaultLength(int length) => 
+        ModelMaxLength == int.MaxValue ? new PromptTokenizer(this, length, []) : this;
+
+    /// <summary>Returns the tokenizer with tokens that a text encoder was taught.</summary>
+    /// <param name="added">What stands for each in prompts, and the ids that it becomes, which lie after the encoder's own.</param>
+    internal PromptTokenizer WithTokens(IReadOnlyList<(string Content, IReadOnlyList<int> Ids)> added) =>
+        new(this, ModelMaxLength, added);
+
+    /// <summary>Whether a text is one of the tokenizer's own tokens.</summary>
+    internal bool Knows(string text) => model.IdOf(text) is not null || model.IdOf(model.Normalize(text)) is not null
+        || Tokenize(text, CancellationToken.None).Tokens is [var only] && only.Start == 0 && only.End == model.Normalize(text).Length;
 
     internal string Normalize(string text) => Tokenize(text, CancellationToken.None).Normalized;
 
@@ -195,17 +211,17 @@ public sealed class PromptTokenizer
         ArgumentNullException.ThrowIfNull(text);
         var normalized = new StringBuilder(text.Length);
         var tokens = new List<Token>();
-        foreach (var (raw, rawId) in rawSpecials.Split(WellFormed(text)))
+        foreach (var (raw, rawIds) in rawSpecials.Split(WellFormed(text)))
         {
-            if (rawId is { } special)
+            if (rawIds is { } special)
             {
                 AddSpecial(raw, special);
                 continue;
             }
 
-            foreach (var (part, id) in normalizedSpecials.Split(model.Normalize(raw)))
+            foreach (var (part, ids) in normalizedSpecials.Split(model.Normalize(raw)))
             {
-                if (id is { } normalizedSpecial)
+                if (ids is { } normalizedSpecial)
                 {
                     AddSpecial(part, normalizedSpecial);
                     continue;
@@ -218,9 +234,9 @@ public sealed class PromptTokenizer
 
         return (normalized.ToString(), tokens);
 
-        void AddSpecial(string content, int id)
+        void AddSpecial(string content, IReadOnlyList<int> ids)
         {
-            tokens.Add(new Token(id, normalized.Length, normalized.Length + content.Length));
+            tokens.AddRange(ids.Select(id => new Token(id, normalized.Length, normalized.Length + content.Length)));
             normalized.Append(content);
         }
     }

@@ -11,16 +11,17 @@ internal sealed record SpecialToken(string Content, bool Normalized);
 internal sealed class SpecialTokens
 {
     private readonly SearchValues<string> any;
-    private readonly (string Content, int Id)[] longestFirst;
+    private readonly (string Content, IReadOnlyList<int> Ids)[] longestFirst;
 
-    public SpecialTokens(IEnumerable<(string Content, int Id)> tokens)
+    /// <param name="tokens">Their texts, and the ids that stand for each.</param>
+    public SpecialTokens(IEnumerable<(string Content, IReadOnlyList<int> Ids)> tokens)
     {
         longestFirst = [.. tokens.Where(t => t.Content.Length > 0).OrderByDescending(t => t.Content.Length)];
         any = SearchValues.Create([.. longestFirst.Select(t => t.Content)], StringComparison.Ordinal);
     }
 
-    /// <summary>Cuts <paramref name="text"/> into its special tokens (with their id) and what lies between (with null).</summary>
-    public IEnumerable<(string Text, int? Id)> Split(string text)
+    /// <summary>Cuts <paramref name="text"/> into its special tokens (with their ids) and what lies between (with null).</summary>
+    public IEnumerable<(string Text, IReadOnlyList<int>? Ids)> Split(string text)
     {
         int start = 0;
         while (start < text.Length)
@@ -38,7 +39,7 @@ internal sealed class SpecialTokens
 
             start += found;
             var token = Array.Find(longestFirst, t => text.AsSpan(start).StartsWith(t.Content, StringComparison.Ordinal));
-            yield return (token.Content, token.Id);
+            yield return (token.Content, token.Ids);
             start += token.Content.Length;
         }
     }

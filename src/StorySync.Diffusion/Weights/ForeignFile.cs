@@ -6,10 +6,9 @@ namespace StorySync.Diffusion.Weights;
 /// <summary>Says what a file is that should be a safetensors file and is none.</summary>
 internal static partial class ForeignFile
 {
-    private const string Conversion = "Pickle files can run code when they are loaded, so they are never read. "
-        + "Convert it where you trust it, in Python: `from safetensors.torch import save_file; import torch; "
-        + "save_file({k: v.contiguous().clone() for k, v in torch.load(path, weights_only=True).items()}, 'model.safetensors')`, "
-        + "or for a whole pipeline `DiffusionPipeline.from_pretrained(...).save_pretrained(folder, safe_serialization=True)`";
+    private const string Remedy = "Pickle files can run code when they are loaded, so they are never read. Get the model's safetensors "
+        + "version: most pages of models offer one next to the pickle, and on the Hugging Face Hub it may be in the model's pull "
+        + "requests (as organisation/name@refs/pr/1)";
 
     /// <exception cref="ModelFileException">The name's extension is one that pickles have.</exception>
     public static void ThrowIfPickleByName(string path)
@@ -20,7 +19,7 @@ internal static partial class ForeignFile
         }
     }
 
-    public static ModelFileException Pickle(string path) => new(path, $"a PyTorch pickle. {Conversion}");
+    public static ModelFileException Pickle(string path) => new(path, $"a PyTorch pickle. {Remedy}");
 
     /// <summary>Returns the exception for a file without content, and for pipes and devices.</summary>
     public static ModelFileException Empty(string path) => new(path, "an empty file, or no regular one: download it again");

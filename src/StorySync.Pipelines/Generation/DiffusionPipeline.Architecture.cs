@@ -52,6 +52,9 @@ public abstract partial class DiffusionPipeline
     /// <summary>A prompt as the tokens that the denoiser's attention reads.</summary>
     internal abstract TokenEncoding Tokenize(GenerationRequest request, string prompt);
 
+    /// <summary>What tells the words apart that the text encoders were taught.</summary>
+    private protected virtual IEnumerable<string> InversionIdentities => [];
+
     /// <summary>A phrase without the marks that a request's prompts may have.</summary>
     internal virtual string WordsOf(GenerationRequest request, string phrase) => phrase;
 

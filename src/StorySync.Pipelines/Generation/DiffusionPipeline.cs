@@ -121,8 +121,9 @@ public abstract partial class DiffusionPipeline : IDisposable
         WeightParts.Select(part => (part.Name, part.Stage == GenerationStage.Denoising ? folders[^1] : folders[0])), Options.Variant);
 
     /// <summary>Gets what tells the LoRAs on the model apart from others: each one's name and scale, and a SHA-256 over a sample of its
-    /// weights. Empty where there are none or they are turned off.</summary>
-    public IReadOnlyList<string> LoraIdentities => Loras.Enabled ? ModelIdentity.Of(Loras.Files, Loras.Scales) : [];
+    /// weights. Empty where there are none or they are turned off. Textual inversions come after them, by their words.</summary>
+    public IReadOnlyList<string> LoraIdentities =>
+        [.. Loras.Enabled ? ModelIdentity.Of(Loras.Files, Loras.Scales) : [], .. InversionIdentities];
 
     /// <summary>Gets the number of steps of a generation that does not name one: the <see cref="Preset"/>'s, the model's own (<c>steps</c>
     /// in its <c>storysync.json</c>), or else diffusers'.</summary>
@@ -226,6 +227,9 @@ public abstract partial class DiffusionPipeline : IDisposable
 
         GC.SuppressFinalize(this);
     }
+
+    /// <summary>Begins a change of the model, after the generations that are under way.</summary>
+    private protected IDisposable BeginChange() => runs.Change();
 
     /// <summary>Returns a part, while the pipeline is alive.</summary>
     private protected T Alive<T>(T part)

@@ -17,10 +17,32 @@ internal static class PipelineLoader
         ["FluxInpaintPipeline"] = Flux,
         ["Kandinsky3Pipeline"] = Kandinsky3,
         ["Kandinsky3Img2ImgPipeline"] = Kandinsky3,
+        ["KandinskyV3Pipeline"] = Kandinsky3,
+        ["KandinskyV3Img2ImgPipeline"] = Kandinsky3,
         ["StableDiffusionXLPipeline"] = StableDiffusionXL,
         ["StableDiffusionXLImg2ImgPipeline"] = StableDiffusionXL,
         ["StableDiffusionXLInpaintPipeline"] = StableDiffusionXL,
     };
+
+    /// <summary>What the classes are whose models are near to those that are read, by the beginning of their names.</summary>
+    private static readonly (string Start, string Reason)[] Others =
+    [
+        ("StableDiffusionXLControlNet", "SDXL with a ControlNet; load its base model, a folder of StableDiffusionXLPipeline"),
+        ("StableDiffusionXLAdapter", "SDXL with a T2I-Adapter; load its base model, a folder of StableDiffusionXLPipeline"),
+        ("StableDiffusionXLInstructPix2Pix", "a model that edits pictures by instructions"),
+        ("StableDiffusionXL", "SDXL in a pipeline of its own; load the base model, a folder of StableDiffusionXLPipeline"),
+        ("StableDiffusion3", "Stable Diffusion 3"),
+        ("StableDiffusion", "Stable Diffusion 1 or 2"),
+        ("LatentConsistencyModel", "Stable Diffusion 1"),
+        ("FluxControlNet", "FLUX.1 with a ControlNet; load its base model, a folder of FluxPipeline"),
+        ("FluxControl", "FLUX.1 that is led by depths or edges"),
+        ("FluxFill", "FLUX.1 Fill; FLUX.1 dev and schnell paint into pictures by GenerationRequest.Mask"),
+        ("FluxKontext", "FLUX.1 Kontext"),
+        ("Flux2", "FLUX.2"),
+        ("Chroma", "Chroma"),
+        ("Kandinsky5", "Kandinsky 5"),
+        ("Kandinsky", "Kandinsky 2"),
+    ];
 
     /// <summary>Loads a model as a pipeline of a class.</summary>
     /// <typeparam name="TPipeline">The class; <see cref="DiffusionPipeline"/> for the model's own.</typeparam>
@@ -38,7 +60,7 @@ internal static class PipelineLoader
         {
             throw new ModelFileException(
                 index, (folder.ClassName is null ? "there is no '_class_name'"
-                    : $"'_class_name' is {folder.ClassName}, which is not supported")
+                    : $"'_class_name' is {folder.ClassName}, which is not supported{Reason(folder.ClassName)}")
                 + $"; expected one of {string.Join(", ", Classes.Keys)}");
         }
 
@@ -65,6 +87,9 @@ internal static class PipelineLoader
             throw;
         }
     }
+
+    private static string Reason(string name) =>
+        Others.FirstOrDefault(other => name.StartsWith(other.Start, StringComparison.Ordinal)).Reason is { } reason ? $": it is {reason}" : "";
 
     private sealed record PipelineClass(Type Type, Func<LoadJob, DiffusionPipeline> Load);
 }

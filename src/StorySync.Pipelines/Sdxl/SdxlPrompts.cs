@@ -8,8 +8,7 @@ namespace StorySync.Pipelines;
 
 /// <summary>SDXL's two text encoders (diffusers' <c>StableDiffusionXLPipeline.encode_prompt</c>).</summary>
 internal sealed class SdxlPrompts(
-    PromptTokenizer tokenizer, PromptTokenizer tokenizer2, CLIPTextModel encoder, CLIPTextModelWithProjection encoder2,
-        bool zerosForNoNegative)
+    TextualInversions inversions, CLIPTextModel encoder, CLIPTextModelWithProjection encoder2, bool zerosForNoNegative)
 {
     /// <summary>Encodes the prompts of a request.</summary>
     /// <returns>Text, (rows, tokens, width), pooled text, (rows, width), and 1 for each token that counts, (rows, tokens), null where all
@@ -60,8 +59,8 @@ internal sealed class SdxlPrompts(
         GenerationRequest request, IReadOnlyList<string> prompts, IReadOnlyList<string>? prompts2, CancellationToken cancellationToken)
     {
         return [.. request.Prompts.Select((_, i) => new ReadPrompt(
-            Read(tokenizer, request, Of(prompts, i), cancellationToken),
-            Read(tokenizer2, request, Of(prompts2 ?? prompts, i), cancellationToken)))];
+            Read(inversions.Tokenizers.First, request, Of(prompts, i), cancellationToken),
+            Read(inversions.Tokenizers.Second, request, Of(prompts2 ?? prompts, i), cancellationToken)))];
 
         static string Of(IReadOnlyList<string> texts, int row) => texts.Count == 1 ? texts[0] : texts[row];
     }
@@ -71,7 +70,8 @@ internal sealed class SdxlPrompts(
         ? 1 : Positive(request, default).Concat(Negative(request, default) ?? []).Max(prompt => prompt.Chunks);
 
     /// <summary>Returns a prompt as the first encoder reads it.</summary>
-    public TokenEncoding Tokenize(GenerationRequest request, string prompt) => Read(tokenizer, request, prompt, default).Encoding;
+    public TokenEncoding Tokenize(GenerationRequest request, string prompt) =>
+        Read(inversions.Tokenizers.First, request, prompt, default).Encoding;
 
     private static (long[] First, PromptChunk[] Chunks) Filled(IEnumerable<ChunkedPrompt> prompts, int[] chunks)
     {

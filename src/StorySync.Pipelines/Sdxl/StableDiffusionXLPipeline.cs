@@ -18,6 +18,7 @@ namespace StorySync.Pipelines;
 public sealed class StableDiffusionXLPipeline : DiffusionPipeline
 {
     private readonly SdxlPrompts prompts;
+    private readonly TextualInversions inversions;
     private readonly ModelOffload offload;
 
     internal StableDiffusionXLPipeline(LoadJob job)
@@ -33,21 +34,22 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
                     "'requires_aesthetics_score' is true: it is SDXL's refiner, which is not supported; load the base model");
         }
 
-        Tokenizer = ModelParts.LoadClipTokenizer(folder, "tokenizer", "text_encoder");
-        Tokenizer2 = ModelParts.LoadClipTokenizer(folder, "tokenizer_2", "text_encoder_2");
+        var tokenizer = ModelParts.LoadClipTokenizer(folder, "tokenizer", "text_encoder");
+        var tokenizer2 = ModelParts.LoadClipTokenizer(folder, "tokenizer_2", "text_encoder_2");
         ModelParts.RequireEqual(
-            folder, "'model_max_length' of tokenizer", Tokenizer.ModelMaxLength, "that of tokenizer_2", Tokenizer2.ModelMaxLength);
+            folder, "'model_max_length' of tokenizer", tokenizer.ModelMaxLength, "that of tokenizer_2", tokenizer2.ModelMaxLength);
         TextEncoder = job.Load("text_encoder", part => CLIPTextModel.Load(folder, part, dtype, home, variant));
         TextEncoder2 = job.Load("text_encoder_2", part => CLIPTextModelWithProjection.Load(folder, part, dtype, home, variant));
         UNet = job.Load("unet", part => UNet2DConditionModel.Load(folder, part, dtype, home, variant));
         Vae = job.Load("vae", part => AutoencoderKL.Load(folder, part, dtype, home, variant));
         CheckParts(folder);
         offload = new ModelOffload(options.Offload, Device, TextEncoder, TextEncoder2, UNet, Vae);
-        prompts = new SdxlPrompts(Tokenizer, Tokenizer2, TextEncoder, TextEncoder2, index.ForceZerosForEmptyPrompt);
+        inversions = new TextualInversions(tokenizer, tokenizer2, TextEncoder, TextEncoder2);
+        prompts = new SdxlPrompts(inversions, TextEncoder, TextEncoder2, index.ForceZerosForEmptyPrompt);
         int? resnets = UNet.Config.LayersPerBlock.IsList ? null : UNet.Config.LayersPerBlock[0];
         Loras = new LoraAdapters(
             [("unet", UNet, resnets), ("text_encoder", TextEncoder, null), ("text_encoder_2", TextEncoder2, null)]) { ComputeType = dtype };
-        Parts = [Loras, TextEncoder, TextEncoder2, UNet, Vae];
+        Parts = [Loras, inversions, TextEncoder, TextEncoder2, UNet, Vae];
         WeightParts =
         [
             new("text_encoder", TextEncoder, GenerationStage.Encoding),
@@ -57,11 +59,14 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
         ];
     }
 
-    /// <summary>Gets the first text encoder's tokenizer.</summary>
-    public PromptTokenizer Tokenizer => Alive(field);
+    /// <summary>Gets the first text encoder's tokenizer, which knows the words of <see cref="TextualInversions"/>.</summary>
+    public PromptTokenizer Tokenizer => Alive(inversions).Tokenizers.First;
 
     /// <summary>Gets the second text encoder's tokenizer.</summary>
-    public PromptTokenizer Tokenizer2 => Alive(field);
+    public PromptTokenizer Tokenizer2 => Alive(inversions).Tokenizers.Second;
+
+    /// <summary>Gets the words of the textual inversions that are loaded, with the number of tokens that each takes in a prompt.</summary>
+    public IReadOnlyDictionary<string, int> TextualInversions => Alive(inversions).Counts;
 
     /// <summary>Gets the first text encoder.</summary>
     public CLIPTextModel TextEncoder => Alive(field);
@@ -106,6 +111,39 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
         string model, PipelineOptions? options = null, IProgress<LoadProgress>? progress = null,
             CancellationToken cancellationToken = default) =>
         Task.Run(() => Load(model, options, progress, cancellationToken), cancellationToken);
+
+    /// <summary>Loads a textual inversion (diffusers' <c>load_textual_inversion</c>): a word that stands for vectors of both text encoders,
+    /// in prompts, negative prompts and the phrases of subjects. It waits until the generations under way are over.</summary>
+    /// <param name="path">A safetensors file with the tensors <c>clip_l</c>, (vectors, 768), and <c>clip_g</c>, (vectors, 1280), as
+    /// AUTOMATIC1111's web UI, kohya's scripts and diffusers' trainers write it.</param>
+    /// <param name="token">The word, <c>&lt;cat-toy&gt;</c> for example, which is found anywhere in a prompt, in any case. Null for the
+    /// file's name without its extension.</param>
+    /// <returns>The word.</returns>
+    /// <exception cref="ModelFileException">The file is missing, damaged, or no textual inversion for this model.</exception>
+    /// <exception cref="ArgumentException">The word is empty, or the model has it already.</exception>
+    /// <exception cref="InvalidOperationException">A callback of a generation of this pipeline called it.</exception>
+    public string LoadTextualInversion(string path, string? token = null)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        token = (token ?? Path.GetFileNameWithoutExtension(path)).Trim();
+        ArgumentException.ThrowIfNullOrEmpty(token);
+        using var change = BeginChange();
+        inversions.Add(path, token);
+        return token;
+    }
+
+    /// <summary>Unloads a textual inversion; its word is then read as text.</summary>
+    /// <param name="token">The word.</param>
+    /// <exception cref="KeyNotFoundException">There is no textual inversion of that word.</exception>
+    /// <exception cref="InvalidOperationException">A callback of a generation of this pipeline called it.</exception>
+    public void UnloadTextualInversion(string token)
+    {
+        ArgumentNullException.ThrowIfNull(token);
+        using var change = BeginChange();
+        inversions.Remove(token);
+    }
+
+    private protected override IEnumerable<string> InversionIdentities => inversions.Identities;
 
     internal override void Check(GenerationRequest request)
     {
