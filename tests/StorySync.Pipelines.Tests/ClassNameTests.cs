@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using StorySync.Diffusion.Weights;
 using StorySync.TestSupport;
 
@@ -54,7 +55,7 @@ public class ClassNameTests
     {
         using var copy = Copy("tiny-sdxl").Set("model_index.json", "feature_extractor", null)
             .Remove("model_index.json", "image_encoder")
-            .Set("model_index.json", "safety_checker", new System.Text.Json.Nodes.JsonArray("stable_diffusion", "StableDiffusionSafetyChecker"))
+            .Set("model_index.json", "safety_checker", new JsonArray("stable_diffusion", "StableDiffusionSafetyChecker"))
             .Set("model_index.json", "add_watermarker", null);
         using var pipeline = DiffusionPipeline.Load(copy.Path, new() { Device = "cpu" });
 
@@ -68,7 +69,7 @@ public class ClassNameTests
     [InlineData("vae", "this model needs the component")]
     public void A_component_that_is_needed_and_null_is_named(string component, string expected)
     {
-        using var copy = Copy("tiny-sdxl").Set("model_index.json", component, new System.Text.Json.Nodes.JsonArray(null, null));
+        using var copy = Copy("tiny-sdxl").Set("model_index.json", component, new JsonArray(null, null));
         var error = Assert.Throws<ModelFileException>(() => DiffusionPipeline.Load(copy.Path, new() { Device = "cpu" }));
 
         Assert.Contains($"'{component}'", error.Message, StringComparison.Ordinal);

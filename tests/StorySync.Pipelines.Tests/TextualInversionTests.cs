@@ -5,7 +5,8 @@ using static TorchSharp.torch;
 
 namespace StorySync.Pipelines.Tests;
 
-/// <summary>Textual inversions on SDXL; the expected numbers are diffusers' (<c>make_inversions.py</c> in <c>tests/Reference</c>).</summary>
+/// <summary>Textual inversions on SDXL; the expected numbers are diffusers' (<c>make_inversions.py</c> in
+/// <c>tests/Reference</c>).</summary>
 [Collection(typeof(AloneCollection))]
 public sealed class TextualInversionTests
 {
@@ -90,8 +91,12 @@ public sealed class TextualInversionTests
             return path;
         }
 
-        void Refused(string expected, string path) => Assert.Contains(
-            expected, Assert.Throws<ModelFileException>(() => pipeline.LoadTextualInversion(path, Token)).Message, StringComparison.Ordinal);
+        void Refused(string expected, string path)
+        {
+            var error = Assert.Throws<ModelFileException>(() => pipeline.LoadTextualInversion(path, Token));
+            Assert.Contains(expected, error.Message, StringComparison.Ordinal);
+        }
+
 
         var (width, width2) = (pipeline.TextEncoder.Config.HiddenSize, pipeline.TextEncoder2.Config.HiddenSize);
         Refused("one text encoder", Written(("emb_params", [2, width])));

@@ -16,7 +16,8 @@ internal sealed record Inspection(string Path, string Kind, IReadOnlyDictionary<
 {
     private static readonly string[] Pictures = [".png", ".jpg", ".jpeg", ".webp"];
     private static readonly string[] Pickles = [".ckpt", ".bin", ".pt", ".pth", ".pkl"];
-    private static readonly string[] LoraParts = ["lora_down", "lora_up", "lora_A", "lora_B", ".lora.down", ".lora.up", "hada_w1", "lokr_w1"];
+    private static readonly string[] LoraParts =
+        ["lora_down", "lora_up", "lora_A", "lora_B", ".lora.down", ".lora.up", "hada_w1", "lokr_w1"];
 
     private static readonly string[] Components =
         ["scheduler", "tokenizer", "tokenizer_2", "text_encoder", "text_encoder_2", "unet", "transformer", "vae", "movq"];
@@ -122,7 +123,8 @@ internal sealed record Inspection(string Path, string Kind, IReadOnlyDictionary<
         Add("name", lora.Name);
         Add("trained on", lora.BaseModel);
         Add("words", lora.TriggerWords.Count == 0 ? null : string.Join("; ", lora.TriggerWords.Take(MaxWords)));
-        return new(path, lora.Family is { } family ? $"a LoRA for {family}" : "a LoRA", details, $"storysync draw --lora {path} \"…\" draws with it, on the model that it was trained for.");
+        return new(path, lora.Family is { } family ? $"a LoRA for {family}" : "a LoRA", details,
+            $"storysync draw --lora {path} \"…\" draws with it, on the model that it was trained for.");
 
         void Add(string name, string? value)
         {
