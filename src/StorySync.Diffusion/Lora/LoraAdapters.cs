@@ -107,7 +107,7 @@ public sealed class LoraAdapters : IDisposable
         }
     }
 
-    /// <summary>Tells what a LoRA file is, without a model: its header is read, and alphas, but no matrix.</summary>
+    /// <summary>Inspects a LoRA file, without a model: its header is read, and alphas, but no matrix.</summary>
     /// <param name="path">The file.</param>
     /// <exception cref="ModelFileException">The file is missing, damaged, or no LoRA of a layout that is known.</exception>
     public static LoraInspection Inspect(string path)
@@ -116,7 +116,7 @@ public sealed class LoraAdapters : IDisposable
         return LoraInspection.Of(path);
     }
 
-    /// <summary>Tells which layers of a LoRA file this model has, without loading it: its header is read, and alphas, but no
+    /// <summary>Checks which layers of a LoRA file this model has, without loading it: its header is read, and alphas, but no
     /// matrix.</summary>
     /// <param name="path">The file.</param>
     /// <exception cref="ModelFileException">The file is missing, damaged, or no LoRA of a layout that is known.</exception>
