@@ -10,7 +10,9 @@ internal sealed class AttackRun(string models, int seed, string? report, string 
 {
     private const int MostEnds = 20;
     private const int FailuresShown = 10;
+    private const int Starved = 6;
     private static readonly TimeSpan ToBegin = TimeSpan.FromMinutes(2);
+    private static readonly TimeSpan Look = TimeSpan.FromMilliseconds(100);
     private readonly List<Row> rows = [];
 
     public int Failures => rows.Sum(row => row.Failures.Count);
@@ -53,7 +55,7 @@ internal sealed class AttackRun(string models, int seed, string? report, string 
         process.BeginOutputReadLine();
         process.BeginErrorReadLine();
         var (next, patience, began) = (first, ToBegin, false);
-        while (lines.TryTake(out var line, patience))
+        while (Next(process, lines, patience) is { } line)
         {
             (patience, began) = (part.Hang, true);
             if (line.Split('\t') is not [var what, var outcome, var failure])
@@ -80,7 +82,7 @@ internal sealed class AttackRun(string models, int seed, string? report, string 
         if (!lines.IsCompleted)
         {
             process.Kill(entireProcessTree: true);
-            row.Add("hang", (next, $"no answer within {patience.TotalSeconds} s"));
+            row.Add("hang", (next, $"no answer within {patience.TotalSeconds} s of the processor's time, or {Starved} times as long"));
             return next + 1;
         }
 
@@ -92,6 +94,28 @@ internal sealed class AttackRun(string models, int seed, string? report, string 
 
         row.Add(OwnProcess.Ended(process.ExitCode), (next, $"the process ended: {string.Join(" ⏎ ", errors.TakeLast(12))}"));
         return began ? next + 1 : last;
+    }
+
+    /// <summary>The next line; null where there is none any more, or none in time. What counts is the time that the process had a
+    /// processor, so that a busy machine hangs nothing, and where it uses none, as one that waits for itself, a longer one.</summary>
+    private static string? Next(Process process, BlockingCollection<string> lines, TimeSpan patience)
+    {
+        var (began, used) = (Stopwatch.StartNew(), Used());
+        while (!lines.IsCompleted && Used() - used < patience && began.Elapsed < patience * Starved)
+        {
+            if (lines.TryTake(out var line, Look))
+            {
+                return line;
+            }
+        }
+
+        return null;
+
+        TimeSpan Used()
+        {
+            process.Refresh();
+            return process.HasExited ? TimeSpan.Zero : process.TotalProcessorTime;
+        }
     }
 
     private static void Take(BlockingCollection<string> lines, string? line)

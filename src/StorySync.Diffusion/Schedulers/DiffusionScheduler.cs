@@ -9,6 +9,12 @@ public abstract class DiffusionScheduler : Scheduler
     private protected DiffusionScheduler(DiffusionSchedulerConfig config, bool rescaleZeroSnr = false, bool finiteSigmas = false)
         : base(config)
     {
+        if (config.TimestepSpacing == "leading" && config.StepsOffset >= TrainTimesteps)
+        {
+            throw new ArgumentException(
+                $"'steps_offset' is {config.StepsOffset}; it must be below 'num_train_timesteps', which is {TrainTimesteps}.");
+        }
+
         AlphasCumprod = [.. NoiseSchedule.AlphasCumprod(config, rescaleZeroSnr)];
         var signals = rescaleZeroSnr ? AlphasCumprod.RemoveAt(TrainTimesteps - 1) : AlphasCumprod;
         if (!signals.All(signal => signal is > 0 and < 1))

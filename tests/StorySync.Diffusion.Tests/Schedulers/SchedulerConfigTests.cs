@@ -18,6 +18,7 @@ public class SchedulerConfigTests
     [InlineData("""{ "_class_name": "UniPCMultistepScheduler", "use_karras_sigmas": true, "use_beta_sigmas": true }""", "'use_karras_sigmas'")]
     [InlineData("""{ "_class_name": "UniPCMultistepScheduler", "shift_terminal": 0.1 }""", "'shift_terminal' is set, which needs 'use_flow_sigmas'")]
     [InlineData("""{ "_class_name": "DDIMScheduler", "trained_betas": [0.1, 0.2] }""", "'trained_betas' has 2 entries")]
+    [InlineData("""{ "_class_name": "DDPMScheduler", "timestep_spacing": "leading", "steps_offset": 1000 }""", "'steps_offset' is 1000; it must be below")]
     [InlineData("""{ "_class_name": "TCDScheduler", "original_inference_steps": 2000 }""", "'original_inference_steps' is 2000")]
     [InlineData("""{ "_class_name": "EDMEulerScheduler", "sigma_min": 2, "sigma_max": 1 }""", "'sigma_min' is 2; it must be below")]
     [InlineData(
