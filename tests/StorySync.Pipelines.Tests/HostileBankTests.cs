@@ -16,19 +16,25 @@ public sealed class HostileBankTests : IDisposable
     private readonly DisposeScope scope = NewDisposeScope();
     private readonly DiffusionPipeline pipeline = LoadedModels.Load("tiny-sdxl");
     private readonly string path;
+    private readonly string pathOfKeys;
     private readonly byte[] whole;
 
     public HostileBankTests()
     {
-        using var bank = pipeline.CreateBank(
-            new()
-            {
-                Subjects = ["a bear"],
-                Scenes = [new("a bear in the forest") { Subjects = [new Subject("a bear").In(new RegionBox(0, 0, 0.5, 1))] },
-                    new("a bear")],
-            },
-            new() { Request = new() { Steps = 2, Seed = 5, Height = 64, Width = 64, GuidanceScale = 4 } });
-        path = folder.PathOf("a.storybank");
+        var anchors = new Story
+        {
+            Subjects = ["a bear"],
+            Scenes = [new("a bear in the forest") { Subjects = [new Subject("a bear").In(new RegionBox(0, 0, 0.5, 1))] },
+                new("a bear")],
+        };
+        var options = new StoryOptions { Request = new() { Steps = 2, Seed = 5, Height = 64, Width = 64, GuidanceScale = 4 } };
+        (path, pathOfKeys) = (folder.PathOf("a.storybank"), folder.PathOf("keys.storybank"));
+        using (var keys = pipeline.CreateBank(anchors, options with { BankForm = StoryBankForm.Keys }))
+        {
+            keys.Save(pathOfKeys);
+        }
+
+        using var bank = pipeline.CreateBank(anchors, options);
         bank.Save(path);
         whole = File.ReadAllBytes(path);
     }
@@ -169,6 +175,71 @@ public sealed class HostileBankTests : IDisposable
         Assert.Contains(what, error!.Message, StringComparison.Ordinal);
     }
 
+    /// <summary>What is changed in a bank of keys: a call that has keys is given, by its name.</summary>
+    public static TheoryData<string, Action<Dictionary<string, Tensor>, string>> Keys() => new()
+    {
+        { "'final' is missing", (tensors, _) => tensors.Remove("final") },
+        { "'final' is Float64", (tensors, _) => tensors["final"] = tensors["final"].to(float64) },
+        { "'final' is Float32 (1,", (tensors, _) => tensors["final"] = tensors["final"][..1] },
+        { "latents have the shape (2, 4, 3, 8)", (tensors, _) => tensors["final"] = zeros(2, 4, 3, 8) },
+        { "'masks.1.0' is Float32", (tensors, _) => tensors["masks.1.0"] = zeros(4, 4) },
+        { "'masks.1.0' is Bool (16)", (tensors, _) => tensors["masks.1.0"] = zeros(16, dtype: ScalarType.Bool) },
+        { "tokens.", (tensors, call) => tensors.Remove($"tokens.{call}") },
+        { "tokens.", (tensors, call) => tensors[$"tokens.{call}"] = tensors[$"tokens.{call}"].to(int64) },
+        { "number of anchors", (tensors, call) => tensors[$"tokens.{call}"] = empty(0, dtype: int32) },
+        { "number of anchors", (tensors, call) => tensors[$"tokens.{call}"] = With(tensors, call, 0, -2) },
+        { "number of anchors", (tensors, call) => tensors[$"tokens.{call}"] = With(tensors, call, 0, int.MaxValue) },
+        { "number of anchors", (tensors, call) => tensors[$"tokens.{call}"] = With(tensors, call, 1, int.MaxValue) },
+        { "other lengths", (tensors, call) => tensors[$"tokens.{call}"] = With(tensors, call, 2, -1) },
+        { "other lengths", (tensors, call) => tensors[$"tokens.{call}"] = With(tensors, call, 2, int.MaxValue) },
+        { "numbers; 2 lists", (tensors, call) => tensors[$"tokens.{call}"] = tensors[$"tokens.{call}"][..^1] },
+        { "negative", (tensors, call) => tensors[$"tokens.{call}"] = With(tensors, call, 4, -1) },
+        { "places of other tokens", (tensors, call) => tensors[$"tokens.{call}"] = With(tensors, call, 4, int.MaxValue) },
+        { "places of other tokens", (tensors, call) => tensors[$"tokens.{call}"] = With(tensors, call, 4, 4096) },
+        { "numbers; 2 lists", (tensors, call) => tensors[$"keys.{call}"] = tensors[$"keys.{call}"].narrow(1, 0, 1) },
+        { "have the shape", (tensors, call) => tensors[$"keys.{call}"] = tensors[$"keys.{call}"].narrow(2, 0, 1) },
+        { "have the shape", (tensors, call) => tensors[$"keys.{call}"] = tensors[$"keys.{call}"].narrow(3, 0, 1) },
+        { "the first of 2 or 3", (tensors, call) => tensors[$"keys.{call}"] = tensors[$"keys.{call}"][..1] },
+        { "keys are fractions", (tensors, call) => tensors[$"keys.{call}"] = tensors[$"keys.{call}"].to(int32) },
+        { "keys are fractions", (tensors, call) => tensors[$"keys.{call}"] = tensors[$"keys.{call}"][0] },
+        { "1 of which the model does not make", (tensors, call) => Rename(tensors, call, "0.conditional.no.such.layer") },
+        { "1 of which the model does not make", (tensors, call) => Rename(tensors, call, $"9{call}") },
+        { "infinite or NaN", (tensors, call) => tensors[$"keys.{call}"] = tensors[$"keys.{call}"].mul(double.NaN) },
+    };
+
+    [Theory]
+    [MemberData(nameof(Keys), DisableDiscoveryEnumeration = true)]
+    public void Keys_that_are_not_the_models_give_one_error(string what, Action<Dictionary<string, Tensor>, string> change)
+    {
+        var forged = Forge(card => card, tensors => change(tensors, tensors.Keys.First(name => name.StartsWith(
+            "keys.1.conditional.", StringComparison.Ordinal))["keys.".Length..]), pathOfKeys);
+        var error = Record.Exception(() =>
+        {
+            using var bank = StoryBank.Load(forged);
+            bank.Describe();
+            pipeline.GenerateScenes(bank, [new("a bear at home")]).Dispose();
+        });
+        Assert.True(error is ModelFileException or ArgumentException or NonFiniteException, $"{error}");
+        Assert.Contains(what, error!.Message, StringComparison.Ordinal);
+        Assert.DoesNotContain("(Parameter", error.Message, StringComparison.Ordinal);
+    }
+
+    private static Tensor With(Dictionary<string, Tensor> tensors, string call, int index, int value)
+    {
+        var numbers = tensors[$"tokens.{call}"].data<int>().ToArray();
+        numbers[index] = value;
+        return tensor(numbers);
+    }
+
+    private static void Rename(Dictionary<string, Tensor> tensors, string call, string other)
+    {
+        foreach (var part in (string[])["keys", "tokens"])
+        {
+            tensors.Remove($"{part}.{call}", out var moved);
+            tensors.Add($"{part}.{other}", moved!);
+        }
+    }
+
     public void Dispose()
     {
         pipeline.Dispose();
@@ -177,9 +248,10 @@ public sealed class HostileBankTests : IDisposable
     }
 
     /// <summary>Writes the bank with changes, and with the checksum of what it then is, as the documents define it.</summary>
-    private string Forge(Func<string, string> change, Action<Dictionary<string, Tensor>>? changeTensors = null)
+    private string Forge(
+        Func<string, string> change, Action<Dictionary<string, Tensor>>? changeTensors = null, string? source = null)
     {
-        using var file = SafetensorsFile.Open(path);
+        using var file = SafetensorsFile.Open(source ?? path);
         var tensors = file.Tensors.Keys.ToDictionary(name => name, name => file.Read(name).clone());
         changeTensors?.Invoke(tensors);
         var card = change(file.Metadata["card"]);
@@ -188,7 +260,7 @@ public sealed class HostileBankTests : IDisposable
         foreach (var (name, values) in tensors.OrderBy(pair => pair.Key, StringComparer.Ordinal))
         {
             hash.Append(Encoding.UTF8.GetBytes($"{name} {values.dtype} ({string.Join(", ", values.shape)})"));
-            hash.Append(values.bytes);
+            hash.Append(values.contiguous().bytes);
         }
 
         var forged = folder.PathOf("forged.storybank");

@@ -329,6 +329,51 @@ public sealed class StoryBankTests(LoadedModels models) : IClassFixture<LoadedMo
     }
 
     [Theory]
+    [InlineData(StoryBankForm.Trajectory)]
+    [InlineData(StoryBankForm.Keys)]
+    public void A_file_that_is_written_to_under_its_bank_is_neither_drawn_with_nor_saved_as_if_it_were_whole(StoryBankForm form)
+    {
+        using var folder = new TemporaryFolder();
+        using var pipeline = Load("tiny-sdxl");
+        var (path, copy) = (folder.PathOf("a.storybank"), folder.PathOf("copy.storybank"));
+        using (var made = pipeline.CreateBank(Anchors, new() { Request = Quick, BankForm = form }))
+        {
+            made.Save(path);
+        }
+
+        var whole = File.ReadAllBytes(path);
+        using (var replaced = StoryBank.Load(path))
+        {
+            replaced.Save(path);
+            File.Delete(path);
+            replaced.Save(path);
+            Assert.Equal(whole, File.ReadAllBytes(path));
+            pipeline.GenerateScenes(replaced, Further[..1]).Dispose();
+        }
+
+        var bank = StoryBank.Load(path);
+        using (var file = File.OpenWrite(path))
+        {
+            file.Position = file.Length - 5;
+            file.WriteByte(7);
+        }
+
+        File.SetLastWriteTimeUtc(path, DateTime.UtcNow.AddSeconds(1));
+        foreach (var use in (Action[])[() => bank.Save(copy), () => pipeline.GenerateScenes(bank, Further[..1])])
+        {
+            var error = Assert.Throws<ModelFileException>(use);
+            Assert.Equal(path, error.Path);
+            Assert.Contains("the story bank was written to", error.Message, StringComparison.Ordinal);
+        }
+
+        Assert.False(File.Exists(copy));
+        bank.Dispose();
+        Assert.Throws<ObjectDisposedException>(() => bank.Save(copy));
+        Assert.Throws<ObjectDisposedException>(bank.Describe);
+        Assert.Throws<ObjectDisposedException>(() => bank.Bytes);
+    }
+
+    [Theory]
     [MemberData(nameof(Models))]
     public void One_scene_is_drawn_again_and_the_others_stay(string model)
     {

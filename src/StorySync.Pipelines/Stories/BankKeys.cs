@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using StorySync.Attention;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -60,7 +59,7 @@ internal sealed class BankKeys(StoryBank bank, Device device) : IKeyBank, IDispo
 
     private IReadOnlyList<IReadOnlyList<IReadOnlyList<int>>> PositionsOf(Tensor tokens)
     {
-        var numbers = MemoryMarshal.Cast<byte, int>(tokens.bytes);
+        var numbers = StoryBankFormat.NumbersOf(tokens);
         if (!known.TryGetValue(numbers.Length, out var last) || !numbers.SequenceEqual(last.Numbers))
         {
             known[numbers.Length] = last = (numbers.ToArray(), KeptPositions.Of(numbers));

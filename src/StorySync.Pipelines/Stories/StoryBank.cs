@@ -44,7 +44,15 @@ public sealed class StoryBank : IDisposable
     public IReadOnlyList<RgbImage> Portraits { get; }
 
     /// <summary>Gets the bytes of all that is kept, with the portraits.</summary>
-    public long Bytes => tensors.Values.Sum(tensor => tensor.numel() * tensor.ElementSize);
+    /// <exception cref="ObjectDisposedException">The bank was disposed.</exception>
+    public long Bytes
+    {
+        get
+        {
+            ObjectDisposedException.ThrowIf(disposed, this);
+            return tensors.Values.Sum(tensor => tensor.numel() * tensor.ElementSize);
+        }
+    }
 
     /// <summary>Gets the anchors and subjects, by their indices, whose masks were found and not given.</summary>
     internal IEnumerable<(int Anchor, int Subject)> FoundSubjects => field ??= [.. StoryRules.FoundSubjects(
@@ -108,6 +116,7 @@ public sealed class StoryBank : IDisposable
     /// <param name="path">The file to write; its folder must exist.</param>
     /// <param name="cancellationToken">The token to monitor for cancellation requests; checked between tensors. No file is left.</param>
     /// <exception cref="ObjectDisposedException">The bank was disposed.</exception>
+    /// <exception cref="ModelFileException">The file that the bank was read from was written to since.</exception>
     public void Save(string path, CancellationToken cancellationToken = default)
     {
         ObjectDisposedException.ThrowIf(disposed, this);
@@ -116,12 +125,17 @@ public sealed class StoryBank : IDisposable
         {
             ["format"] = Format, ["card"] = card, ["checksum"] = StoryBankFormat.Checksum(card, tensors),
         };
+
+        // What was written to has the right checksum now.
+        ThrowIfChanged();
         SafetensorsWriter.Write(path, tensors, metadata, cancellationToken);
     }
 
     /// <summary>Returns what the bank is, in lines of text.</summary>
+    /// <exception cref="ObjectDisposedException">The bank was disposed.</exception>
     public string Describe()
     {
+        ObjectDisposedException.ThrowIf(disposed, this);
         var (text, request) = (new StringBuilder(), Card.Request);
         var model = Card.Model[..Math.Min(Card.Model.Length, 12)];
         Line($"{Anchors} anchors by {Card.Pipeline} (model {model}, {Card.Dtype}), {ByteSize.Text(Bytes)} of {Kept}");
@@ -174,19 +188,39 @@ public sealed class StoryBank : IDisposable
         return new StoryBank(Card, Portraits, shared, file: null);
     }
 
+    /// <summary>Gets how many calls of layers there are keys of.</summary>
+    internal int KeptCalls => tensors.Keys.Count(name => name.StartsWith(StoryBankFormat.KeysPrefix, StringComparison.Ordinal));
+
     /// <summary>A tensor of the bank, which stays the bank's; null where it has none of that name.</summary>
     /// <exception cref="ObjectDisposedException">The bank was disposed.</exception>
     /// <exception cref="ModelFileException">The file was written to.</exception>
     internal Tensor? Find(string name)
     {
         ObjectDisposedException.ThrowIf(disposed, this);
-        file?.ThrowIfChanged();
+        ThrowIfChanged();
         return tensors.GetValueOrDefault(name);
+    }
+
+    /// <exception cref="ModelFileException">The file was written to.</exception>
+    private void ThrowIfChanged()
+    {
+        try
+        {
+            file?.ThrowIfChanged();
+        }
+        catch (ModelFileException exception)
+        {
+            throw new ModelFileException(
+                exception.Path,
+                "the story bank was written to while it was in use; load it again. To change a bank, write a new file and move it over the "
+                    + "old",
+                exception);
+        }
     }
 
     /// <summary>Gets what the bank keeps, in words.</summary>
     private string Kept => Card.Form == StoryBankForm.Keys
-        ? $"keys{(tensors.FirstOrDefault(pair => pair.Key.StartsWith("keys.", StringComparison.Ordinal)).Value is { } keys
+        ? $"keys{(tensors.FirstOrDefault(pair => pair.Key.StartsWith(StoryBankFormat.KeysPrefix, StringComparison.Ordinal)).Value is { } keys
             ? $" in {keys.dtype}" : "")}"
         : "latents";
 

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.IO.Hashing;
+using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.Json;
 using StorySync.Attention;
@@ -16,19 +17,25 @@ internal static class StoryBankFormat
     /// <summary>The name of the final latents.</summary>
     public const string FinalName = "final";
 
+    /// <summary>How the names of keys begin.</summary>
+    public const string KeysPrefix = "keys.";
+
     public static string LatentsName(int step, bool isBase) =>
         string.Create(CultureInfo.InvariantCulture, $"{(isBase ? "base" : "latents")}.{step}");
 
     public static string MaskName(int anchor, int subject) =>
         string.Create(CultureInfo.InvariantCulture, $"masks.{anchor}.{subject}");
 
-    public static string KeysName(KeyAddress address) => $"keys.{Call(address)}";
+    public static string KeysName(KeyAddress address) => $"{KeysPrefix}{Call(address)}";
 
     public static string TokensName(KeyAddress address) => $"tokens.{Call(address)}";
 
     public static string MasksName(int step) => string.Create(CultureInfo.InvariantCulture, $"masks.{step}");
 
     public static string PortraitName(int anchor) => string.Create(CultureInfo.InvariantCulture, $"portraits.{anchor}");
+
+    /// <summary>Gets the numbers that say where the tokens of a call are.</summary>
+    public static ReadOnlySpan<int> NumbersOf(Tensor tokens) => MemoryMarshal.Cast<byte, int>(tokens.bytes);
 
     /// <summary>Computes the XXH128 of the card and of each tensor's name, type, shape and bytes, in the order of the names.</summary>
     public static string Checksum(string card, Dictionary<string, Tensor> tensors)
@@ -119,13 +126,34 @@ internal static class StoryBankFormat
 
         void RequireKeys()
         {
-            foreach (var (name, keys) in tensors.Where(entry => entry.Key.StartsWith("keys.", StringComparison.Ordinal)))
+            Require(FinalName, float32, [anchors, .. (tensors.GetValueOrDefault(FinalName)?.shape ?? []).Skip(1)]);
+            foreach (var (name, keys) in tensors.Where(entry => entry.Key.StartsWith(KeysPrefix, StringComparison.Ordinal)))
             {
-                var tokens = $"tokens.{name["keys.".Length..]}";
+                var tokens = $"tokens.{name[KeysPrefix.Length..]}";
                 Require(tokens, int32, [tensors.GetValueOrDefault(tokens)?.numel() ?? 0]);
-                if (keys.dim() != 4 || !keys.is_floating_point())
+                if (keys.dim() != 4 || !keys.is_floating_point() || keys.shape[0] is not (2 or 3))
                 {
-                    throw new InvalidDataException($"'{name}' is {keys.dtype} of {keys.dim()} axes; keys have four axes and fractions.");
+                    throw new InvalidDataException(
+                        $"'{name}' is {keys.dtype} ({string.Join(", ", keys.shape)}); keys are fractions with four axes, the first of 2 or "
+                            + "3.");
+                }
+
+                if (KeptPositions.FaultOf(NumbersOf(tensors[tokens]), anchors, story.Subjects.Count, keys.shape[1]) is { } fault)
+                {
+                    throw new InvalidDataException($"'{tokens}' is not that of '{name}': {fault}.");
+                }
+            }
+
+            for (var anchor = 0; anchor < anchors; anchor++)
+            {
+                for (var subject = 0; subject < story.Subjects.Count; subject++)
+                {
+                    var name = MaskName(anchor, subject);
+                    if (tensors.TryGetValue(name, out var mask) && (mask.dtype != ScalarType.Bool || mask.dim() != 2 || mask.numel() == 0))
+                    {
+                        throw new InvalidDataException(
+                            $"'{name}' is {mask.dtype} ({string.Join(", ", mask.shape)}); expected Bool (height, width).");
+                    }
                 }
             }
         }
