@@ -33,6 +33,24 @@ public sealed class StoryPlanTests
         Assert.Equal(0, pipeline.PlanMemory(story, new() { Request = Quick }).BankBytes);
     }
 
+    /// <summary>A UNet rounds the sides of its lower levels up.</summary>
+    [Theory]
+    [InlineData(72, 64)]
+    [InlineData(120, 88)]
+    public void Keys_of_subjects_that_fill_their_images_are_known_to_the_byte_at_odd_sizes(int width, int height)
+    {
+        using var pipeline = StoryBankTests.Load("tiny-sdxl");
+        Subject bear = "a bear";
+        var white = new RgbImage(width, height, [.. Enumerable.Repeat(byte.MaxValue, 3 * width * height)]);
+        var story = Bears with { Scenes = [.. Bears.Scenes.Take(2).Select(scene => scene with { Subjects = [bear.At(white)] })] };
+        var options = new StoryOptions { Request = Quick with { Height = height, Width = width }, BankForm = StoryBankForm.Keys };
+        var planned = pipeline.PlanMemory(story, options with { Anchors = 2 }).BankBytes;
+        using var bank = pipeline.CreateBank(story, options);
+
+        // But for the images' files, the masks, and what says how many places follow.
+        Assert.InRange(bank.Bytes, planned * 0.98, planned * 1.02);
+    }
+
     [Fact]
     public void Scenes_of_a_bank_take_what_their_largest_batch_takes_with_the_anchors()
     {

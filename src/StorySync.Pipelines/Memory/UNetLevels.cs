@@ -3,7 +3,7 @@ using StorySync.Attention;
 
 namespace StorySync.Pipelines;
 
-/// <summary>The levels of a UNet, each of half the height and width of the one above.</summary>
+/// <summary>The levels of a UNet, each of half the height and width of the one above, rounded up.</summary>
 internal static class UNetLevels
 {
     /// <summary>Returns the image tokens of an attention layer, by its path.</summary>
@@ -16,6 +16,6 @@ internal static class UNetLevels
         var parts = layer.Path.Split('.');
         var level = parts[0] == "mid_block" ? levels - 1
             : int.Parse(parts[1], CultureInfo.InvariantCulture) is var block && parts[0] == "down_blocks" ? block : levels - 1 - block;
-        return (long)(height >> level) * (width >> level);
+        return (((height - 1L) >> level) + 1) * (((width - 1L) >> level) + 1);
     }
 }
