@@ -21,7 +21,7 @@ public class CastTests(StorybookModel model) : IClassFixture<StorybookModel>
         "A small red fox with a blue scarf sits. The fox's ball is gone! \"The fox\" weeps.")]
     [InlineData("here is Mia’s ball", "here is a small red fox with a blue scarf’s ball")]
     [InlineData("the house of Mia and James' hat",
-        "the house of a small red fox with a blue scarf and an old gray cat that wears boots's hat")]
+        "the house of a small red fox with a blue scarf and an old gray cat that wears boots' hat")]
     [InlineData("see James, James' hat and James's house", "see an old gray cat that wears boots, the cat's hat and the cat's house")]
     [InlineData("'see James'", "'see an old gray cat that wears boots'")]
     [InlineData("Mia in Miami with Mia-like Mia_2, O'Mia, pre-Mia, Amia and Mía",
@@ -47,6 +47,8 @@ public class CastTests(StorybookModel model) : IClassFixture<StorybookModel>
     [InlineData("an old fox tired and gray", "fox", "old fox", "fox")]
     [InlineData("a knight in armor", "hero", "knight", "hero")]
     [InlineData("a fox", " fox ", "fox", "fox")]
+    [InlineData("A tall robot made of tin.", null, "tall robot", "robot")]
+    [InlineData("two small foxes", null, "two small foxes", "foxes")]
     public void The_subject_is_the_noun_phrase_and_the_noun_its_last_word_unless_given(
         string description, string? noun, string phrase, string expected)
     {
@@ -69,6 +71,44 @@ public class CastTests(StorybookModel model) : IClassFixture<StorybookModel>
         Assert.Equal(
             "A small red fox with a blue scarf and a white fox in boots run; the small red fox wins, the white fox laughs",
             story.ExpandCast().Scenes[0].Prompt);
+    }
+
+    [Theory]
+    [InlineData("two small foxes", "here is Mia's den, Mia’s tree", "here is two small foxes' den, the foxes’ tree")]
+    [InlineData("A red fox in a hat.", "see Mia run. Mia's hat falls", "see a red fox in a hat run. The fox's hat falls")]
+    [InlineData("The red fox,", "see Mia, Mia!", "see the red fox, the fox!")]
+    [InlineData("An owl", "(Mia) and Mia", "(An owl) and the owl")]
+    [InlineData("Arctic fox", "see Mia", "see Arctic fox")]
+    [InlineData("Über-fox", "Mia", "Über-fox")]
+    public void Descriptions_are_fitted_into_the_sentence(string description, string prompt, string expected) =>
+        Assert.Equal(
+            expected, new Story { Cast = [new("Mia", description)], Scenes = [new(prompt)] }.ExpandCast().Scenes[0].Prompt);
+
+    /// <summary>Outside its region no word of a character is read, so that each must be one of its subject's.</summary>
+    [Fact]
+    public void A_character_that_is_placed_is_spoken_of_by_its_noun_phrase()
+    {
+        var story = Friends with
+        {
+            Cast = [Mia, James with { Noun = "tom" }],
+            Scenes =
+            [
+                new("Mia runs, Mia jumps") { Subjects = [Mia.Subject().In(new RegionBox(0, 0, 0.5, 1))] },
+                new("James, James, Mia, Mia")
+                {
+                    Subjects = [(James with { Noun = "tom" }).Subject().In(new RgbImage(1, 1, [255, 255, 255]))],
+                },
+                new("Mia, Mia") { Subjects = [Mia.Subject().At(new RgbImage(1, 1, [255, 255, 255]))] },
+            ],
+        };
+
+        Assert.Equal(
+            [
+                "A small red fox with a blue scarf runs, the small red fox jumps",
+                "An old gray cat that wears boots, the old gray cat, a small red fox with a blue scarf, the fox",
+                "A small red fox with a blue scarf, the fox",
+            ],
+            story.ExpandCast().Scenes.Select(scene => scene.Prompt));
     }
 
     [Fact]

@@ -54,22 +54,23 @@ internal sealed class CastExpansion(IReadOnlyList<Character> cast)
     /// <summary>Returns a prompt as the model gets it.</summary>
     /// <param name="prompt">The prompt with names.</param>
     /// <param name="states">By name, how a character is in the scene.</param>
+    /// <param name="isPlaced">Whether a character has a region, so that no word may stand for it but those of its subject; null for
+    /// none.</param>
     /// <exception cref="ArgumentException">A name would be left.</exception>
-    public string Expand(string prompt, IReadOnlyDictionary<string, string> states)
+    public string Expand(string prompt, IReadOnlyDictionary<string, string> states, Predicate<Character>? isPlaced = null)
     {
         var (text, end) = (new StringBuilder(), 0);
         var described = new HashSet<Character>();
         foreach (var mention in Mentions(prompt))
         {
-            var words = !described.Add(mention.Character) ? Later(mention.Character)
-                : states.TryGetValue(mention.Character.Name, out var state) ? $"{mention.Character.Description.Trim()} {state.Trim()}"
-                : mention.Character.Description.Trim();
-            text.Append(prompt, end, mention.Start - end)
-                .Append(BeginsSentence(prompt, mention.Start) ? char.ToUpperInvariant(words[0]) + words[1..] : words);
+            var words = !described.Add(mention.Character) ? Later(mention.Character, isPlaced?.Invoke(mention.Character) == true)
+                : states.TryGetValue(mention.Character.Name, out var state) ? $"{Unended(mention.Character.Description)} {Unended(state)}"
+                : Unended(mention.Character.Description);
+            text.Append(prompt, end, mention.Start - end).Append(Begin(words, BeginsSentence(prompt, mention.Start)));
             end = mention.Start + mention.Length;
             if (mention.Apostrophe is { } apostrophe)
             {
-                text.Append(apostrophe).Append('s');
+                text.Append(apostrophe).Append(words.EndsWith('s') ? "" : "s");
             }
         }
 
@@ -80,12 +81,21 @@ internal sealed class CastExpansion(IReadOnlyList<Character> cast)
         return expanded;
     }
 
-    /// <summary>What stands for a character that was described already: "the" and its noun, or its noun phrase where another character has
-    /// the same noun.</summary>
-    private string Later(Character character)
+    /// <summary>Words without the full stop or comma that they may end in where they are given by themselves.</summary>
+    private static string Unended(string words) => words.Trim().TrimEnd('.', ',', ';', ' ');
+
+    /// <summary>Words with a capital at the beginning of a sentence, and without that of an article elsewhere.</summary>
+    private static string Begin(string words, bool isSentence) =>
+        isSentence ? char.ToUpperInvariant(words[0]) + words[1..]
+        : StoryRules.WithoutArticle(words).Length < words.Length ? char.ToLowerInvariant(words[0]) + words[1..]
+        : words;
+
+    /// <summary>What stands for a character that was described already: "the" and its noun, or its noun phrase where it is placed or
+    /// another character has the same noun.</summary>
+    private string Later(Character character, bool isPlaced = false)
     {
         var noun = character.NounOrFound();
-        return cast.Any(other => other != character && other.NounOrFound().Equals(noun, StringComparison.OrdinalIgnoreCase))
+        return isPlaced || cast.Any(other => other != character && other.NounOrFound().Equals(noun, StringComparison.OrdinalIgnoreCase))
             ? $"the {character.Subject().Phrase}"
             : $"the {noun.Trim()}";
     }

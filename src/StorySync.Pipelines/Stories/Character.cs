@@ -12,16 +12,17 @@ public sealed partial record Character(string Name, string Description)
     /// <summary>The words that end the noun phrase of a description.</summary>
     private static readonly ImmutableHashSet<string> Ends =
     [
-        "with", "without", "in", "on", "at", "of", "from", "under", "near", "by", "as", "wearing", "holding", "carrying", "having",
-        "dressed", "who", "whose", "whom", "that", "which",
+        "with", "without", "in", "on", "at", "of", "from", "to", "for", "into", "over", "under", "near", "by", "as", "like", "wearing",
+        "holding", "carrying", "having", "made", "named", "called", "aged", "dressed", "who", "whose", "whom", "that", "which",
     ];
 
     /// <summary>Gets other names that prompts have for the character.</summary>
     public IReadOnlyList<string> Aliases { get; init => field = value is null or { Count: 0 } ? [] : value; } = [];
 
     /// <summary>Gets the noun that stands for the character once it has been described, without an article: "fox"; null for the last
-    /// word of the description's noun phrase, which ends before the first of: with, without, in, on, at, of, from, under, near, by, as,
-    /// wearing, holding, carrying, having, dressed, who, whose, whom, that, which.</summary>
+    /// word of the description's noun phrase, which ends before the first of: with, without, in, on, at, of, from, to, for, into, over,
+    /// under, near, by, as, like, wearing, holding, carrying, having, made, named, called, aged, dressed, who, whose, whom, that,
+    /// which.</summary>
     public string? Noun { get; init; }
 
     /// <summary>Gets the subject that the character is: the noun phrase of its description, without the article ("small red
