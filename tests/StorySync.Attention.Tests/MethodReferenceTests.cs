@@ -81,7 +81,7 @@ public class MethodReferenceTests
     private static Tensor Placed(MethodCase c)
     {
         var (query, regions) = (c.Values("q").unsqueeze(0), c.Flags("regions"));
-        var grid = new TokenGrid(4, (int)query.shape[2] / 4);
+        var grid = new TokenGrid(1, (int)query.shape[2]);
         var subjects = Enumerable.Range(0, (int)regions.shape[0]).Select(subject => new StorySubject(
             $"subject {subject}", [[.. c.Raw($"tokens_{subject}").data<long>().Select(token => (int)token)]])
         {

@@ -334,7 +334,7 @@ public sealed class StoryBankTests(LoadedModels models) : IClassFixture<LoadedMo
     public void A_file_that_is_written_to_under_its_bank_is_neither_drawn_with_nor_saved_as_if_it_were_whole(StoryBankForm form)
     {
         using var folder = new TemporaryFolder();
-        using var pipeline = Load("tiny-sdxl");
+        using var pipeline = LoadedModels.Load("tiny-sdxl");
         var (path, copy) = (folder.PathOf("a.storybank"), folder.PathOf("copy.storybank"));
         using (var made = pipeline.CreateBank(Anchors, new() { Request = Quick, BankForm = form }))
         {

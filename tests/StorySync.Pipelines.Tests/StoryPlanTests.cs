@@ -39,7 +39,7 @@ public sealed class StoryPlanTests
     [InlineData(120, 88)]
     public void Keys_of_subjects_that_fill_their_images_are_known_to_the_byte_at_odd_sizes(int width, int height)
     {
-        using var pipeline = StoryBankTests.Load("tiny-sdxl");
+        using var pipeline = LoadedModels.Load("tiny-sdxl");
         Subject bear = "a bear";
         var white = new RgbImage(width, height, [.. Enumerable.Repeat(byte.MaxValue, 3 * width * height)]);
         var story = Bears with { Scenes = [.. Bears.Scenes.Take(2).Select(scene => scene with { Subjects = [bear.At(white)] })] };

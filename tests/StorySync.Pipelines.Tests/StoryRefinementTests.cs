@@ -195,6 +195,32 @@ public sealed class StoryRefinementTests(LoadedModels models) : IClassFixture<Lo
         Assert.Null(refined.Scenes[1].Subjects[0].Region);
     }
 
+    /// <summary>The found mask of a picture is of a model's grid, whose sides are rounded up.</summary>
+    [Theory]
+    [InlineData(72, 64, 5, 4)]
+    [InlineData(88, 104, 6, 7)]
+    public void A_banks_pictures_can_be_enlarged_at_odd_sizes(int width, int height, int columns, int rows)
+    {
+        using var pipeline = LoadedModels.Load("tiny-sdxl");
+        var picture = new RgbImage(40, 30, [.. Enumerable.Range(0, 3600).Select(i => (byte)(i * 7))]);
+        var tale = Tale with { Scenes = [new Scene("a bear") { Image = picture }, Tale.Scenes[0]] };
+        using var bank = pipeline.CreateBank(tale, Quick.With(r => r with { Width = width, Height = height }));
+        var mask = bank.Card.Story.Scenes[0].Subjects[0].Mask!;
+        Assert.Equal((columns, rows), (mask.Width, mask.Height));
+        using var large = pipeline.CreateBank(bank.Card.Story, Quick.With(r => r with
+        {
+            Images = bank.Portraits, Strength = 0.5, Width = 2 * width, Height = 2 * height,
+        }));
+
+        Assert.Equal((2 * width, 2 * height), (large.Portraits[0].Width, large.Portraits[0].Height));
+        var other = bank.Card.Story with
+        {
+            Scenes = [tale.Scenes[1] with { Subjects = [Bear.At(new RgbImage(columns + 1, rows, new byte[3 * (columns + 1) * rows]))] }],
+        };
+        Assert.Contains("proportions", Assert.Throws<ArgumentException>(() =>
+            pipeline.CreateBank(other, Quick.With(r => r with { Width = width, Height = height }))).Message, StringComparison.Ordinal);
+    }
+
     [Theory]
     [MemberData(nameof(Models))]
     public void Another_style_keeps_masks_and_a_cast_keeps_its_absences(string model)

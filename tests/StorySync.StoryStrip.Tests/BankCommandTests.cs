@@ -135,6 +135,7 @@ public sealed class BankCommandTests : IDisposable
     [InlineData("--subject-image cannot be given with --bank: the anchors are those of the bank,", "--bank", "a", "--subject-image", "b")]
     [InlineData("--block-cache cannot be given with --subject-image:", "--block-cache", "0.1", "--subject-image", "a.png")]
     [InlineData("There is no picture 'nowhere.png'.", "--subject-image", "nowhere.png")]
+    [InlineData("--subject-image must not be empty.", "--subject-image", "")]
     [InlineData("'.' is a folder; a picture is a file.", "--subject-image", ".")]
     [InlineData("--hires is '1'; it must be a whole number from 2 to 8.", "--hires", "1")]
     [InlineData("--hires-strength is '0'; it must be a number above 0 and at most 1.", "--hires", "2", "--hires-strength", "0")]

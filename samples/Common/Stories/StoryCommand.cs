@@ -346,6 +346,11 @@ internal sealed class StoryCommand
         CheckScenes(RedrawOf(parsed), redraw.Name, story);
         var start = kept?.Card.Request ?? new GenerationRequest();
         var (same, own) = (parsed.GetValue(sameNoise), parsed.GetValue(subjectImages) ?? []);
+        if (own.Any(string.IsNullOrWhiteSpace))
+        {
+            throw new UserErrorException($"{subjectImages.Name} must not be empty.");
+        }
+
         var firstSeed = parsed.GetValue(seed) ?? story.Seed ?? (kept is null ? 7 : kept.Card.Seeds.Max() + 1);
         return new StorySettings
         {

@@ -5,6 +5,8 @@ namespace StorySync.Diffusion.Tokenizers;
 /// <summary>Represents a prompt as token ids, with the positions of its words.</summary>
 public sealed class TokenEncoding
 {
+    private const int LongestQuoted = 500;
+
     private readonly PromptTokenizer tokenizer;
     private readonly List<Token> tokens;
     private readonly IReadOnlyList<int> positions;
@@ -65,19 +67,21 @@ public sealed class TokenEncoding
         if (touched.Count == 0)
         {
             throw new ArgumentException(
-                $"The phrase \"{phrase}\" does not occur, as whole words, in the prompt \"{Text}\".", nameof(phrase));
+                $"The phrase \"{phrase}\" does not occur, as whole words, in the prompt \"{Short(Text)}\".", nameof(phrase));
         }
 
         touched.RemoveWhere(i => i >= positions.Count);
         if (touched.Count == 0)
         {
             throw new ArgumentException(
-                $"The phrase \"{phrase}\" is in the part of the prompt that does not fit into {Ids.Length} tokens: \"{TruncatedText}\". "
-                + "Move it forward or shorten the prompt.", nameof(phrase));
+                $"The phrase \"{phrase}\" is in the part of the prompt that does not fit into {Ids.Length} tokens: "
+                + $"\"{Short(TruncatedText)}\". Move it forward or shorten the prompt.", nameof(phrase));
         }
 
         return [.. touched.Select(i => positions[i])];
     }
+
+    private static string Short(string text) => text.Length <= LongestQuoted ? text : $"{text[..LongestQuoted]}…";
 
     private IEnumerable<int> WholeWordMatches(string sought)
     {

@@ -1,3 +1,4 @@
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using StorySync.Attention;
@@ -8,6 +9,8 @@ namespace StorySync.Pipelines;
 /// <summary>What has to be as it was when a bank was made, for scenes to be drawn with it.</summary>
 internal static class BankRules
 {
+    private static readonly JsonSerializerOptions Readable = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
     /// <summary>What may be another for each scene, or changes no number.</summary>
     private static readonly HashSet<string> Free =
     [
@@ -171,5 +174,5 @@ internal static class BankRules
 
     private static string Text(Diffusion.Schedulers.Scheduler scheduler) => scheduler.ToConfig().GetRawText();
 
-    private static string Text<T>(IReadOnlyList<T> list) => list.Count == 0 ? "none" : JsonSerializer.Serialize(list);
+    private static string Text<T>(IReadOnlyList<T> list) => list.Count == 0 ? "none" : JsonSerializer.Serialize(list, Readable);
 }

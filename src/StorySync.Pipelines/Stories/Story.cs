@@ -24,9 +24,11 @@ public sealed record Story
     /// <para>A mention is a name or alias as a whole word ("Miami" and "Mia-like" do not mention Mia), in the case in which it is given,
     /// but for a capital at its beginning; of several names at one place the longest counts. The first mention in a scene becomes the
     /// description and, after it, the scene's state (<see cref="Scene.States"/>); each further one becomes "the" and the noun
-    /// (<see cref="Character.Noun"/>), or "the" and the noun phrase where two characters have the same noun. "Mia's", and "James'" before
-    /// another word, stay possessives. Where a mention begins a sentence there is a capital. All other text stays as it is. The rules are
-    /// those of English.</para>
+    /// (<see cref="Character.Noun"/>), or "the" and the noun phrase where two characters have the same noun or the scene places the
+    /// character: all its words are then its subject's. "Mia's", and "James'" before
+    /// another word, stay possessives, with the apostrophe alone after words in s. Where a mention begins a sentence there is a capital,
+    /// elsewhere a description's article has none. The full stop or comma of a description or state falls away. All other text stays as
+    /// it is. The rules are those of English.</para>
     /// <para>A scene whose prompt does not mention a character lacks it, unless its <see cref="Scene.Subjects"/> say otherwise of
     /// <see cref="Character.Subject"/>.</para>
     /// </remarks>
@@ -99,8 +101,7 @@ public sealed record Scene(string Prompt)
     /// <para>It is resized to the story's size as <see cref="GenerationRequest.Images"/> are: to other proportions it is stretched, so
     /// crop it before. A <see cref="SceneSubject.Mask"/> has the image's proportions and is stretched with it;
     /// <see cref="RgbImage.LoadAlpha"/> reads that of an image that is cut out. A subject without a mask is found by one call of the model
-    /// with the images alone, the first call with less noise than signal (σ below a half in flow matching, elsewhere 1 − ᾱ), and is there
-    /// in all steps.</para>
+    /// with the images alone, the first call with less noise than <see cref="MaskOptions.ImageNoise"/>, and is there in all steps.</para>
     /// </remarks>
     public RgbImage? Image { get; init; }
 }

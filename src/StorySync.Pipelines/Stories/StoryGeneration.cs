@@ -76,23 +76,56 @@ internal sealed class StoryGeneration
     /// <exception cref="ArgumentException">A prompt does not mention a subject that its scene has.</exception>
     public void ReadPrompts() => reading.ReadPrompts();
 
-    /// <summary>Checks that the bank's latents are of the size that its card names.</summary>
+    /// <summary>Checks that the bank's tensors are of the model and of the size that its card names.</summary>
     /// <exception cref="ArgumentException">They are not.</exception>
     public void CheckBank()
     {
-        if (Anchors == 0)
+        var (bank, isTrajectory) = (origin.Bank!, Anchors > 0);
+        var latents = bank.Find(isTrajectory ? StoryBankFormat.LatentsName(0, isBase: false) : StoryBankFormat.FinalName)!;
+        var expected = pipeline.LatentShape(bank.Anchors, generation.Height, generation.Width);
+        RequestRules.Require(
+            latents.shape.SequenceEqual(expected),
+            $"The bank's latents have the shape ({string.Join(", ", latents.shape)}); images of {generation.Width}×{generation.Height} "
+                + $"need ({string.Join(", ", expected)}): the bank is not as it was made.");
+        if (!isTrajectory)
         {
-            // Keys have no size of images.
-            return;
+            CheckKeys(bank);
+        }
+    }
+
+    /// <exception cref="ArgumentException">Keys are of no layer, or of other heads or tokens than its own.</exception>
+    private void CheckKeys(StoryBank bank)
+    {
+        var found = 0;
+        foreach (var layer in pipeline.AttentionProcessors.Layers.Where(layer => layer.Kind != AttentionKind.Cross))
+        {
+            var tokens = pipeline.ImageTokens(layer, generation.Height, generation.Width);
+            for (var step = 0; step < generation.ModelCalls; step++)
+            {
+                foreach (var half in Enum.GetValues<GuidanceBranch>())
+                {
+                    var address = new KeyAddress(step, layer.Path, half);
+                    if (bank.Find(StoryBankFormat.KeysName(address)) is not { } keys)
+                    {
+                        continue;
+                    }
+
+                    found++;
+                    var places = KeptPositions.PlacesOf(StoryBankFormat.NumbersOf(bank.Find(StoryBankFormat.TokensName(address))!));
+                    RequestRules.Require(
+                        keys.shape[2] == layer.Heads && keys.shape[3] == layer.HeadWidth
+                            && !places.ContainsAnyExceptInRange(0, (int)Math.Min(tokens - 1, int.MaxValue)),
+                        $"The bank's keys of layer '{layer.Path}' have the shape ({string.Join(", ", keys.shape)}) or places of other "
+                            + $"tokens than the layer, which has {layer.Heads} heads of {layer.HeadWidth} and {tokens} tokens: the bank is "
+                            + "not as it was made.");
+                }
+            }
         }
 
-        var (found, expected) = (
-            origin.Bank!.Find(StoryBankFormat.LatentsName(0, isBase: false))!.shape,
-            pipeline.LatentShape(Anchors, generation.Height, generation.Width));
         RequestRules.Require(
-            found.SequenceEqual(expected),
-            $"The bank's latents have the shape ({string.Join(", ", found)}); images of {generation.Width}×{generation.Height} need "
-                + $"({string.Join(", ", expected)}): the bank is not as it was made.");
+            found == bank.KeptCalls,
+            $"The bank has keys of {bank.KeptCalls} calls of layers, {bank.KeptCalls - found} of which the model does not make: the bank "
+                + "is not as it was made.");
     }
 
     /// <summary>Makes the scenes.</summary>
@@ -163,7 +196,7 @@ internal sealed class StoryGeneration
             KeptLocations = origin.Bank?.Card.Story.Scenes.Select(anchor => anchor.Location).ToList(),
         };
         var ownImages = story.Scenes.Any(scene => scene.Image is not null)
-            ? new ImageAnchors(story, attention, scenes => new StoryAttention(
+            ? new ImageAnchors(story, attention, techniques.Masks!.ImageNoise!.Value, scenes => new StoryAttention(
                 StoryAttentionOptions.Disabled with { Masks = techniques.Masks },
                 [.. subjects.Select(subject => new StorySubject(subject.Name, [.. scenes.Select(scene => subject.Tokens[scene])]))],
                 scenes.Count,

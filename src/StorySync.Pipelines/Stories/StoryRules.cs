@@ -98,7 +98,10 @@ internal static class StoryRules
         {
             return scene with
             {
-                Prompt = cast.Expand(scene.Prompt, scene.States), Subjects = subjects, States = new Dictionary<string, string>(),
+                Prompt = cast.Expand(scene.Prompt, scene.States, character => subjects.Exists(own =>
+                    own?.Subject == character.Subject() && own is not { Region: null, RegionMask: null })),
+                Subjects = subjects,
+                States = new Dictionary<string, string>(),
             };
         }
         catch (ArgumentException exception)
@@ -138,8 +141,10 @@ internal static class StoryRules
                 return;
             }
 
+            // A mask of a model's grid may have a last cell that its image does not fill.
+            var excess = ((long)mask.Width * image.Height) - ((long)mask.Height * image.Width);
             RequestRules.Require(
-                (long)mask.Width * image.Height == (long)mask.Height * image.Width,
+                excess == 0 || (excess > -image.Width && excess < image.Height),
                 $"{name}: a {what} is {mask.Width}×{mask.Height}, the image {image.Width}×{image.Height}; a {what} can have any resolution "
                     + "but must have the image's proportions.");
             RequestRules.Require(

@@ -62,6 +62,18 @@ public class PhraseTests
         Assert.Throws<ArgumentException>(() => SmallTokenizers.Clip.Encode("the fox").PositionsOf(phrase));
 
     [Fact]
+    public void A_long_prompt_is_quoted_in_part()
+    {
+        var prompt = SmallTokenizers.Clip.EncodePadded(string.Join(' ', Enumerable.Repeat("red", 10_000)) + " fox", 20);
+        foreach (var phrase in (string[])["fox", "owl"])
+        {
+            var error = Assert.Throws<ArgumentException>(() => prompt.PositionsOf(phrase));
+            Assert.Contains("red red red", error.Message, StringComparison.Ordinal);
+            Assert.InRange(error.Message.Length, 1, 1000);
+        }
+    }
+
+    [Fact]
     public void What_was_truncated_away_is_an_error_and_what_is_left_of_it_is_found()
     {
         var encoding = SmallTokenizers.Clip.EncodePadded("fox red owl the fox red owl", maxLength: 7);
