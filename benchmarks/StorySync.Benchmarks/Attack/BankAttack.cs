@@ -123,8 +123,8 @@ internal sealed class BankAttack : IAttack
         var at = random.Next(Math.Min((int)numbers.numel(), 8));
         using var one = numbers.narrow(0, at, 1);
         var odd = numbers.is_floating_point()
-            ? tensor([float.NaN, float.PositiveInfinity, 1e30f, 0][random.Next(4)])
-            : tensor([-1, int.MinValue, int.MaxValue, 0, 1 << 20, one.to(int32).item<int>() + 1][random.Next(6)]);
+            ? tensor(((float[])[float.NaN, float.PositiveInfinity, 1e30f, 0])[random.Next(4)])
+            : tensor(((int[])[-1, int.MinValue, int.MaxValue, 0, 1 << 20, one.to(int32).item<int>() + 1])[random.Next(6)]);
         one.copy_(odd.to(numbers.dtype));
         tensors[changed] = numbers.view(tensors[changed].shape);
     }
