@@ -189,7 +189,7 @@ public sealed class StoryBank : IDisposable
     }
 
     /// <summary>Gets how many calls of layers there are keys of.</summary>
-    internal int KeptCalls => tensors.Keys.Count(name => name.StartsWith(StoryBankFormat.KeysPrefix, StringComparison.Ordinal));
+    internal int KeptCalls => tensors.Count(IsOfKeys);
 
     /// <summary>A tensor of the bank, which stays the bank's; null where it has none of that name.</summary>
     /// <exception cref="ObjectDisposedException">The bank was disposed.</exception>
@@ -200,6 +200,9 @@ public sealed class StoryBank : IDisposable
         ThrowIfChanged();
         return tensors.GetValueOrDefault(name);
     }
+
+    private static bool IsOfKeys(KeyValuePair<string, Tensor> tensor) =>
+        tensor.Key.StartsWith(StoryBankFormat.KeysPrefix, StringComparison.Ordinal);
 
     /// <exception cref="ModelFileException">The file was written to.</exception>
     private void ThrowIfChanged()
@@ -220,8 +223,7 @@ public sealed class StoryBank : IDisposable
 
     /// <summary>Gets what the bank keeps, in words.</summary>
     private string Kept => Card.Form == StoryBankForm.Keys
-        ? $"keys{(tensors.FirstOrDefault(pair => pair.Key.StartsWith(StoryBankFormat.KeysPrefix, StringComparison.Ordinal)).Value is { } keys
-            ? $" in {keys.dtype}" : "")}"
+        ? $"keys{(tensors.FirstOrDefault(IsOfKeys).Value is { } keys ? $" in {keys.dtype}" : "")}"
         : "latents";
 
     private static void Release(Dictionary<string, Tensor> tensors, SafetensorsFile? file)
