@@ -85,7 +85,7 @@ internal sealed partial record PictureOrigin
         }
     }
 
-    /// <summary>A model or variant as the cache names it. A picture may come from anyone, and must not lead to a path of its
+    /// <summary>A model or variant as the cache names it. An image may come from anyone, and must not lead to a path of its
     /// choice.</summary>
     [GeneratedRegex(@"^\w[\w-]*(\.[\w-]+)*(/\w[\w-]*(\.[\w-]+)*)?(@[\w-]+(\.[\w-]+)*)?\z")]
     private static partial Regex Name();
