@@ -65,6 +65,20 @@ public sealed class EvaluateCommandTests : IDisposable
             Path.Combine(Output, "stories", variant, "cat-1-7", $"{scene}.png")).Pixels.ToArray();
     }
 
+    /// <summary>Without any mask nothing is shared, so that the scenes are the plain model's.</summary>
+    [Fact]
+    public async Task Masks_that_are_dropped_in_all_scenes_leave_the_plain_images()
+    {
+        var (code, _, errors) = await Run(
+            "-v", "plain", "--sweep", "damage.drop=1", "--stories", "1", "--scenes", "2", "--steps", "4", "--device", "cpu");
+
+        Assert.True(code == 0, errors);
+        var folders = Directory.EnumerateDirectories(Path.Combine(Output, "stories")).ToList();
+        Assert.Contains(folders, path => path.Contains("drop", StringComparison.Ordinal));
+        Assert.Single(folders.Select(path => Convert.ToHexString(
+            Pipelines.RgbImage.Load(Path.Combine(path, "cat-1-7", "2.png")).Pixels.ToArray())).Distinct());
+    }
+
     [Fact]
     public async Task Score_expands_wildcards()
     {

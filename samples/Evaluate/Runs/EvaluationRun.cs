@@ -1,3 +1,4 @@
+using StorySync.Attention;
 using StorySync.Evaluation;
 using StorySync.Pipelines;
 
@@ -42,8 +43,17 @@ internal sealed class EvaluationRun(EvaluationSettings settings, OutputFolder ou
     private StoryRecord Make(StoryJob job, StoryRecord? plain, RunProgress progress, CancellationToken cancellationToken)
     {
         using var memory = new PeakMemory();
+        Scene[] asked = [.. job.Prompts.Select((prompt, i) => Scene(job, prompt, i, plain))];
+        var drawn = job;
+        if (asked.All(scene => scene.Subjects.Any(own => !own.IsPresent)))
+        {
+            // No mask is left: nothing is shared, and a story does not take a subject that no scene has.
+            asked = [.. job.Prompts.Select(prompt => new Scene(prompt))];
+            drawn = job with { Options = job.Options with { Techniques = StoryAttentionOptions.Disabled } };
+        }
+
         var result = Drawing.Of(
-            pipeline, job, [.. job.Prompts.Select((prompt, i) => Scene(job, prompt, i, plain))],
+            pipeline, drawn, asked,
             job.AnchorsFrom == AnchorSource.Picture ? RgbImage.Load(plain!.Picture(0)) : null, progress, cancellationToken);
         var peak = memory.MiB;
         warnings.AddRange(result.Warnings.Select(warning => $"{job.Story}, {job.Variant}: {warning.Message}"));
