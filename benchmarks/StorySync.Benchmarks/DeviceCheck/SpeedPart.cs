@@ -1,3 +1,4 @@
+using System.ComponentModel;
 using System.Diagnostics;
 using System.Globalization;
 using StorySync.Attention;
@@ -68,15 +69,29 @@ internal static class SpeedPart
             return;
         }
 
-        using var python = Process.Start(new ProcessStartInfo(
-            Environment.GetEnvironmentVariable("PYTHON") ?? "python3",
-            [
-                script, "--device", run.Name, .. run.Small ? ["--small"] : (string[])[], "--only", run.Only ?? "",
-                "--folder", ModelFolder.Open("storybook").Path,
-            ])
+        var interpreter = Environment.GetEnvironmentVariable("PYTHON") ?? "python3";
+        using var python = new Process
         {
-            RedirectStandardOutput = true,
-        })!;
+            StartInfo = new ProcessStartInfo(
+                interpreter,
+                [
+                    script, "--device", run.Name, .. run.Small ? ["--small"] : (string[])[], "--only", run.Only ?? "",
+                    "--folder", ModelFolder.Open("storybook").Path,
+                ])
+            {
+                RedirectStandardOutput = true,
+            },
+        };
+        try
+        {
+            python.Start();
+        }
+        catch (Win32Exception)
+        {
+            run.Row("diffusers", () => $"not compared: no {interpreter} here");
+            return;
+        }
+
         while (!run.IsLate && python.StandardOutput.ReadLine() is { } line)
         {
             if (line.Split(' ') is ["T", var name, var seconds, var taken])
