@@ -86,7 +86,7 @@ public partial class TextTests
     public void Documents_have_the_terms_and_the_spelling_of_the_framework() => Assert.Empty(
         Repository.Files()
             .Where(path => Path.GetExtension(path) is ".md" or ".cs"
-                && Path.GetFileName(path) is not ("CHANGELOG.md" or "TextTests.cs" or "gpu.md" or "tool.md"))
+                && Path.GetFileName(path) is not ("CHANGELOG.md" or "TextTests.cs"))
             .SelectMany(path => Term().Matches(ProseOf(path)).Select(match => $"{Repository.Relative(path)}: {match.Value}")));
 
     [Theory]

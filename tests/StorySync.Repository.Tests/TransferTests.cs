@@ -13,7 +13,7 @@ public class TransferTests
     private const string Diffusion = "StorySync.Diffusion.";
     private const string Pipelines = "StorySync.Pipelines.";
 
-    /// <summary>Where weights, files, texts and pictures are read, before a run; there is no device there, or nothing on it yet.</summary>
+    /// <summary>Where weights, files, texts and images are read, before a run; there is no device there, or nothing on it yet.</summary>
     private static readonly string[] BeforeRuns =
         [Diffusion + "Weights", Diffusion + "Lora", Diffusion + "Tokenizers", Diffusion + "TextEncoders"];
 

@@ -294,7 +294,7 @@ public sealed class ToolCommandTests : IDisposable
             {
                 ["StorySync"] = texts["StorySync"].Replace("\"storybook\"", $"\"{path}\"", StringComparison.Ordinal),
             });
-            Assert.Contains("no name", (await Run("draw", "--from", changed)).Errors);
+            Assert.Contains("not a name", (await Run("draw", "--from", changed)).Errors);
         }
 
         image.SavePng(changed, new Dictionary<string, string>

@@ -74,7 +74,7 @@ internal sealed partial record PictureOrigin
             return origin.Version != CurrentVersion ? throw new JsonException(
                     $"It is of version {origin.Version}; this program reads version {CurrentVersion}.")
                 : !Name().IsMatch(origin.Model ?? "a") || !Name().IsMatch(origin.Variant ?? "a") ? throw new JsonException(
-                    "Its model or variant is no name.")
+                    "Its model or variant is not a name.")
                 : origin is { Request.Prompts.Count: 1, Request.LatentsOnly: false, Story: null }
                     || (origin is { Request: null, Story: { } story } && story.IsWhole) ? origin
                 : throw new JsonException("It says neither a prompt nor a story's scene.");
