@@ -51,7 +51,7 @@ public class ModelConfigTests
             "'max_position_embeddings' of text_encoder, which is 77" },
         { "tiny-sdxl", "tokenizer/tokenizer_config.json", "model_max_length", "2000000000", "'model_max_length' is 2000000000" },
         { "tiny-sdxl", "tokenizer/tokenizer_config.json", "model_max_length", "\"77\"", "model_max_length is \"77\"" },
-        { "tiny-sdxl", "text_encoder/config.json", "num_attention_heads", "7", "no multiple of num_attention_heads 7" },
+        { "tiny-sdxl", "text_encoder/config.json", "num_attention_heads", "7", "not a multiple of num_attention_heads 7" },
         { "tiny-sdxl", "text_encoder/config.json", "num_hidden_layers", "4096", "'num_hidden_layers' is 4096, but " },
         { "tiny-sdxl", "text_encoder/config.json", "hidden_act", "\"snake\"", "text_encoder/config.json" },
         { "tiny-sdxl", "scheduler/scheduler_config.json", "prediction_type", "\"flow_prediction\"",

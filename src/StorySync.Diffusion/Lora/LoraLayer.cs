@@ -19,7 +19,8 @@ internal sealed record LoraLayer(SafetensorsFile File, string Name, LoraProduct 
 
     /// <summary>Whether the layer, or the part of it that is the weight's, has a weight's size.</summary>
     public bool Fits(long[] shape, TensorForm form) => shape.Length >= 2
-        && form.Of([Product.Rows, Product.Columns]).SequenceEqual([shape[0], shape.Skip(1).Aggregate(1L, (product, size) => product * size)])
+        && form.Of([Product.Rows, Product.Columns])
+            .SequenceEqual([shape[0], shape.Skip(1).Aggregate(1L, (product, size) => product * size)])
         && (Magnitude is not { } lengths || FitsMagnitude(lengths, shape, form));
 
     /// <summary>Checks that the layer, or the part of it that is the weight's, can be added to a weight.</summary>

@@ -81,7 +81,8 @@ internal sealed class CLIPTextEmbeddings : ScopedModule<Tensor, Tensor>
         if (Added is { } added)
         {
             var places = inputIds.GreaterOrEqual(Count);
-            var vectors = added.to(positions.dtype, inputIds.device).index_select(0, inputIds.flatten().Minus(Count).Clamp(0, added.shape[0] - 1));
+            var rows = inputIds.flatten().Minus(Count).Clamp(0, added.shape[0] - 1);
+            var vectors = added.to(positions.dtype, inputIds.device).index_select(0, rows);
             tokens = where(places.unsqueeze(-1), vectors.view(tokens.shape), tokens);
         }
 

@@ -89,7 +89,8 @@ internal static class PipelineLoader
     }
 
     private static string Reason(string name) =>
-        Others.FirstOrDefault(other => name.StartsWith(other.Start, StringComparison.Ordinal)).Reason is { } reason ? $": it is {reason}" : "";
+        Others.FirstOrDefault(other => name.StartsWith(other.Start, StringComparison.Ordinal)).Reason is { } reason
+            ? $": it is {reason}" : "";
 
     private sealed record PipelineClass(Type Type, Func<LoadJob, DiffusionPipeline> Load);
 }

@@ -43,8 +43,8 @@ public sealed class HostileLoraTests : IDisposable
         ("no weight to add to", t => (t["unet.attn1.lora_A.weight"], t["unet.attn1.lora_B.weight"]) = (ones(2, 5), ones(3, 2)), null),
         ("is not a tensor of a LoRA", t => t["."] = ones(1), null), ("is not a tensor of a LoRA", t => t[""] = ones(1), null),
         ("lacks", t => t.Remove($"{Layer}.lora_A.weight"), null), ("lacks", t => t["unet.x\0.alpha"] = ones(1), null),
-        ("must be a JSON object", _ => { }, "[]"), ("must be a JSON object", _ => { }, "null"), ("no valid JSON", _ => { }, "{"),
-        ("no valid JSON", _ => { }, new string('[', 100)), ("unet.r", _ => { }, """{"unet.r": 1e400}"""),
+        ("must be a JSON object", _ => { }, "[]"), ("must be a JSON object", _ => { }, "null"), ("not valid JSON", _ => { }, "{"),
+        ("not valid JSON", _ => { }, new string('[', 100)), ("unet.r", _ => { }, """{"unet.r": 1e400}"""),
         ("unet.r", _ => { }, """{"unet.r": "2"}"""), ("unet.r", _ => { }, """{"unet.r": []}"""),
         ("has rank 2", _ => { }, """{"unet.r": 0}"""),
         ("has rank 2", _ => { }, """{"unet.r": -1}"""), ("has rank 2", _ => { }, """{"unet.r": 2.5}"""),
@@ -54,7 +54,7 @@ public sealed class HostileLoraTests : IDisposable
         ("unet.rank_pattern", _ => { }, """{"unet.rank_pattern": {"(": 1}}"""),
         ("unet.alpha_pattern", _ => { }, """{"unet.alpha_pattern": {"a": null}}"""),
         ("unet.alpha_pattern", _ => { }, """{"unet.alpha_pattern": {"(?<=a)b": 1}}"""),
-        ("no valid JSON", _ => { }, """{"\ud800": 1}"""),
+        ("not valid JSON", _ => { }, """{"\ud800": 1}"""),
     ];
 
     [Fact]
