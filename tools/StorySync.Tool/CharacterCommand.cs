@@ -7,7 +7,8 @@ namespace StorySync.Tool;
 internal static class CharacterCommand
 {
     public static Command Create(Option<bool> json) =>
-        new("character", $"Banks under a name, for --bank. They are kept in {Characters.Folder}; {Characters.Variable} names another folder.")
+        new(
+            "character", $"Banks under a name, for --bank. They are kept in {Characters.Folder}; {Characters.Variable} names another folder.")
         {
             List(json), Show(json), Add(json),
         };

@@ -15,7 +15,7 @@ internal sealed partial record PictureOrigin
 
     private const int CurrentVersion = 1;
 
-    // A story with masks of its own can be large; the text is for pictures that travel.
+    // A story with masks of its own can be large; the text is for images that travel.
     private const int MostCharacters = 1 << 16;
 
     private static readonly JsonSerializerOptions Json = new()
