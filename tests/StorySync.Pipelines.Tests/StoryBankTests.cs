@@ -352,7 +352,7 @@ public sealed class StoryBankTests(LoadedModels models) : IClassFixture<LoadedMo
         }
 
         var bank = StoryBank.Load(path);
-        using (var file = File.OpenWrite(path))
+        using (var file = new FileStream(path, FileMode.Open, FileAccess.Write, FileShare.ReadWrite | FileShare.Delete))
         {
             file.Position = file.Length - 5;
             file.WriteByte(7);

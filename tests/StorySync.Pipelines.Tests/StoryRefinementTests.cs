@@ -195,15 +195,15 @@ public sealed class StoryRefinementTests(LoadedModels models) : IClassFixture<Lo
         Assert.Null(refined.Scenes[1].Subjects[0].Region);
     }
 
-    /// <summary>The found mask of a picture is of a model's grid, whose sides are rounded up.</summary>
+    /// <summary>The found mask of an image is of a model's grid, whose sides are rounded up.</summary>
     [Theory]
     [InlineData(72, 64, 5, 4)]
     [InlineData(88, 104, 6, 7)]
-    public void A_banks_pictures_can_be_enlarged_at_odd_sizes(int width, int height, int columns, int rows)
+    public void A_banks_images_can_be_enlarged_at_odd_sizes(int width, int height, int columns, int rows)
     {
         using var pipeline = LoadedModels.Load("tiny-sdxl");
-        var picture = new RgbImage(40, 30, [.. Enumerable.Range(0, 3600).Select(i => (byte)(i * 7))]);
-        var tale = Tale with { Scenes = [new Scene("a bear") { Image = picture }, Tale.Scenes[0]] };
+        var image = new RgbImage(40, 30, [.. Enumerable.Range(0, 3600).Select(i => (byte)(i * 7))]);
+        var tale = Tale with { Scenes = [new Scene("a bear") { Image = image }, Tale.Scenes[0]] };
         using var bank = pipeline.CreateBank(tale, Quick.With(r => r with { Width = width, Height = height }));
         var mask = bank.Card.Story.Scenes[0].Subjects[0].Mask!;
         Assert.Equal((columns, rows), (mask.Width, mask.Height));

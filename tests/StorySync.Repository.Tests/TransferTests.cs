@@ -32,7 +32,6 @@ public class TransferTests
         [Diffusion + "Schedulers.Tables.NoiseSchedule"] = ("data", "a plan, before a run"),
         [Diffusion + "Schedulers.Tables.TorchMath"] = ("data", "a plan, before a run"),
         [Diffusion + "Schedulers.UniPCStep"] = ("data", "weights of a step, of the host's numbers"),
-        [Pipelines + "BankKeys"] = ("get_bytes", "where kept tokens are, from a file"),
         [Pipelines + "BankRecorder"] = ("to", "what a bank keeps of a step"),
         [Pipelines + "FiniteNumbers"] = ("cpu data item", "after a run, and before it"),
         [Pipelines + "Generation"] = ("to", "given latents, before a run"),
