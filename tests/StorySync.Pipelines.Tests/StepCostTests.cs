@@ -88,7 +88,7 @@ public sealed class StepCostTests(ITestOutputHelper output)
     }
 
     [Fact]
-    public void Pictures_that_are_changed_wait_for_nothing()
+    public void Images_that_are_changed_wait_for_nothing()
     {
         using var pipeline = Load("storybook");
         var picture = new RgbImage(128, 128, [.. Enumerable.Range(0, 3 * 128 * 128).Select(i => (byte)(i * 7 % 251))]);
