@@ -1,5 +1,6 @@
 using System.Text.Json;
 using SkiaSharp;
+using StorySync.Attention;
 using StorySync.Diffusion.Schedulers;
 using StorySync.Diffusion.Weights;
 using StorySync.TestSupport;
@@ -137,6 +138,30 @@ public sealed class ImageAnchorTests(LoadedModels models) : IClassFixture<Loaded
         using var withElsewhere = pipeline.GenerateScenes(elsewhere, Further);
         TensorAssert.SameBits(withFound.Latents, withGiven.Latents);
         Assert.False(withFound.Latents.SameBitsAs(withElsewhere.Latents));
+    }
+
+    [Theory]
+    [InlineData("storybook")]
+    [InlineData("tiny-flux")]
+    public void Subjects_are_looked_for_at_the_first_call_with_less_noise_than_asked_for(string model)
+    {
+        var pipeline = models.Get(model);
+        var story = Mixed with { Scenes = [new("a photo of a bear") { Image = Picture }] };
+        foreach (var most in new double?[] { null, 1, 0.97, 0.75, 0.5, 0.2, 0 })
+        {
+            var steps = new List<int>();
+            using var bank = pipeline.CreateBank(story, new()
+            {
+                Request = Quick with { Steps = 9, AttentionProcessor = new Steps(steps) },
+                Techniques = new() { Masks = new() { ImageNoise = most } },
+            });
+
+            // The noise levels are σ of a straight line, or those of a variance 1 + σ².
+            var shares = bank.Card.Sigmas.Take(9).Select(sigma => model == "tiny-flux" ? sigma : sigma * sigma / (1.0 + (sigma * sigma)));
+            var expected = shares.Index().Where(share => share.Item < (most ?? 0.5)).Select(share => share.Index).Append(8).First();
+            Assert.Equal(expected, steps[0]);
+            Assert.Equal(Enumerable.Range(0, 9), steps.Skip(1).Distinct().Order());
+        }
     }
 
     [Fact]
@@ -278,5 +303,15 @@ public sealed class ImageAnchorTests(LoadedModels models) : IClassFixture<Loaded
         }
 
         return new RgbImage(width, height, pixels);
+    }
+
+    /// <param name="seen">Receives the step of each call.</param>
+    private sealed class Steps(List<int> seen) : IAttentionProcessor
+    {
+        public Tensor Attend(AttentionLayer layer, AttentionInputs inputs, AttentionContext context)
+        {
+            seen.Add(context.Step);
+            return PlainAttention.Instance.Attend(layer, inputs, context);
+        }
     }
 }

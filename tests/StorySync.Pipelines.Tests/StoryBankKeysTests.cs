@@ -57,6 +57,26 @@ public sealed class StoryBankKeysTests(LoadedModels models) : IClassFixture<Load
         Assert.False(unread.Latents[0].SameBitsAs(together.Latents[0]));
     }
 
+    /// <summary>Without a negative half and with no anchor among them, a scene drawn alone is the one row of its batch; at this size the
+    /// UNets' lowest levels have one pixel.</summary>
+    [Theory]
+    [MemberData(nameof(Models))]
+    public void A_scene_that_is_the_one_row_of_its_batch_has_the_bits_that_it_has_among_others(string model)
+    {
+        var pipeline = models.Get(model);
+        using var bank = pipeline.CreateBank(Anchors, new()
+        {
+            Request = Quick with { GuidanceScale = 0 }, BankForm = StoryBankForm.Keys, Techniques = new() { Layout = new() { Until = 0 } },
+        });
+        using var together = pipeline.GenerateScenes(bank, Further);
+        foreach (var (i, scene) in Further.Index())
+        {
+            using var alone = pipeline.GenerateScenes(bank, [scene]);
+            TensorAssert.SameBits(together.Latents.narrow(0, i, 1), alone.Latents);
+            Assert.Equal(together.Scenes[i].Consistency, alone.Scenes[0].Consistency);
+        }
+    }
+
     [Theory]
     [MemberData(nameof(Models))]
     public void Places_regions_and_several_subjects_are_read_alike(string model)

@@ -27,12 +27,17 @@ public sealed record MaskOptions
     /// leaves in the background are not the subject.</summary>
     public double? MinArea { get; init => field = Require.InRange(value, 0, 1); }
 
+    /// <summary>Gets how much noise an existing image, which is not drawn, may have for its subjects to be looked for, 0 … 1: they are found
+    /// at the first model call with less (σ in flow matching, elsewhere 1 − ᾱ), or at the last one if none has less. Default 0.5.</summary>
+    public double? ImageNoise { get; init => field = Require.InRange(value, 0, 1); }
+
     /// <summary>Gets the layers that count; see <see cref="StoryAttentionOptions"/> for the form. Default all.</summary>
     public string? Layers { get; init => field = LayerFilter.Check(value); }
 
     internal static MaskOptions Default { get; } = new()
     {
-        MaxGrid = 32, Decay = 0.9, ReadyAfterLayers = 0, Closing = 0, Components = 0, MinArea = 0.01, Layers = LayerFilter.All,
+        MaxGrid = 32, Decay = 0.9, ReadyAfterLayers = 0, Closing = 0, Components = 0, MinArea = 0.01, ImageNoise = 0.5,
+        Layers = LayerFilter.All,
     };
 
     internal bool Repairs => Closing > 0 || Components > 0 || MinArea > 0;
@@ -45,6 +50,7 @@ public sealed record MaskOptions
         Closing = Closing ?? defaults.Closing,
         Components = Components ?? defaults.Components,
         MinArea = MinArea ?? defaults.MinArea,
+        ImageNoise = ImageNoise ?? defaults.ImageNoise,
         Layers = Layers ?? defaults.Layers,
     };
 }

@@ -6,6 +6,9 @@ namespace StorySync.Diffusion.Schedulers;
 /// signal-to-noise ratio (arXiv 2206.00927).</summary>
 internal readonly record struct NoiseLevel(float Signal, float Noise, float Lambda)
 {
+    /// <summary>Gets the share of noise, 0 … 1: σ on a straight line from signal to noise, elsewhere 1 − ᾱ, that of the variance.</summary>
+    public float Share => Signal + Noise < 1 + 1e-6f ? Noise : Noise * Noise / ((Signal * Signal) + (Noise * Noise));
+
     /// <summary>Returns the levels of diffusers' alphas_cumprod, which keep the variance.</summary>
     public static NoiseLevel[] OfAlphas(float[] alphas) => Of(TorchMath.Sqrt(alphas), TorchMath.Sqrt(alphas.Select(a => 1 - a)));
 

@@ -36,12 +36,13 @@ internal static unsafe class OneDnnConvolution
     private static Tensor EachImage(Tensor input, Func<Tensor, Tensor> convolve)
     {
         var count = input.size(0);
+        using var scope = NewDisposeScope();
         if (count <= 1)
         {
-            return convolve(input);
+            // The channels of an image of one pixel are first and last in memory, and oneDNN then puts them first in what it makes of it.
+            return convolve(input).permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2).MoveToOuterDisposeScope();
         }
 
-        using var scope = NewDisposeScope();
         Tensor? results = null;
         for (var image = 0L; image < count; image++)
         {

@@ -10,8 +10,10 @@ namespace StorySync.Pipelines;
 /// that call's noise, in the unmodified branch too.</summary>
 /// <param name="story">The anchors, without a cast.</param>
 /// <param name="attention">The run's attention, which is told where the images' subjects are.</param>
+/// <param name="mostNoise">The share of noise below which subjects are looked for.</param>
 /// <param name="look">Makes what finds the subjects in the scenes of some indices, alone.</param>
-internal sealed class ImageAnchors(Story story, StoryAttention attention, Func<IReadOnlyList<int>, StoryAttention> look)
+internal sealed class ImageAnchors(
+    Story story, StoryAttention attention, double mostNoise, Func<IReadOnlyList<int>, StoryAttention> look)
 {
     private readonly int[] rows = [.. story.Scenes.Index().Where(scene => scene.Item.Image is not null).Select(scene => scene.Index)];
     private IReadOnlyList<RgbImage> ownImages = [];
@@ -46,8 +48,8 @@ internal sealed class ImageAnchors(Story story, StoryAttention attention, Func<I
         }
     }
 
-    /// <summary>Finds the subjects whose place is not given, by one call of the model with the images alone: the first one with less
-    /// noise than signal.</summary>
+    /// <summary>Finds the subjects whose place is not given, by one call of the model with the images alone: the first one with little
+    /// enough noise.</summary>
     /// <param name="predict">The model: sample, timestep, conditions, run → prediction.</param>
     /// <param name="job">The run.</param>
     public void FindSubjects(Func<Tensor, Tensor, PromptEmbeddings, DenoisingContext, Tensor> predict, DenoisingJob job)
@@ -62,7 +64,7 @@ internal sealed class ImageAnchors(Story story, StoryAttention attention, Func<I
         int[] scenes = [.. sought.Select(pair => pair.Scene).Distinct()];
         var among = Rows([.. scenes.Select(scene => Array.IndexOf(rows, scene))], clean!.device);
         var call = job.BeginIndex;
-        while (call < job.Plan.Timesteps.Length - 1 && job.Plan.Level(call) is var level && level.Noise >= level.Signal)
+        while (call < job.Plan.Timesteps.Length - 1 && job.Plan.Level(call).Share >= mostNoise)
         {
             call++;
         }

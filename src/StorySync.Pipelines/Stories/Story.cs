@@ -101,8 +101,7 @@ public sealed record Scene(string Prompt)
     /// <para>It is resized to the story's size as <see cref="GenerationRequest.Images"/> are: to other proportions it is stretched, so
     /// crop it before. A <see cref="SceneSubject.Mask"/> has the image's proportions and is stretched with it;
     /// <see cref="RgbImage.LoadAlpha"/> reads that of an image that is cut out. A subject without a mask is found by one call of the model
-    /// with the images alone, the first call with less noise than signal (σ below a half in flow matching, elsewhere 1 − ᾱ), and is there
-    /// in all steps.</para>
+    /// with the images alone, the first call with less noise than <see cref="MaskOptions.ImageNoise"/>, and is there in all steps.</para>
     /// </remarks>
     public RgbImage? Image { get; init; }
 }

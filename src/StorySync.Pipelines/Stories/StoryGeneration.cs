@@ -196,7 +196,7 @@ internal sealed class StoryGeneration
             KeptLocations = origin.Bank?.Card.Story.Scenes.Select(anchor => anchor.Location).ToList(),
         };
         var ownImages = story.Scenes.Any(scene => scene.Image is not null)
-            ? new ImageAnchors(story, attention, scenes => new StoryAttention(
+            ? new ImageAnchors(story, attention, techniques.Masks!.ImageNoise!.Value, scenes => new StoryAttention(
                 StoryAttentionOptions.Disabled with { Masks = techniques.Masks },
                 [.. subjects.Select(subject => new StorySubject(subject.Name, [.. scenes.Select(scene => subject.Tokens[scene])]))],
                 scenes.Count,
