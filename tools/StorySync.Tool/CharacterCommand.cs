@@ -8,7 +8,9 @@ internal static class CharacterCommand
 {
     public static Command Create(Option<bool> json) =>
         new(
-            "character", $"Banks under a name, for --bank. They are kept in {Characters.Folder}; {Characters.Variable} names another folder.")
+            "character",
+            $"Banks under a name, for --bank. "
+                + $"They are kept in {Characters.Folder}; {Characters.Variable} names another folder.")
         {
             List(json), Show(json), Add(json),
         };
