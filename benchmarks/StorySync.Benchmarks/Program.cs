@@ -24,6 +24,7 @@ var command = new RootCommand("How fast StorySync is and how much memory it take
     BankRuns.Command(),
     ModelRuns.Load(),
     Approximations.Command(),
+    Quantization.Command(),
     DeviceCheckCommand.Create(),
     AttackCommand.Create(),
     micro,

@@ -47,6 +47,9 @@ public sealed class StorySyncModelOptions
     /// <inheritdoc cref="PipelineOptions.MapWeights"/>
     public bool MapWeights { get; set; } = true;
 
+    /// <inheritdoc cref="PipelineOptions.Quantization"/>
+    public WeightQuantization Quantization { get; set; }
+
     /// <inheritdoc cref="PipelineOptions.Vae"/>
     public string? Vae { get; set; }
 
@@ -81,6 +84,7 @@ public sealed class StorySyncModelOptions
         StreamBlocks = StreamBlocks,
         Offload = Offload,
         MapWeights = MapWeights,
+        Quantization = Quantization,
         Vae = Vae,
         TextEncoder = TextEncoder,
         TextEncoder2 = TextEncoder2,

@@ -141,6 +141,7 @@ public class ServicesTests
             Device = "cpu", Dtype = "float16", Variant = "fp16", TiledDecoding = true, StreamBlocks = true, Offload = true,
             MapWeights = false, Scheduler = "DDIMScheduler", ChecksMemory = false, MarksImages = false,
             Vae = "vae.safetensors", TextEncoder = "clip_l.safetensors", TextEncoder2 = "t5xxl.safetensors", Config = "folder",
+            Quantization = WeightQuantization.Int8,
         };
         var (options, defaults) = (own.ToPipelineOptions(), new PipelineOptions());
 

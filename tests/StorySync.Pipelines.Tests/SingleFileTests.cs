@@ -137,6 +137,25 @@ public class SingleFileTests
         AssertSame(expected, actual);
     }
 
+    [Fact]
+    public void Blocks_of_a_file_count_while_their_part_works()
+    {
+        var root = Path.GetDirectoryName(Single("flux"))!;
+        var options = Options("flux") with { TextEncoder2 = Path.Combine(root, "t5.gguf") };
+        using var blocks = DiffusionPipeline.Load(Path.Combine(root, "flux.gguf"), options);
+        using var values = DiffusionPipeline.Load(
+            Path.Combine(root, "flux-gguf-values.safetensors"), Options("flux") with { TextEncoder2 = Single("flux") });
+        long[] WeightsOf(DiffusionPipeline pipeline) => [.. pipeline.PlanMemory(Request()).Stages.Select(stage => stage.WeightBytes)];
+        long All(DiffusionPipeline pipeline) => pipeline.PlanMemory(Request()).Weights.Sum(part => part.Bytes);
+
+        Assert.All(WeightsOf(values), stage => Assert.Equal(All(values), stage));
+
+        // The transformer's alone are in blocks: it works in the second of the three stages.
+        Assert.Equal(All(blocks), WeightsOf(blocks)[1]);
+        Assert.True(WeightsOf(blocks)[0] < All(blocks));
+        Assert.Equal(WeightsOf(blocks)[0], WeightsOf(blocks)[2]);
+    }
+
     /// <summary>A model's folder without its weights.</summary>
     private static string CopyConfigs(string model, TemporaryFolder folder)
     {

@@ -52,6 +52,9 @@ public sealed class ModelFolder
     /// <summary>Gets or sets a value indicating whether weights are mapped into memory, or read.</summary>
     internal bool MapsWeights { get; set; } = true;
 
+    /// <summary>Gets or sets a value indicating whether weights are rounded to 8 bits, but for the autoencoder's.</summary>
+    internal bool RoundsWeights { get; set; }
+
     /// <summary>Gets the components whose weights were asked for in a variant that they do not have.</summary>
     internal List<string> WithoutVariant { get; } = [];
 
@@ -175,6 +178,12 @@ public sealed class ModelFolder
     /// takes a variant where there are none.</param>
     /// <exception cref="ModelFileException">There are none, or they cannot be read.</exception>
     public ITensorSource OpenWeights(string component, string? variant = null)
+    {
+        var weights = OpenStored(component, variant);
+        return RoundsWeights && component is not ("vae" or "movq") ? new QuantizedTensors(weights) : weights;
+    }
+
+    private ITensorSource OpenStored(string component, string? variant)
     {
         if (replacements.TryGetValue(component, out var replaced))
         {

@@ -19,6 +19,18 @@ internal sealed class ModelOffload
         }
     }
 
-    /// <summary>Has a part on the device until the result is disposed.</summary>
-    public IDisposable? Acquire(torch.nn.Module part) => streams.TryGetValue(part, out var stream) ? stream.Load(part) : null;
+    /// <summary>Has a part on the device until the result is disposed. Then the pages of a mapped file whose blocks the part has decoded
+    /// are given back, so that those of the parts are not in memory together.</summary>
+    public IDisposable Acquire(torch.nn.Module part) => streams.TryGetValue(part, out var stream) ? stream.Load(part) : new Pages(part);
+
+    private sealed class Pages(torch.nn.Module part) : IDisposable
+    {
+        public void Dispose()
+        {
+            foreach (var owner in part.modules().OfType<IWeightOwner>().Where(owner => owner.Storage.MappedBlockBytes > 0))
+            {
+                owner.Storage.ReleasePages();
+            }
+        }
+    }
 }

@@ -6,7 +6,7 @@ namespace StorySync.Kernels;
 /// <summary>Weights in the form in which a file has them, which are decoded whenever they are needed.</summary>
 internal sealed class StoredBlocks : IDisposable
 {
-    // The pieces that threads decode; a whole number of blocks of every format.
+    // The pieces that threads decode, in whole blocks.
     private const int PieceLength = 1 << 16;
 
     private readonly Tensor bytes;
@@ -34,6 +34,9 @@ internal sealed class StoredBlocks : IDisposable
 
     /// <summary>Gets the number of bytes that are stored.</summary>
     public long ByteCount => bytes.numel();
+
+    /// <summary>Gets a value indicating whether the bytes are a mapped file's, whose pages can be given back.</summary>
+    public bool IsView => isView;
 
     /// <summary>Some of the rows: parts of equal size from one on. The whole is consumed.</summary>
     /// <returns>The rows; null if they are no whole blocks.</returns>
@@ -68,10 +71,11 @@ internal sealed class StoredBlocks : IDisposable
         var result = empty(Shape, ScalarType.Float32);
         using var flat = result.view(-1);
         var count = flat.numel();
-        ThreadTeam.Run(checked((int)((count + PieceLength - 1) / PieceLength)), piece =>
+        var pieceLength = Math.Max(PieceLength / format.Values, 1) * format.Values;
+        ThreadTeam.Run(checked((int)((count + pieceLength - 1) / pieceLength)), piece =>
         {
-            var first = (long)piece * PieceLength;
-            var length = Math.Min(PieceLength, count - first);
+            var first = (long)piece * pieceLength;
+            var length = Math.Min(pieceLength, count - first);
             using var target = flat.narrow(0, first, length);
             using var source = bytes.narrow(0, first / format.Values * format.Bytes, length / format.Values * format.Bytes);
             var values = MemoryMarshal.Cast<byte, float>(target.bytes);

@@ -49,6 +49,9 @@ internal sealed class WeightStorage(Func<Parameter> parameter, bool canDefer, pa
     /// <summary>Gets the bytes of the blocks that are decoded in every run; 0 if the values are elsewhere.</summary>
     public long BlockBytes => blocks?.ByteCount ?? 0;
 
+    /// <summary>Gets those of them whose pages are a mapped file's.</summary>
+    public long MappedBlockBytes => blocks is { IsView: true } mapped ? mapped.ByteCount : 0;
+
     /// <summary>Leaves float16 or bfloat16 values for a float32 weight in their mapped file until a kernel needs them.</summary>
     /// <param name="values">A view of the file. It is consumed if the result is <see langword="true"/>.</param>
     /// <param name="dtype">The type in which the layer computes.</param>

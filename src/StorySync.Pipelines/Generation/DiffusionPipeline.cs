@@ -36,6 +36,8 @@ public abstract partial class DiffusionPipeline : IDisposable
         foreach (var folder in folders)
         {
             folder.MapsWeights = options.MapWeights;
+            folder.RoundsWeights = options.Quantization == WeightQuantization.Int8
+                && (Device.type == DeviceType.CPU || options.StreamBlocks);
         }
 
         runs = new RunGate(GetType());
@@ -116,9 +118,11 @@ public abstract partial class DiffusionPipeline : IDisposable
     public abstract AttentionProcessors AttentionProcessors { get; }
 
     /// <summary>Gets what tells the model apart from others, without its LoRAs: a SHA-256 over its configs and a sample of its weights, in
-    /// hexadecimal digits. The same model in another folder has the same one.</summary>
+    /// hexadecimal digits, and how they were rounded (<see cref="PipelineOptions.Quantization"/>). The same model in another folder has the
+    /// same one.</summary>
     public string Identity => identity ??= ModelIdentity.Of(
-        WeightParts.Select(part => (part.Name, part.Stage == GenerationStage.Denoising ? folders[^1] : folders[0])), Options.Variant);
+        WeightParts.Select(part => (part.Name, part.Stage == GenerationStage.Denoising ? folders[^1] : folders[0])), Options.Variant)
+        + (Options.Quantization == WeightQuantization.None ? "" : $"-{Options.Quantization}");
 
     /// <summary>Gets what tells the LoRAs on the model apart from others: each one's name and scale, and a SHA-256 over a sample of its
     /// weights. Empty where there are none or they are turned off. Textual inversions come after them, by their words.</summary>
@@ -338,6 +342,9 @@ public abstract partial class DiffusionPipeline : IDisposable
             && !StreamsBlocks, "PipelineOptions.StreamBlocks has no effect: only FLUX's blocks are streamed.");
         warnings.AddIf(Options.TiledDecoding
             && !DecodesTiles, "PipelineOptions.TiledDecoding has no effect: this model's autoencoder decodes whole images.");
+        warnings.AddIf(
+            Options.Quantization != WeightQuantization.None && Device.type != DeviceType.CPU && !(Options.StreamBlocks && StreamsBlocks),
+            "PipelineOptions.Quantization has no effect: weights are rounded where the CPU computes, and in blocks that are streamed.");
         warnings.AddIf(
             Options.Offload && Device.type == DeviceType.CPU,
                 "PipelineOptions.Offload has no effect: the model runs on the CPU, where its parts stay.");

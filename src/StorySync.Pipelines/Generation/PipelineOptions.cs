@@ -41,6 +41,11 @@ public sealed record PipelineOptions
     /// drive.</summary>
     public bool MapWeights { get; init; } = true;
 
+    /// <summary>Gets how weights are rounded when the model is loaded, for less memory and approximate pictures. Has an effect where the
+    /// CPU computes, and on the blocks that <see cref="StreamBlocks"/> brings to a device. Default
+    /// <see cref="WeightQuantization.None"/>.</summary>
+    public WeightQuantization Quantization { get; init; }
+
     /// <summary>Gets where the autoencoder comes from in place of the model's own, or where a single file lacks it: a file
     /// (<c>sdxl_vae.safetensors</c>, <c>ae.safetensors</c>), a folder with its <c>config.json</c>, or its name in the Hugging Face cache
     /// (<c>madebyollin/sdxl-vae-fp16-fix</c>); null (default) for the model's own. With a file the model's own config holds.</summary>

@@ -60,7 +60,9 @@ internal static class MemoryPlanner
         StageMemory Stage(GenerationStage stage, ActivationPeak peak, ScalarType dtype)
         {
             var there = pipeline.WeightParts.Zip(weights).Where(p => onHost || !options.Offload || p.First.Stage == stage);
-            return new(stage, there.Sum(p => p.Second.Bytes), (long)(peak.Elements * dtype.ElementSize()), peak.Where);
+            var resting = onHost && options.Dtype == ScalarType.Float32
+                ? there.Where(p => p.First.Stage != stage).Sum(p => Math.Min(p.First.MappedBlockBytes, p.Second.Bytes)) : 0;
+            return new(stage, there.Sum(p => p.Second.Bytes) - resting, (long)(peak.Elements * dtype.ElementSize()), peak.Where);
         }
 
         var vae = pipeline.WeightParts.Single(part => part.Stage == GenerationStage.Decoding);
