@@ -53,7 +53,7 @@ expect() {
 }
 
 cd "$work"
-quietly dotnet pack "$root/StorySync.sln" -c Release -p:Version="$version" -p:RepositoryUrl="$address" -o feed
+quietly dotnet pack "$root/StorySync.slnx" -c Release -p:Version="$version" -p:RepositoryUrl="$address" -o feed
 # The tool has libtorch inside, so that it is packed for this system alone.
 rid=$(dotnet --info | sed -n 's/^ *RID: *//p')
 quietly dotnet pack "$root/tools/StorySync.Tool" -c Release -p:IsPackable=true -p:RuntimeIdentifiers="$rid" -p:Version="$version" \

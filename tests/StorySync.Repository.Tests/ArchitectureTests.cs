@@ -118,7 +118,7 @@ public class ArchitectureTests
     [Fact]
     public void Every_project_is_in_the_solution()
     {
-        var solution = File.ReadAllText(Repository.PathOf("StorySync.sln")).Replace('\\', '/');
+        var solution = File.ReadAllText(Repository.PathOf("StorySync.slnx")).Replace('\\', '/');
         Assert.All(
             Repository.Files("*.csproj").Where(project => !IsOfTemplate(project)),
             project => Assert.Contains($"\"{Repository.Relative(project)}\"", solution));

@@ -146,13 +146,13 @@ public static class ReferenceData
     {
         for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
         {
-            if (File.Exists(Path.Combine(folder.FullName, "StorySync.sln")))
+            if (File.Exists(Path.Combine(folder.FullName, "StorySync.slnx")))
             {
                 return folder.FullName;
             }
         }
 
-        throw new DirectoryNotFoundException($"No StorySync.sln above {AppContext.BaseDirectory}.");
+        throw new DirectoryNotFoundException($"No StorySync.slnx above {AppContext.BaseDirectory}.");
     }
 
     private static IEnumerable<ReferenceCase> LoadCases(string root) =>
