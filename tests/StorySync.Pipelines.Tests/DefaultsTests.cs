@@ -25,6 +25,7 @@ public class DefaultsTests(StorybookModel storybook, FluxModel flux) : IClassFix
         Assert.Equal((steps, guidance), (pipeline.DefaultSteps, pipeline.DefaultGuidanceScale));
         Assert.Equal(new ImageSize(128, 128), pipeline.DefaultSize);
         Assert.Equal(trueCfg, (pipeline as FluxPipeline)?.DefaultTrueCfgScale ?? 1);
+        Assert.Equal(pipeline is FluxPipeline ? "single_transformer_blocks.5.attn" : "*", pipeline.DefaultTechniques.Masks!.Layers);
     }
 
     [Fact]
@@ -54,6 +55,7 @@ public class DefaultsTests(StorybookModel storybook, FluxModel flux) : IClassFix
     [InlineData("""{ "true_cfg_scale": 1001 }""", "'true_cfg_scale' is 1001")]
     [InlineData("""{ "height": 0 }""", "'height' is 0")]
     [InlineData("""{ "width": 100 }""", "'width' is 100", "a multiple of 8")]
+    [InlineData("""{ "mask_layers": "!" }""", "'mask_layers' is '!'")]
     [InlineData("""{ "latent_rgb_factors": [[0.1, 0.2, 0.3]] }""", "'latent_rgb_factors' must", "4 channels")]
     [InlineData("""{ "latent_rgb_factors": [[1, 2, 3], [1, 2, 3], [1, 2, 3], [1, 2]] }""", "'latent_rgb_factors' must", "three numbers")]
     [InlineData(

@@ -97,13 +97,6 @@ public sealed class FluxPipeline : DiffusionPipeline
     /// <inheritdoc/>
     public override int SizeMultiple => 2 * Vae.SpatialFactor;
 
-    /// <summary>Gets the techniques that suit the model: sharing and harmonization in the blocks that attend by content and not by
-    /// position, masks from the later double blocks. For a model without guidance embedding (schnell), whose few steps settle an image
-    /// early, masks are available within the first step, and the windows are made for four steps.</summary>
-    /// <seealso cref="SharingOptions.MatchPositions"/>
-    public override StoryAttentionOptions DefaultTechniques =>
-        FluxTechniques.For(Transformer.Config, IsDistilledToFewSteps).Over(StoryAttentionOptions.Default);
-
     private bool IsDistilledToFewSteps => !Transformer.Config.GuidanceEmbeds;
 
     private int LongestSequence => Math.Min(LongestSequenceOfClass, Tokenizer2.ModelMaxLength);
@@ -129,6 +122,12 @@ public sealed class FluxPipeline : DiffusionPipeline
     private protected override int DefaultStepsOfClass => IsDistilledToFewSteps ? 4 : 28;
 
     private protected override ImageSize DefaultSizeOfClass => (128 * Vae.SpatialFactor, 128 * Vae.SpatialFactor);
+
+    /// <summary>Sharing and harmonization in the blocks that attend by content and not by position, masks from the later double blocks. For
+    /// a model without guidance embedding (schnell), whose few steps settle an image early, masks are available within the first step,
+    /// and the windows are made for four steps.</summary>
+    private protected override StoryAttentionOptions TechniquesOfClass =>
+        FluxTechniques.For(Transformer.Config, IsDistilledToFewSteps).Over(StoryAttentionOptions.Default);
 
     private protected override double DefaultGuidanceScaleOfClass(GenerationRequest request) => request.Images is null ? 3.5 : 7;
 

@@ -17,6 +17,9 @@ public abstract partial class DiffusionPipeline
     /// <summary>Height and width in diffusers' pipeline of this class.</summary>
     private protected abstract ImageSize DefaultSizeOfClass { get; }
 
+    /// <summary>The techniques as they suit the models of this class.</summary>
+    private protected virtual StoryAttentionOptions TechniquesOfClass => StoryAttentionOptions.Default;
+
     /// <summary>The guidance scale in diffusers' pipeline of this class for the request's task.</summary>
     private protected abstract double DefaultGuidanceScaleOfClass(GenerationRequest request);
 

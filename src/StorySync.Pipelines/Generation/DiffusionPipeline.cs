@@ -145,8 +145,9 @@ public abstract partial class DiffusionPipeline : IDisposable
     public abstract int SizeMultiple { get; }
 
     /// <summary>Gets the techniques of a story that does not say otherwise, with every member set: their strengths, layers and steps as
-    /// they suit the model.</summary>
-    public virtual StoryAttentionOptions DefaultTechniques => StoryAttentionOptions.Default;
+    /// they suit the model; masks come from its own layers (<c>mask_layers</c> in its <c>storysync.json</c>), or else from its class's.
+    /// </summary>
+    public StoryAttentionOptions DefaultTechniques => settings.TechniquesOf(TechniquesOfClass);
 
     /// <summary>Gets what the caller should know of how the model was loaded, such as options that have no effect on it. Results repeat
     /// it.</summary>
@@ -270,7 +271,7 @@ public abstract partial class DiffusionPipeline : IDisposable
     /// <exception cref="ModelFileException">The model's settings do not fit its autoencoder.</exception>
     internal void Complete()
     {
-        _ = DefaultSize;
+        _ = (DefaultSize, DefaultTechniques);
         LatentColors = settings.ColorsOf(DecoderConfig);
         string[] plain = [.. folders.SelectMany(folder => folder.WithoutVariant).Distinct()];
         warnings.AddIf(

@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using StorySync.Attention;
 using StorySync.Diffusion.Autoencoders;
 using StorySync.Diffusion.Weights;
 
@@ -31,6 +32,10 @@ internal sealed record ModelSettings
     /// <summary><c>width</c>: the width in pixels where a request names none.</summary>
     [Range(1, GenerationRequest.MaxSide)]
     public int? Width { get; init; }
+
+    /// <summary><c>mask_layers</c>: the layers that subject masks come from, in the form of <see cref="MaskOptions.Layers"/>, where a story
+    /// names none.</summary>
+    public string? MaskLayers { get; init; }
 
     /// <summary><c>latent_rgb_factors</c>: for each channel of the latents what it adds to red, green and blue in [−1, 1].</summary>
     public IReadOnlyList<IReadOnlyList<double>>? LatentRgbFactors { get; init; }
@@ -77,6 +82,20 @@ internal sealed record ModelSettings
             {
                 throw new ModelFileException(File, $"'{name}' is {side}; it must be a multiple of {multiple}");
             }
+        }
+    }
+
+    /// <summary>Returns the techniques of a story that does not say otherwise: the class's, with the folder's own layers of masks.</summary>
+    /// <exception cref="ModelFileException">The folder's own are not a list of patterns.</exception>
+    public StoryAttentionOptions TechniquesOf(StoryAttentionOptions ofClass)
+    {
+        try
+        {
+            return new StoryAttentionOptions { Masks = new() { Layers = MaskLayers } }.Over(ofClass);
+        }
+        catch (ArgumentException exception)
+        {
+            throw new ModelFileException(File, $"'mask_layers' is '{MaskLayers}'; {exception.Message}", exception);
         }
     }
 

@@ -69,12 +69,6 @@ public sealed class Kandinsky3Pipeline : DiffusionPipeline
     /// <inheritdoc/>
     public override int SizeMultiple => 8 * Movq.SpatialFactor;
 
-    /// <inheritdoc/>
-    /// <remarks>Scenes read each other in the positive half of guidance alone: the negative one follows the other scenes more readily, and
-    /// guidance would lead away from them. Sharing begins when layouts stand.</remarks>
-    public override StoryAttentionOptions DefaultTechniques { get; } =
-        new StoryAttentionOptions { NegativeHalf = false, Sharing = new() { Steps = new(0.3, 1) } }.Over(StoryAttentionOptions.Default);
-
     /// <summary>Loads the model.</summary>
     /// <inheritdoc cref="DiffusionPipeline.Load"/>
     /// <exception cref="WeightMismatchException">Weights are not those of their configuration.</exception>
@@ -91,6 +85,11 @@ public sealed class Kandinsky3Pipeline : DiffusionPipeline
         Task.Run(() => Load(model, options, progress, cancellationToken), cancellationToken);
 
     private protected override ImageSize DefaultSizeOfClass => (RoundSide(1024), RoundSide(1024));
+
+    /// <summary>Scenes read each other in the positive half of guidance alone: the negative one follows the other scenes more readily, and
+    /// guidance would lead away from them. Sharing begins when layouts stand.</summary>
+    private protected override StoryAttentionOptions TechniquesOfClass { get; } =
+        new StoryAttentionOptions { NegativeHalf = false, Sharing = new() { Steps = new(0.3, 1) } }.Over(StoryAttentionOptions.Default);
 
     private protected override int DefaultStepsOfClass => 25;
 

@@ -47,10 +47,11 @@ public class BlockStreamingTests
     public void Parts_are_held_only_where_they_come_and_go()
     {
         using var model = new Model();
-        Assert.Null(new ModelOffload(false, CPU, model.first).Acquire(model.first));
+        using var stays = new ModelOffload(false, CPU, model.first).Acquire(model.first);
         var offload = new ModelOffload(true, CPU, model.first);
         using var held = offload.Acquire(model.first);
-        Assert.NotNull(held);
-        Assert.Null(offload.Acquire(model.second));
+        using var other = offload.Acquire(model.second);
+        Assert.NotEqual(stays.GetType(), held.GetType());
+        Assert.Equal(stays.GetType(), other.GetType());
     }
 }

@@ -76,7 +76,7 @@ public class MalformedFileTests
         { "error answer", "{\"error\":\"Repository not found\"}"u8.ToArray(), "JSON" },
         { "pickle in a zip", [.. "PK\u0003\u0004"u8, 0, 0, 8, 8, 0, 0, 0, 0, 0, 0], "pickle" },
         { "pickle in a zip, like a length", [.. "PK\u0003\u0004"u8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], "pickle" },
-        { "old pickle", [0x80, 2, 0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20], "save_file" },
+        { "old pickle", [0x80, 2, 0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20], "safetensors version" },
         { "GGUF", [.. "GGUF"u8, 3, 0, 0, 0, 1, 0, 0, 0, 0], "GGUF" },
         { "zeros", new byte[5000], "zeros" },
         { "header of 100,000,001", [1, 0xe1, 0xf5, 5, 0, 0, 0, 0, .. "{}      "u8], "100,000,000" },
