@@ -4,7 +4,7 @@ using StorySync.Pipelines;
 
 namespace StorySync.Benchmarks;
 
-/// <summary>What rounding weights costs and saves: the pictures of a model with 8-bit weights against those of its own.</summary>
+/// <summary>What rounding weights costs and saves: the images of a model with 8-bit weights against those of its own.</summary>
 internal static class Quantization
 {
     private static readonly string[] Prompts =

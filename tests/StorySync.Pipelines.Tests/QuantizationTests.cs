@@ -50,7 +50,8 @@ public class QuantizationTests
 
         using var first = exact.Generate(request);
         using var second = rounded.Generate(request);
-        var squares = first.Images[0].Pixels.ToArray().Zip(second.Images[0].Pixels.ToArray(), (a, b) => (double)(a - b) * (a - b)).Average();
+        var pixels = first.Images[0].Pixels.ToArray().Zip(second.Images[0].Pixels.ToArray());
+        var squares = pixels.Average(pair => (double)(pair.First - pair.Second) * (pair.First - pair.Second));
         Assert.InRange(squares, 1e-6, 255 * 255 / Math.Pow(10, 2.5));
         Assert.InRange(Weights(rounded, "unet"), 0, Weights(exact, "unet") * 0.6);
         Assert.Equal(Weights(exact, "vae"), Weights(rounded, "vae"));

@@ -27,8 +27,9 @@ public sealed record MaskOptions
     /// leaves in the background are not the subject.</summary>
     public double? MinArea { get; init => field = Require.InRange(value, 0, 1); }
 
-    /// <summary>Gets how much noise an existing image, which is not drawn, may have for its subjects to be looked for, 0 … 1: they are found
-    /// at the first model call with less (σ in flow matching, elsewhere 1 − ᾱ), or at the last one if none has less. Default 0.5.</summary>
+    /// <summary>Gets how much noise an existing image, which is not drawn, may have for its subjects to be looked for, 0 … 1: they are
+    /// found at the first model call with less (σ in flow matching, elsewhere 1 − ᾱ), or at the last one if none has less. Default 0.5.
+    /// </summary>
     public double? ImageNoise { get; init => field = Require.InRange(value, 0, 1); }
 
     /// <summary>Gets the layers that count; see <see cref="StoryAttentionOptions"/> for the form. Default all.</summary>

@@ -85,7 +85,8 @@ internal sealed record ModelSettings
         }
     }
 
-    /// <summary>Returns the techniques of a story that does not say otherwise: the class's, with the folder's own layers of masks.</summary>
+    /// <summary>Returns the techniques of a story that does not say otherwise: the class's, with the folder's own layers of masks.
+    /// </summary>
     /// <exception cref="ModelFileException">The folder's own are not a list of patterns.</exception>
     public StoryAttentionOptions TechniquesOf(StoryAttentionOptions ofClass)
     {

@@ -41,7 +41,7 @@ public sealed record PipelineOptions
     /// drive.</summary>
     public bool MapWeights { get; init; } = true;
 
-    /// <summary>Gets how weights are rounded when the model is loaded, for less memory and approximate pictures. Has an effect where the
+    /// <summary>Gets how weights are rounded when the model is loaded, for less memory and approximate images. Has an effect where the
     /// CPU computes, and on the blocks that <see cref="StreamBlocks"/> brings to a device. Default
     /// <see cref="WeightQuantization.None"/>.</summary>
     public WeightQuantization Quantization { get; init; }

@@ -175,7 +175,8 @@ public class ModelFolderTests
         Assert.Contains("diffusion_pytorch_model.safetensors", Assert.Throws<ModelFileException>(() => model.OpenWeights("unet")).Message,
             StringComparison.Ordinal);
         folder.Write("unet/diffusion_pytorch_model.bin", "");
-        Assert.Contains("safetensors version", Assert.Throws<ModelFileException>(() => model.OpenWeights("unet")).Message, StringComparison.Ordinal);
+        var error = Assert.Throws<ModelFileException>(() => model.OpenWeights("unet"));
+        Assert.Contains("safetensors version", error.Message, StringComparison.Ordinal);
     }
 
     [Fact]
