@@ -233,7 +233,10 @@ public sealed class Kandinsky3UNet : nn.Module<Kandinsky3Inputs, DenoisingContex
         private Tensor Join()
         {
             var skip = skips.Pop();
-            return cat([Hidden, skip], dim: 1).Freeing(Hidden, skip);
+
+            // The strides of a single row can be such that libtorch puts channels first in what it joins.
+            using var joined = cat([Hidden, skip], dim: 1).Freeing(Hidden, skip);
+            return joined.ChannelsLast();
         }
     }
 }

@@ -39,8 +39,7 @@ internal static unsafe class OneDnnConvolution
         using var scope = NewDisposeScope();
         if (count <= 1)
         {
-            // The channels of an image of one pixel are first and last in memory, and oneDNN then puts them first in what it makes of it.
-            return convolve(input).permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2).MoveToOuterDisposeScope();
+            return ChannelsLast(convolve(ChannelsLast(input))).MoveToOuterDisposeScope();
         }
 
         Tensor? results = null;
@@ -55,6 +54,17 @@ internal static unsafe class OneDnnConvolution
         }
 
         return results!.MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Where a size is 1 its stride may be any number, and what oneDNN computes with follows strides: an image whose channels are
+    /// last has them here as an image out of a batch has.</summary>
+    private static Tensor ChannelsLast(Tensor image)
+    {
+        var (channels, height, width) = (image.size(1), image.size(2), image.size(3));
+        var isLast = image.stride(1) == 1 && (width == 1 || image.stride(3) == channels)
+            && (height == 1 || image.stride(2) == width * channels);
+        return isLast
+            ? image.as_strided(image.shape, [height * width * channels, 1, width * channels, channels]) : image.alias();
     }
 
     private static Tensor ConvolveOne(Tensor input, Tensor packed, Tensor? bias, long[] stride, long[] padding)
