@@ -36,12 +36,12 @@ internal static unsafe class OneDnnConvolution
     private static Tensor EachImage(Tensor input, Func<Tensor, Tensor> convolve)
     {
         var count = input.size(0);
-        using var scope = NewDisposeScope();
         if (count <= 1)
         {
-            return ChannelsLast(convolve(ChannelsLast(input))).MoveToOuterDisposeScope();
+            return convolve(input);
         }
 
+        using var scope = NewDisposeScope();
         Tensor? results = null;
         for (var image = 0L; image < count; image++)
         {
@@ -54,17 +54,6 @@ internal static unsafe class OneDnnConvolution
         }
 
         return results!.MoveToOuterDisposeScope();
-    }
-
-    /// <summary>Where a size is 1 its stride may be any number, and what oneDNN computes with follows strides: an image whose channels are
-    /// last has them here as an image out of a batch has.</summary>
-    private static Tensor ChannelsLast(Tensor image)
-    {
-        var (channels, height, width) = (image.size(1), image.size(2), image.size(3));
-        var isLast = image.stride(1) == 1 && (width == 1 || image.stride(3) == channels)
-            && (height == 1 || image.stride(2) == width * channels);
-        return isLast
-            ? image.as_strided(image.shape, [height * width * channels, 1, width * channels, channels]) : image.alias();
     }
 
     private static Tensor ConvolveOne(Tensor input, Tensor packed, Tensor? bias, long[] stride, long[] padding)
