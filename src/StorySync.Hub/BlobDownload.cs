@@ -18,50 +18,48 @@ internal sealed class BlobDownload(
     /// <exception cref="ModelHubException">The server does not send the file, or another one.</exception>
     public async Task RunAsync(CancellationToken cancellationToken)
     {
-        await using (var target =
-            new FileStream(part, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read, 1 << 16, useAsync: true))
+        await using var target =
+            new FileStream(part, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read, 1 << 16, useAsync: true);
+        if (target.Length > file.Size)
         {
-            if (target.Length > file.Size)
-            {
-                target.SetLength(0);
-            }
+            target.SetLength(0);
+        }
 
-            target.Position = target.Length;
-            count(target.Length);
-            var stuck = 0;
-            while (target.Position < file.Size)
+        target.Position = target.Length;
+        count(target.Length);
+        var stuck = 0;
+        while (target.Position < file.Size)
+        {
+            var before = target.Position;
+            try
             {
-                var before = target.Position;
-                try
+                await AppendAsync(target, cancellationToken).ConfigureAwait(false);
+            }
+            catch (Exception exception) when (exception is HttpRequestException or IOException and not ModelHubException
+                || (exception is OperationCanceledException && !cancellationToken.IsCancellationRequested))
+            {
+                await target.FlushAsync(cancellationToken).ConfigureAwait(false);
+                stuck = target.Position > before ? 1 : stuck + 1;
+                if (stuck > options.Retries)
                 {
-                    await AppendAsync(target, cancellationToken).ConfigureAwait(false);
+                    throw new ModelHubException($"The download of '{file.Path}' of '{model}' breaks off again and again, at "
+                        + $"{ByteSize.Text(target.Position)} of {ByteSize.Text(file.Size)}: {exception.Message} What has arrived is "
+                        + "kept; the same call goes on from there.", null, exception);
                 }
-                catch (Exception exception) when (exception is HttpRequestException or IOException and not ModelHubException
-                    || (exception is OperationCanceledException && !cancellationToken.IsCancellationRequested))
-                {
-                    await target.FlushAsync(cancellationToken).ConfigureAwait(false);
-                    stuck = target.Position > before ? 1 : stuck + 1;
-                    if (stuck > options.Retries)
-                    {
-                        throw new ModelHubException($"The download of '{file.Path}' of '{model}' breaks off again and again, at "
-                            + $"{ByteSize.Text(target.Position)} of {ByteSize.Text(file.Size)}: {exception.Message} What has arrived is "
-                            + "kept; the same call goes on from there.", null, exception);
-                    }
 
-                    await Task.Delay(options.RetryDelay * Math.Pow(2, stuck - 1), cancellationToken).ConfigureAwait(false);
-                }
+                await Task.Delay(options.RetryDelay * Math.Pow(2, stuck - 1), cancellationToken).ConfigureAwait(false);
             }
+        }
 
-            target.Flush(flushToDisk: true);
-            target.Position = 0;
-            var actual = await file.HashAsync(target, cancellationToken).ConfigureAwait(false);
-            if (actual != file.Hash)
-            {
-                // Nothing of it can be trusted, so that the next try begins from nothing.
-                target.SetLength(0);
-                throw new ModelHubException($"'{file.Path}' of '{model}' is not what was published: its hash is {actual}, expected "
-                    + $"{file.Hash}. What arrived was deleted; try again, and check HF_ENDPOINT if it happens again.");
-            }
+        target.Flush(flushToDisk: true);
+        target.Position = 0;
+        var actual = await file.HashAsync(target, cancellationToken).ConfigureAwait(false);
+        if (actual != file.Hash)
+        {
+            // Nothing of it can be trusted, so that the next try begins from nothing.
+            Restart(target);
+            throw new ModelHubException($"'{file.Path}' of '{model}' is not what was published: its hash is {actual}, expected "
+                + $"{file.Hash}. What arrived was deleted; try again, and check HF_ENDPOINT if it happens again.");
         }
     }
 
@@ -105,7 +103,7 @@ internal sealed class BlobDownload(
 
                 if (target.Position + read > file.Size)
                 {
-                    target.SetLength(0);
+                    Restart(target);
                     throw WrongSize(null);
                 }
 

@@ -181,7 +181,7 @@ public sealed class PromptSyntaxTests(StorybookModel model) : IClassFixture<Stor
         var request = Quick($"{Long}, {Long}, {Long}");
         var (plain, whole) = (
             model.Pipeline.PlanMemory(request), model.Pipeline.PlanMemory(request with { PromptSyntax = PromptSyntax.Long }));
-        var chunks = model.Pipeline.TextChunks(request with { PromptSyntax = PromptSyntax.Long });
+        var chunks = model.Pipeline.TextChunks(request with { PromptSyntax = PromptSyntax.Long }, guidance: true);
 
         Assert.InRange(chunks, 3, 10);
         Assert.Equal(chunks * plain.Stages[0].ActivationBytes, whole.Stages[0].ActivationBytes);

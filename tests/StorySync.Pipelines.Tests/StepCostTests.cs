@@ -1,4 +1,5 @@
 using StorySync.Attention;
+using StorySync.Kernels;
 using StorySync.TestSupport;
 using TorchSharp;
 

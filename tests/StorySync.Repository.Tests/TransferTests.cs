@@ -19,7 +19,6 @@ public class TransferTests
 
     private static readonly FrozenDictionary<string, (string Calls, string Reason)> Homes = new Dictionary<string, (string, string)>
     {
-        [Attention + "DeviceTransfer"] = ("cpu to", "the home of what the techniques copy"),
         [Attention + "MaskRepair"] = ("data to", "masks, once they are on the host"),
         [Attention + "RotaryEmbedding"] = ("to", "positions, before a run"),
         [Attention + "SharedAttention"] = ("data", "which tokens are dropped, drawn on the host"),

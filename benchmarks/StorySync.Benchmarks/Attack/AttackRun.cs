@@ -113,8 +113,16 @@ internal sealed class AttackRun(string models, int seed, string? report, string 
 
         TimeSpan Used()
         {
-            process.Refresh();
-            return process.HasExited ? TimeSpan.Zero : process.TotalProcessorTime;
+            try
+            {
+                process.Refresh();
+                return process.TotalProcessorTime;
+            }
+            catch (InvalidOperationException)
+            {
+                // It has ended; its last lines are still to come.
+                return TimeSpan.Zero;
+            }
         }
     }
 

@@ -29,6 +29,6 @@ public sealed record StepRange
     public bool Contains(int step, int steps)
     {
         var (from, to) = (From * steps, To * steps);
-        return (from <= step && step < to) || (From < To && Math.Ceiling(from) >= to && step == Math.Min((int)from, steps - 1));
+        return (from <= step && step < to) || (From < To && Math.Ceiling(from) >= to && step == (int)from);
     }
 }

@@ -134,21 +134,28 @@ internal sealed class HarmonizationIndices : IDisposable
         }
     }
 
-    private sealed class Form(SubjectTokens subjects, int subject)
+    private sealed class Form
     {
-        public int Subject => subject;
+        public Form(SubjectTokens subjects, int subject)
+        {
+            int[] images = [.. subjects.ImagesOf(subject)];
+            Subject = subject;
+            Readers = [.. images.Where(image => images.Any(other => subjects.Reads(image, other, subject)))];
+            Sources = [.. images.Where(other => images.Any(image => subjects.Reads(image, other, subject)))];
+            (ReaderTokens, SourceTokens) = (Most(Readers), Most(Sources));
 
-        public int[] Readers { get; } = [.. subjects.ImagesOf(subject)
-            .Where(image => subjects.ImagesOf(subject).Any(other => subjects.Reads(image, other, subject)))];
+            int Most(int[] of) => of.Max(image => subjects.Of(image, subject).Length);
+        }
 
-        public int[] Sources { get; } = [.. subjects.ImagesOf(subject)
-            .Where(other => subjects.ImagesOf(subject).Any(image => subjects.Reads(image, other, subject)))];
+        public int Subject { get; }
 
-        public int ReaderTokens => Most(Readers);
+        public int[] Readers { get; }
 
-        public int SourceTokens => Most(Sources);
+        public int[] Sources { get; }
 
-        private int Most(int[] images) => images.Max(image => subjects.Of(image, subject).Length);
+        public int ReaderTokens { get; }
+
+        public int SourceTokens { get; }
     }
 }
 

@@ -51,7 +51,8 @@ public sealed class LoraAdapters : IDisposable
     internal ScalarType? ComputeType { get; init; }
 
     /// <summary>The files of the LoRAs that are loaded, by name.</summary>
-    internal IReadOnlyDictionary<string, ITensorSource> Files => adapters.ToDictionary(a => a.Key, a => a.Value.File.Source);
+    internal IReadOnlyDictionary<string, ITensorSource> Files => adapters.ToDictionary(
+        a => a.Key, a => (ITensorSource)a.Value.File.File);
 
     /// <summary>Gets the LoRAs that are loaded, by name, with their scales.</summary>
     public IReadOnlyDictionary<string, double> Scales => adapters.ToDictionary(a => a.Key, a => a.Value.Scale);
@@ -125,10 +126,13 @@ public sealed class LoraAdapters : IDisposable
         ArgumentNullException.ThrowIfNull(path);
         using var file = LoraFile.Open(path);
         var weights = Weights();
-        var known = file.Layers.Values.ToLookup(layer => !targets.TryGetValue(layer.Name, out var named) ? LayerFit.Unknown
-            : named.TrueForAll(target => weights[target.Component].GetValueOrDefault(target.Layer + ".weight") is { } weight
-                && layer.Fits(weight.Tensor.shape, target.Form)) ? LayerFit.Matching : LayerFit.Mismatched, layer => layer.Name);
-        return new([.. known[LayerFit.Matching]], [.. known[LayerFit.Unknown]], [.. known[LayerFit.Mismatched]]);
+        string[] twice = [.. Twice(file) ?? Enumerable.Empty<string>()];
+        var (known, unknown) = (file.Layers.Values.Where(layer => targets.ContainsKey(layer.Name)),
+            file.Layers.Keys.Where(name => !targets.ContainsKey(name)));
+        var fitting = known.ToLookup(layer => !twice.Contains(layer.Name) && targets[layer.Name].TrueForAll(target =>
+            weights[target.Component].GetValueOrDefault(target.Layer + ".weight") is { } weight
+                && layer.Fits(weight.Tensor.shape, target.Form)), layer => layer.Name);
+        return new([.. fitting[true]], [.. unknown], [.. fitting[false]]);
     }
 
     /// <summary>Sets how strong a LoRA is.</summary>
@@ -237,6 +241,11 @@ public sealed class LoraAdapters : IDisposable
         }
     }
 
+    /// <summary>The names in a file of a layer for which it has several; null without any.</summary>
+    private IGrouping<LoraTarget, string>? Twice(LoraFile file) => file.Layers.Keys
+        .SelectMany(name => targets.GetValueOrDefault(name) ?? [], (name, target) => (Name: name, Target: target))
+        .GroupBy(pair => pair.Target, pair => pair.Name).FirstOrDefault(names => names.Count() > 1);
+
     /// <summary>Checks that every layer of a file is one of the model's and can be added to its weight.</summary>
     private void Check(LoraFile file)
     {
@@ -249,8 +258,7 @@ public sealed class LoraAdapters : IDisposable
                     + "the LoRA was made for another kind of model");
         }
 
-        if (file.Layers.Keys.SelectMany(name => targets[name], (name, target) => (Name: name, Target: target))
-            .GroupBy(pair => pair.Target, pair => pair.Name).FirstOrDefault(names => names.Count() > 1) is { } twice)
+        if (Twice(file) is { } twice)
         {
             throw new ModelFileException(
                 file.Layers[twice.First()].File.Path,
@@ -323,13 +331,6 @@ public sealed class LoraAdapters : IDisposable
         ? adapter
         : throw new KeyNotFoundException(
             $"There is no LoRA '{name}'; loaded are: {string.Join(", ", adapters.Keys.DefaultIfEmpty("none"))}.");
-
-    private enum LayerFit
-    {
-        Matching,
-        Unknown,
-        Mismatched,
-    }
 
     private sealed class Restore(Action restore) : IDisposable
     {

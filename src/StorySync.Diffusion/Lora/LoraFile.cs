@@ -10,11 +10,9 @@ internal sealed partial class LoraFile : IDisposable
 {
     private const string Alpha = "alpha";
 
-    private readonly SafetensorsFile file;
-
     private LoraFile(SafetensorsFile file)
     {
-        this.file = file;
+        File = file;
         Layers = ReadLayers(file);
     }
 
@@ -22,11 +20,8 @@ internal sealed partial class LoraFile : IDisposable
     /// <c>lora_unet_down_blocks_1_…_to_q</c>. Layers of rank 0, which add nothing, are left out.</summary>
     public IReadOnlyDictionary<string, LoraLayer> Layers { get; }
 
-    /// <summary>Gets the file's tensors.</summary>
-    public ITensorSource Source => file;
-
-    /// <summary>Gets the file itself, for its header.</summary>
-    public SafetensorsFile File => file;
+    /// <summary>Gets the file itself.</summary>
+    public SafetensorsFile File { get; }
 
     /// <exception cref="ModelFileException">The file is missing, damaged, or no LoRA of a layout that is known.</exception>
     public static LoraFile Open(string path)
@@ -44,9 +39,9 @@ internal sealed partial class LoraFile : IDisposable
     }
 
     /// <exception cref="ModelFileException">The file is not what it was when it was opened.</exception>
-    public void ThrowIfChanged() => file.ThrowIfChanged();
+    public void ThrowIfChanged() => File.ThrowIfChanged();
 
-    public void Dispose() => file.Dispose();
+    public void Dispose() => File.Dispose();
 
     private static Dictionary<string, LoraLayer> ReadLayers(SafetensorsFile file)
     {

@@ -193,6 +193,6 @@ public sealed class LoraFit
     /// <summary>Gets the layers that the model does not have.</summary>
     public IReadOnlyList<string> Unknown { get; }
 
-    /// <summary>Gets the layers whose matrices are of another size than the model's.</summary>
+    /// <summary>Gets the layers whose matrices are of another size than the model's, and those that the file has twice.</summary>
     public IReadOnlyList<string> Mismatched { get; }
 }

@@ -19,10 +19,10 @@ internal readonly record struct NoiseLevel(float Signal, float Noise, float Lamb
         return Of(signals, [.. sigmas.Zip(signals, (sigma, signal) => sigma * signal)]);
     }
 
-    /// <summary>Returns the signal keeps its size, noise is added to it (Karras et al., arXiv 2206.00364).</summary>
+    /// <summary>Returns the levels where the signal keeps its size and noise is added to it (Karras et al., arXiv 2206.00364).</summary>
     public static NoiseLevel[] OfAddedNoise(float[] sigmas) => Of([.. sigmas.Select(_ => 1f)], sigmas);
 
-    /// <summary>Returns a straight line from signal to noise (flow matching).</summary>
+    /// <summary>Returns the levels on a straight line from signal to noise (flow matching).</summary>
     public static NoiseLevel[] OfFlow(float[] sigmas) => Of([.. sigmas.Select(s => 1 - s)], sigmas);
 
     private static NoiseLevel[] Of(float[] signals, float[] noises) =>

@@ -48,8 +48,13 @@ internal sealed class CLIPTextTransformer : nn.Module<Tensor, CancellationToken,
     /// does, the largest id marks the end; tokens that were added, whose ids are larger, do not.</summary>
     private Tensor PooledPositions(Tensor inputIds)
     {
-        var own = inputIds * inputIds.LessThan(embeddings.Count).to(int64);
-        return eosTokenId == CLIPTextConfig.LargestId ? own.argmax(-1) : inputIds.EqualTo(eosTokenId).to(int32).argmax(-1);
+        if (eosTokenId != CLIPTextConfig.LargestId)
+        {
+            return inputIds.EqualTo(eosTokenId).to(int32).argmax(-1);
+        }
+
+        var own = embeddings.Added is null ? inputIds : inputIds * inputIds.LessThan(embeddings.Count).to(int64);
+        return own.argmax(-1);
     }
 }
 
@@ -77,7 +82,7 @@ internal sealed class CLIPTextEmbeddings : ScopedModule<Tensor, Tensor>
     {
         TokenIds.Check(inputIds, Count + (Added?.shape[0] ?? 0), position_embedding.weight.shape[0]);
         var positions = position_embedding.weight.narrow(0, 0, inputIds.shape[1]);
-        var tokens = token_embedding.call(inputIds.ClampMax(Count - 1)).to(positions.dtype);
+        var tokens = token_embedding.call(Added is null ? inputIds : inputIds.ClampMax(Count - 1)).to(positions.dtype);
         if (Added is { } added)
         {
             var places = inputIds.GreaterOrEqual(Count);

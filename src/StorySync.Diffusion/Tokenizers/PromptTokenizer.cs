@@ -156,21 +156,10 @@ public sealed class PromptTokenizer
         }
     }
 
-    private PromptChunk EmptyChunk()
-    {
-        var ids = new long[ModelMaxLength];
-        ids.AsSpan().Fill(PadTokenId);
-        if (BosTokenId is { } bos)
-        {
-            ids[0] = bos;
-        }
-
-        ids[Prefix] = EosTokenId;
-        return new PromptChunk(ids, Prefix);
-    }
+    private PromptChunk EmptyChunk() => new([.. Assemble("", [], kept: 0, ModelMaxLength).Ids], Prefix);
 
     /// <summary>Returns the tokenizer with a length for sequences where its folder names none.</summary>
-    internal PromptTokenizer WithDefaultLength(int length) => 
+    internal PromptTokenizer WithDefaultLength(int length) =>
         ModelMaxLength == int.MaxValue ? new PromptTokenizer(this, length, []) : this;
 
     /// <summary>Returns the tokenizer with tokens that a text encoder was taught.</summary>
@@ -178,9 +167,13 @@ public sealed class PromptTokenizer
     internal PromptTokenizer WithTokens(IReadOnlyList<(string Content, IReadOnlyList<int> Ids)> added) =>
         new(this, ModelMaxLength, added);
 
-    /// <summary>Whether a text is one of the tokenizer's own tokens.</summary>
-    internal bool Knows(string text) => model.IdOf(text) is not null || model.IdOf(model.Normalize(text)) is not null
-        || Tokenize(text, CancellationToken.None).Tokens is [var only] && only.Start == 0 && only.End == model.Normalize(text).Length;
+    /// <summary>Returns a value indicating whether a text is one of the tokens that the tokenizer has or was given.</summary>
+    internal bool Knows(string text)
+    {
+        var end = model.Normalize(text).Length;
+        return model.IdOf(text) is not null || model.IdOf(model.Normalize(text)) is not null
+            || (Tokenize(text, CancellationToken.None).Tokens is [_, ..] found && found.TrueForAll(t => t.Start == 0 && t.End == end));
+    }
 
     internal string Normalize(string text) => Tokenize(text, CancellationToken.None).Normalized;
 

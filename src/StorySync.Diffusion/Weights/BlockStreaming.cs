@@ -1,4 +1,4 @@
-using StorySync.Attention;
+using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 

@@ -8,8 +8,6 @@ namespace StorySync.Diffusion.Weights;
 /// <param name="source">The checkpoint, which is disposed with this.</param>
 internal sealed class QuantizedTensors(ITensorSource source) : IMappedTensorSource, IBlockSource
 {
-    private readonly HashSet<string> rounded = new(StringComparer.Ordinal);
-
     public string Path => source.Path;
 
     public IReadOnlyDictionary<string, TensorInfo> Tensors => source.Tensors;
@@ -22,14 +20,7 @@ internal sealed class QuantizedTensors(ITensorSource source) : IMappedTensorSour
 
     public bool IsView(string name) => source is IMappedTensorSource mapped && mapped.IsView(name);
 
-    public void Hold(string name)
-    {
-        // What was rounded is no view of the file any more.
-        if (!rounded.Contains(name))
-        {
-            (source as IMappedTensorSource)?.Hold(name);
-        }
-    }
+    public void Hold(string name) => (source as IMappedTensorSource)?.Hold(name);
 
     public void Dispose() => source.Dispose();
 
@@ -51,12 +42,6 @@ internal sealed class QuantizedTensors(ITensorSource source) : IMappedTensorSour
             PageAdvice.Release(stored);
         }
 
-        if (bytes is null)
-        {
-            return null;
-        }
-
-        rounded.Add(name);
-        return new StoredBlocks(bytes.view(-1), format, shape, isView: false);
+        return bytes is null ? null : new StoredBlocks(bytes.view(-1), format, shape, isView: false);
     }
 }

@@ -117,11 +117,17 @@ public static class WeightBinder
     {
         using var scope = NewDisposeScope();
         using var noGradient = no_grad();
-        if (device.type == DeviceType.CPU && target.Storage is { } storage && (source as IBlockSource)?.ReadBlocks(name) is { } blocks)
+        if (device.type == DeviceType.CPU && target.Storage is { CanDefer: true } storage
+            && (source as IBlockSource)?.ReadBlocks(name) is { } blocks)
         {
+            var isFile = blocks.IsView;
             if (storage.TryDefer(blocks, dtype ?? ScalarType.Float32))
             {
-                (source as IMappedTensorSource)?.Hold(name);
+                if (isFile)
+                {
+                    ((IMappedTensorSource)source).Hold(name);
+                }
+
                 return;
             }
 

@@ -31,6 +31,9 @@ internal sealed class WeightStorage(Func<Parameter> parameter, bool canDefer, pa
     /// <summary>Gets the number of elements.</summary>
     public long Count => shape.Aggregate(1L, (product, length) => product * length);
 
+    /// <summary>Gets a value indicating whether values may stay elsewhere than in the parameter.</summary>
+    public bool CanDefer => canDefer;
+
     /// <summary>Gets the type in which the layer computes.</summary>
     public ScalarType Dtype
     {

@@ -243,7 +243,7 @@ public sealed class FluxPipeline : DiffusionPipeline
             grid);
     }
 
-    internal override IDisposable? AcquireDenoiser() => offload.Acquire(Transformer);
+    internal override IDisposable AcquireDenoiser() => offload.Acquire(Transformer);
 
     internal override Tensor Predict(Tensor sample, Tensor timestep, PromptEmbeddings embeddings, DenoisingContext context) =>
         Transformer.call(((FluxEmbeddings)embeddings).Inputs(sample, timestep), context);

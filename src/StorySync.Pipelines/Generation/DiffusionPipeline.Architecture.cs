@@ -62,7 +62,7 @@ public abstract partial class DiffusionPipeline
     internal virtual string WordsOf(GenerationRequest request, string phrase) => phrase;
 
     /// <summary>How many times <see cref="TextValues"/> the encoded prompts of a row are.</summary>
-    internal virtual int TextChunks(GenerationRequest request) => 1;
+    internal virtual int TextChunks(GenerationRequest request, bool guidance) => 1;
 
     /// <summary>Whether attention keys carry rotary positions.</summary>
     internal virtual bool HasRotaryPositions => false;
@@ -103,7 +103,7 @@ public abstract partial class DiffusionPipeline
         CancellationToken cancellationToken);
 
     /// <summary>Loads the denoiser onto the device. Dispose the result to release it.</summary>
-    internal abstract IDisposable? AcquireDenoiser();
+    internal abstract IDisposable AcquireDenoiser();
 
     /// <summary>The denoiser's prediction, while it is held.</summary>
     internal abstract Tensor Predict(Tensor sample, Tensor timestep, PromptEmbeddings embeddings, DenoisingContext context);

@@ -36,8 +36,7 @@ public abstract partial class DiffusionPipeline : IDisposable
         foreach (var folder in folders)
         {
             folder.MapsWeights = options.MapWeights;
-            folder.RoundsWeights = options.Quantization == WeightQuantization.Int8
-                && (Device.type == DeviceType.CPU || options.StreamBlocks);
+            folder.RoundsWeights = RoundsWeights;
         }
 
         runs = new RunGate(GetType());
@@ -122,7 +121,7 @@ public abstract partial class DiffusionPipeline : IDisposable
     /// same one.</summary>
     public string Identity => identity ??= ModelIdentity.Of(
         WeightParts.Select(part => (part.Name, part.Stage == GenerationStage.Denoising ? folders[^1] : folders[0])), Options.Variant)
-        + (Options.Quantization == WeightQuantization.None ? "" : $"-{Options.Quantization}");
+        + (RoundsWeights ? $"-{Options.Quantization}" : "");
 
     /// <summary>Gets what tells the LoRAs on the model apart from others: each one's name and scale, and a SHA-256 over a sample of its
     /// weights. Empty where there are none or they are turned off. Textual inversions come after them, by their words.</summary>
@@ -264,6 +263,10 @@ public abstract partial class DiffusionPipeline : IDisposable
     /// <summary>The linear fit that paints previews; null where none is known.</summary>
     internal LatentColors? LatentColors { get; private set; }
 
+    /// <summary>Whether weights are rounded: they are decoded on the CPU, where it computes or from where blocks are streamed.</summary>
+    private bool RoundsWeights => Options.Quantization != WeightQuantization.None
+        && (Device.type == DeviceType.CPU || (Options.StreamBlocks && StreamsBlocks));
+
     /// <summary>FLUX's scale of real guidance as the model says it; null if it says none.</summary>
     private protected double? TrueCfgScaleOfModel => settings.TrueCfgScale;
 
@@ -344,7 +347,7 @@ public abstract partial class DiffusionPipeline : IDisposable
         warnings.AddIf(Options.TiledDecoding
             && !DecodesTiles, "PipelineOptions.TiledDecoding has no effect: this model's autoencoder decodes whole images.");
         warnings.AddIf(
-            Options.Quantization != WeightQuantization.None && Device.type != DeviceType.CPU && !(Options.StreamBlocks && StreamsBlocks),
+            Options.Quantization != WeightQuantization.None && !RoundsWeights,
             "PipelineOptions.Quantization has no effect: weights are rounded where the CPU computes, and in blocks that are streamed.");
         warnings.AddIf(
             Options.Offload && Device.type == DeviceType.CPU,

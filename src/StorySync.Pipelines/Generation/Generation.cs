@@ -20,6 +20,7 @@ internal sealed class Generation
     private readonly CancellationToken cancellationToken;
     private readonly Stopwatch clock = Stopwatch.StartNew();
     private readonly int images;
+    private int? textChunks;
     private readonly double guidanceScale;
     private TimeSpan stepBegun;
 
@@ -230,7 +231,7 @@ internal sealed class Generation
 
     private MemoryQuery Case(PipelineOptions options, bool hasBase, bool shares) =>
         new(options, images, Guidance ? 2 : 1, Height, Width, hasBase, shares, Caches: request.BlockCacheThreshold > 0,
-            pipeline.TextChunks(request));
+            textChunks ??= pipeline.TextChunks(request, Guidance));
 
     private Tensor Denoise(DenoisingJob job, FiniteNumbers finite, ImageAnchors? ownImages)
     {

@@ -1,5 +1,6 @@
 using System.ComponentModel.DataAnnotations;
 using System.Globalization;
+using System.Text.Json.Serialization;
 using StorySync.Diffusion.Schedulers;
 using StorySync.Diffusion.Weights;
 
@@ -32,6 +33,10 @@ internal sealed record ModelTraining
 
     public IReadOnlyList<double>? TrainedBetas { get; init; }
 
+    /// <summary>Gets the scheduler's class.</summary>
+    [JsonPropertyName("_class_name")]
+    public string? ClassName { get; init; }
+
     /// <summary>Gets the standard deviation of the data of a model that was trained as EDM's are; null for others.</summary>
     public double? SigmaData { get; init; }
 
@@ -50,7 +55,12 @@ internal sealed record ModelTraining
         return training.PredictionType == FlowPrediction
             ? throw new ModelFileException(folder.ReadFile("scheduler", file).Path,
                 $"'prediction_type' is {FlowPrediction}; it must be one of epsilon, v_prediction, sample")
-            : training with { PredictionType = training.PredictionType ?? "epsilon" };
+            : training with
+            {
+                PredictionType = training.PredictionType ?? "epsilon",
+                SigmaData = training.SigmaData
+                    ?? (training.ClassName?.StartsWith("EDM", StringComparison.Ordinal) == true ? new EDMEulerSchedulerConfig().SigmaData : null),
+            };
     }
 
     /// <summary>Tells in what the noise levels of a scheduler differ from those that the model was trained with; null where they do

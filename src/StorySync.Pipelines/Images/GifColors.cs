@@ -18,7 +18,8 @@ internal static class GifColors
         var opaque = (byte[])encoded.Clone();
         var entry = 0;
         var table = Table(HeaderLength + ScreenLength, At(HeaderLength + 4));
-        for (var at = table.End; At(at) == Extension;)
+        var at = table.End;
+        while (At(at) == Extension)
         {
             var blocks = at + 2;
             if (At(at + 1) == GraphicControl && At(blocks) >= 4 && (At(blocks + 1) & 1) != 0)
@@ -33,13 +34,9 @@ internal static class GifColors
             }
 
             at++;
-            if (At(at) == Frame)
-            {
-                return (opaque, Color(at));
-            }
         }
 
-        return At(table.End) == Frame ? (opaque, Color(table.End)) : null;
+        return At(at) == Frame ? (opaque, Color(at)) : null;
 
         int At(int index) => index < encoded.Length ? encoded[index] : 0;
 

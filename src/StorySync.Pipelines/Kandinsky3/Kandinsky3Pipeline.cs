@@ -119,7 +119,7 @@ public sealed class Kandinsky3Pipeline : DiffusionPipeline
         return prompts.Encode(request, guidance, cancellationToken);
     }
 
-    internal override IDisposable? AcquireDenoiser() => offload.Acquire(UNet);
+    internal override IDisposable AcquireDenoiser() => offload.Acquire(UNet);
 
     internal override Tensor Predict(Tensor sample, Tensor timestep, PromptEmbeddings embeddings, DenoisingContext context) =>
         UNet.call(((Kandinsky3Embeddings)embeddings).Inputs(sample, timestep), context);

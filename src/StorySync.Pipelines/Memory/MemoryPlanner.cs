@@ -57,11 +57,11 @@ internal static class MemoryPlanner
         var streams = options.StreamBlocks && pipeline.StreamsBlocks;
         var weights =
             pipeline.WeightParts.Select(part => Weight(part, asked, streams && part.Stage == GenerationStage.Denoising)).ToList();
+        var mapped = pipeline.WeightParts.Select(part => onHost && options.Dtype == ScalarType.Float32 ? part.MappedBlockBytes() : 0).ToList();
         StageMemory Stage(GenerationStage stage, ActivationPeak peak, ScalarType dtype)
         {
-            var there = pipeline.WeightParts.Zip(weights).Where(p => onHost || !options.Offload || p.First.Stage == stage);
-            var resting = onHost && options.Dtype == ScalarType.Float32
-                ? there.Where(p => p.First.Stage != stage).Sum(p => Math.Min(p.First.MappedBlockBytes, p.Second.Bytes)) : 0;
+            var there = pipeline.WeightParts.Zip(weights, mapped).Where(p => onHost || !options.Offload || p.First.Stage == stage);
+            var resting = there.Where(p => p.First.Stage != stage).Sum(p => Math.Min(p.Third, p.Second.Bytes));
             return new(stage, there.Sum(p => p.Second.Bytes) - resting, (long)(peak.Elements * dtype.ElementSize()), peak.Where);
         }
 

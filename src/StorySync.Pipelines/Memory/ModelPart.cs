@@ -29,8 +29,8 @@ internal sealed record ModelPart(string Name, nn.Module Module, GenerationStage 
     public long HostBytes(ScalarType dtype) =>
         Bytes(dtype) - (dtype == ScalarType.Float32 ? Module.modules().OfType<WeightedLayer>().Sum(layer => layer.SavedBytes) : 0);
 
-    /// <summary>Gets the bytes of the mapped files' blocks, which are in memory only while the part works.</summary>
-    public long MappedBlockBytes => Module.modules().OfType<WeightedLayer>().Sum(layer => layer.Storage.MappedBlockBytes);
+    /// <summary>Returns the bytes of the mapped files' blocks, which are in memory only while the part works.</summary>
+    public long MappedBlockBytes() => Module.modules().OfType<WeightedLayer>().Sum(layer => layer.Storage.MappedBlockBytes);
 
     /// <summary>Returns the bytes that are on the device while blocks come and go: all but the blocks, and the largest block.</summary>
     public long StreamedBytes(ScalarType dtype) =>

@@ -38,12 +38,18 @@ internal sealed class SdxlPrompts(
         IReadOnlyList<ReadPrompt> prompts, int[] chunks, int skip, CancellationToken cancellationToken)
     {
         var device = encoder.parameters().First().device;
-        var (_, chunks1) = Filled(prompts.Select(prompt => prompt.First), chunks);
-        var (starts, chunks2) = Filled(prompts.Select(prompt => prompt.Second), chunks);
+        var chunks1 = Filled(prompts.Select(prompt => prompt.First), chunks);
+        var chunks2 = Filled(prompts.Select(prompt => prompt.Second), chunks);
         var first = encoder.call(Ids(chunks1, device), cancellationToken);
         var second = encoder2.call(Ids(chunks2, device), cancellationToken);
         var text = cat(
             [Weighted(first.HiddenStates[^(skip + 2)], chunks1), Weighted(second.HiddenStates[^(skip + 2)], chunks2)], dim: -1);
+        var (starts, next) = (new long[chunks.Length], 0);
+        for (var i = 0; i < chunks.Length; next += chunks[i++])
+        {
+            starts[i] = next;
+        }
+
         return (Joined(text, chunks), second.TextEmbeds!.index_select(0, tensor(starts, device: device)));
     }
 
@@ -66,18 +72,15 @@ internal sealed class SdxlPrompts(
     }
 
     /// <summary>Returns how many chunks the longest prompt of a request has.</summary>
-    public int Chunks(GenerationRequest request) => request.Own<StableDiffusionXLRequest>().PromptSyntax == PromptSyntax.Plain
-        ? 1 : Positive(request, default).Concat(Negative(request, default) ?? []).Max(prompt => prompt.Chunks);
+    public int Chunks(GenerationRequest request, bool guidance) => request.Own<StableDiffusionXLRequest>().PromptSyntax == PromptSyntax.Plain
+        ? 1 : Positive(request, default).Concat(guidance ? Negative(request, default) ?? [] : []).Max(prompt => prompt.Chunks);
 
     /// <summary>Returns a prompt as the first encoder reads it.</summary>
     public TokenEncoding Tokenize(GenerationRequest request, string prompt) =>
         Read(inversions.Tokenizers.First, request, prompt, default).Encoding;
 
-    private static (long[] First, PromptChunk[] Chunks) Filled(IEnumerable<ChunkedPrompt> prompts, int[] chunks)
-    {
-        var first = chunks.Select((_, i) => (long)chunks[..i].Sum());
-        return ([.. first], [.. prompts.Zip(chunks, (prompt, count) => prompt.Filled(count)).SelectMany(chunk => chunk)]);
-    }
+    private static PromptChunk[] Filled(IEnumerable<ChunkedPrompt> prompts, int[] chunks) =>
+        [.. prompts.Zip(chunks, (prompt, count) => prompt.Filled(count)).SelectMany(chunk => chunk)];
 
     private static ChunkedPrompt Read(
         PromptTokenizer tokenizer, GenerationRequest request, string prompt, CancellationToken cancellationToken) =>

@@ -220,25 +220,21 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
             yield break;
         }
 
-        string[] advice =
-        [
-            $"{nameof(StableDiffusionXLRequest)}.{nameof(PromptSyntax)} {nameof(PromptSyntax.Long)} reads all of it.",
-            $"{nameof(StableDiffusionXLRequest)}.{nameof(PromptSyntax)} {nameof(PromptSyntax.Weighted)} takes them for weights.",
-        ];
-        yield return new("text_encoder", Tokenizer, null, [.. request.Prompts, .. guidance ? request.NegativePrompts ?? [] : []])
-        {
-            AdviceOnLength = advice[0],
-            AdviceOnWeights = advice[1],
-        };
-        yield return new(
+        yield return Reading("text_encoder", Tokenizer, [.. request.Prompts, .. guidance ? request.NegativePrompts ?? [] : []]);
+        yield return Reading(
             "text_encoder_2",
             Tokenizer2,
-            null,
-            [.. own.Prompts2 ?? request.Prompts, .. guidance ? own.NegativePrompts2 ?? request.NegativePrompts ?? [] : []])
+            [.. own.Prompts2 ?? request.Prompts, .. guidance ? own.NegativePrompts2 ?? request.NegativePrompts ?? [] : []]);
+
+        static PromptReading Reading(string encoder, PromptTokenizer tokenizer, string[] prompts)
         {
-            AdviceOnLength = advice[0],
-            AdviceOnWeights = advice[1],
-        };
+            const string Option = $"{nameof(StableDiffusionXLRequest)}.{nameof(PromptSyntax)} ";
+            return new(encoder, tokenizer, null, prompts)
+            {
+                AdviceOnLength = $"{Option}{nameof(PromptSyntax.Long)} reads all of it.",
+                AdviceOnWeights = $"{Option}{nameof(PromptSyntax.Weighted)} takes them for weights.",
+            };
+        }
     }
 
     internal override TokenEncoding Tokenize(GenerationRequest request, string prompt) => prompts.Tokenize(request, prompt);
@@ -246,7 +242,7 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
     internal override string WordsOf(GenerationRequest request, string phrase) =>
         request.Own<StableDiffusionXLRequest>().PromptSyntax == PromptSyntax.Weighted ? PromptMarkup.WordsOf(phrase) : phrase;
 
-    internal override int TextChunks(GenerationRequest request) => prompts.Chunks(request);
+    internal override int TextChunks(GenerationRequest request, bool guidance) => prompts.Chunks(request, guidance);
 
     internal override long[] LatentShape(int images, int height, int width) =>
         [images, Vae.Config.LatentChannels, height / Vae.SpatialFactor, width / Vae.SpatialFactor];
@@ -260,7 +256,7 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
         return new SdxlEmbeddings(text, pooled, TimeIds(request, height, width, guidance), mask);
     }
 
-    internal override IDisposable? AcquireDenoiser() => offload.Acquire(UNet);
+    internal override IDisposable AcquireDenoiser() => offload.Acquire(UNet);
 
     internal override Tensor Predict(Tensor sample, Tensor timestep, PromptEmbeddings embeddings, DenoisingContext context) =>
         UNet.call(((SdxlEmbeddings)embeddings).Inputs(sample, timestep), context);

@@ -24,7 +24,7 @@ internal sealed class TextualInversions(
     /// <exception cref="ArgumentException">The model has the word already.</exception>
     public void Add(string path, string token)
     {
-        if (Counts.ContainsKey(token) || Tokenizers.First.Knows(token) || Tokenizers.Second.Knows(token))
+        if (Tokenizers.First.Knows(token) || Tokenizers.Second.Knows(token))
         {
             throw new ArgumentException(
                 $"The model has the token \"{token}\" already; give the textual inversion another word, such as \"<{token}-2>\".");

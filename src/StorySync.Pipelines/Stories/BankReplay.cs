@@ -1,4 +1,5 @@
 using StorySync.Attention;
+using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 

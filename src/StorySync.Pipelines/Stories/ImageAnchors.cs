@@ -1,6 +1,7 @@
 using StorySync.Attention;
 using StorySync.Diffusion.Denoising;
 using StorySync.Diffusion.Schedulers;
+using StorySync.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 

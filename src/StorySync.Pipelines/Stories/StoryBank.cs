@@ -201,8 +201,7 @@ public sealed class StoryBank : IDisposable
         return tensors.GetValueOrDefault(name);
     }
 
-    private static bool IsOfKeys(KeyValuePair<string, Tensor> tensor) =>
-        tensor.Key.StartsWith(StoryBankFormat.KeysPrefix, StringComparison.Ordinal);
+    private static bool IsOfKeys(KeyValuePair<string, Tensor> tensor) => StoryBankFormat.IsOfKeys(tensor.Key);
 
     /// <exception cref="ModelFileException">The file was written to.</exception>
     private void ThrowIfChanged()

@@ -18,7 +18,8 @@ internal static class StoryBankFormat
     public const string FinalName = "final";
 
     /// <summary>How the names of keys begin.</summary>
-    public const string KeysPrefix = "keys.";
+    private const string KeysPrefix = "keys.";
+    private const string TokensPrefix = "tokens.";
 
     public static string LatentsName(int step, bool isBase) =>
         string.Create(CultureInfo.InvariantCulture, $"{(isBase ? "base" : "latents")}.{step}");
@@ -28,7 +29,10 @@ internal static class StoryBankFormat
 
     public static string KeysName(KeyAddress address) => $"{KeysPrefix}{Call(address)}";
 
-    public static string TokensName(KeyAddress address) => $"tokens.{Call(address)}";
+    public static string TokensName(KeyAddress address) => $"{TokensPrefix}{Call(address)}";
+
+    /// <summary>Whether a tensor of this name is a layer's keys.</summary>
+    public static bool IsOfKeys(string name) => name.StartsWith(KeysPrefix, StringComparison.Ordinal);
 
     public static string MasksName(int step) => string.Create(CultureInfo.InvariantCulture, $"masks.{step}");
 
@@ -107,12 +111,13 @@ internal static class StoryBankFormat
             for (var step = 0; step < steps; step++)
             {
                 Require(LatentsName(step, isBase: false), float32, [anchors, .. shape.Skip(1)]);
-                foreach (var name in tensors.Keys.Where(name => name == LatentsName(step, isBase: true)))
+                if (tensors.ContainsKey(LatentsName(step, isBase: true)))
                 {
-                    Require(name, float32, [anchors, .. shape.Skip(1)]);
+                    Require(LatentsName(step, isBase: true), float32, [anchors, .. shape.Skip(1)]);
                 }
 
-                foreach (var (name, masks) in tensors.Where(entry => entry.Key == MasksName(step)))
+                var name = MasksName(step);
+                if (tensors.TryGetValue(name, out var masks))
                 {
                     Require(name, ScalarType.Bool, [anchors, story.Subjects.Count, .. masks.shape.Skip(2)]);
                     if (masks.dim() != 4 || masks.numel() == 0)
@@ -127,9 +132,9 @@ internal static class StoryBankFormat
         void RequireKeys()
         {
             Require(FinalName, float32, [anchors, .. (tensors.GetValueOrDefault(FinalName)?.shape ?? []).Skip(1)]);
-            foreach (var (name, keys) in tensors.Where(entry => entry.Key.StartsWith(KeysPrefix, StringComparison.Ordinal)))
+            foreach (var (name, keys) in tensors.Where(entry => IsOfKeys(entry.Key)))
             {
-                var tokens = $"tokens.{name[KeysPrefix.Length..]}";
+                var tokens = $"{TokensPrefix}{name[KeysPrefix.Length..]}";
                 Require(tokens, int32, [tensors.GetValueOrDefault(tokens)?.numel() ?? 0]);
                 if (keys.dim() != 4 || !keys.is_floating_point() || keys.shape[0] is not (2 or 3))
                 {

@@ -112,20 +112,22 @@ internal sealed class StoryGeneration
 
                     found++;
                     var places = KeptPositions.PlacesOf(StoryBankFormat.NumbersOf(bank.Find(StoryBankFormat.TokensName(address))!));
-                    RequestRules.Require(
-                        keys.shape[2] == layer.Heads && keys.shape[3] == layer.HeadWidth
-                            && !places.ContainsAnyExceptInRange(0, (int)Math.Min(tokens - 1, int.MaxValue)),
-                        $"The bank's keys of layer '{layer.Path}' have the shape ({string.Join(", ", keys.shape)}) or places of other "
-                            + $"tokens than the layer, which has {layer.Heads} heads of {layer.HeadWidth} and {tokens} tokens: the bank is "
-                            + "not as it was made.");
+                    if (keys.shape[2] != layer.Heads || keys.shape[3] != layer.HeadWidth
+                        || places.ContainsAnyExceptInRange(0, (int)Math.Min(tokens - 1, int.MaxValue)))
+                    {
+                        throw new ArgumentException(
+                            $"The bank's keys of layer '{layer.Path}' have the shape ({string.Join(", ", keys.shape)}) or places of other "
+                                + $"tokens than the layer, which has {layer.Heads} heads of {layer.HeadWidth} and {tokens} tokens: the bank "
+                                + "is not as it was made.");
+                    }
                 }
             }
         }
 
+        var kept = bank.KeptCalls;
         RequestRules.Require(
-            found == bank.KeptCalls,
-            $"The bank has keys of {bank.KeptCalls} calls of layers, {bank.KeptCalls - found} of which the model does not make: the bank "
-                + "is not as it was made.");
+            found == kept,
+            $"The bank has keys of {kept} calls of layers, {kept - found} of which the model does not make: the bank is not as it was made.");
     }
 
     /// <summary>Makes the scenes.</summary>

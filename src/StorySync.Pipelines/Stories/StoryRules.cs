@@ -144,7 +144,7 @@ internal static class StoryRules
             // A mask of a model's grid may have a last cell that its image does not fill.
             var excess = ((long)mask.Width * image.Height) - ((long)mask.Height * image.Width);
             RequestRules.Require(
-                excess == 0 || (excess > -image.Width && excess < image.Height),
+                excess > -image.Width && excess < image.Height,
                 $"{name}: a {what} is {mask.Width}×{mask.Height}, the image {image.Width}×{image.Height}; a {what} can have any resolution "
                     + "but must have the image's proportions.");
             RequestRules.Require(

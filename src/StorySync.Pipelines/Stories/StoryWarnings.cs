@@ -64,7 +64,7 @@ internal sealed class StoryWarnings(Story story, StoryBatchOrigin origin, Warnin
             "Techniques.NegativeHalf has no effect: guidance is off, so that there is no negative half.");
     }
 
-    /// <summary>Adds warnings for windows that were given, other than the model's own, and have none of the run's steps.</summary>
+    /// <summary>Adds warnings for windows that were given, other than the model's own, and are empty: others have a step in every run.</summary>
     /// <param name="techniques">The techniques as they were given.</param>
     /// <param name="usual">The model's own.</param>
     /// <param name="steps">The number of steps.</param>
@@ -84,7 +84,7 @@ internal sealed class StoryWarnings(Story story, StoryBatchOrigin origin, Warnin
         foreach (var (name, window, own) in windows)
         {
             warnings.AddIf(
-                window is not null && window != own && !Enumerable.Range(0, steps).Any(step => window.Contains(step, steps)),
+                window is not null && window != own && window.From == window.To,
                 string.Create(
                     CultureInfo.InvariantCulture,
                     $"Techniques.{name} has no effect: none of the {steps} steps is in its Steps, {window?.From} to {window?.To}."));

@@ -1,7 +1,7 @@
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace StorySync.Attention;
+namespace StorySync.Kernels;
 
 /// <summary>The copies between host and device that a step makes. All of them are made here, so that a test can count them: on a GPU each
 /// one that is waited for holds up the work that follows.</summary>
