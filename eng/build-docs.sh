@@ -7,13 +7,10 @@ export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1 MSBUILDDISABLENODEREUSE=1
 
 dotnet tool restore
 # The output of these tests has every library, its XML docs and what it depends on.
-[ "${1:-}" = --no-build ] || dotnet build tests/StorySync.Repository.Tests -c Release
+dotnet build tests/StorySync.Repository.Tests -c Release
 rm -rf artifacts/api artifacts/site
 dotnet docfx docfx.json --warningsAsErrors
 pages=$(find artifacts/site -name '*.html' | wc -l)
-for page in index getting-started story-guide real-models gpu memory-and-speed troubleshooting processors architecture platforms; do
-    [ -s "artifacts/site/docs/$page.html" ] || { echo "artifacts/site/docs/$page.html is missing"; exit 1; }
-done
 # Whoever opens the site's root gets its first page.
 printf '<meta http-equiv="refresh" content="0; url=docs/index.html">\n' >artifacts/site/index.html
 echo "$pages pages in artifacts/site"
