@@ -11,8 +11,10 @@ trap '[ -z "$web" ] || kill "$web" 2>/dev/null || true; rm -rf "$work"' EXIT
 export CI=true DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1 MSBUILDDISABLENODEREUSE=1
 # Our packages are unpacked next to the feed, so that nobody's cache keeps a trial version; the others come out of the usual cache.
 cache=$(dotnet nuget locals global-packages --list | sed 's/^global-packages: //')
+# A version of the packages alone: the assemblies are those of the build, whose environment has this address too (.ci/run).
 version=0.0.0-verify.$$
-address=https://example.org/storysync
+export RepositoryUrl=${RepositoryUrl:-https://example.org/storysync}
+address=$RepositoryUrl
 
 fail() { echo "not ok - $1"; [ -z "${2:-}" ] || sed 's/^/    /' "$2"; exit 1; }
 ok() { echo "ok - $1"; }
@@ -53,11 +55,10 @@ expect() {
 }
 
 cd "$work"
-quietly dotnet pack "$root/StorySync.slnx" -c Release -p:Version="$version" -p:RepositoryUrl="$address" -o feed
+quietly dotnet pack "$root/StorySync.slnx" -c Release -p:PackageVersion="$version" -o feed
 # The tool has libtorch inside, so that it is packed for this system alone.
-rid=$(dotnet --info | sed -n 's/^ *RID: *//p')
-quietly dotnet pack "$root/tools/StorySync.Tool" -c Release -p:IsPackable=true -p:RuntimeIdentifiers="$rid" -p:Version="$version" \
-    -p:RepositoryUrl="$address" -o feed
+rid=$(dotnet msbuild "$root/tools/StorySync.Tool" -getProperty:NETCoreSdkPortableRuntimeIdentifier)
+quietly dotnet pack "$root/tools/StorySync.Tool" -c Release -p:PackTool=true -p:RuntimeIdentifiers="$rid" -p:PackageVersion="$version" -o feed
 for package in StorySync StorySync.Kernels StorySync.Attention StorySync.Diffusion StorySync.Pipelines StorySync.Evaluation StorySync.Extensions StorySync.Hub \
     StorySync.Models.Storybook StorySync.Models.StorybookFlux StorySync.Models.StorybookKandinsky3 StorySync.Templates StorySync.Tool \
     "StorySync.Tool.$rid"; do
