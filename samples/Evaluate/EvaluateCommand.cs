@@ -35,7 +35,7 @@ internal sealed class EvaluateCommand
     {
         Description =
             "Built-in variants by name (plain, sharing, harmonization, layout, without-sharing, without-harmonization, without-layout, "
-                + "all, one-anchor, two-anchors, bank, bank-keys, picture; anchors for the last six; "
+                + "all, one-anchor, two-anchors, bank, bank-keys, image; anchors for the last six; "
             + "separated by commas), or a JSON file {\"name\": {options}, …}; repeat the option for several. [default: the first eight]",
     };
 

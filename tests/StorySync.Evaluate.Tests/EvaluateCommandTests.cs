@@ -41,17 +41,17 @@ public sealed class EvaluateCommandTests : IDisposable
             "-v", "anchors", "--stories", "1", "--scenes", "4", "--steps", "2", "--lengths", "6,4", "--device", "cpu");
 
         Assert.True(code == 0, errors);
-        string[] variants = ["plain", "all", "one-anchor", "two-anchors", "bank", "bank-keys", "picture"];
+        string[] variants = ["plain", "all", "one-anchor", "two-anchors", "bank", "bank-keys", "image"];
         var table = File.ReadAllLines(Path.Combine(Output, "table.md"));
         Assert.EndsWith(
             "| layout_kept | clip_i_anchors | clip_i_new | color_anchors | color_new | layout_new | seconds | peak_mib |", table[0]);
         Assert.Equal(variants, table[2..9].Select(row => row.Split('|')[1].Trim()));
         Assert.DoesNotContain("–", table[5]);
 
-        // A bank's scenes are the story's; the picture is the plain model's.
+        // A bank's scenes are the story's; the image is the plain model's.
         Assert.All(Enumerable.Range(1, 4), scene => Assert.Equal(Picture("two-anchors", scene), Picture("bank", scene)));
-        Assert.NotEqual(Picture("plain", 2), Picture("picture", 2));
-        Assert.Equal(Picture("plain", 1), Picture("picture", 1));
+        Assert.NotEqual(Picture("plain", 2), Picture("image", 2));
+        Assert.Equal(Picture("plain", 1), Picture("image", 1));
 
         var lengths = File.ReadAllLines(Path.Combine(Output, "lengths.csv"));
         Assert.Equal("variant,scenes,seconds,seconds_per_scene,peak_mib,grown_mib", lengths[0]);

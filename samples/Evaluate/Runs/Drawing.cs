@@ -27,7 +27,7 @@ internal sealed record Drawing(IReadOnlyList<SceneResult> Scenes, TimeSpan Time,
         }
 
         using var result = pipeline.GenerateStory(
-            job.AnchorsFrom == AnchorSource.Picture
+            job.AnchorsFrom == AnchorSource.Image
                 ? story with { Scenes = [scenes[0] with { Image = plainPicture }, .. scenes.Skip(1)] } : story,
             job.Options,
             progress,

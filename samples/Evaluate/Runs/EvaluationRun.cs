@@ -54,7 +54,7 @@ internal sealed class EvaluationRun(EvaluationSettings settings, OutputFolder ou
 
         var result = Drawing.Of(
             pipeline, drawn, asked,
-            job.AnchorsFrom == AnchorSource.Picture ? RgbImage.Load(plain!.Picture(0)) : null, progress, cancellationToken);
+            job.AnchorsFrom == AnchorSource.Image ? RgbImage.Load(plain!.Picture(0)) : null, progress, cancellationToken);
         var peak = memory.MiB;
         warnings.AddRange(result.Warnings.Select(warning => $"{job.Story}, {job.Variant}: {warning.Message}"));
 

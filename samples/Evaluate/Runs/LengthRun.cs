@@ -39,7 +39,7 @@ internal sealed class LengthRun(EvaluationSettings settings, DiffusionPipeline p
         {
             var drawn = Drawing.Of(
                 pipeline, job, [.. job.Prompts.Select(prompt => new Scene(prompt))],
-                job.AnchorsFrom == AnchorSource.Picture ? RgbImage.Load(plain.Picture(0)) : null, progress, cancellationToken);
+                job.AnchorsFrom == AnchorSource.Image ? RgbImage.Load(plain.Picture(0)) : null, progress, cancellationToken);
             return new LengthRecord(job.Variant, job.Prompts.Count, drawn.Time.TotalSeconds, memory.MiB, memory.MiB - before);
         }
         catch (InsufficientMemoryException)

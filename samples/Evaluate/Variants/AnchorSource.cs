@@ -10,5 +10,5 @@ internal enum AnchorSource
     Bank,
 
     /// <summary>The first scene is the plain model's image, used as an image of the user's.</summary>
-    Picture,
+    Image,
 }

@@ -39,6 +39,6 @@ internal static class BuiltInVariants
         new("two-anchors", options with { Anchors = 2 }),
         new("bank", options with { Anchors = 2 }) { AnchorsFrom = AnchorSource.Bank },
         new("bank-keys", options with { Anchors = 2, BankForm = StoryBankForm.Keys }) { AnchorsFrom = AnchorSource.Bank },
-        new("picture", options with { Anchors = 1 }) { AnchorsFrom = AnchorSource.Picture },
+        new("image", options with { Anchors = 1 }) { AnchorsFrom = AnchorSource.Image },
     ];
 }
