@@ -42,9 +42,9 @@ internal static partial class CommandLine
 
     /// <summary>Runs a command's work and turns its exceptions into one line and an exit code.</summary>
     /// <param name="error">Receives the line.</param>
-    /// <param name="cancelled">What is true of a canceled run.</param>
+    /// <param name="canceled">What is true of a canceled run.</param>
     /// <param name="run">The work.</param>
-    public static async Task<int> GuardedAsync(TextWriter error, string cancelled, Func<Task> run)
+    public static async Task<int> GuardedAsync(TextWriter error, string canceled, Func<Task> run)
     {
         try
         {
@@ -53,7 +53,7 @@ internal static partial class CommandLine
         }
         catch (OperationCanceledException)
         {
-            await error.WriteLineAsync($"Cancelled; {cancelled}");
+            await error.WriteLineAsync($"Canceled; {canceled}");
             return 130;
         }
         catch (Exception exception)
@@ -114,6 +114,9 @@ internal static partial class CommandLine
 
         return option;
     }
+
+    /// <summary>Whether the user gave an option, rather than its default.</summary>
+    public static bool IsGiven(this ParseResult parsed, Option option) => parsed.GetResult(option) is { Implicit: false };
 
     /// <summary>A message as one line, without what it says to programmers.</summary>
     public static string OneLine(string message) =>

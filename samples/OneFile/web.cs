@@ -2,7 +2,7 @@
 #:project ../../src/StorySync.Extensions/StorySync.Extensions.csproj
 #:property PublishAot=false
 
-// A web service: GET /image?prompt=a+fox answers with a picture. Requests wait for the device, and are cancelled when their client leaves.
+// A web service: GET /image?prompt=a+fox answers with an image. Requests wait for the device, and are canceled when their client leaves.
 using StorySync.Extensions;
 using StorySync.Pipelines;
 

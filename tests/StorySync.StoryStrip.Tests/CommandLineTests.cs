@@ -27,7 +27,7 @@ public sealed class CommandLineTests
 
     [Fact]
     public async Task Cancelling_is_no_error() =>
-        Assert.Equal((130, "Cancelled; nothing was written."), await Run(() => throw new OperationCanceledException()));
+        Assert.Equal((130, "Canceled; nothing was written."), await Run(() => throw new OperationCanceledException()));
 
     [Fact]
     public void A_file_that_cannot_be_written_is_named_by_its_own_name()

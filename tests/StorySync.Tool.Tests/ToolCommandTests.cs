@@ -244,7 +244,7 @@ public sealed class ToolCommandTests : IDisposable
         var code = await CommandLine.InvokeAsync(
             ToolCommand.Create(), ["draw", "a cat", "--device", "cpu", "-o", Output], TextWriter.Null, errors, cancellation.Token);
         Assert.Equal(130, code);
-        Assert.Contains("Cancelled; nothing was written.", errors.ToString());
+        Assert.Contains("Canceled; nothing was written.", errors.ToString());
         Assert.Empty(Directory.EnumerateFiles(Output));
     }
 
@@ -419,7 +419,7 @@ public sealed class ToolCommandTests : IDisposable
         var rest = await program.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
         await program.WaitForExitAsync(TestContext.Current.CancellationToken);
         Assert.Equal(130, program.ExitCode);
-        Assert.EndsWith("Cancelled; nothing was written.", rest.Trim(), StringComparison.Ordinal);
+        Assert.EndsWith("Canceled; nothing was written.", rest.Trim(), StringComparison.Ordinal);
         Assert.Empty(Directory.EnumerateFileSystemEntries(Output));
     }
 

@@ -34,15 +34,15 @@ internal static class ToolCommand
     /// <summary>Has a command do its work: what it finds goes to the output, what goes wrong to the error stream in one line.</summary>
     /// <param name="command">The command.</param>
     /// <param name="json">The option to write the result as JSON; null where it has no effect.</param>
-    /// <param name="cancelled">What is true of a canceled run.</param>
+    /// <param name="canceled">What is true of a canceled run.</param>
     /// <param name="run">The work.</param>
     public static void Does(
-        this Command command, Option<bool>? json, string cancelled,
+        this Command command, Option<bool>? json, string canceled,
         Func<ParseResult, ResultWriter, TextWriter, CancellationToken, Task> run) =>
         command.SetAction((parsed, cancellationToken) =>
         {
             var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
             var results = new ResultWriter(output, json is not null && parsed.GetValue(json));
-            return CommandLine.GuardedAsync(error, cancelled, () => run(parsed, results, error, cancellationToken));
+            return CommandLine.GuardedAsync(error, canceled, () => run(parsed, results, error, cancellationToken));
         });
 }
