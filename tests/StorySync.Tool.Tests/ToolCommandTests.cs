@@ -65,6 +65,7 @@ public sealed class ToolCommandTests : IDisposable
     [InlineData("bank", "show", "nowhere.storybank")]
     [InlineData("draw", "a cat", "--strength", "0.5")]
     [InlineData("pull", "no/name/at/all")]
+    [InlineData("draw", "a cat", "--image", "nowhere.png")]
     [InlineData("draw", "--from", "nowhere.png")]
     [InlineData("story", "--from", "nowhere.png")]
     [InlineData("story", "--from", "nowhere.png", "--seed", "3")]
@@ -266,7 +267,10 @@ public sealed class ToolCommandTests : IDisposable
         Assert.Contains("storybook-flux", errors);
         (code, _, errors) = await Run("draw", "a dog", "--from", file);
         Assert.Equal(1, code);
-        Assert.Contains("the picture says how it was made", errors);
+        Assert.Contains("A prompt cannot be given with --from: the picture says how it was made", errors);
+        (code, _, errors) = await Run("draw", "--from", file, "--device", "cpu", "--mask", file);
+        Assert.Equal(1, code);
+        Assert.Contains("--mask cannot be given with --from: the picture says how it was made", errors);
     }
 
     [Fact]
@@ -385,6 +389,25 @@ public sealed class ToolCommandTests : IDisposable
         Assert.Contains("give one for each", (await Run("evaluate", scene1, "--prompt", "a", "--prompt", "b")).Errors);
         new RgbImage(8, 8, new byte[192]).SavePng(folder.PathOf("silent.png"));
         Assert.Contains("give a --prompt", (await Run("evaluate", folder.PathOf("silent.png"))).Errors);
+    }
+
+    [Fact]
+    public async Task A_file_that_is_no_image_is_named()
+    {
+        folder.Write("stories/scene-1.png", "no image");
+        var (file, image) = (folder.PathOf("stories/scene-1.png"), folder.PathOf("image.png"));
+        new RgbImage(8, 8, new byte[192]).SavePng(image);
+        Assert.StartsWith($"--image: '{file}' ", (await Run("draw", "a cat", "--image", file)).Errors);
+        Assert.StartsWith($"--mask: '{file}' ", (await Run("draw", "a cat", "--image", image, "--mask", file)).Errors);
+        Assert.StartsWith($"--from: '{file}' ", (await Run("draw", "--from", file)).Errors);
+        Assert.StartsWith($"'{file}' ", (await Run("evaluate", file, "--prompt", "a cat")).Errors);
+        Assert.StartsWith($"What '{file}' says of itself cannot be read: ", (await Run("export", Path.GetDirectoryName(file)!)).Errors);
+
+        new RgbImage(8, 8, new byte[192]).SavePng(file, new Dictionary<string, string> { ["StorySync"] = "{" });
+        var (code, _, errors) = await Run("export", Path.GetDirectoryName(file)!, "-o", folder.PathOf("story.zip"));
+        Assert.Equal(1, code);
+        Assert.StartsWith($"What '{file}' says of itself cannot be read: ", errors);
+        Assert.False(File.Exists(folder.PathOf("story.zip")));
     }
 
     /// <summary>The program as a process of its own, with the key as the terminal sends it.</summary>

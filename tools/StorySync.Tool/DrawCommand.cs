@@ -145,14 +145,8 @@ internal sealed class DrawCommand
         [
             .. model.Settled, negative, seed, count, steps, guidance, width, height, image, mask, strength,
         ];
-        if (parsed.GetValue(prompts) is [_, ..] || settled.Any(option => parsed.GetResult(option) is { Implicit: false }))
-        {
-            throw new UserErrorException(
-                $"A prompt, {English.Or([.. settled.Select(option => option.Name)])} cannot be given with --from: the picture says how it "
-                    + "was made. Leave it out.");
-        }
-
-        var original = OriginalPicture.Load(path);
+        var original = OriginalPicture.Load(
+            path, parsed.GetValue(prompts) is [_, ..] ? "A prompt" : settled.FirstOrDefault(parsed.IsGiven)?.Name);
         return original.Origin.Request is not null ? original : throw new UserErrorException(
             $"--from: '{path}' is a scene of a story; `storysync story --from` makes it again.");
     }
@@ -180,11 +174,14 @@ internal sealed class DrawCommand
             GuidanceScale = parsed.GetValue(guidance),
             Width = parsed.GetValue(width),
             Height = parsed.GetValue(height),
-            Images = source is null ? null : [RgbImage.Load(source)],
-            Mask = parsed.GetValue(mask) is { } masked ? RgbImage.Load(masked) : null,
+            Images = source is null ? null : [Load(image, source)],
+            Mask = parsed.GetValue(mask) is { } masked ? Load(mask, masked) : null,
             Strength = parsed.GetValue(strength),
         };
     }
+
+    private static RgbImage Load(Option option, string path) =>
+        PictureFile.Read(path, file => RgbImage.Load(file), $"{option.Name}: ");
 
     private static List<string> Write(GenerationResult result, OutputFolder folder, string extension, PictureOrigin? origin)
     {

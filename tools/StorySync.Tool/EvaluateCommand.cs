@@ -32,7 +32,7 @@ internal static class EvaluateCommand
         {
             var files = Files(parsed.GetValue(images)!);
             var texts = Prompts(files, parsed.GetValue(prompts) ?? []);
-            var pictures = files.Select(Load).ToList();
+            var pictures = files.Select(path => PictureFile.Read(path, file => RgbImage.Load(file))).ToList();
             var name = parsed.GetValue(clip)!;
             await error.WriteLineAsync($"Loading {name} …");
             using var evaluator = await Task.Run(() => ClipEvaluator.Load(name), token);
@@ -76,11 +76,6 @@ internal static class EvaluateCommand
 
     private static string[] Prompts(IReadOnlyList<string> files, string[] given)
     {
-        foreach (var file in files)
-        {
-            RegularFile.Check(file, "picture", PictureFile.Largest);
-        }
-
         if (given.Length > 0)
         {
             return given.Length == files.Count ? given : throw new UserErrorException(
@@ -90,20 +85,8 @@ internal static class EvaluateCommand
 
         return
         [
-            .. files.Select(file => StoryFolder.PromptIn(RgbImage.ReadParameters(file)) ?? throw new UserErrorException(
-                $"'{file}' does not say what it shows; give a --prompt for each picture.")),
+            .. files.Select(path => PictureFile.Read(path, file => StoryFolder.PromptIn(RgbImage.ReadParameters(file)))
+                ?? throw new UserErrorException($"'{path}' does not say what it shows; give a --prompt for each picture.")),
         ];
-    }
-
-    private static RgbImage Load(string path)
-    {
-        try
-        {
-            return RgbImage.Load(path);
-        }
-        catch (InvalidDataException exception)
-        {
-            throw new UserErrorException(PictureFile.Fault(exception), exception);
-        }
     }
 }

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.IO.Compression;
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using StorySync.Pipelines;
 using StorySync.Samples;
@@ -28,14 +29,16 @@ internal static class ExportCommand
             var strip = Path.Combine(parsed.GetValue(folder)!, StoryImages.Strip);
             var path = Path.GetFullPath(parsed.GetValue(output)!);
             var target = OutputFolder.Open("--output", Path.GetDirectoryName(path)!);
+            var files = (File.Exists(strip) ? scenes.Append(strip) : scenes)
+                .Select(file => (Path: file, Bytes: PictureFile.Read(file, File.ReadAllBytes))).ToList();
             using var archive = new MemoryStream();
             using (var zip = new ZipArchive(archive, ZipArchiveMode.Create, leaveOpen: true))
             {
-                Add(zip, "story.json", System.Text.Encoding.UTF8.GetBytes(Describe(scenes)));
-                foreach (var file in File.Exists(strip) ? scenes.Append(strip) : scenes)
+                Add(zip, "story.json", System.Text.Encoding.UTF8.GetBytes(Describe(files.Take(scenes.Count))));
+                foreach (var (file, bytes) in files)
                 {
                     token.ThrowIfCancellationRequested();
-                    Add(zip, Path.GetFileName(file), File.ReadAllBytes(file));
+                    Add(zip, Path.GetFileName(file), bytes);
                 }
             }
 
@@ -49,21 +52,27 @@ internal static class ExportCommand
         return command;
     }
 
-    private static string Describe(IReadOnlyList<string> scenes) => ResultWriter.ToJson(new
+    private static string Describe(IEnumerable<(string Path, byte[] Bytes)> scenes) => ResultWriter.ToJson(new
     {
         StoryImages.Software,
-        Scenes = scenes.Select(path =>
+        Scenes = scenes.Select(scene =>
         {
-            RegularFile.Check(path, "picture", PictureFile.Largest);
-            var texts = RgbImage.ReadPngText(path);
-            var parameters = texts.GetValueOrDefault("parameters");
-            return new
+            try
             {
-                File = Path.GetFileName(path),
-                Prompt = StoryFolder.PromptIn(parameters),
-                Parameters = parameters,
-                Origin = texts.TryGetValue(PictureOrigin.Keyword, out var origin) ? JsonNode.Parse(origin) : null,
-            };
+                var texts = RgbImage.ReadPngText(scene.Bytes);
+                var parameters = texts.GetValueOrDefault("parameters");
+                return new
+                {
+                    File = Path.GetFileName(scene.Path),
+                    Prompt = StoryFolder.PromptIn(parameters),
+                    Parameters = parameters,
+                    Origin = texts.TryGetValue(PictureOrigin.Keyword, out var origin) ? JsonNode.Parse(origin) : null,
+                };
+            }
+            catch (Exception exception) when (exception is JsonException or InvalidDataException)
+            {
+                throw new UserErrorException($"What '{scene.Path}' says of itself cannot be read: {exception.Message}", exception);
+            }
         }),
     });
 

@@ -39,7 +39,7 @@ internal sealed class ModelOptions
     public string NameOf(ParseResult parsed) => parsed.GetValue(model)!;
 
     /// <summary>The model that the user names; null for none.</summary>
-    public string? GivenNameOf(ParseResult parsed) => parsed.GetResult(model) is { Implicit: false } ? NameOf(parsed) : null;
+    public string? GivenNameOf(ParseResult parsed) => parsed.IsGiven(model) ? NameOf(parsed) : null;
 
     /// <exception cref="UserErrorException">The machine has no such device.</exception>
     public PipelineOptions Of(ParseResult parsed) => new()

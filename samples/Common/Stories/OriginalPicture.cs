@@ -10,30 +10,33 @@ namespace StorySync.Samples;
 internal sealed record OriginalPicture(string Path, RgbImage Image, PictureOrigin Origin)
 {
     /// <summary>Reads an image.</summary>
-    /// <exception cref="UserErrorException">There is none, or it does not say what it was made with.</exception>
-    public static OriginalPicture Load(string path)
+    /// <param name="path">The file.</param>
+    /// <param name="settled">What else is given that the image says itself; null for nothing.</param>
+    /// <exception cref="UserErrorException">There is none, it does not say what it was made with, or something else is given.</exception>
+    public static OriginalPicture Load(string path, string? settled)
     {
-        RegularFile.Check(path, "picture", PictureFile.Largest);
+        if (settled is not null)
+        {
+            throw new UserErrorException($"{settled} cannot be given with --from: the picture says how it was made. Leave it out.");
+        }
+
+        var (image, texts) = PictureFile.Read(
+            path, file => (RgbImage.Load(file), RgbImage.ReadPngText(file)), "--from: ",
+            " A PNG file that this program wrote was expected.");
+        if (!texts.TryGetValue(PictureOrigin.Keyword, out var text))
+        {
+            throw new UserErrorException(
+                $"--from: '{path}' does not say in full what it was made with. Scenes of `storysync story` and PNG files of `storysync "
+                    + "draw` do, unless they began from a picture of your own, or another program wrote them again.");
+        }
+
         try
         {
-            var image = RgbImage.Load(path);
-            if (!RgbImage.ReadPngText(path).TryGetValue(PictureOrigin.Keyword, out var text))
-            {
-                throw new UserErrorException(
-                    $"--from: '{path}' does not say in full what it was made with. Scenes of `storysync story` and PNG files of `storysync "
-                        + "draw` do, unless they began from a picture of your own, or another program wrote them again.");
-            }
-
             return new OriginalPicture(path, image, PictureOrigin.Parse(text));
         }
         catch (JsonException exception)
         {
             throw new UserErrorException($"--from: what '{path}' says of itself cannot be read: {exception.Message}", exception);
-        }
-        catch (Exception exception) when (exception is InvalidDataException or IOException)
-        {
-            throw new UserErrorException(
-                $"--from: {PictureFile.Fault(exception)} A PNG file that this program wrote was expected.", exception);
         }
     }
 

@@ -229,18 +229,13 @@ internal sealed class StoryCommand
     /// <exception cref="UserErrorException">It does not say which story, or another option contradicts what it says.</exception>
     private OriginalPicture? Original(ParseResult parsed)
     {
-        if (parsed.GetResult(from) is not { Implicit: false })
+        if (!parsed.IsGiven(from))
         {
             return null;
         }
 
         var free = model.All.Except(model.Settled).Concat([from, bank, masks, output]).ToList();
-        if (Options.Except(free).FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false }) is { } other)
-        {
-            throw new UserErrorException($"{other.Name} cannot be given with --from: the picture says how it was made. Leave it out.");
-        }
-
-        var original = OriginalPicture.Load(parsed.GetValue(from)!);
+        var original = OriginalPicture.Load(parsed.GetValue(from)!, Options.Except(free).FirstOrDefault(parsed.IsGiven)?.Name);
         return original.Origin.Story is not null ? original : throw new UserErrorException(
             $"--from: '{original.Path}' is not of a story; `storysync draw --from` makes it again.");
     }
@@ -278,16 +273,15 @@ internal sealed class StoryCommand
     /// <summary>Refuses options that contradict each other.</summary>
     private void CheckTogether(ParseResult parsed)
     {
-        bool Given(Option option) => parsed.GetResult(option) is { Implicit: false };
-        var anchored = new Option[] { anchors, saveBank, subjectImages, bankForm }.FirstOrDefault(Given);
-        if (Given(bank))
+        var anchored = new Option[] { anchors, saveBank, subjectImages, bankForm }.FirstOrDefault(parsed.IsGiven);
+        if (parsed.IsGiven(bank))
         {
             Option[] settled =
             [
                 steps, guidance, guidanceEnd, blockCache, width, height, sharing, dropout, shareAll, harmonization, threshold, layout,
                 layoutUntil,
             ];
-            if (settled.FirstOrDefault(Given) is { } other)
+            if (settled.FirstOrDefault(parsed.IsGiven) is { } other)
             {
                 throw new UserErrorException(
                     $"{other.Name} cannot be given with --bank: scenes have the settings of the bank. Leave it out.");
@@ -300,12 +294,12 @@ internal sealed class StoryCommand
                         + "scenes that are drawn with them become none. Leave one of the two out.");
             }
 
-            if (!Given(scenes) && !Given(storyFile))
+            if (!parsed.IsGiven(scenes) && !parsed.IsGiven(storyFile))
             {
                 throw new UserErrorException("--bank has the anchors, but no scenes to draw; give them by --scene or --story.");
             }
         }
-        else if (Given(redraw))
+        else if (parsed.IsGiven(redraw))
         {
             throw new UserErrorException(
                 "--redraw needs --bank: only a scene that reads anchors alone can be drawn again without the others. Make the story with "
@@ -319,18 +313,18 @@ internal sealed class StoryCommand
                     + "out.");
         }
 
-        if (Given(hires) && Given(redraw))
+        if (parsed.IsGiven(hires) && parsed.IsGiven(redraw))
         {
             throw new UserErrorException(
                 "--hires cannot be given with --redraw, which leaves the other scenes as they are. Leave one of the two out.");
         }
 
-        if (Given(hiresStrength) && !Given(hires))
+        if (parsed.IsGiven(hiresStrength) && !parsed.IsGiven(hires))
         {
             throw new UserErrorException("--hires-strength has no effect without --hires; give both or none.");
         }
 
-        if (Given(blockCache) && anchored is not null)
+        if (parsed.IsGiven(blockCache) && anchored is not null)
         {
             throw new UserErrorException(
                 $"--block-cache cannot be given with {anchored.Name}: a cache decides by all scenes of a "
@@ -384,7 +378,7 @@ internal sealed class StoryCommand
                 SameNoise = kept is null && own.Length == 0 && same,
                 Anchors = own.Length + (parsed.GetValue(anchors) ?? (parsed.GetValue(saveBank) is null ? 0 : story.Scenes.Count))
                     is var first and > 0 ? first : null,
-                BankForm = parsed.GetResult(bankForm) is { Implicit: false }
+                BankForm = parsed.IsGiven(bankForm)
                     ? Enum.Parse<StoryBankForm>(parsed.GetValue(bankForm)!, ignoreCase: true) : null,
                 Techniques = kept?.Card.Techniques ?? Techniques(parsed),
             },

@@ -294,8 +294,7 @@ internal sealed partial record StoryFile
         {
             try
             {
-                RegularFile.Check(path, what, PictureFile.Largest);
-                mask = RgbImage.Load(path);
+                mask = PictureFile.Read(path, file => RgbImage.Load(file), what: what);
             }
             catch (Exception exception) when (exception is not OutOfMemoryException)
             {

@@ -14,32 +14,24 @@ internal static class SubjectImage
     /// <exception cref="UserErrorException">The file is missing or no image, or it shows nothing.</exception>
     public static Scene Load(string path, Story story, long seed)
     {
-        RegularFile.Check(path, "picture", PictureFile.Largest);
-        try
+        var (image, mask) = PictureFile.Read(path, file => (RgbImage.Load(file), RgbImage.LoadAlpha(file)), $"{Option}: ");
+        if (mask is not null && !mask.Pixels.ContainsAnyInRange((byte)128, byte.MaxValue))
         {
-            var mask = RgbImage.LoadAlpha(path);
-            if (mask is not null && !mask.Pixels.ContainsAnyInRange((byte)128, byte.MaxValue))
-            {
-                throw new UserErrorException(
-                    $"{Option} '{path}' is transparent everywhere; what is not shows where the subject is. Give a picture without "
-                        + "transparency for the subject to be found.");
-            }
+            throw new UserErrorException(
+                $"{Option} '{path}' is transparent everywhere; what is not shows where the subject is. Give a picture without "
+                    + "transparency for the subject to be found.");
+        }
 
-            var shown = story.Subjects is [var first, ..] ? first : story.Cast[0].Subject();
-            return new Scene(story.Subjects.Count > 0 ? shown.Phrase : story.Cast[0].Name)
-            {
-                Image = RgbImage.Load(path),
-                Seed = seed,
-                Subjects =
-                [
-                    .. mask is null ? [] : new[] { shown.At(mask) },
-                    .. story.Subjects.Skip(1).Select(other => other.Absent()),
-                ],
-            };
-        }
-        catch (Exception exception) when (exception is InvalidDataException or IOException)
+        var shown = story.Subjects is [var first, ..] ? first : story.Cast[0].Subject();
+        return new Scene(story.Subjects.Count > 0 ? shown.Phrase : story.Cast[0].Name)
         {
-            throw new UserErrorException($"{Option}: {PictureFile.Fault(exception)}", exception);
-        }
+            Image = image,
+            Seed = seed,
+            Subjects =
+            [
+                .. mask is null ? [] : new[] { shown.At(mask) },
+                .. story.Subjects.Skip(1).Select(other => other.Absent()),
+            ],
+        };
     }
 }
