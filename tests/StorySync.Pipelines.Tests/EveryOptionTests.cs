@@ -1,4 +1,3 @@
-using StorySync.Diffusion.Weights;
 using StorySync.TestSupport;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -6,8 +5,8 @@ using static TorchSharp.torch;
 namespace StorySync.Pipelines.Tests;
 
 /// <summary>Every option with every form that a model's blocks have, in stories; those that stories do not have, in batches.</summary>
-public sealed class EveryOptionTests(LoadedModels models, EveryOptionTests.PlainStories plain)
-    : IClassFixture<LoadedModels>, IClassFixture<EveryOptionTests.PlainStories>
+public sealed class EveryOptionTests(LoadedModels models, EveryOptionTests.PlainStories plain, FirstDraws draws)
+    : IClassFixture<LoadedModels>, IClassFixture<EveryOptionTests.PlainStories>, IClassFixture<FirstDraws>
 {
     private const int Side = 64;
 
@@ -56,6 +55,7 @@ public sealed class EveryOptionTests(LoadedModels models, EveryOptionTests.Plain
         var (load, change, exact) = Options[option];
         var expected = plain.Of(model, models.Get(model));
         var pipeline = models.Get(model, load);
+        draws.Check(pipeline);
         var previews = new List<int>();
         using var story = pipeline.GenerateStory(Bears, new() { Request = change(Quick) }, new Watch(previews));
 
@@ -75,6 +75,7 @@ public sealed class EveryOptionTests(LoadedModels models, EveryOptionTests.Plain
         var interval = change(Quick).PreviewInterval;
         var paints = interval > 0 && pipeline.LatentColors is not null;
         Assert.Equal(Enumerable.Repeat(Bears.Scenes.Count, paints ? Quick.Steps!.Value / interval : 0), previews);
+        draws.Check(pipeline);
     }
 
     [Theory]
@@ -82,36 +83,24 @@ public sealed class EveryOptionTests(LoadedModels models, EveryOptionTests.Plain
     public void A_story_can_have_a_LoRA(string model)
     {
         Assert.SkipWhen(model == "tiny-kandinsky3", "LoRAs are for SDXL and FLUX.");
-        using var folder = new TemporaryFolder();
         var pipeline = models.Get(model);
-        var (loras, denoiser, prefix) = pipeline switch
-        {
-            StableDiffusionXLPipeline sdxl => (sdxl.Loras, (nn.Module)sdxl.UNet, "unet"),
-            FluxPipeline flux => (flux.Loras, flux.Transformer, "transformer"),
-            _ => throw new InvalidOperationException(),
-        };
         var expected = plain.Of(model, pipeline);
-        var layer = pipeline.AttentionProcessors.Layers.First().Path + ".to_q";
-        var shape = CheckpointShapes.Of(denoiser).Shapes[layer + ".weight"];
-        SafetensorsWriter.Write(
-            folder.PathOf("lora.safetensors"),
-            [
-                new TensorInfo($"{prefix}.{layer}.lora_A.weight", SafetensorsDtype.F32, [2, shape[1]]),
-                new TensorInfo($"{prefix}.{layer}.lora_B.weight", SafetensorsDtype.F32, [shape[0], 2]),
-            ],
-            name => full(name.Contains("lora_A", StringComparison.Ordinal) ? [2, shape[1]] : [shape[0], 2], 0.1f));
-        var lora = loras.Load(folder.PathOf("lora.safetensors"));
-        foreach (var threshold in new[] { 0, 1e9 })
+        using (var lora = new SmallLora(pipeline, 0.1f))
         {
-            using var story = pipeline.GenerateStory(Bears, new() { Request = Quick with { BlockCacheThreshold = threshold } });
-            Check(story);
-            Assert.False(story.Latents.SameBitsAs(expected));
+            foreach (var threshold in new[] { 0, 1e9 })
+            {
+                using var story = pipeline.GenerateStory(Bears, new() { Request = Quick with { BlockCacheThreshold = threshold } });
+                Check(story);
+                Assert.False(story.Latents.SameBitsAs(expected));
+            }
+
+            lora.SetScale(0);
+            using var without = pipeline.GenerateStory(Bears, new() { Request = Quick });
+            TensorAssert.SameBits(expected, without.Latents);
         }
 
-        loras.SetScale(lora, 0);
-        using var without = pipeline.GenerateStory(Bears, new() { Request = Quick });
-        TensorAssert.SameBits(expected, without.Latents);
-        loras.Remove(lora);
+        using var after = pipeline.GenerateStory(Bears, new() { Request = Quick });
+        TensorAssert.SameBits(expected, after.Latents);
     }
 
     [Theory]
@@ -121,9 +110,11 @@ public sealed class EveryOptionTests(LoadedModels models, EveryOptionTests.Plain
         foreach (var option in Options)
         {
             var pipeline = models.Get(model, option.Value.Load);
+            draws.Check(pipeline);
             using var result = pipeline.Generate(
                 option.Value.Request(Quick) with { Prompts = Prompts, Images = [Picture], Strength = 0.8 });
             Check(result.Images, result.Latents);
+            draws.Check(pipeline);
         }
     }
 
@@ -132,6 +123,7 @@ public sealed class EveryOptionTests(LoadedModels models, EveryOptionTests.Plain
     public void A_part_of_an_image_can_be_painted_with_the_block_cache(string model, bool caches)
     {
         var pipeline = models.Get(model);
+        draws.Check(pipeline);
         using var result = pipeline.Generate(Quick with
         {
             Prompts = Prompts,
@@ -142,6 +134,7 @@ public sealed class EveryOptionTests(LoadedModels models, EveryOptionTests.Plain
             GuidanceEnd = caches ? 0.5 : 1,
         });
         Check(result.Images, result.Latents);
+        draws.Check(pipeline);
     }
 
     private static void Check(StoryResult story)

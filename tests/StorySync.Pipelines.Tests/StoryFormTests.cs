@@ -1,6 +1,4 @@
-using StorySync.Diffusion.Weights;
 using StorySync.TestSupport;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace StorySync.Pipelines.Tests;
@@ -9,7 +7,7 @@ namespace StorySync.Pipelines.Tests;
 /// stories in which all scenes read each other.</summary>
 /// <remarks>Models, forms and options know nothing of each other: what a form makes of an option is the same code on every model. So every
 /// pair of the three is tried, and not every triple.</remarks>
-public sealed class StoryFormTests(LoadedModels models) : IClassFixture<LoadedModels>
+public sealed class StoryFormTests(LoadedModels models, FirstDraws draws) : IClassFixture<LoadedModels>, IClassFixture<FirstDraws>
 {
     private const int Side = 64;
 
@@ -111,6 +109,7 @@ public sealed class StoryFormTests(LoadedModels models) : IClassFixture<LoadedMo
         var ((anchored, draw), option) = (Forms[form], Options[name]);
         using var scope = NewDisposeScope();
         var pipeline = models.Get(model, option.Load);
+        draws.Check(pipeline);
         var options = new StoryOptions { Request = option.Request(Quick) };
         if (anchored && option.Refused is { } refused)
         {
@@ -119,13 +118,14 @@ public sealed class StoryFormTests(LoadedModels models) : IClassFixture<LoadedMo
         }
         else if (name == Lora)
         {
-            using var folder = new TemporaryFolder();
             using var before = draw(pipeline, options);
-            var lora = pipeline.Loras.Load(WriteLora(pipeline, folder));
-            using var styled = draw(pipeline, options);
-            Check(styled);
-            Assert.False(styled.Latents.SameBitsAs(before.Latents));
-            pipeline.Loras.Remove(lora);
+            using (new SmallLora(pipeline, 0.1f))
+            {
+                using var styled = draw(pipeline, options);
+                Check(styled);
+                Assert.False(styled.Latents.SameBitsAs(before.Latents));
+            }
+
             using var after = draw(pipeline, options);
             TensorAssert.SameBits(before.Latents, after.Latents);
         }
@@ -139,27 +139,14 @@ public sealed class StoryFormTests(LoadedModels models) : IClassFixture<LoadedMo
                 TensorAssert.SameBits(expected.Latents, story.Latents);
             }
         }
+
+        draws.Check(pipeline);
     }
 
     private static StoryOptions Further(StoryOptions options) => new()
     {
         Request = options.Request!.Images is null ? null : new() { Images = options.Request.Images },
     };
-
-    private static string WriteLora(DiffusionPipeline pipeline, TemporaryFolder folder)
-    {
-        var (denoiser, prefix) = pipeline is StableDiffusionXLPipeline sdxl
-            ? ((nn.Module)sdxl.UNet, "unet") : (((FluxPipeline)pipeline).Transformer, "transformer");
-        var layer = pipeline.AttentionProcessors.Layers.First().Path + ".to_q";
-        var shape = CheckpointShapes.Of(denoiser).Shapes[layer + ".weight"];
-        var path = folder.PathOf("lora.safetensors");
-        SafetensorsWriter.Write(path, new Dictionary<string, Tensor>
-        {
-            [$"{prefix}.{layer}.lora_A.weight"] = full([2, shape[1]], 0.1f),
-            [$"{prefix}.{layer}.lora_B.weight"] = full([shape[0], 2], 0.1f),
-        });
-        return path;
-    }
 
     private static void Check(StoryResult story)
     {
