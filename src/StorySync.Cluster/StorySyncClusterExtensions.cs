@@ -1,0 +1,98 @@
+using System.Net;
+using System.Net.Sockets;
+using Microsoft.Extensions.Hosting;
+using Orleans.Configuration;
+using StackExchange.Redis;
+using StorySync.Cluster;
+
+namespace Microsoft.Extensions.DependencyInjection;
+
+/// <summary>Adds StorySync's clusters to an application.</summary>
+public static class StorySyncClusterExtensions
+{
+    /// <summary>Adds a silo to the application that draws with its models (<c>AddStorySync</c>), and <see cref="IStoryService"/>. Every
+    /// silo of a cluster has the same models.</summary>
+    /// <param name="services">The services.</param>
+    /// <param name="configure">Sets options; null for a cluster of this process alone.</param>
+    public static IServiceCollection AddStorySyncCluster(
+        this IServiceCollection services, Action<StorySyncClusterOptions>? configure = null)
+    {
+        ArgumentNullException.ThrowIfNull(services);
+        var options = Read(configure);
+        return services.AddOrleans(silo =>
+        {
+            if (options.Redis is { } redis)
+            {
+                silo.UseRedisClustering(own => own.ConfigurationOptions = ConfigurationOptions.Parse(redis));
+                silo.AddRedisGrainStorage(
+                    StorySyncClusterOptions.StorageName, own => own.ConfigurationOptions = ConfigurationOptions.Parse(redis));
+                var (siloPort, gatewayPort) = (PortOr(options.SiloPort), PortOr(options.GatewayPort));
+                if (options.Address is { } address)
+                {
+                    silo.ConfigureEndpoints(address, siloPort, gatewayPort);
+                }
+                else
+                {
+                    silo.ConfigureEndpoints(siloPort, gatewayPort);
+                }
+
+                silo.Configure<ClusterOptions>(own => (own.ClusterId, own.ServiceId) = (options.ClusterId, options.ClusterId));
+            }
+            else
+            {
+                silo.UseLocalhostClustering(PortOr(0), gatewayPort: 0, serviceId: options.ClusterId, clusterId: options.ClusterId);
+            }
+
+            silo.AddStorySyncWorkers(configure);
+        });
+    }
+
+    /// <summary>Adds <see cref="IStoryService"/> to an application that draws nothing, as a client of a cluster in
+    /// <see cref="StorySyncClusterOptions.Redis"/>, with whose silos it shares the folder.</summary>
+    /// <param name="services">The services.</param>
+    /// <param name="configure">Sets options.</param>
+    /// <exception cref="ArgumentException">The options name no Redis.</exception>
+    public static IServiceCollection AddStorySyncClusterClient(
+        this IServiceCollection services, Action<StorySyncClusterOptions> configure)
+    {
+        ArgumentNullException.ThrowIfNull(services);
+        ArgumentNullException.ThrowIfNull(configure);
+        var options = Read(configure);
+        var redis = options.Redis
+            ?? throw new ArgumentException("Redis is null; a client finds its cluster there, so give the address that the silos have.");
+        services.Configure(configure);
+        return services.AddOrleansClient(client => client
+            .UseRedisClustering(own => own.ConfigurationOptions = ConfigurationOptions.Parse(redis))
+            .Configure<ClusterOptions>(own => (own.ClusterId, own.ServiceId) = (options.ClusterId, options.ClusterId)));
+    }
+
+    /// <summary>Adds workers and <see cref="IStoryService"/> to a silo whose clustering, and whose grain storage
+    /// <see cref="StorySyncClusterOptions.StorageName"/>, are set up by the caller.</summary>
+    /// <param name="silo">The silo.</param>
+    /// <param name="configure">Sets options; null for the defaults.</param>
+    public static ISiloBuilder AddStorySyncWorkers(this ISiloBuilder silo, Action<StorySyncClusterOptions>? configure = null)
+    {
+        ArgumentNullException.ThrowIfNull(silo);
+        silo.Services.Configure(configure ?? (_ => { }));
+        return silo;
+    }
+
+    private static StorySyncClusterOptions Read(Action<StorySyncClusterOptions>? configure)
+    {
+        var options = new StorySyncClusterOptions();
+        configure?.Invoke(options);
+        return options;
+    }
+
+    private static int PortOr(int port)
+    {
+        if (port != 0)
+        {
+            return port;
+        }
+
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
+    }
+}
