@@ -72,7 +72,7 @@ public interface IStoryService
     /// <exception cref="StoryNotFoundException">There is no such story.</exception>
     Task DeleteAsync(string id, CancellationToken cancellationToken = default);
 
-    /// <summary>Opens the picture of a scene.</summary>
+    /// <summary>Opens the image of a scene.</summary>
     /// <param name="id">The story's id.</param>
     /// <param name="scene">The scene, from 0.</param>
     /// <param name="take">The take, from 0; null for the last.</param>

@@ -66,7 +66,7 @@ public sealed record SceneStatus
     public string? Error { get; init; }
 }
 
-/// <summary>Represents a picture of a scene.</summary>
+/// <summary>Represents an image of a scene.</summary>
 [GenerateSerializer(GenerateFieldIds = GenerateFieldIds.PublicProperties)]
 public sealed record TakeStatus
 {

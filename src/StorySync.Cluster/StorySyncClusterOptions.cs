@@ -10,7 +10,7 @@ public sealed class StorySyncClusterOptions
     /// (<c>AddStorySyncWorkers</c>).</summary>
     public const string StorageName = "StorySync";
 
-    /// <summary>Gets or sets the folder for banks and pictures, and, without <see cref="Redis"/>, for the state (<c>stories.db</c>). The
+    /// <summary>Gets or sets the folder for banks and images, and, without <see cref="Redis"/>, for the state (<c>stories.db</c>). The
     /// processes of a cluster share it. Default <c>stories</c> in the current folder; it is created.</summary>
     public string Folder { get; set; } = "stories";
 

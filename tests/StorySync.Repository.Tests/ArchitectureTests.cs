@@ -4,8 +4,8 @@ using System.Xml.Linq;
 
 namespace StorySync.Repository.Tests;
 
-/// <summary>Kernels ← Attention ← Diffusion ← Pipelines ← Evaluation, Extensions, Hub ← programs: what may be used by what. Cluster stands on
-/// Extensions.</summary>
+/// <summary>Kernels ← Attention ← Diffusion ← Pipelines ← Evaluation, Extensions, Hub ← programs: what may be used by what. Cluster is
+/// on top of Extensions.</summary>
 public class ArchitectureTests
 {
     private static readonly string[] Libraries = 
