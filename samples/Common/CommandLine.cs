@@ -3,6 +3,7 @@ using System.CommandLine.Invocation;
 using System.CommandLine.Parsing;
 using System.Runtime.InteropServices;
 using System.Text.RegularExpressions;
+using StorySync.Documents;
 
 namespace StorySync.Samples;
 
@@ -32,7 +33,7 @@ internal static partial class CommandLine
         {
             // An option that lacks its value takes the next word for it, and what is left over says less than the option does.
             var fault = parsed.Errors.FirstOrDefault(fault => fault.SymbolResult is OptionResult) ?? parsed.Errors[0];
-            await error.WriteLineAsync(OneLine(fault.Message));
+            await error.WriteLineAsync(English.OneLine(fault.Message));
             await error.WriteLineAsync($"Usage: {command.Name} [options]; {command.Name} --help lists them.");
             return 1;
         }
@@ -65,7 +66,7 @@ internal static partial class CommandLine
                 cause = inner;
             }
 
-            await error.WriteLineAsync(OneLine(cause.Message));
+            await error.WriteLineAsync(English.OneLine(cause.Message));
             return 1;
         }
     }
@@ -118,10 +119,6 @@ internal static partial class CommandLine
     /// <summary>Whether the user gave an option, rather than its default.</summary>
     public static bool IsGiven(this ParseResult parsed, Option option) => parsed.GetResult(option) is { Implicit: false };
 
-    /// <summary>A message as one line, without what it says to programmers.</summary>
-    public static string OneLine(string message) =>
-        WhiteSpace().Replace(ParameterName().Replace(message, ""), " ").Trim();
-
     /// <summary>Without a handler, the signal of a file that grows beyond the user's limit ends the process; with one, writing fails with
     /// an
     /// error. It stays to the end: a signal is handled on another thread, perhaps after the write has failed.</summary>
@@ -144,20 +141,13 @@ internal static partial class CommandLine
             {
                 return parse(result.Tokens[0].Value);
             }
-            catch (UserErrorException exception)
+            catch (Exception exception) when (exception is UserErrorException or DocumentException)
             {
                 result.AddError(exception.Message);
                 return default;
             }
         },
     };
-
-    [GeneratedRegex(@" ?\(Parameter '\w*'\)")]
-    private static partial Regex ParameterName();
-
-    // Control characters would be commands to the terminal.
-    [GeneratedRegex(@"[\s\p{Cc}]+")]
-    private static partial Regex WhiteSpace();
 
     [GeneratedRegex(@"^(auto|cpu|cuda|cuda:\d{1,4})$")]
     private static partial Regex DeviceName();

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Text.Json.Nodes;
 using Spectre.Console;
 using StorySync.Attention;
+using StorySync.Documents;
 using StorySync.Evaluation;
 using StorySync.Pipelines;
 using TorchSharp;

@@ -4,6 +4,7 @@ using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using System.Text.RegularExpressions;
+using StorySync.Documents;
 
 namespace StorySync.Samples.Evaluate;
 

@@ -1,3 +1,5 @@
+using StorySync.Documents;
+
 namespace StorySync.Samples.Evaluate;
 
 /// <summary>Stories in the form of ConsiStory+ (arXiv 2501.13554): a style, a subject, and settings, of which each makes a scene:

@@ -1,3 +1,4 @@
+using StorySync.Documents;
 using StorySync.Samples;
 using StorySync.Samples.Evaluate;
 using StorySync.TestSupport;
@@ -79,7 +80,7 @@ public sealed class PromptSetTests : IDisposable
     [InlineData("", "is empty")]
     public void A_broken_set_is_refused_with_its_fault(string text, params string[] words)
     {
-        var message = Assert.Throws<UserErrorException>(() => PromptSet.Load(folder.Write("set.yaml", text))).Message;
+        var message = Assert.Throws<DocumentException>(() => PromptSet.Load(folder.Write("set.yaml", text))).Message;
         Assert.All(words, word => Assert.Contains(word, message));
         Assert.DoesNotContain("System.", message);
     }

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Runtime.InteropServices;
+using StorySync.Documents;
 using StorySync.Samples;
 using StorySync.TestSupport;
 

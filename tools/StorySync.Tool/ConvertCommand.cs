@@ -1,4 +1,5 @@
 using System.CommandLine;
+using StorySync.Documents;
 using StorySync.Pipelines;
 using StorySync.Samples;
 using TorchSharp;

@@ -4,6 +4,7 @@ using System.Numerics;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using StorySync.Diffusion.Weights;
+using StorySync.Documents;
 using StorySync.Hub;
 using StorySync.Samples;
 using TorchSharp;
@@ -73,7 +74,7 @@ internal static class DoctorCommand
         catch (Exception exception)
         {
             // Whatever keeps a native library from loading: what it says is the finding.
-            return new("libtorch", CommandLine.OneLine(exception.GetBaseException().Message), false,
+            return new("libtorch", English.OneLine(exception.GetBaseException().Message), false,
                 "Add a TorchSharp backend: TorchSharp-cpu, TorchSharp-cuda-linux or TorchSharp-cuda-windows.");
         }
     }

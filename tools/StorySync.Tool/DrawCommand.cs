@@ -1,4 +1,5 @@
 using System.CommandLine;
+using StorySync.Documents;
 using StorySync.Pipelines;
 using StorySync.Samples;
 
@@ -21,14 +22,14 @@ internal sealed class DrawCommand
 
     private readonly Option<int?> count = CommandLine.Whole("--count", new NumberRange(1, 1000), "Images of each prompt. [default: 1]");
 
-    private readonly Option<int?> steps = CommandLine.Whole("--steps", Ranges.Steps, "Denoising steps. [default: the model's]");
+    private readonly Option<int?> steps = CommandLine.Whole("--steps", NumberRange.Steps, "Denoising steps. [default: the model's]");
 
     private readonly Option<double?> guidance = CommandLine.Number(
         "--guidance", NumberRange.Any, "Classifier-free guidance scale. [default: the model's]");
 
-    private readonly Option<int?> width = CommandLine.Whole("--width", Ranges.Side, "Width in pixels. [default: the model's]");
+    private readonly Option<int?> width = CommandLine.Whole("--width", NumberRange.Side, "Width in pixels. [default: the model's]");
 
-    private readonly Option<int?> height = CommandLine.Whole("--height", Ranges.Side, "Height in pixels. [default: the model's]");
+    private readonly Option<int?> height = CommandLine.Whole("--height", NumberRange.Side, "Height in pixels. [default: the model's]");
 
     private readonly Option<string> image = CommandLine.Name("--image", "An image to begin from.");
 

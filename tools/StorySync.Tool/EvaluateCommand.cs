@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using StorySync.Documents;
 using StorySync.Evaluation;
 using StorySync.Pipelines;
 using StorySync.Samples;
@@ -56,7 +57,7 @@ internal static class EvaluateCommand
                 {
                     foreach (var (i, file) in files.Index())
                     {
-                        console.WriteLine($"{Number(ClipT.Score(cosines[i]))}  {file}: {CommandLine.OneLine(texts[i])}");
+                        console.WriteLine($"{Number(ClipT.Score(cosines[i]))}  {file}: {English.OneLine(texts[i])}");
                     }
 
                     console.WriteLine($"CLIP-T, how they follow their prompts, 0 to 2.5: {Number(follows)}");

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.IO.Compression;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using StorySync.Documents;
 using StorySync.Pipelines;
 using StorySync.Samples;
 

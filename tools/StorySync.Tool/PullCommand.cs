@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using StorySync.Documents;
 using StorySync.Hub;
 using StorySync.Samples;
 

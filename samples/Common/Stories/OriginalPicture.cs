@@ -1,4 +1,5 @@
 using System.Text.Json;
+using StorySync.Documents;
 using StorySync.Pipelines;
 
 namespace StorySync.Samples;

@@ -1,4 +1,5 @@
 using Spectre.Console;
+using StorySync.Documents;
 using StorySync.Pipelines;
 
 namespace StorySync.Samples;

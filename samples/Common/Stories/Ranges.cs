@@ -1,14 +1,10 @@
-using StorySync.Pipelines;
+using StorySync.Documents;
 
 namespace StorySync.Samples;
 
-/// <summary>What numbers may be, on the command line and in a story file.</summary>
+/// <summary>What numbers may be, on the command line.</summary>
 internal static class Ranges
 {
-    public static NumberRange Steps { get; } = new(1, GenerationRequest.MaxSteps);
-
-    public static NumberRange Side { get; } = new(8, GenerationRequest.MaxSide);
-
     public static NumberRange Scenes { get; } = new(1, 100_000);
 
     public static NumberRange Hires { get; } = new(2, 8);

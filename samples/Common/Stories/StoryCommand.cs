@@ -1,5 +1,6 @@
 using System.CommandLine;
 using StorySync.Attention;
+using StorySync.Documents;
 using StorySync.Pipelines;
 
 namespace StorySync.Samples;
@@ -24,6 +25,20 @@ internal enum StoryTask
 internal sealed class StoryCommand
 {
     private const double DefaultHiresStrength = 0.4;
+
+    /// <summary>The story that is told when none is given. What the frog looks like is left open.</summary>
+    private static readonly StoryFile DefaultStory = new()
+    {
+        Subjects = ["a frog"],
+        Seed = 307,
+        Scenes =
+        [
+            new("a frog sitting in the forest"),
+            new("a frog holding a balloon at the beach"),
+            new("a frog standing in the snow"),
+            new("a frog waving in the city"),
+        ],
+    };
 
     private readonly StoryTask task;
     private readonly Option<bool>? json;
@@ -54,7 +69,7 @@ internal sealed class StoryCommand
         "--seed", "Seed of the first scene; each further one has the next. [default: the story's, else 7]");
 
     private readonly Option<int?> steps = CommandLine.Whole(
-        "--steps", Ranges.Steps, "Denoising steps. [default: the model's, 20 for the embedded one]");
+        "--steps", NumberRange.Steps, "Denoising steps. [default: the model's, 20 for the embedded one]");
 
     private readonly Option<double?> guidance = CommandLine.Number(
         "--guidance", NumberRange.Any, "Classifier-free guidance scale. [default: the model's, 4 for the embedded one]");
@@ -67,9 +82,9 @@ internal sealed class StoryCommand
         "--block-cache", NumberRange.NotNegative,
             "Block cache threshold: relative change below which a step reuses the deeper blocks. Approximate above 0. [default: 0]");
 
-    private readonly Option<int?> width = CommandLine.Whole("--width", Ranges.Side, "Width in pixels. [default: the model's]");
+    private readonly Option<int?> width = CommandLine.Whole("--width", NumberRange.Side, "Width in pixels. [default: the model's]");
 
-    private readonly Option<int?> height = CommandLine.Whole("--height", Ranges.Side, "Height in pixels. [default: the model's]");
+    private readonly Option<int?> height = CommandLine.Whole("--height", NumberRange.Side, "Height in pixels. [default: the model's]");
 
     private readonly Option<bool> sameNoise = new("--same-noise") { Description = "Begin all scenes from the same noise." };
 
@@ -350,8 +365,8 @@ internal sealed class StoryCommand
         {
             Model = model.NameOf(parsed),
             Pipeline = model.Of(parsed),
-            Story = kept is not null ? story.ToStory(kept.Card.Story.Scenes, firstSeed, same)
-                : own.Length > 0 ? WithPictures(story.ToStory([], firstSeed, same), own, firstSeed)
+            Story = kept is not null ? WithSeeds(story.ToStory(kept.Card.Story.Scenes), firstSeed, same)
+                : own.Length > 0 ? WithPictures(WithSeeds(story.ToStory(), firstSeed, same), own, firstSeed)
                 : story.ToStory(),
             Pictures = own.Length,
             Hires = parsed.GetValue(hires),
@@ -360,20 +375,15 @@ internal sealed class StoryCommand
             SaveBank = parsed.GetValue(saveBank),
             Redraw = RedrawOf(parsed) - 1,
             RedrawSeed = parsed.GetValue(seed),
-            ScenePlaces = [.. own.Select(path => $"--subject-image '{path}'"), .. story.Scenes.Select(scene => scene.Place)],
-            Options = new StoryOptions
+            ScenePlaces =
+                [.. own.Select(path => $"--subject-image '{path}'"), .. story.Scenes.Select(scene => $"{scene.Place}")],
+            Options = (story with { Seed = start.Seed ?? firstSeed }).ToOptions(new StoryOptions
             {
                 Request = start with
                 {
-                    NegativePrompts = (parsed.GetValue(negative) ?? story.Negative) is { } avoided ? [avoided] : start.NegativePrompts,
-                    Seed = start.Seed ?? firstSeed,
-                    Steps = parsed.GetValue(steps) ?? story.Steps ?? start.Steps,
-                    GuidanceScale = parsed.GetValue(guidance) ?? story.Guidance ?? start.GuidanceScale,
                     GuidanceEnd = parsed.GetValue(guidanceEnd) ?? start.GuidanceEnd,
                     BlockCacheThreshold = parsed.GetValue(blockCache) ?? start.BlockCacheThreshold,
                     PreviewInterval = parsed.GetValue(previews) ? 1 : 0,
-                    Width = parsed.GetValue(width) ?? story.Width ?? start.Width,
-                    Height = parsed.GetValue(height) ?? story.Height ?? start.Height,
                 },
                 SameNoise = kept is null && own.Length == 0 && same,
                 Anchors = own.Length + (parsed.GetValue(anchors) ?? (parsed.GetValue(saveBank) is null ? 0 : story.Scenes.Count))
@@ -381,12 +391,21 @@ internal sealed class StoryCommand
                 BankForm = parsed.IsGiven(bankForm)
                     ? Enum.Parse<StoryBankForm>(parsed.GetValue(bankForm)!, ignoreCase: true) : null,
                 Techniques = kept?.Card.Techniques ?? Techniques(parsed),
-            },
+            }),
             WithPlain = task != StoryTask.Redraw && !parsed.GetValue(noPlain),
             WithMasks = parsed.GetValue(masks),
             Output = parsed.GetValue(output) ?? "",
         };
     }
+
+    /// <summary>The story with a seed for each scene, for a bank.</summary>
+    /// <param name="story">The story.</param>
+    /// <param name="first">The seed of the first scene without one.</param>
+    /// <param name="sameNoise">Whether the others have the same seed, in place of the next one each.</param>
+    private static Story WithSeeds(Story story, long first, bool sameNoise) => story with
+    {
+        Scenes = [.. story.Scenes.Select((scene, i) => scene with { Seed = scene.Seed ?? first + (sameNoise ? 0 : i) })],
+    };
 
     /// <summary>The story with images before its scenes. Their noise is none of a scene's.</summary>
     private static Story WithPictures(Story story, string[] paths, long firstSeed) => story with
@@ -400,7 +419,7 @@ internal sealed class StoryCommand
         var prompts = parsed.GetValue(scenes) ?? [];
         var phrases = parsed.GetValue(subjects) ?? [];
         var story = parsed.GetValue(storyFile) is { } path ? StoryFile.Load(path) : prompts.Length > 0 ? new StoryFile()
-            : StoryFile.Default;
+            : DefaultStory;
         if (prompts.Any(string.IsNullOrWhiteSpace) || phrases.Any(string.IsNullOrWhiteSpace))
         {
             throw new UserErrorException($"{(prompts.Any(string.IsNullOrWhiteSpace) ? "--scene" : "--subject")} must not be empty.");
@@ -408,9 +427,14 @@ internal sealed class StoryCommand
 
         return story with
         {
-            Scenes = prompts.Length > 0 ? [.. prompts.Select((prompt, i) => new StoryFileScene(prompt) { Place = $"--scene {i + 1}" })]
+            Scenes = prompts.Length > 0 ? [.. prompts.Select((prompt, i) => new StoryFileScene(prompt) { Place = new($"--scene {i + 1}") })]
                 : story.Scenes,
             Subjects = phrases.Length > 0 ? phrases : story.Subjects,
+            Negative = parsed.GetValue(negative) ?? story.Negative,
+            Steps = parsed.GetValue(steps) ?? story.Steps,
+            Guidance = parsed.GetValue(guidance) ?? story.Guidance,
+            Width = parsed.GetValue(width) ?? story.Width,
+            Height = parsed.GetValue(height) ?? story.Height,
         };
     }
 
@@ -424,8 +448,6 @@ internal sealed class StoryCommand
                 $"{name} is '{number}', but the story has {English.Count(story.Scenes.Count, "scene")}.");
         }
     }
-
-
 
     /// <summary>What the command line does not say is as it suits the model.</summary>
     private StoryAttentionOptions Techniques(ParseResult parsed) => new()

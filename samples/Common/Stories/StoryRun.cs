@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
 using StorySync.Attention;
+using StorySync.Documents;
 using StorySync.Pipelines;
 
 namespace StorySync.Samples;
@@ -159,7 +160,7 @@ internal sealed partial class StoryRun(StorySettings settings, ResultWriter resu
         }
         catch (ArgumentException exception)
         {
-            throw new UserErrorException($"--hires-strength: {CommandLine.OneLine(exception.Message)}", exception);
+            throw new UserErrorException($"--hires-strength: {English.OneLine(exception.Message)}", exception);
         }
     }
 

@@ -1,3 +1,4 @@
+using StorySync.Documents;
 using StorySync.Pipelines;
 
 namespace StorySync.Samples;

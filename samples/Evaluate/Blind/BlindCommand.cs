@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Spectre.Console;
+using StorySync.Documents;
 
 namespace StorySync.Samples.Evaluate;
 

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net;
 using System.Text;
+using StorySync.Documents;
 using StorySync.Evaluation;
 
 namespace StorySync.Samples.Evaluate;

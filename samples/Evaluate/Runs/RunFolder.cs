@@ -1,4 +1,5 @@
 using System.Text;
+using StorySync.Documents;
 using StorySync.Pipelines;
 
 namespace StorySync.Samples.Evaluate;
@@ -44,7 +45,7 @@ internal sealed class RunFolder(OutputFolder folder)
             var record = Json.Read<StoryRecord>(path, "record") with { Folder = FolderOf(job) };
             return record.Job.IsAs(job) && job.Prompts.Index().All(scene => File.Exists(record.Picture(scene.Index))) ? record : null;
         }
-        catch (UserErrorException)
+        catch (Exception exception) when (exception is UserErrorException or DocumentException)
         {
             // Of another version of this program: made again.
             return null;

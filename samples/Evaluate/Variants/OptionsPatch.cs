@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using StorySync.Documents;
 using StorySync.Pipelines;
 
 namespace StorySync.Samples.Evaluate;
@@ -13,7 +14,7 @@ internal static class OptionsPatch
     /// <param name="file">The same as they stand in the file.</param>
     /// <exception cref="UserErrorException">An option is unknown or its value out of range; the message names the place.</exception>
     public static StoryOptions Apply(StoryOptions options, JsonObject changes, DocumentNode file) =>
-        Apply(options, changes, path => Find(file, path).Place);
+        Apply(options, changes, path => Find(file, path).Place.ToString());
 
     /// <summary>Applies changes that the command line makes.</summary>
     /// <inheritdoc cref="Apply(StoryOptions, JsonObject, DocumentNode)"/>
@@ -52,7 +53,7 @@ internal static class OptionsPatch
         {
             // The setter that refused the value knows its own name alone.
             string[] path = exception.ParamName is null ? [] : [.. Path(changes, exception.ParamName)];
-            return new($"{place(path)}: {CommandLine.OneLine(exception.Message)}", exception);
+            return new($"{place(path)}: {English.OneLine(exception.Message)}", exception);
         }
     }
 

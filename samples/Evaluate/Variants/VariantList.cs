@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using StorySync.Documents;
 using StorySync.Pipelines;
 
 namespace StorySync.Samples.Evaluate;

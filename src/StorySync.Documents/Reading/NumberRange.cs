@@ -1,6 +1,7 @@
 using System.Globalization;
+using StorySync.Pipelines;
 
-namespace StorySync.Samples;
+namespace StorySync.Documents;
 
 /// <summary>The values that a number may have, the same on the command line and in files.</summary>
 /// <param name="Least">The least value.</param>
@@ -17,14 +18,20 @@ internal sealed record NumberRange(double Least, double Most, bool IsOpen = fals
     /// <summary>0 to 1.</summary>
     public static NumberRange Fraction { get; } = new(0, 1);
 
+    /// <summary>Denoising steps.</summary>
+    public static NumberRange Steps { get; } = new(1, GenerationRequest.MaxSteps);
+
+    /// <summary>Pixels of a side.</summary>
+    public static NumberRange Side { get; } = new(8, GenerationRequest.MaxSide);
+
     /// <summary>Parses a number with a decimal point.</summary>
     /// <param name="name">The option or key, for the message.</param>
     /// <param name="text">The text to parse.</param>
-    /// <exception cref="UserErrorException"><paramref name="text"/> is not a number of this range.</exception>
+    /// <exception cref="DocumentException"><paramref name="text"/> is not a number of this range.</exception>
     public double Parse(string name, string text) =>
         double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) && Contains(value)
             ? value
-            : throw new UserErrorException(
+            : throw new DocumentException(
                 $"{name} is '{Brief(text)}'; it must be a "
                     + $"number{Text}{(text.Contains(',', StringComparison.Ordinal) ? ", with a decimal point" : "")}.");
 
@@ -33,7 +40,7 @@ internal sealed record NumberRange(double Least, double Most, bool IsOpen = fals
     public long ParseWhole(string name, string text) =>
         long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var value) && Contains(value)
             ? value
-            : throw new UserErrorException($"{name} is '{Brief(text)}'; it must be a whole number{Text}.");
+            : throw new DocumentException($"{name} is '{Brief(text)}'; it must be a whole number{Text}.");
 
     private string Text
     {

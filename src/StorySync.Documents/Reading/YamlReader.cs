@@ -1,7 +1,7 @@
 using YamlDotNet.Core;
 using YamlDotNet.Core.Events;
 
-namespace StorySync.Samples;
+namespace StorySync.Documents;
 
 /// <summary>Turns the events of a YAML text into nodes.</summary>
 /// <param name="name">The file's name.</param>
@@ -13,7 +13,7 @@ internal sealed class YamlReader(string name, string text)
     /// <summary>Where each anchor stands, and its node; null while it is still being read.</summary>
     private readonly Dictionary<string, (ParsingEvent Start, DocumentNode? Node)> anchors = [];
 
-    /// <exception cref="UserErrorException">The text is not one YAML document.</exception>
+    /// <exception cref="DocumentException">The text is not one YAML document.</exception>
     public DocumentNode Read()
     {
         try
@@ -21,7 +21,7 @@ internal sealed class YamlReader(string name, string text)
             parser.Consume<StreamStart>();
             if (parser.Accept<StreamEnd>(out _))
             {
-                throw new UserErrorException($"{name} holds nothing but space and comments.");
+                throw new DocumentException($"{name} holds nothing but space and comments.");
             }
 
             parser.Consume<DocumentStart>();
@@ -32,14 +32,14 @@ internal sealed class YamlReader(string name, string text)
         }
         catch (YamlException exception)
         {
-            throw new UserErrorException($"{name}, line {exception.Start.Line}, column {exception.Start.Column}: {exception.Message}",
-                exception);
+            throw new DocumentException(PlaceOf(exception.Start), exception.Message, exception);
         }
         catch (Exception exception) when (exception is InvalidOperationException or ArgumentException or IndexOutOfRangeException)
         {
             // YamlDotNet's scanner has no words of its own for some broken texts, an open '[' for example.
             var line = parser.Current?.End.Line ?? 1;
-            throw new UserErrorException($"{name}, line {line}: what follows is not YAML; a bracket or a quote may be open.", exception);
+            throw new DocumentException(
+                new DocumentPlace(name, line), "what follows is not YAML; a bracket or a quote may be open.", exception);
         }
     }
 
@@ -85,7 +85,7 @@ internal sealed class YamlReader(string name, string text)
             values.Add(Node(depth + 1));
         }
 
-        return new ListNode(name, start.Start.Line, start.Start.Column, values);
+        return new ListNode(PlaceOf(start.Start), values);
     }
 
     private MapNode Map(ParsingEvent start, int depth)
@@ -97,15 +97,15 @@ internal sealed class YamlReader(string name, string text)
             values.Add((key as ScalarNode ?? throw key.Error("a key must be a text."), Node(depth + 1)));
         }
 
-        return new MapNode(name, start.Start.Line, start.Start.Column, values);
+        return new MapNode(PlaceOf(start.Start), values);
     }
 
     private ScalarNode Scalar(Scalar scalar) => new(
-        name,
-        scalar.Start.Line,
-        scalar.Start.Column,
+        PlaceOf(scalar.Start),
         scalar.Style == ScalarStyle.Plain && scalar.Value is "" or "~" or "null" or "Null" or "NULL" ? null : scalar.Value);
 
-    private UserErrorException Error(ParsingEvent at, string message) =>
-        new($"{name}, line {at.Start.Line}, column {at.Start.Column}: {message}");
+    private DocumentException Error(ParsingEvent at, string message) =>
+        new(PlaceOf(at.Start), message);
+
+    private DocumentPlace PlaceOf(Mark mark) => new(name, mark.Line, mark.Column);
 }

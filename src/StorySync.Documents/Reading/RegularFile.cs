@@ -1,4 +1,4 @@
-namespace StorySync.Samples;
+namespace StorySync.Documents;
 
 /// <summary>Files that a program reads.</summary>
 internal static class RegularFile
@@ -9,12 +9,12 @@ internal static class RegularFile
     /// <param name="path">The file.</param>
     /// <param name="what">What it should be, for the message: "story".</param>
     /// <param name="largest">The largest size in bytes.</param>
-    /// <exception cref="UserErrorException">There is no such file.</exception>
+    /// <exception cref="DocumentException">There is no such file.</exception>
     public static void Check(string path, string what, long largest)
     {
         if (Directory.Exists(path))
         {
-            throw new UserErrorException($"'{path}' is a folder; a {what} is a file.");
+            throw new DocumentException($"'{path}' is a folder; a {what} is a file.");
         }
 
         long length;
@@ -24,17 +24,17 @@ internal static class RegularFile
         }
         catch (IOException exception)
         {
-            throw new UserErrorException($"There is no {what} '{path}'.", exception);
+            throw new DocumentException($"There is no {what} '{path}'.", exception);
         }
 
         if (length == 0)
         {
-            throw new UserErrorException($"'{path}' is empty or not a regular file; a {what} was expected.");
+            throw new DocumentException($"'{path}' is empty or not a regular file; a {what} was expected.");
         }
 
         if (length > largest)
         {
-            throw new UserErrorException($"'{path}' has {length} bytes; a {what} has at most {largest}.");
+            throw new DocumentException($"'{path}' has {length} bytes; a {what} has at most {largest}.");
         }
     }
 

@@ -1,7 +1,7 @@
 using System.Text;
 using System.Text.Json;
 
-namespace StorySync.Samples;
+namespace StorySync.Documents;
 
 /// <summary>Turns the tokens of a JSON text into nodes.</summary>
 /// <param name="name">The file's name.</param>
@@ -12,7 +12,7 @@ internal sealed class JsonReader(string name, byte[] utf8)
     private int lineStart;
     private int looked;
 
-    /// <exception cref="UserErrorException">The text is not JSON.</exception>
+    /// <exception cref="DocumentException">The text is not JSON.</exception>
     public DocumentNode Read()
     {
         var options = new JsonReaderOptions
@@ -29,20 +29,20 @@ internal sealed class JsonReader(string name, byte[] utf8)
         }
         catch (JsonException exception)
         {
-            throw new UserErrorException(
-                $"{name}, line {exception.LineNumber + 1}, column {exception.BytePositionInLine + 1}: "
-                    + $"{exception.Message.Split(" LineNumber:")[0]}", exception);
+            throw new DocumentException(
+                new DocumentPlace(name, (exception.LineNumber + 1) ?? 0, (exception.BytePositionInLine + 1) ?? 0),
+                exception.Message.Split(" LineNumber:")[0], exception);
         }
         catch (InvalidOperationException exception)
         {
             // A lone half of a surrogate pair in an escape.
-            throw new UserErrorException($"{name}, line {line}: a text is not valid Unicode.", exception);
+            throw new DocumentException(new DocumentPlace(name, line), "a text is not valid Unicode.", exception);
         }
     }
 
     private DocumentNode Node(ref Utf8JsonReader reader)
     {
-        var (atLine, column) = Position((int)reader.TokenStartIndex);
+        var place = Position((int)reader.TokenStartIndex);
         switch (reader.TokenType)
         {
             case JsonTokenType.StartArray:
@@ -52,33 +52,32 @@ internal sealed class JsonReader(string name, byte[] utf8)
                     items.Add(Node(ref reader));
                 }
 
-                return new ListNode(name, atLine, column, items);
+                return new ListNode(place, items);
 
             case JsonTokenType.StartObject:
                 var entries = new List<(ScalarNode, DocumentNode)>();
                 while (reader.Read() && reader.TokenType != JsonTokenType.EndObject)
                 {
-                    var (keyLine, keyColumn) = Position((int)reader.TokenStartIndex);
-                    var key = new ScalarNode(name, keyLine, keyColumn, reader.GetString());
+                    var key = new ScalarNode(Position((int)reader.TokenStartIndex), reader.GetString());
                     reader.Read();
                     entries.Add((key, Node(ref reader)));
                 }
 
-                return new MapNode(name, atLine, column, entries);
+                return new MapNode(place, entries);
 
             case JsonTokenType.String:
-                return new ScalarNode(name, atLine, column, reader.GetString());
+                return new ScalarNode(place, reader.GetString());
 
             case JsonTokenType.Null:
-                return new ScalarNode(name, atLine, column, null);
+                return new ScalarNode(place, null);
 
             default:
-                return new ScalarNode(name, atLine, column, Encoding.UTF8.GetString(reader.ValueSpan));
+                return new ScalarNode(place, Encoding.UTF8.GetString(reader.ValueSpan));
         }
     }
 
     /// <summary>Line and column of a byte; bytes are asked for in order.</summary>
-    private (long Line, long Column) Position(int index)
+    private DocumentPlace Position(int index)
     {
         for (; looked < index; looked++)
         {
@@ -89,6 +88,6 @@ internal sealed class JsonReader(string name, byte[] utf8)
             }
         }
 
-        return (line, Encoding.UTF8.GetCharCount(utf8, lineStart, index - lineStart) + 1);
+        return new(name, line, Encoding.UTF8.GetCharCount(utf8, lineStart, index - lineStart) + 1);
     }
 }

@@ -1,25 +1,18 @@
-using System.Globalization;
-
-namespace StorySync.Samples;
+namespace StorySync.Documents;
 
 /// <summary>A value of a YAML or JSON file, and where it stands.</summary>
-/// <param name="File">The file, as the user named it.</param>
-/// <param name="Line">The line, from 1.</param>
-/// <param name="Column">The column, from 1.</param>
-internal abstract record DocumentNode(string File, long Line, long Column)
+/// <param name="Place">Where the value stands.</param>
+internal abstract record DocumentNode(DocumentPlace Place)
 {
-    /// <summary>Where the value stands: "story.yaml, line 3, column 5".</summary>
-    public string Place => string.Create(CultureInfo.InvariantCulture, $"{File}, line {Line}, column {Column}");
-
     /// <summary>Gets a value indicating whether the value is null.</summary>
     public bool IsNull => this is ScalarNode { Value: null };
 
     /// <summary>Creates the exception for a fault of this value.</summary>
-    public UserErrorException Error(string message) => new($"{Place}: {message}");
+    public DocumentException Error(string message) => new(Place, message);
 
     /// <summary>Gets the text of a scalar.</summary>
     /// <param name="what">What is read, for the message.</param>
-    /// <exception cref="UserErrorException">The value is null, a list or a mapping.</exception>
+    /// <exception cref="DocumentException">The value is null, a list or a mapping.</exception>
     public string RequireText(string what) => this is ScalarNode { Value: { } text } ? text
         : throw Error($"{what} must be a text, not {Kind}.");
 
@@ -36,7 +29,7 @@ internal abstract record DocumentNode(string File, long Line, long Column)
     /// <summary>Gets the entries of a mapping.</summary>
     /// <param name="what">What is read, for the message.</param>
     /// <param name="known">The keys that it can have; null for any.</param>
-    /// <exception cref="UserErrorException">The value is not a mapping, or a key is unknown or there twice.</exception>
+    /// <exception cref="DocumentException">The value is not a mapping, or a key is unknown or there twice.</exception>
     public IReadOnlyDictionary<string, DocumentNode> RequireMap(string what, IReadOnlyList<string>? known = null)
     {
         if (this is not MapNode map)
@@ -50,7 +43,9 @@ internal abstract record DocumentNode(string File, long Line, long Column)
             var name = key.Value ?? "null";
             if (known?.Contains(name) == false)
             {
-                throw key.Error($"'{name}' is not a key of {what}; known are {string.Join(", ", known)}.");
+                throw key.Error(Suggestion.For(name, known) is { } meant
+                    ? $"'{name}' is not a key of {what}; did you mean '{meant}'? The known are {string.Join(", ", known)}."
+                    : $"'{name}' is not a key of {what}; known are {string.Join(", ", known)}.");
             }
 
             if (!entries.TryAdd(name, value))
@@ -69,7 +64,7 @@ internal abstract record DocumentNode(string File, long Line, long Column)
         {
             return check();
         }
-        catch (UserErrorException exception)
+        catch (DocumentException exception)
         {
             throw Error(exception.Message);
         }
@@ -85,23 +80,17 @@ internal abstract record DocumentNode(string File, long Line, long Column)
 }
 
 /// <summary>A text, number or other single value.</summary>
-/// <param name="File">The file.</param>
-/// <param name="Line">The line, from 1.</param>
-/// <param name="Column">The column, from 1.</param>
+/// <param name="Place">Where it stands.</param>
 /// <param name="Value">The value; null for null.</param>
-internal sealed record ScalarNode(string File, long Line, long Column, string? Value) : DocumentNode(File, Line, Column);
+internal sealed record ScalarNode(DocumentPlace Place, string? Value) : DocumentNode(Place);
 
 /// <summary>A list.</summary>
-/// <param name="File">The file.</param>
-/// <param name="Line">The line, from 1.</param>
-/// <param name="Column">The column, from 1.</param>
+/// <param name="Place">Where it stands.</param>
 /// <param name="Values">Its values.</param>
-internal sealed record ListNode(string File, long Line, long Column, IReadOnlyList<DocumentNode> Values) : DocumentNode(File, Line, Column);
+internal sealed record ListNode(DocumentPlace Place, IReadOnlyList<DocumentNode> Values) : DocumentNode(Place);
 
 /// <summary>A mapping.</summary>
-/// <param name="File">The file.</param>
-/// <param name="Line">The line, from 1.</param>
-/// <param name="Column">The column, from 1.</param>
+/// <param name="Place">Where it stands.</param>
 /// <param name="Values">Its keys and values.</param>
-internal sealed record MapNode(string File, long Line, long Column, IReadOnlyList<(ScalarNode Key, DocumentNode Value)> Values)
-    : DocumentNode(File, Line, Column);
+internal sealed record MapNode(DocumentPlace Place, IReadOnlyList<(ScalarNode Key, DocumentNode Value)> Values)
+    : DocumentNode(Place);

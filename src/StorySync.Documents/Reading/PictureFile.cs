@@ -1,4 +1,4 @@
-namespace StorySync.Samples;
+namespace StorySync.Documents;
 
 /// <summary>Image files that the user names.</summary>
 internal static class PictureFile
@@ -12,7 +12,7 @@ internal static class PictureFile
     /// <param name="prefix">What a message begins with, such as the option that names the file.</param>
     /// <param name="expected">What a message ends with.</param>
     /// <param name="what">What it should be, for the message of <see cref="RegularFile.Check"/>.</param>
-    /// <exception cref="UserErrorException">There is no such file, or no such image in it.</exception>
+    /// <exception cref="DocumentException">There is no such file, or no such image in it.</exception>
     public static T Read<T>(string path, Func<string, T> read, string prefix = "", string expected = "", string what = "picture")
     {
         RegularFile.Check(path, what, Largest);
@@ -22,11 +22,11 @@ internal static class PictureFile
         }
         catch (Exception exception) when (exception is InvalidDataException or IOException)
         {
-            throw new UserErrorException($"{prefix}{Fault(exception)}{expected}", exception);
+            throw new DocumentException($"{prefix}{Fault(exception)}{expected}", exception);
         }
     }
 
     /// <summary>What is wrong with an image, in one line and without what only a program can do.</summary>
-    public static string Fault(Exception exception) => CommandLine.OneLine(exception.Message)
+    public static string Fault(Exception exception) => English.OneLine(exception.Message)
         .Replace(", or raise maxPixels if you trust the file", "", StringComparison.Ordinal);
 }

@@ -1,6 +1,6 @@
 using System.Text;
 
-namespace StorySync.Samples;
+namespace StorySync.Documents;
 
 /// <summary>Reads YAML and JSON files.</summary>
 internal static class DocumentReader
@@ -13,7 +13,7 @@ internal static class DocumentReader
     /// <summary>Reads a file: JSON, with comments and trailing commas, if its name ends in <c>.json</c>, else YAML.</summary>
     /// <param name="path">The file.</param>
     /// <param name="what">What it should be, for messages: "story".</param>
-    /// <exception cref="UserErrorException">There is no such file, or it is neither.</exception>
+    /// <exception cref="DocumentException">There is no such file, or it is neither.</exception>
     public static DocumentNode Read(string path, string what)
     {
         RegularFile.Check(path, what, LargestFile);
@@ -26,15 +26,18 @@ internal static class DocumentReader
         }
         catch (DecoderFallbackException exception)
         {
-            throw new UserErrorException($"'{path}' is not UTF-8 text; a {what} was expected.", exception);
+            throw new DocumentException($"'{path}' is not UTF-8 text; a {what} was expected.", exception);
         }
         catch (UnauthorizedAccessException exception)
         {
-            throw new UserErrorException($"'{path}' may not be read.", exception);
+            throw new DocumentException($"'{path}' may not be read.", exception);
         }
 
-        return path.EndsWith(".json", StringComparison.OrdinalIgnoreCase) ? Json(path, text) : Yaml(path, text);
+        return IsJson(path) ? Json(path, text) : Yaml(path, text);
     }
+
+    /// <summary>Whether a file is read as JSON.</summary>
+    public static bool IsJson(string path) => path.EndsWith(".json", StringComparison.OrdinalIgnoreCase);
 
     /// <summary>Reads YAML.</summary>
     /// <param name="name">A name for messages.</param>

@@ -1,9 +1,7 @@
-using System.Text.Json;
 using StorySync.Pipelines;
-using StorySync.Samples;
 using StorySync.TestSupport;
 
-namespace StorySync.StoryStrip.Tests;
+namespace StorySync.Documents.Tests;
 
 public sealed class StoryFileTests : IDisposable
 {
@@ -59,30 +57,6 @@ public sealed class StoryFileTests : IDisposable
     }
 
     [Fact]
-    public void The_schema_has_the_keys_and_ranges_of_the_reader()
-    {
-        var path = Path.Combine(ReferenceData.RepositoryRoot, "samples/StoryStrip/Stories/story.schema.json");
-        using var schema = JsonDocument.Parse(File.ReadAllText(path));
-        var root = schema.RootElement;
-        Assert.Equal(Known("a: 1"), Names(root));
-        Assert.Equal(Known("scenes: [{a: 1}]"), Names(root.GetProperty("$defs").GetProperty("scene")));
-        Assert.Equal(
-            Known("scenes: [{prompt: b, regions: {b: {a: 1}}}]"),
-            Names(root.GetProperty("$defs").GetProperty("box").GetProperty("oneOf")[1]));
-        Assert.Equal(Known("cast: {Mia: {a: 1}}\nscenes: [Mia]"), Names(root.GetProperty("$defs").GetProperty("character")));
-        Assert.Equal((Ranges.Steps.Least, Ranges.Steps.Most), Bounds(root.GetProperty("properties").GetProperty("steps")));
-        Assert.Equal((Ranges.Side.Least, Ranges.Side.Most), Bounds(root.GetProperty("$defs").GetProperty("side")));
-
-        static string Names(JsonElement type) =>
-            string.Join(", ", type.GetProperty("properties").EnumerateObject().Select(property => property.Name));
-
-        static (double, double) Bounds(JsonElement type) =>
-            (type.GetProperty("minimum").GetDouble(), type.GetProperty("maximum").GetDouble());
-
-        string Known(string text) => Error("known.yaml", text).Split("known are ")[1].TrimEnd('.');
-    }
-
-    [Fact]
     public void Masks_are_read_from_the_folder_of_the_file()
     {
         new RgbImage(2, 1, [255, 255, 255, 0, 0, 0]).SavePng(folder.PathOf("left.png"));
@@ -90,7 +64,7 @@ public sealed class StoryFileTests : IDisposable
 
         var file = StoryFile.Load(path);
 
-        var mask = Assert.Single(file.Scenes[0].Masks!)!;
+        var mask = Assert.Single(file.Scenes[0].Masks!)!.Image;
         Assert.Equal([255, 255, 255, 0, 0, 0], mask.Pixels.ToArray());
         Assert.Null(file.Scenes[1].Masks);
     }
@@ -164,7 +138,7 @@ public sealed class StoryFileTests : IDisposable
 
     [Fact]
     public void A_file_that_is_no_text_is_named() => AssertPlain(
-        Assert.Throws<UserErrorException>(() => StoryFile.Load(folder.Write("story.yaml", [0x61, 0x3a, 0x20, 0xff]))).Message,
+        Assert.Throws<DocumentException>(() => StoryFile.Load(folder.Write("story.yaml", [0x61, 0x3a, 0x20, 0xff]))).Message,
         folder.PathOf("story.yaml"),
         "not UTF-8");
 
@@ -179,7 +153,7 @@ public sealed class StoryFileTests : IDisposable
     {
         new RgbImage(1, 1, [0, 0, 0]).SavePng(folder.PathOf("m.png"));
         var file = StoryFile.Load(folder.Write("story.yaml", $"subjects: [a cat]\nscenes:\n- prompt: a cat\n  {own}\n"));
-        AssertPlain(Assert.Throws<UserErrorException>(() => file.ToStory()).Message, ["line 3, column 3", .. words]);
+        AssertPlain(Assert.Throws<DocumentException>(() => file.ToStory()).Message, ["line 3, column 3", .. words]);
     }
 
     [Theory]
@@ -219,7 +193,7 @@ public sealed class StoryFileTests : IDisposable
     public void A_fault_of_the_cast_has_its_place(string text, params string[] words)
     {
         var file = StoryFile.Load(folder.Write("story.yaml", text));
-        AssertPlain(Assert.Throws<UserErrorException>(() => file.ToStory()).Message, words);
+        AssertPlain(Assert.Throws<DocumentException>(() => file.ToStory()).Message, words);
     }
 
     [Fact]
@@ -258,7 +232,7 @@ public sealed class StoryFileTests : IDisposable
     public void A_region_of_what_the_scene_lacks_has_its_place(string own, params string[] words)
     {
         var file = StoryFile.Load(folder.Write("story.yaml", $"subjects: [a cat]\nscenes:\n- prompt: a cat\n  {own}\n"));
-        AssertPlain(Assert.Throws<UserErrorException>(() => file.ToStory()).Message, words);
+        AssertPlain(Assert.Throws<DocumentException>(() => file.ToStory()).Message, words);
     }
 
     [Fact]
@@ -269,8 +243,8 @@ public sealed class StoryFileTests : IDisposable
         make.WaitForExit();
         AssertPlain(Error("story.yaml", "subjects: a cat\nscenes:\n- prompt: a cat\n  masks: [pipe.png]\n"), "line 4, column 11",
             "pipe.png", "not a regular file");
-        AssertPlain(Assert.Throws<UserErrorException>(() => StoryFile.Load(folder.PathOf("pipe.png"))).Message, "not a regular file");
-        AssertPlain(Assert.Throws<UserErrorException>(() => StoryFile.Load(folder.Path)).Message, "is a folder");
+        AssertPlain(Assert.Throws<DocumentException>(() => StoryFile.Load(folder.PathOf("pipe.png"))).Message, "not a regular file");
+        AssertPlain(Assert.Throws<DocumentException>(() => StoryFile.Load(folder.Path)).Message, "is a folder");
     }
 
     [Theory]
@@ -286,7 +260,7 @@ public sealed class StoryFileTests : IDisposable
     public void Dispose() => folder.Dispose();
 
     private string Error(string name, string text) =>
-        Assert.Throws<UserErrorException>(() => StoryFile.Load(folder.Write(name, text))).Message;
+        Assert.Throws<DocumentException>(() => StoryFile.Load(folder.Write(name, text))).Message;
 
     private static void AssertPlain(string message, params string[] words)
     {
