@@ -141,7 +141,7 @@ internal static partial class CommandLine
             {
                 return parse(result.Tokens[0].Value);
             }
-            catch (Exception exception) when (exception is UserErrorException or DocumentException)
+            catch (DocumentException exception)
             {
                 result.AddError(exception.Message);
                 return default;

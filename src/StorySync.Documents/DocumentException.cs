@@ -2,7 +2,7 @@ namespace StorySync.Documents;
 
 /// <summary>The exception that is thrown for a fault of a document, or of a file that it names. The message is for whoever wrote the
 /// document: one line that says where the fault is, what was expected, and what to do.</summary>
-public sealed class DocumentException : FormatException
+public class DocumentException : FormatException
 {
     /// <summary>Initializes a new instance of the <see cref="DocumentException"/> class without a place.</summary>
     /// <param name="message">What is wrong.</param>

@@ -193,7 +193,7 @@ public sealed partial record StoryFile
             }
 
             own.Remove(had);
-            own.Add(had with { Region = region.Box, RegionMask = region.Picture?.Image });
+            own.Add(had with { Region = region.Box, RegionMask = region.ImageFile?.Image });
         }
 
         return new Scene(scene.Prompt) { Seed = scene.Seed, States = scene.States, Location = scene.Location, Subjects = own };

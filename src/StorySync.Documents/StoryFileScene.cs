@@ -18,7 +18,7 @@ public sealed record StoryFileScene(string Prompt)
     public long? Seed { get; init; }
 
     /// <summary>Gets for each subject of the story, in its order, its mask, white where it is, null to find it; null to find all.</summary>
-    public IReadOnlyList<StoryFilePicture?>? Masks { get; init; }
+    public IReadOnlyList<StoryFileImage?>? Masks { get; init; }
 
     /// <summary>Gets where subjects are to be.</summary>
     public IReadOnlyList<StoryFileRegion> Regions { get; init; } = [];
@@ -26,7 +26,7 @@ public sealed record StoryFileScene(string Prompt)
     /// <summary>Gets where the scene is; scenes that name the same location share their background. Null: it shares none.</summary>
     public string? Location { get; init; }
 
-    /// <summary>Gets the text below the picture in a book; null for none.</summary>
+    /// <summary>Gets the text below the image in a book; null for none.</summary>
     public string? Caption { get; init; }
 
     /// <summary>Gets what is said in the scene, in order, for a book's speech bubbles.</summary>
@@ -38,25 +38,25 @@ public sealed record StoryFileScene(string Prompt)
 
 /// <summary>Represents a line of dialogue of a <see cref="StoryFileScene"/>.</summary>
 /// <param name="Who">Who speaks: the phrase of a subject, or the name of a character of the cast; any other name is of somebody whom the
-/// picture does not show.</param>
+/// image does not show.</param>
 /// <param name="Says">What is said.</param>
 public sealed record StoryFileLine(string Who, string Says);
 
-/// <summary>Represents where a subject is to be in a <see cref="StoryFileScene"/>: a box or a picture.</summary>
+/// <summary>Represents where a subject is to be in a <see cref="StoryFileScene"/>: a box or an image.</summary>
 /// <param name="Of">The subject's phrase, or the name of a character of the cast.</param>
 public sealed record StoryFileRegion(string Of)
 {
-    /// <summary>Gets the box; null where there is a picture.</summary>
+    /// <summary>Gets the box; null where there is an image.</summary>
     public RegionBox? Box { get; init; }
 
-    /// <summary>Gets a picture that is white where the subject is to be; null where there is a box.</summary>
-    public StoryFilePicture? Picture { get; init; }
+    /// <summary>Gets an image that is white where the subject is to be; null where there is a box.</summary>
+    public StoryFileImage? ImageFile { get; init; }
 
     /// <summary>Gets where the region stands, for messages; null where it was not read.</summary>
     public DocumentPlace? Place { get; init; }
 }
 
-/// <summary>Represents a picture that a <see cref="StoryFile"/> names.</summary>
+/// <summary>Represents an image that a <see cref="StoryFile"/> names.</summary>
 /// <param name="File">The file, relative to the story's folder.</param>
-/// <param name="Image">The picture in it.</param>
-public sealed record StoryFilePicture(string File, RgbImage Image);
+/// <param name="Image">The image in it.</param>
+public sealed record StoryFileImage(string File, RgbImage Image);

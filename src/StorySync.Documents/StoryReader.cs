@@ -106,7 +106,7 @@ internal sealed class StoryReader(string? folder)
     {
         if (node is ScalarNode)
         {
-            return new StoryFileRegion(of) { Place = node.Place, Picture = Picture(node, "region") };
+            return new StoryFileRegion(of) { Place = node.Place, ImageFile = Picture(node, "region") };
         }
 
         IReadOnlyList<DocumentNode> sides;
@@ -144,7 +144,7 @@ internal sealed class StoryReader(string? folder)
     }
 
     /// <summary>Reads a mask or region.</summary>
-    private StoryFilePicture Picture(DocumentNode node, string what)
+    private StoryFileImage Picture(DocumentNode node, string what)
     {
         var name = NotEmpty(node, $"a {what}");
         if (folder is null)
@@ -169,7 +169,7 @@ internal sealed class StoryReader(string? folder)
             pictures[path] = picture;
         }
 
-        return new StoryFilePicture(name, picture);
+        return new StoryFileImage(name, picture);
     }
 
     private static DocumentNode? Value(IReadOnlyDictionary<string, DocumentNode> entries, string key) =>

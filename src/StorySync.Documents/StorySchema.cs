@@ -85,7 +85,7 @@ internal static class StorySchema
             "location", "Where the scene is: scenes that name the same location share their background. Default: it shares none.",
             PhraseOrNull
         },
-        { "caption", "The text below the picture in a book. Default: none.", Nullable("string") },
+        { "caption", "The text below the image in a book. Default: none.", Nullable("string") },
         {
             "dialogue", "What is said in the scene, in order, for a book's speech bubbles.",
             OrNull(ListOf(Ref("line")))
@@ -123,8 +123,8 @@ internal static class StorySchema
         {
             ["$schema"] = "https://json-schema.org/draft/2020-12/schema",
             ["title"] = "StorySync story",
-            ["description"] = "A story for StorySync, in YAML or in JSON (comments and trailing commas are allowed). Options of the command "
-                + "line override what the file says.",
+            ["description"] = "A story for StorySync, in YAML or in JSON (comments and trailing commas are allowed). Options of the "
+                + "command line override what the file says.",
         };
         Story.AddTo(schema);
         schema["$defs"] = new JsonObject

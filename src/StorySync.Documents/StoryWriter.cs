@@ -71,7 +71,7 @@ internal static class StoryWriter
     }
 
     private static JsonNode? Node(StoryFileRegion region) => region.Box is { } box
-        ? new JsonArray(box.Left, box.Top, box.Width, box.Height) : region.Picture?.File;
+        ? new JsonArray(box.Left, box.Top, box.Width, box.Height) : region.ImageFile?.File;
 
     /// <summary>A mapping with nothing but its first key is written as that one's value.</summary>
     private static JsonNode ShortOr(JsonObject node) => node.Count == 1 ? node[0]!.DeepClone() : node;

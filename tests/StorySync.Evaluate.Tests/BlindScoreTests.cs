@@ -1,3 +1,4 @@
+using StorySync.Documents;
 using StorySync.Evaluation;
 using StorySync.Samples;
 using StorySync.Samples.Evaluate;
@@ -58,6 +59,6 @@ public class BlindScoreTests
         using var folder = new TemporaryFolder();
         var path = folder.Write("answers.json", text);
         Assert.Contains(message,
-            Assert.ThrowsAny<Exception>(() => BlindScore.Of(Key, [Json.Read<BlindAnswers>(path, "file of answers")], "all")).Message);
+            Assert.ThrowsAny<DocumentException>(() => BlindScore.Of(Key, [Json.Read<BlindAnswers>(path, "file of answers")], "all")).Message);
     }
 }

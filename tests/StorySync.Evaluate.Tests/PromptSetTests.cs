@@ -89,7 +89,7 @@ public sealed class PromptSetTests : IDisposable
     public void A_name_that_is_too_long_for_a_folder_is_refused_when_the_set_is_read()
     {
         var text = $"- name: \"{new string('n', 300)}\"\n  subject: a rabbit\n  settings: [here]\n";
-        var message = Assert.Throws<UserErrorException>(() => PromptSet.Load(folder.Write("set.yaml", text))).Message;
+        var message = Assert.Throws<DocumentException>(() => PromptSet.Load(folder.Write("set.yaml", text))).Message;
         Assert.Contains("line 1, column 3: ", message);
         Assert.Contains("has 300 bytes", message);
     }

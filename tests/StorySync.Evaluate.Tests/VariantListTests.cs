@@ -1,4 +1,5 @@
 using StorySync.Attention;
+using StorySync.Documents;
 using StorySync.Pipelines;
 using StorySync.Samples;
 using StorySync.Samples.Evaluate;
@@ -123,7 +124,7 @@ public sealed class VariantListTests : IDisposable
     public void A_fault_in_a_file_is_named_with_its_place(string text, params string[] words)
     {
         var path = folder.Write("v.json", text);
-        var message = Assert.ThrowsAny<Exception>(() => VariantList.Make(Start, [path], [], [])).Message;
+        var message = Assert.ThrowsAny<DocumentException>(() => VariantList.Make(Start, [path], [], [])).Message;
         Assert.All(words, word => Assert.Contains(word, message));
         Assert.All((string[])["System.", "StorySync.", "(Parameter", "LineNumber"], word => Assert.DoesNotContain(word, message));
     }

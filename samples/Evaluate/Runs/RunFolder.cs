@@ -45,7 +45,7 @@ internal sealed class RunFolder(OutputFolder folder)
             var record = Json.Read<StoryRecord>(path, "record") with { Folder = FolderOf(job) };
             return record.Job.IsAs(job) && job.Prompts.Index().All(scene => File.Exists(record.Picture(scene.Index))) ? record : null;
         }
-        catch (Exception exception) when (exception is UserErrorException or DocumentException)
+        catch (DocumentException)
         {
             // Of another version of this program: made again.
             return null;
