@@ -1,7 +1,11 @@
 using System.Net;
 using System.Net.Sockets;
+using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Options;
 using Orleans.Configuration;
+using Orleans.Serialization;
+using Orleans.Storage;
 using StackExchange.Redis;
 using StorySync.Cluster;
 
@@ -41,6 +45,8 @@ public static class StorySyncClusterExtensions
             else
             {
                 silo.UseLocalhostClustering(PortOr(0), gatewayPort: 0, serviceId: options.ClusterId, clusterId: options.ClusterId);
+                silo.Services.AddKeyedSingleton<IGrainStorage>(StorySyncClusterOptions.StorageName, (provider, _) => new SqliteGrainStorage(
+                    Path.Combine(options.Folder, "stories.db"), provider.GetRequiredService<IGrainStorageSerializer>()));
             }
 
             silo.AddStorySyncWorkers(configure);
@@ -60,7 +66,7 @@ public static class StorySyncClusterExtensions
         var options = Read(configure);
         var redis = options.Redis
             ?? throw new ArgumentException("Redis is null; a client finds its cluster there, so give the address that the silos have.");
-        services.Configure(configure);
+        AddShared(services, configure);
         return services.AddOrleansClient(client => client
             .UseRedisClustering(own => own.ConfigurationOptions = ConfigurationOptions.Parse(redis))
             .Configure<ClusterOptions>(own => (own.ClusterId, own.ServiceId) = (options.ClusterId, options.ClusterId)));
@@ -73,8 +79,22 @@ public static class StorySyncClusterExtensions
     public static ISiloBuilder AddStorySyncWorkers(this ISiloBuilder silo, Action<StorySyncClusterOptions>? configure = null)
     {
         ArgumentNullException.ThrowIfNull(silo);
-        silo.Services.Configure(configure ?? (_ => { }));
+        AddShared(silo.Services, configure);
+        silo.Services.AddSingleton<ClusterModels>();
+        silo.Services.AddHostedService<StoryWorkers>();
         return silo;
+    }
+
+    /// <summary>What silos and clients have.</summary>
+    private static void AddShared(IServiceCollection services, Action<StorySyncClusterOptions>? configure)
+    {
+        services.AddOptions<StorySyncClusterOptions>().Configure(configure ?? (_ => { }))
+            .Validate(own => own.MaxQueuedScenes >= 1, "MaxQueuedScenes must be at least 1.")
+            .Validate(own => own.WorkerTimeout >= TimeSpan.FromSeconds(1), "WorkerTimeout must be at least one second.")
+            .ValidateOnStart();
+        services.Configure<ExceptionSerializationOptions>(own => own.SupportedNamespacePrefixes.Add(nameof(StorySync)));
+        services.TryAddSingleton(provider => new StoryFiles(provider.GetRequiredService<IOptions<StorySyncClusterOptions>>().Value.Folder));
+        services.TryAddSingleton<IStoryService, StoryService>();
     }
 
     private static StorySyncClusterOptions Read(Action<StorySyncClusterOptions>? configure)
