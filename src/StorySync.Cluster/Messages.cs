@@ -52,7 +52,7 @@ internal interface IStoryGrain : IGrainWithStringKey
     Task ResumeAsync();
 }
 
-/// <summary>The jobs of one model, each at most with one worker; its key is the model. Stories have their turns one after the other.</summary>
+/// <summary>The jobs of one model, each at most with one worker; its key is the model. Stories take turns.</summary>
 internal interface IQueueGrain : IGrainWithStringKey
 {
     /// <summary>Puts a story's jobs in, those that are not there already.</summary>

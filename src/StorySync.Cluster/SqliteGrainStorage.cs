@@ -5,7 +5,7 @@ using Orleans.Storage;
 
 namespace StorySync.Cluster;
 
-/// <summary>Grains' states in a SQLite file, for a cluster of one process: ADO.NET's storage of Orleans has no queries for SQLite.</summary>
+/// <summary>Grains' states in a SQLite file, for a cluster of one process: Orleans' storage on ADO.NET does not know SQLite.</summary>
 internal sealed class SqliteGrainStorage : IGrainStorage
 {
     private readonly string connection;
@@ -19,7 +19,8 @@ internal sealed class SqliteGrainStorage : IGrainStorage
         using var opened = Open();
         using var command = opened.CreateCommand();
         command.CommandText =
-            "PRAGMA journal_mode = WAL; CREATE TABLE IF NOT EXISTS grains (id TEXT PRIMARY KEY, version INTEGER NOT NULL, state BLOB NOT NULL)";
+            "PRAGMA journal_mode = WAL; "
+            + "CREATE TABLE IF NOT EXISTS grains (id TEXT PRIMARY KEY, version INTEGER NOT NULL, state BLOB NOT NULL)";
         command.ExecuteNonQuery();
     }
 

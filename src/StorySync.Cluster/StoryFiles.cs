@@ -34,7 +34,8 @@ internal sealed class StoryFiles(string root)
     {
         var path = PathOf(story, file);
         Put(path, temporary => File.WriteAllBytes(temporary, image.EncodePng()));
-        return new DrawnScene { File = file, Hash = Convert.ToHexStringLower(SHA256.HashData(File.ReadAllBytes(path))), Seed = seed, Score = score };
+        var hash = Convert.ToHexStringLower(SHA256.HashData(File.ReadAllBytes(path)));
+        return new DrawnScene { File = file, Hash = hash, Seed = seed, Score = score };
     }
 
     /// <summary>Writes a bank, unless it is there.</summary>

@@ -9,7 +9,7 @@ using StorySync.Pipelines;
 namespace StorySync.Cluster;
 
 /// <inheritdoc cref="IStoryGrain"/>
-/// <remarks>Its state is written before anyone is told of it. Whatever fails after that is made good when the queue asks for jobs.</remarks>
+/// <remarks>Its state is written before anybody hears of it. Whatever fails after that is made good when the queue asks for jobs.</remarks>
 internal sealed class StoryGrain(
     [PersistentState("story", StorySyncClusterOptions.StorageName)] IPersistentState<StoryRecord> state,
     StoryFiles files,
@@ -56,7 +56,8 @@ internal sealed class StoryGrain(
         try
         {
             await models.CheckAsync(read, bank is null ? null : files.PathOf(Id, bank), read.Story.Scenes.Skip(Anchors));
-            own.Bank = bank ?? StoryFiles.NameOf(read.Model!, JsonSerializer.Serialize(AnchorsStory), BankOptions) + StoryFiles.BankExtension;
+            own.Bank = bank
+                ?? StoryFiles.NameOf(read.Model!, JsonSerializer.Serialize(AnchorsStory), BankOptions) + StoryFiles.BankExtension;
             own.Scenes.AddRange(read.Story.Scenes.Take(Anchors).Select((_, i) => new List<TakeRecord>
             {
                 new() { Seed = SeedOf(i), Job = AnchorsJob, Drawn = anchors.ElementAtOrDefault(i) },
@@ -173,7 +174,8 @@ internal sealed class StoryGrain(
     public async Task DeleteAsync()
     {
         RequireStory();
-        var (queue, last) = (Queue, await StatusAsync() with { State = StoryState.Canceled, QueuePosition = null, EstimatedSeconds = null });
+        var queue = Queue;
+        var last = await StatusAsync() with { State = StoryState.Canceled, QueuePosition = null, EstimatedSeconds = null };
         await state.ClearStateAsync();
         DeactivateOnIdle();
         await queue.RemoveAsync(Id);
@@ -351,7 +353,8 @@ internal sealed class StoryGrain(
     private Scene Seeded(Scene scene, int index) => scene with { Seed = SeedOf(index) };
 
     private Scene SceneOf(int index, TakeRecord take) =>
-        (take.Replacement is { } other ? JsonSerializer.Deserialize<Scene>(other)! : Document.Story.Scenes[index]) with { Seed = take.Seed };
+        (take.Replacement is { } other ? JsonSerializer.Deserialize<Scene>(other)! : Document.Story.Scenes[index])
+            with { Seed = take.Seed };
 
     private string Expand(Scene scene) =>
         (Document.Story with { Scenes = [.. Document.Story.Scenes, scene] }).ExpandCast().Scenes[^1].Prompt;

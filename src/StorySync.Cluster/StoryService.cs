@@ -43,7 +43,8 @@ internal sealed class StoryService(IGrainFactory grains, StoryFiles files) : ISt
         }
     }
 
-    public Task<StoryStatus> GetAsync(string id, CancellationToken cancellationToken) => StoryOf(id).GetAsync().WaitAsync(cancellationToken);
+    public Task<StoryStatus> GetAsync(string id, CancellationToken cancellationToken) =>
+        StoryOf(id).GetAsync().WaitAsync(cancellationToken);
 
     public async IAsyncEnumerable<StoryUpdate> WatchAsync(string id, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
