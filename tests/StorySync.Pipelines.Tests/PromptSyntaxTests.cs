@@ -116,9 +116,9 @@ public sealed class PromptSyntaxTests(StorybookModel model) : IClassFixture<Stor
     }
 
     [Theory]
-    [InlineData("tall bear", "(a tall:1.2) [bear] and a (bear:0.7)", "tall bear", 9)]
-    [InlineData("(the bear:1.2)", "BREAK the bear BREAK BREAK (the bear)", "the bear", 9)]
-    [InlineData(@"bear \(old\)", @"a ((bear \(old\):1.3))", "bear (old)", 9)]
+    [InlineData("tall bear", "(a tall:1.2) [bear] and a (bear:0.7)", "tall bear", 1)]
+    [InlineData("(the bear:1.2)", "BREAK the bear BREAK BREAK (the bear)", "the bear", 2)]
+    [InlineData(@"bear \(old\)", @"a ((bear \(old\):1.3))", "bear (old)", 1)]
     public void A_phrase_is_found_through_chunks_and_weights(string phrase, string end, string words, int times)
     {
         var request = Quick() with { PromptSyntax = PromptSyntax.Weighted };
