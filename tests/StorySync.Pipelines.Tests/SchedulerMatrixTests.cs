@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using StorySync.TestSupport;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -25,17 +26,15 @@ public class SchedulerMatrixTests
         using var golden = new Golden("scheduler-matrix.safetensors");
         using var copy = new ModelCopy(Path.Combine(ReferenceData.OwnRoot, "models", model));
         copy.Set("scheduler/scheduler_config.json", "prediction_type", prediction);
-        if (variant.StartsWith("sde", StringComparison.Ordinal))
-        {
-            copy.Set("scheduler/scheduler_config.json", "algorithm_type", "sde-dpmsolver++");
-        }
-
-        var smooth = variant.EndsWith("smooth", StringComparison.Ordinal);
-        if (smooth)
-        {
-            copy.Set("scheduler/scheduler_config.json", "clip_sample", false);
-            copy.Set("scheduler/scheduler_config.json", "beta_schedule", "scaled_linear");
-        }
+        var words = variant.Split('-');
+        var smooth = words.Contains("smooth");
+        Set("sde", "algorithm_type", "sde-dpmsolver++");
+        Set("smooth", "clip_sample", false);
+        Set("smooth", "beta_schedule", "scaled_linear");
+        Set("flow", "use_flow_sigmas", true);
+        Set("flow", "use_dynamic_shifting", true);
+        Set("edm", "sigma_min", 0.002);
+        Set("edm", "sigma_max", 80.0);
 
         using var pipeline = DiffusionPipeline.Load(copy.Path, new PipelineOptions
         {
@@ -50,7 +49,7 @@ public class SchedulerMatrixTests
             GuidanceScale = smooth ? 2 : 4,
             Seed = 3,
             LatentsOnly = true,
-            Eta = (variant.Split('-')[0], prediction, scheduler, model) switch
+            Eta = (words[0], prediction, scheduler, model) switch
             {
                 ("eta", "v_prediction", _, _) => 0.9,
                 ("eta", _, _, _) => 0.4,
@@ -80,6 +79,14 @@ public class SchedulerMatrixTests
             var rounding = Root(golden[run] - exact) / size;
             Assert.InRange(2 * rounding, 0, 0.3);
             Assert.InRange(error, 0, 2 * rounding);
+        }
+
+        void Set(string word, string entry, JsonNode value)
+        {
+            if (words.Contains(word))
+            {
+                copy.Set("scheduler/scheduler_config.json", entry, value);
+            }
         }
 
         static float Root(Tensor values) => values.pow(2).mean().sqrt().item<float>();

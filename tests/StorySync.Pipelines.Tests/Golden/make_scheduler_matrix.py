@@ -44,6 +44,8 @@ def run(model, pipe, config, name, prediction, dtype=torch.float32, variant="", 
     def draw():
         pipe.scheduler = scheduler_class(name, model).from_config({**config, "prediction_type": prediction, **entries})
         arguments = {} if eta is None else {"eta": eta}
+        if model == "tiny-flux":
+            arguments["max_sequence_length"] = pipe.tokenizer_2.model_max_length
         latents = pipe(prompt=PROMPT, num_inference_steps=3 if variant == "few" else 5, guidance_scale=2.0 if "smooth" in variant else 4.0,
                        generator=torch.Generator("cpu").manual_seed(SEED), output_type="latent", height=64, width=64, **arguments)
         return latents.images if hasattr(latents, "images") else latents[0]
@@ -62,7 +64,8 @@ def run(model, pipe, config, name, prediction, dtype=torch.float32, variant="", 
         tensors["rounding." + run_name] = ((other - latents).pow(2).mean() / latents.pow(2).mean()).sqrt().reshape(1)
 
 
-for model, pipeline in {"tiny-sdxl": diffusers.StableDiffusionXLPipeline, "tiny-kandinsky3": diffusers.Kandinsky3Pipeline}.items():
+for model, pipeline in {"tiny-sdxl": diffusers.StableDiffusionXLPipeline, "tiny-kandinsky3": diffusers.Kandinsky3Pipeline,
+                        "tiny-flux": diffusers.FluxPipeline}.items():
     for dtype in (torch.float32, torch.bfloat16, torch.float16):
         pipe = pipeline.from_pretrained(os.path.join(models, model), torch_dtype=dtype, local_files_only=True)
         pipe.set_progress_bar_config(disable=True)
@@ -71,10 +74,20 @@ for model, pipeline in {"tiny-sdxl": diffusers.StableDiffusionXLPipeline, "tiny-
         config = dict(pipe.scheduler.config)
         config.pop("_class_name")
         sdxl = model == "tiny-sdxl"
+        if model == "tiny-flux":
+            # Its pipeline gives steps that draw noise no generator.
+            run(model, pipe, config, "FlowMatchEulerDiscreteScheduler", "flow_prediction", dtype)
+            for name in ("UniPCMultistepScheduler", "DPMSolverMultistepScheduler"):
+                run(model, pipe, config, name, "flow_prediction", dtype, "flow", use_flow_sigmas=True, use_dynamic_shifting=True)
+            continue
         if dtype == torch.float32:
             for name in CLASSES:
                 for prediction in ("epsilon", "v_prediction", "sample"):
                     run(model, pipe, config, name, prediction, variant="few" if not sdxl and (name, prediction) in FEW else "")
+            if sdxl:
+                for name in ("EDMEulerScheduler", "EDMDPMSolverMultistepScheduler"):
+                    for prediction in ("epsilon", "v_prediction"):
+                        run(model, pipe, config, name, prediction, variant="edm", sigma_min=0.002, sigma_max=80.0)
         for smooth in (False, True) if dtype == torch.float32 else (True,):
             more = SMOOTH if smooth else {}
             suffix = "-smooth" if smooth else ""
