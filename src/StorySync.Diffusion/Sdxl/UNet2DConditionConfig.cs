@@ -142,8 +142,9 @@ public sealed record UNet2DConditionConfig
     [Unsupported]
     public int? EncoderHidDim { get; init; }
 
-    /// <summary>Gets an entry that must be null; other values are not supported.</summary>
-    [Unsupported]
+    /// <summary>Gets the width of the condition that is added to the embedded timestep, in latent consistency models the guidance scale;
+    /// null for none.</summary>
+    [Range(4, 1 << 16)]
     public int? TimeCondProjDim { get; init; }
 
     /// <summary>Gets an entry that must be null; other values are not supported.</summary>

@@ -43,7 +43,7 @@ public sealed class UNet2DConditionModel : nn.Module<UNetInputs, DenoisingContex
 
         conv_in = new Conv2d(config.InChannels, channels[0], config.ConvInKernel, padding: (config.ConvInKernel - 1) / 2);
         time_proj = new Timesteps(channels[0], config.FlipSinToCos, config.FreqShift);
-        time_embedding = new TimestepEmbedding(channels[0], timeWidth, config.ActFn);
+        time_embedding = new TimestepEmbedding(channels[0], timeWidth, config.ActFn, config.TimeCondProjDim);
         if (config.AdditionEmbedType == "text_time")
         {
             add_time_proj = new Timesteps(config.AdditionTimeEmbedDim!.Value, config.FlipSinToCos, config.FreqShift);
@@ -176,7 +176,7 @@ public sealed class UNet2DConditionModel : nn.Module<UNetInputs, DenoisingContex
     {
         var batch = inputs.Sample.shape[0];
         var dtype = inputs.Sample.dtype;
-        var embedding = time_embedding.call(time_proj.call(inputs.Timestep.expand(batch)).to(dtype));
+        var embedding = time_embedding.call(time_proj.call(inputs.Timestep.expand(batch)).to(dtype), inputs.TimestepCond);
         if (add_time_proj is null || add_embedding is null)
         {
             return embedding;
@@ -252,6 +252,10 @@ public sealed record UNetInputs(Tensor Sample, Tensor Timestep, Tensor EncoderHi
     /// <summary>Gets the original height and width, crop top and left, target height and width, (batch, 6); needed by models with added
     /// conditions (SDXL).</summary>
     public Tensor? TimeIds { get; init; }
+
+    /// <summary>Gets the condition that is added to the embedded timestep, (1 or batch, time_cond_proj_dim), in the dtype of the weights:
+    /// the guidance scale, embedded, in latent consistency models; null for none.</summary>
+    public Tensor? TimestepCond { get; init; }
 
     /// <summary>Gets the mask of the text: 1 for each text token that counts, 0 for the others, (batch, tokens); null when all
     /// do.</summary>

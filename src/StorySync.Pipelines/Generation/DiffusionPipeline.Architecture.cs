@@ -95,6 +95,9 @@ public abstract partial class DiffusionPipeline
     /// <summary>The index of the first model call for an image-to-image strength.</summary>
     internal virtual int BeginIndex(SchedulePlan plan, double strength) => plan.BeginIndex(strength);
 
+    /// <summary>Whether the denoiser is told the guidance scale, in place of two passes that are joined by it.</summary>
+    internal virtual bool EmbedsGuidance => false;
+
     /// <summary>The scale by which the halves of a prediction are joined.</summary>
     internal virtual double GuidanceScaleOf(GenerationRequest request) => GuidanceScaleOrDefault(request);
 

@@ -134,7 +134,8 @@ public abstract partial class DiffusionPipeline : IDisposable
 
     /// <summary>Gets the guidance scale of a generation from text that does not name one: the <see cref="Preset"/>'s, the model's own
     /// (<c>guidance_scale</c> in its <c>storysync.json</c>), or else diffusers'.</summary>
-    public double DefaultGuidanceScale => Preset?.GuidanceScale ?? GuidanceScaleOrDefault(new GenerationRequest());
+    public double DefaultGuidanceScale =>
+        (EmbedsGuidance ? null : Preset?.GuidanceScale) ?? GuidanceScaleOrDefault(new GenerationRequest());
 
     /// <summary>Gets the height and width in pixels of a generation that does not name them: the model's own (<c>height</c> and
     /// <c>width</c> in its <c>storysync.json</c>), or else diffusers'.</summary>
@@ -251,7 +252,7 @@ public abstract partial class DiffusionPipeline : IDisposable
     internal GenerationRequest WithPreset(GenerationRequest request)
     {
         RequirePresets(request.Preset);
-        return (request.Preset ?? Preset)?.Over(request, Scheduler) ?? request;
+        return (request.Preset ?? Preset)?.Over(request, Scheduler, EmbedsGuidance) ?? request;
     }
 
     /// <summary>What the model is called.</summary>
@@ -334,8 +335,8 @@ public abstract partial class DiffusionPipeline : IDisposable
             GenerationWarningCode.PresetChosen,
             string.Create(
                 CultureInfo.InvariantCulture,
-                $"The preset {preset} was chosen for {folder.Name}, because {reason}: {preset.Steps} steps, guidance "
-                    + $"{preset.GuidanceScale}. DiffusionPipeline.Preset, or what a request says itself, changes that."));
+                $"The preset {preset} was chosen for {folder.Name}, because {reason}: {preset.Steps} steps. "
+                    + $"DiffusionPipeline.Preset, or what a request says itself, changes that."));
     }
 
     private void WarnOfOptions(ModelFolder folder)

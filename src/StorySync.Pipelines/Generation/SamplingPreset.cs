@@ -84,11 +84,12 @@ public sealed record SamplingPreset
     /// <summary>A request with the preset's settings where it has none of its own.</summary>
     /// <param name="request">The request.</param>
     /// <param name="own">The model's scheduler.</param>
-    internal GenerationRequest Over(GenerationRequest request, Scheduler own) => request with
+    /// <param name="embedsGuidance">Whether the denoiser is told the guidance scale, of which the preset knows nothing.</param>
+    internal GenerationRequest Over(GenerationRequest request, Scheduler own, bool embedsGuidance) => request with
     {
         Scheduler = request.Scheduler ?? On(own),
         Steps = request.Steps ?? Steps,
-        GuidanceScale = request.GuidanceScale ?? GuidanceScale,
+        GuidanceScale = request.GuidanceScale ?? (embedsGuidance ? null : GuidanceScale),
         Eta = request.Eta > 0 || request.Scheduler is not null ? request.Eta : Eta,
         Preset = null,
     };

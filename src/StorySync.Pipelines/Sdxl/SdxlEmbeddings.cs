@@ -8,16 +8,24 @@ namespace StorySync.Pipelines;
 /// <param name="Pooled">(rows, width).</param>
 /// <param name="TimeIds">(rows, 6).</param>
 /// <param name="Mask">1 for each token that counts, (rows, tokens), int64; null where all do.</param>
-internal sealed record SdxlEmbeddings(Tensor Text, Tensor Pooled, Tensor TimeIds, Tensor? Mask) : PromptEmbeddings(Text)
+/// <param name="TimestepCond">The embedded guidance scale, (1, width), for all rows; null where the denoiser is not told it.</param>
+internal sealed record SdxlEmbeddings(Tensor Text, Tensor Pooled, Tensor TimeIds, Tensor? Mask, Tensor? TimestepCond)
+    : PromptEmbeddings(Text)
 {
     public override PromptEmbeddings Select(Tensor rows) =>
-        new SdxlEmbeddings(
-            Text.index_select(0, rows), Pooled.index_select(0, rows), TimeIds.index_select(0, rows), Mask?.index_select(0, rows));
+        this with
+        {
+            Text = Text.index_select(0, rows),
+            Pooled = Pooled.index_select(0, rows),
+            TimeIds = TimeIds.index_select(0, rows),
+            Mask = Mask?.index_select(0, rows),
+        };
 
     public UNetInputs Inputs(Tensor sample, Tensor timestep) => new(sample, timestep, Text)
     {
         TextEmbeds = Pooled,
         TimeIds = TimeIds,
         EncoderAttentionMask = Mask,
+        TimestepCond = TimestepCond,
     };
 }

@@ -3,6 +3,7 @@ using StorySync.Attention;
 using StorySync.Diffusion;
 using StorySync.Diffusion.Autoencoders;
 using StorySync.Diffusion.Denoising;
+using StorySync.Diffusion.Layers;
 using StorySync.Diffusion.Lora;
 using StorySync.Diffusion.Schedulers;
 using StorySync.Diffusion.Sdxl;
@@ -10,6 +11,7 @@ using StorySync.Diffusion.TextEncoders;
 using StorySync.Diffusion.Tokenizers;
 using StorySync.Diffusion.Weights;
 using TorchSharp;
+using static StorySync.Kernels.Lifetimes;
 using static TorchSharp.torch;
 
 namespace StorySync.Pipelines;
@@ -91,7 +93,9 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
 
     private protected override int DefaultStepsOfClass => 50;
 
-    private protected override double DefaultGuidanceScaleOfClass(GenerationRequest request) => request.Mask is null ? 5 : 7.5;
+    /// <summary>As in diffusers; 8 where the denoiser is told the guidance scale, as the card of LCM-SDXL recommends.</summary>
+    private protected override double DefaultGuidanceScaleOfClass(GenerationRequest request) =>
+        EmbedsGuidance ? 8 : request.Mask is null ? 5 : 7.5;
 
     internal override Type RequestType => typeof(StableDiffusionXLRequest);
 
@@ -200,10 +204,12 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
     internal override void Warn(GenerationRequest request, bool guidance, WarningList warnings)
     {
         var own = request.Own<StableDiffusionXLRequest>();
-        const string Off = " has no effect: guidance is off; it is on with a GuidanceScale above 1.";
-        warnings.AddIf(request.NegativePrompts is not null && !guidance, "NegativePrompts" + Off);
-        warnings.AddIf(own.NegativePrompts2 is not null && !guidance, "NegativePrompts2" + Off);
-        warnings.AddIf(own.GuidanceRescale > 0 && !guidance, "GuidanceRescale" + Off);
+        var off = EmbedsGuidance
+            ? " has no effect: this model is told its guidance scale (time_cond_proj_dim), and has no pass with the negative prompt."
+            : " has no effect: guidance is off; it is on with a GuidanceScale above 1.";
+        warnings.AddIf(request.NegativePrompts is not null && !guidance, "NegativePrompts" + off);
+        warnings.AddIf(own.NegativePrompts2 is not null && !guidance, "NegativePrompts2" + off);
+        warnings.AddIf(own.GuidanceRescale > 0 && !guidance, "GuidanceRescale" + off);
         var sized = own.NegativeOriginalSize is not null && own.NegativeTargetSize is not null;
         warnings.AddIf(
             !(sized && guidance) && (own.NegativeOriginalSize is not null || own.NegativeTargetSize is not null
@@ -253,8 +259,13 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
         using var held = offload.Acquire(TextEncoder);
         using var held2 = offload.Acquire(TextEncoder2);
         var (text, pooled, mask) = prompts.Encode(request, guidance, cancellationToken);
-        return new SdxlEmbeddings(text, pooled, TimeIds(request, height, width, guidance), mask);
+        return new SdxlEmbeddings(
+            text, pooled, TimeIds(request, height, width, guidance), mask, EmbeddedGuidance(GuidanceScaleOrDefault(request)));
     }
+
+    internal override bool EmbedsGuidance => UNet.Config.TimeCondProjDim is not null;
+
+    internal override double GuidanceScaleOf(GenerationRequest request) => EmbedsGuidance ? 1 : GuidanceScaleOrDefault(request);
 
     internal override IDisposable AcquireDenoiser() => offload.Acquire(UNet);
 
@@ -297,6 +308,19 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
 
     internal override long BlockCacheValues(int height, int width) =>
         UNet.BlockCacheElements(height / Vae.SpatialFactor, width / Vae.SpatialFactor);
+
+    /// <summary>The guidance scale as latent consistency models are told it (diffusers' <c>get_guidance_scale_embedding</c>), (1,
+    /// time_cond_proj_dim); null for other models.</summary>
+    private Tensor? EmbeddedGuidance(double scale)
+    {
+        if (UNet.Config.TimeCondProjDim is not { } width)
+        {
+            return null;
+        }
+
+        using var embedding = new Timesteps(width, flipSinToCos: false, frequencyShift: 1);
+        return Scoped(() => embedding.call(tensor([(float)(scale - 1) * 1000], device: Device)).to(Options.Dtype));
+    }
 
     private Tensor TimeIds(GenerationRequest request, int height, int width, bool guidance)
     {
