@@ -86,12 +86,26 @@ internal static partial class CommandLine
     /// <summary>Creates an option that takes one of some words.</summary>
     public static Option<string> Choice(string name, string description, params string[] words)
     {
-        var option = Create(name, description, text => words.Contains(text)
+        var option = OptionalChoice(name, description, words);
+        option.DefaultValueFactory = _ => words[0];
+        return option!;
+    }
+
+    /// <summary>Creates an option that takes one of some words, or is left out.</summary>
+    public static Option<string?> OptionalChoice(string name, string description, params string[] words)
+    {
+        var option = Create<string?>(name, description, text => words.Contains(text)
             ? text
             : throw new UserErrorException($"{name} is '{text}'; it must be {English.Or(words)}."));
-        option.DefaultValueFactory = _ => words[0];
+        option.CompletionSources.Add(words);
         return option;
     }
+
+    /// <summary>Creates an option that can be repeated, with one text each time.</summary>
+    public static Option<string[]> Repeated(string name, string description, params string[] aliases) => new(name, aliases)
+    {
+        Description = description, Arity = ArgumentArity.OneOrMore, AllowMultipleArgumentsPerToken = false,
+    };
 
     /// <summary>Creates the option for the device.</summary>
     public static Option<string> Device(string name)

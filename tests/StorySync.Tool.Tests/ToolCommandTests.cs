@@ -66,6 +66,10 @@ public sealed class ToolCommandTests : IDisposable
     [InlineData("draw", "a cat", "--strength", "0.5")]
     [InlineData("pull", "no/name/at/all")]
     [InlineData("draw", "a cat", "--image", "nowhere.png")]
+    [InlineData("draw", "a cat", "--preset", "slow")]
+    [InlineData("draw", "a cat", "--scheduler", "Euler")]
+    [InlineData("story", "--prompt-syntax", "loud")]
+    [InlineData("redraw", "1", "--bank", "x", "--preset", "lcm")]
     [InlineData("draw", "--from", "nowhere.png")]
     [InlineData("story", "--from", "nowhere.png")]
     [InlineData("story", "--from", "nowhere.png", "--seed", "3")]
@@ -271,6 +275,67 @@ public sealed class ToolCommandTests : IDisposable
         (code, _, errors) = await Run("draw", "--from", file, "--device", "cpu", "--mask", file);
         Assert.Equal(1, code);
         Assert.Contains("--mask cannot be given with --from: the picture says how it was made", errors);
+    }
+
+    [Fact]
+    public async Task Images_have_a_LoRA_a_preset_and_weights_and_are_made_again_with_the_same()
+    {
+        var lora = WriteLora();
+        string[] cat = ["draw", "a (cat:1.4)", "--device", "cpu", "--seed", "3", "-o", Output];
+        string[] all = ["--preset", "lightning", "--prompt-syntax", "weighted", "--lora", lora + "=0.5"];
+        var drawn = new HashSet<string>();
+        for (var left = 0; left <= all.Length; left += 2)
+        {
+            await Json([.. cat, .. all[..left], .. all[Math.Min(left + 2, all.Length)..], "--steps", "4"]);
+            Assert.True(drawn.Add(Convert.ToHexString(RgbImage.Load(Path.Combine(Output, "image-1.png")).Pixels)));
+        }
+
+        await Json([.. cat, .. all]);
+        var file = Path.Combine(Output, "image-1.png");
+        Assert.Contains(Convert.ToHexString(RgbImage.Load(file).Pixels), drawn);
+        Assert.Contains("Steps: 4", RgbImage.ReadParameters(file));
+        var again = await Json("draw", "--from", file, "--lora", lora + "=0.5", "--device", "cpu", "-o", Path.Combine(folder.Path, "again"));
+        Assert.Equal(0, again.GetProperty("compared").GetProperty("largestDifference").GetInt32());
+        Assert.Contains("was made with small × 0.5", (await Run("draw", "--from", file, "--lora", lora, "--device", "cpu")).Errors);
+
+        var story = await Json(
+            ["story", "--scene", "a (frog:1.2) in the snow", "--subject", "frog", "--no-plain", "--device", "cpu", "-o", Output, .. all]);
+        Assert.Empty(story.GetProperty("warnings").EnumerateArray());
+        again = await Json(
+            "story", "--from", Path.Combine(Output, "scene-1.png"), "--lora", lora + "=0.5", "--device", "cpu", "-o",
+            Path.Combine(folder.Path, "again"));
+        Assert.Equal(0, again.GetProperty("compared").GetProperty("largestDifference").GetInt32());
+    }
+
+    [Theory]
+    [InlineData("storybook", "--lora", "nowhere.safetensors", "--lora: ")]
+    [InlineData("storybook", "--textual-inversion", "nowhere.safetensors", "--textual-inversion: ")]
+    [InlineData("tiny-flux", "--textual-inversion", "nowhere.safetensors", "is for SDXL")]
+    [InlineData("tiny-flux", "--preset", "lcm", "The preset lcm is for")]
+    [InlineData("tiny-flux", "--prompt-syntax", "long", "SDXL")]
+    public async Task What_the_model_cannot_have_is_said(string model, string option, string value, string expected)
+    {
+        var own = Path.Combine(ReferenceData.OwnRoot, "models", model);
+        var (code, _, errors) = await Run(
+            "draw", "a cat", "--model", Directory.Exists(own) ? own : model, option, value, "--device", "cpu", "-o", Output);
+        Assert.Equal(1, code);
+        Assert.Contains(expected, errors);
+    }
+
+    /// <summary>A LoRA of the embedded model's first queries.</summary>
+    private string WriteLora()
+    {
+        using var scope = torch.NewDisposeScope();
+        using var weights = ModelFolder.Open("storybook").OpenWeights("unet");
+        var layer = weights.Tensors.Values.First(info => info.Name.EndsWith("attn1.to_q.weight", StringComparison.Ordinal));
+        var path = folder.PathOf("small.safetensors");
+        var name = "unet." + layer.Name[..^".weight".Length];
+        SafetensorsWriter.Write(path, new Dictionary<string, torch.Tensor>
+        {
+            [name + ".lora_A.weight"] = torch.full([2, layer.Shape[1]], 0.1f),
+            [name + ".lora_B.weight"] = torch.full([layer.Shape[0], 2], 0.1f),
+        });
+        return path;
     }
 
     [Fact]

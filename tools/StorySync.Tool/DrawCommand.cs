@@ -15,6 +15,8 @@ internal sealed class DrawCommand
 
     private readonly ModelOptions model = new();
 
+    private readonly SamplingOptions sampling = new();
+
     private readonly Option<string?> negative = new("--negative") { Description = "Negative prompt for all images." };
 
     private readonly Option<long?> seed = CommandLine.Seed(
@@ -38,12 +40,6 @@ internal sealed class DrawCommand
     private readonly Option<double?> strength = CommandLine.Number(
         "--strength", NumberRange.Fraction, "With --image: how much of it may change, 0 to 1. [default: the model's]");
 
-    private readonly Option<string[]> loras = new("--lora")
-    {
-        Description = "A LoRA file; repeat the option for several.", Arity = ArgumentArity.OneOrMore,
-        AllowMultipleArgumentsPerToken = false,
-    };
-
     private readonly Option<string> from = CommandLine.Name(
         "--from", "Make a picture again, by what its PNG file says of itself, and compare the two.");
 
@@ -61,8 +57,8 @@ internal sealed class DrawCommand
         var command = new Command("draw", "Draw images that know nothing of each other, from text or from another image.") { self.prompts };
         Option[] options =
         [
-            .. self.model.All, self.negative, self.seed, self.count, self.steps, self.guidance, self.width, self.height, self.image,
-            self.mask, self.strength, self.loras, self.from, self.format, self.output,
+            .. self.model.All, .. self.sampling.All, self.negative, self.seed, self.count, self.steps, self.guidance, self.width, self.height, self.image,
+            self.mask, self.strength, self.from, self.format, self.output,
         ];
         foreach (var option in options)
         {
@@ -81,12 +77,7 @@ internal sealed class DrawCommand
         var (name, options) = original is null
             ? (model.NameOf(parsed), model.Of(parsed))
             : (original.Model(model.GivenNameOf(parsed)), original.Pipeline(model.Of(parsed)));
-        using var pipeline = await ModelOptions.LoadAsync(name, options, error, cancellationToken);
-        foreach (var lora in parsed.GetValue(loras) ?? [])
-        {
-            pipeline.Loras.Load(lora);
-        }
-
+        using var pipeline = await ModelOptions.LoadAsync(name, options, model.AdditionsOf(parsed, sampling), error, cancellationToken);
         original?.Check(pipeline, name);
 
         GenerationResult result;
@@ -144,7 +135,7 @@ internal sealed class DrawCommand
 
         Option[] settled =
         [
-            .. model.Settled, negative, seed, count, steps, guidance, width, height, image, mask, strength,
+            .. model.Settled, .. sampling.All, negative, seed, count, steps, guidance, width, height, image, mask, strength,
         ];
         var original = OriginalPicture.Load(
             path, parsed.GetValue(prompts) is [_, ..] ? "A prompt" : settled.FirstOrDefault(parsed.IsGiven)?.Name);
@@ -165,7 +156,7 @@ internal sealed class DrawCommand
             throw new UserErrorException("--mask and --strength need --image; give the image to begin from.");
         }
 
-        return new GenerationRequest
+        return sampling.Of(parsed) with
         {
             Prompts = given,
             NegativePrompts = parsed.GetValue(negative) is { } avoided ? [avoided] : null,

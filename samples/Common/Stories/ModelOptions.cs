@@ -27,11 +27,18 @@ internal sealed class ModelOptions
     private readonly Option<bool> offload =
         new("--offload") { Description = "Keep a component on the device only while it is used: less device memory, slower." };
 
+    private readonly Option<string[]> loras = CommandLine.Repeated(
+        "--lora", "A LoRA file, or FILE=SCALE, where 1 is as it was trained; repeat the option for several.");
+
+    private readonly Option<string[]> textualInversions = CommandLine.Repeated(
+        "--textual-inversion", "On SDXL, a file of a textual inversion, whose word in prompts is the file's name; repeat the option for "
+            + "several.");
+
     private readonly Option<bool> noMemoryCheck =
         new("--no-memory-check") { Description = "Begin even if the images do not fit into memory." };
 
     public IEnumerable<Option> All =>
-        [model, device, dtype, variant, tiledDecoding, streamBlocks, offload, noMemoryCheck];
+        [model, device, dtype, variant, tiledDecoding, streamBlocks, offload, loras, textualInversions, noMemoryCheck];
 
     /// <summary>The options that change pixels, for an image that is made again.</summary>
     public IEnumerable<Option> Settled => [dtype, tiledDecoding];
@@ -53,12 +60,28 @@ internal sealed class ModelOptions
         ChecksMemory = !parsed.GetValue(noMemoryCheck),
     };
 
+    /// <summary>What is put on the model.</summary>
+    public ModelAdditions AdditionsOf(ParseResult parsed, SamplingOptions sampling) => new(
+        parsed.GetValue(loras) ?? [],
+        parsed.GetValue(textualInversions) ?? [],
+        sampling.ForSdxl.Append(textualInversions).FirstOrDefault(parsed.IsGiven)?.Name);
+
     /// <summary>Loads the model and says so first: reading gigabytes can take a while.</summary>
     public static async Task<DiffusionPipeline> LoadAsync(
-        string model, PipelineOptions options, TextWriter error, CancellationToken cancellationToken)
+        string model, PipelineOptions options, ModelAdditions additions, TextWriter error, CancellationToken cancellationToken)
     {
         await error.WriteLineAsync($"Loading {model} …");
-        return await DiffusionPipeline.LoadAsync(model, options, cancellationToken: cancellationToken);
+        var pipeline = await DiffusionPipeline.LoadAsync(model, options, cancellationToken: cancellationToken);
+        try
+        {
+            additions.AddTo(pipeline);
+            return pipeline;
+        }
+        catch
+        {
+            pipeline.Dispose();
+            throw;
+        }
     }
 
     private static string CheckedDevice(string name)

@@ -11,7 +11,8 @@ internal sealed class PlanRun(StorySettings settings, ResultWriter results, Text
 
     public async Task RunAsync(CancellationToken cancellationToken)
     {
-        using var pipeline = await ModelOptions.LoadAsync(settings.Model, settings.Pipeline, error, cancellationToken);
+        using var pipeline = await ModelOptions.LoadAsync(
+            settings.Model, settings.Pipeline, settings.Additions, error, cancellationToken);
         var plan = pipeline.PlanMemory(settings.WithAnchors, settings.PlannedFor(pipeline));
         results.Write(
             new

@@ -47,21 +47,16 @@ internal sealed class StoryCommand
 
     private readonly ModelOptions model = new();
 
+    private readonly SamplingOptions sampling = new();
+
     private readonly Option<string> storyFile = CommandLine.Name(
         "--story", "A story in a YAML or JSON file, in the format of Stories/story.schema.json. Other options override what it says.");
 
-    private readonly Option<string[]> scenes = new("--scene", "-s")
-    {
-        Description = "A scene's prompt; repeat the option for each scene.", Arity = ArgumentArity.OneOrMore,
-            AllowMultipleArgumentsPerToken = false,
-    };
+    private readonly Option<string[]> scenes = CommandLine.Repeated(
+        "--scene", "A scene's prompt; repeat the option for each scene.", "-s");
 
-    private readonly Option<string[]> subjects = new("--subject")
-    {
-        Description = "The phrase that stands for a subject in the prompts; repeat the option for several.",
-        Arity = ArgumentArity.OneOrMore,
-        AllowMultipleArgumentsPerToken = false,
-    };
+    private readonly Option<string[]> subjects = CommandLine.Repeated(
+        "--subject", "The phrase that stands for a subject in the prompts; repeat the option for several.");
 
     private readonly Option<string?> negative = new("--negative") { Description = "Negative prompt for all scenes." };
 
@@ -133,13 +128,10 @@ internal sealed class StoryCommand
             "With --bank: draw only the scene of this number again, with the seed after the story's largest or with --seed; the pictures "
                 + "of the others are those in the output folder.");
 
-    private readonly Option<string[]> subjectImages = new("--subject-image")
-    {
-        Description = "A picture of your own that shows the first subject: an anchor that all scenes read. It is stretched to the scenes' "
-            + "size; where it is transparent, the subject is not, and without transparency it is found. Repeat the option for several.",
-        Arity = ArgumentArity.OneOrMore,
-        AllowMultipleArgumentsPerToken = false,
-    };
+    private readonly Option<string[]> subjectImages = CommandLine.Repeated(
+        "--subject-image", "A picture of your own that shows the first subject: an anchor that all scenes read. It is stretched to the "
+            + "scenes' size; where it is transparent, the subject is not, and without transparency it is found. Repeat the option for "
+            + "several.");
 
     private readonly Option<int?> hires = CommandLine.Whole(
         "--hires", Ranges.Hires,
@@ -200,7 +192,7 @@ internal sealed class StoryCommand
         {
             StoryTask.Any => [from],
             StoryTask.Plan => [plan, redraw, from, saveBank, bankForm, noPlain, masks, previews, output],
-            StoryTask.Redraw => [plan, redraw, from, saveBank, bankForm, subjectImages, hires, hiresStrength, noPlain],
+            StoryTask.Redraw => [.. sampling.All, plan, redraw, from, saveBank, bankForm, subjectImages, hires, hiresStrength, noPlain],
             _ => [plan, redraw],
         };
         foreach (var option in Options.Except(omitted))
@@ -214,7 +206,7 @@ internal sealed class StoryCommand
 
     private IEnumerable<Option> Options =>
     [
-        .. model.All, storyFile, scenes, subjects, negative, seed, steps, guidance, guidanceEnd, blockCache, width, height, sameNoise,
+        .. model.All, .. sampling.All, storyFile, scenes, subjects, negative, seed, steps, guidance, guidanceEnd, blockCache, width, height, sameNoise,
         sharing, dropout, shareAll, harmonization, threshold, layout, layoutUntil, anchors, saveBank, bankForm, bank, redraw,
         subjectImages, hires, hiresStrength,
         noPlain, masks, previews, plan, from, output,
@@ -272,6 +264,7 @@ internal sealed class StoryCommand
         {
             Model = original.Model(model.GivenNameOf(parsed)),
             Pipeline = original.Pipeline(model.Of(parsed)),
+            Additions = model.AdditionsOf(parsed, sampling),
             Story = origin.Story,
             Hires = origin.Row == "large" ? origin.Hires : null,
             HiresStrength = origin.HiresStrength,
@@ -293,7 +286,7 @@ internal sealed class StoryCommand
         {
             Option[] settled =
             [
-                steps, guidance, guidanceEnd, blockCache, width, height, sharing, dropout, shareAll, harmonization, threshold, layout,
+                .. sampling.All, steps, guidance, guidanceEnd, blockCache, width, height, sharing, dropout, shareAll, harmonization, threshold, layout,
                 layoutUntil,
             ];
             if (settled.FirstOrDefault(parsed.IsGiven) is { } other)
@@ -353,7 +346,7 @@ internal sealed class StoryCommand
         story = kept is null ? story : story.On(kept);
         CheckScenes(parsed.GetValue(anchors), anchors.Name, story);
         CheckScenes(RedrawOf(parsed), redraw.Name, story);
-        var start = kept?.Card.Request ?? new GenerationRequest();
+        var start = kept?.Card.Request ?? sampling.Of(parsed);
         var (same, own) = (parsed.GetValue(sameNoise), parsed.GetValue(subjectImages) ?? []);
         if (own.Any(string.IsNullOrWhiteSpace))
         {
@@ -365,6 +358,7 @@ internal sealed class StoryCommand
         {
             Model = model.NameOf(parsed),
             Pipeline = model.Of(parsed),
+            Additions = model.AdditionsOf(parsed, sampling),
             Story = kept is not null ? WithSeeds(story.ToStory(kept.Card.Story.Scenes), firstSeed, same)
                 : own.Length > 0 ? WithPictures(WithSeeds(story.ToStory(), firstSeed, same), own, firstSeed)
                 : story.ToStory(),

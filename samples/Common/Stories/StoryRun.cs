@@ -23,7 +23,8 @@ internal sealed partial class StoryRun(StorySettings settings, ResultWriter resu
             return;
         }
 
-        using var pipeline = await ModelOptions.LoadAsync(settings.Model, settings.Pipeline, error, cancellationToken);
+        using var pipeline = await ModelOptions.LoadAsync(
+            settings.Model, settings.Pipeline, settings.Additions, error, cancellationToken);
         settings.From?.Check(pipeline, settings.Model);
         var options = OptionsFor(pipeline);
         CheckStrength(pipeline);
@@ -83,7 +84,8 @@ internal sealed partial class StoryRun(StorySettings settings, ResultWriter resu
     /// <summary>Draws one scene again; the images of the others stay.</summary>
     private async Task RedrawAsync(OutputFolder folder, int index, KeptScenes kept, CancellationToken cancellationToken)
     {
-        using var pipeline = await ModelOptions.LoadAsync(settings.Model, settings.Pipeline, error, cancellationToken);
+        using var pipeline = await ModelOptions.LoadAsync(
+            settings.Model, settings.Pipeline, settings.Additions, error, cancellationToken);
         var options = OptionsFor(pipeline);
         var scene = settings.Story.Scenes[index] with { Seed = settings.RedrawSeed ?? kept.LargestSeed + 1 };
         PreviewKeeper previews;
@@ -154,6 +156,7 @@ internal sealed partial class StoryRun(StorySettings settings, ResultWriter resu
                 Prompts = [""],
                 Steps = request.Steps,
                 Scheduler = request.Scheduler,
+                Preset = request.Preset,
                 Images = [new RgbImage(size.Width, size.Height, new byte[size.Width * size.Height * 3])],
                 Strength = settings.HiresStrength,
             });

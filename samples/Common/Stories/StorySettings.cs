@@ -9,6 +9,8 @@ internal sealed record StorySettings
 
     public required PipelineOptions Pipeline { get; init; }
 
+    public required ModelAdditions Additions { get; init; }
+
     /// <summary>The scenes to draw, and their subjects.</summary>
     public required Story Story { get; init; }
 
