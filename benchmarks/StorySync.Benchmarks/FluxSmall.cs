@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using StorySync.Attention;
 using StorySync.Diffusion.Denoising;
@@ -14,7 +13,6 @@ namespace StorySync.Benchmarks;
 internal static class FluxSmall
 {
     private static readonly FluxTransformer2DConfig Config = new() { NumLayers = 2, NumSingleLayers = 4 };
-    private static readonly JsonSerializerOptions ConfigNames = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
 
     public static Command Command()
     {
@@ -70,29 +68,12 @@ internal static class FluxSmall
 
     private static FluxTransformer2DModel Load(string folder, ScalarType type, ScalarType stored, bool stream)
     {
-        WriteModelOnce(folder, stored);
-        return FluxTransformer2DModel.Load(ModelFolder.Open(folder), dtype: type, streamBlocks: stream);
-    }
-
-    private static void WriteModelOnce(string folder, ScalarType stored)
-    {
-        var transformer = Directory.CreateDirectory(Path.Combine(folder, "transformer")).FullName;
-        var weights = Path.Combine(transformer, "diffusion_pytorch_model.safetensors");
-        if (File.Exists(weights))
+        using (var written = new FluxTransformer2DModel(Config))
         {
-            return;
+            WrittenModel.Once(folder, "transformer", written, Config, stored);
         }
 
-        using var model = new FluxTransformer2DModel(Config);
-        var shapes = CheckpointShapes.Of(model).Shapes;
-        var type = stored == ScalarType.BFloat16 ? SafetensorsDtype.BF16 : SafetensorsDtype.F32;
-        SafetensorsWriter.Write(
-            weights,
-            shapes.Select(s => new TensorInfo(s.Key, type, s.Value)),
-            name => empty([.. shapes[name]]).uniform_(-0.02, 0.02).to(stored));
-        var config = JsonSerializer.SerializeToNode(Config, ConfigNames)!;
-        config["_class_name"] = nameof(FluxTransformer2DModel);
-        File.WriteAllText(Path.Combine(transformer, "config.json"), config.ToJsonString());
+        return FluxTransformer2DModel.Load(ModelFolder.Open(folder), dtype: type, streamBlocks: stream);
     }
 
     private static FluxInputs Inputs(FluxTransformer2DModel model, TokenGrid grid, int batch, int tokens, ScalarType dtype) => new(

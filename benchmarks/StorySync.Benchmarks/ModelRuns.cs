@@ -57,21 +57,26 @@ internal static class ModelRuns
     private static readonly Option<int> Steps = PositiveOption.Create("--steps", 20, "Denoising steps.");
     private static readonly string[] Settings = ["in the forest", "at the beach", "in the snow", "in the city"];
     private static readonly Option<bool> Plain = new("--plain") { Description = "Without the techniques." };
+    private static readonly Option<ScalarType> Dtype = new("--dtype")
+    {
+        DefaultValueFactory = _ => ScalarType.Float32, Description = "The type to compute in.",
+    };
     private static readonly Option<string> Prompt = new("--prompt") { DefaultValueFactory = _ => "a cat standing in the forest" };
 
-    public static Command UNet() => Command("unet", "A forward pass of a UNet.", [Folder, Height, Width, Batch, Tokens], (parsed, timing) =>
+    public static Command UNet() => Command("unet", "A forward pass of a UNet.", [Folder, Height, Width, Batch, Tokens, Dtype], (parsed, timing) =>
     {
-        using var model = parsed.GetValue(Folder) is { } folder ? UNet2DConditionModel.Load(ModelFolder.Open(folder))
-            : RandomWeights.Bind(new UNet2DConditionModel(FullUNet));
+        var type = parsed.GetValue(Dtype);
+        using var model = parsed.GetValue(Folder) is { } folder ? UNet2DConditionModel.Load(ModelFolder.Open(folder), dtype: type)
+            : RandomWeights.Bind(new UNet2DConditionModel(FullUNet), type);
         using var scope = NewDisposeScope();
         var (config, batch) = (model.Config, parsed.GetValue(Batch));
         var inputs = new UNetInputs(
-            randn(batch, config.InChannels, parsed.GetValue(Height) / 8, parsed.GetValue(Width) / 8), tensor(500f),
-                randn(batch, parsed.GetValue(Tokens), config.CrossAttentionDim[0]))
+            randn(batch, config.InChannels, parsed.GetValue(Height) / 8, parsed.GetValue(Width) / 8).to(type), tensor(500f),
+                randn(batch, parsed.GetValue(Tokens), config.CrossAttentionDim[0]).to(type))
         {
             TextEmbeds = config.AdditionEmbedType is null ? null
-                : randn(batch, config.ProjectionClassEmbeddingsInputDim!.Value - (6 * config.AdditionTimeEmbedDim!.Value)),
-            TimeIds = randn(batch, 6),
+                : randn(batch, config.ProjectionClassEmbeddingsInputDim!.Value - (6 * config.AdditionTimeEmbedDim!.Value)).to(type),
+            TimeIds = randn(batch, 6).to(type),
         };
         return timing.Run(parsed, () => model.call(inputs, new DenoisingContext()).Dispose());
     });

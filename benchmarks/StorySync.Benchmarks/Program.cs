@@ -23,6 +23,7 @@ var command = new RootCommand("How fast StorySync is and how much memory it take
     ModelRuns.Story(),
     BankRuns.Command(),
     ModelRuns.Load(),
+    ComparisonTable.Command(),
     Approximations.Command(),
     Quantization.Command(),
     DeviceCheckCommand.Create(),

@@ -25,29 +25,33 @@ SDXL_VAE = dict(
     down_block_types=["DownEncoderBlock2D"] * 4, up_block_types=["UpDecoderBlock2D"] * 4)
 
 
-def random_model(kind, config):
+def random_model(kind, config, dtype=torch.float32):
     with torch.device("meta"):
         model = kind(**config)
-    model = model.to_empty(device="cpu")
+    model = model.to(dtype).to_empty(device="cpu")
     for parameter in model.parameters():
         parameter.uniform_(-0.02, 0.02)
     return model.eval()
 
 
 def part(options, name, kind, config):
-    model = kind.from_pretrained(os.path.join(options.folder, name)) if options.folder else random_model(kind, config)
+    dtype = getattr(torch, options.dtype)
+    if options.folder:
+        model = kind.from_pretrained(os.path.join(options.folder, name), torch_dtype=dtype)
+    else:
+        model = random_model(kind, config, dtype)
     return model.to(memory_format=torch.channels_last) if options.channels_last else model
 
 
 def unet(options):
     model = part(options, "unet", diffusers.UNet2DConditionModel, SDXL_UNET)
-    config, rows = model.config, options.batch
+    config, rows, dtype = model.config, options.batch, model.dtype
     inputs = dict(
-        sample=torch.randn(rows, config.in_channels, options.height // 8, options.width // 8), timestep=torch.tensor(500),
-        encoder_hidden_states=torch.randn(rows, options.tokens, config.cross_attention_dim),
+        sample=torch.randn(rows, config.in_channels, options.height // 8, options.width // 8).to(dtype), timestep=torch.tensor(500),
+        encoder_hidden_states=torch.randn(rows, options.tokens, config.cross_attention_dim).to(dtype),
         added_cond_kwargs=dict(
-            text_embeds=torch.randn(rows, config.projection_class_embeddings_input_dim - 6 * config.addition_time_embed_dim),
-            time_ids=torch.randn(rows, 6)))
+            text_embeds=torch.randn(rows, config.projection_class_embeddings_input_dim - 6 * config.addition_time_embed_dim).to(dtype),
+            time_ids=torch.randn(rows, 6).to(dtype)))
     return lambda: model(**inputs)
 
 
@@ -99,6 +103,7 @@ def main():
     parser.add_argument("--folder")
     parser.add_argument("--prompt", default="a cat standing in the forest")
     parser.add_argument("--channels-last", action="store_true")
+    parser.add_argument("--dtype", default="float32", type=str.lower)
     for name, value in dict(height=512, width=512, batch=1, tokens=77, steps=20, iters=5, warmup=1, threads=2).items():
         parser.add_argument("--" + name, type=int, default=value)
     options = parser.parse_args()

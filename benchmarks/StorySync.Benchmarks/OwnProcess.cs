@@ -1,8 +1,9 @@
 using System.CommandLine;
 using System.Diagnostics;
 using System.Globalization;
+using StorySync.Benchmarks.Attack;
 
-namespace StorySync.Benchmarks.Attack;
+namespace StorySync.Benchmarks;
 
 /// <summary>This program in another process, which may end in any way.</summary>
 internal static class OwnProcess
@@ -28,6 +29,9 @@ internal static class OwnProcess
 
     /// <summary>Starts a victim as the last words of a shell's command line.</summary>
     public static Process StartVictimIn(string[] shell, params string[] words) => Start(shell, [Victim, .. words]);
+
+    /// <summary>Starts a command of this program.</summary>
+    public static Process Start(params string[] words) => Start([], words);
 
     /// <summary>Waits until a process ends.</summary>
     public static (int Code, string Output, string Errors) Await(Process process)
