@@ -85,7 +85,7 @@ internal static partial class ComparisonTable
         var file = Path.Combine(folder, FileName().Replace(processor, "-").Trim('-').ToLowerInvariant() + ".md");
         var text = new StringBuilder().AppendLine(CultureInfo.InvariantCulture, $"# {processor}").AppendLine().AppendLine(
             CultureInfo.InvariantCulture,
-            $"{DateTime.UtcNow:yyyy-MM-dd}, {threads} threads, {(rounds == 1 ? "1 round" : $"{rounds} rounds in turn")}; median of the rounds' ratios, with their range. "
+            $"{DateTime.UtcNow:yyyy-MM-dd}, {threads} threads, {rounds} rounds in turn; median of the rounds' ratios, with their range. "
                 + $"diffusers is the better of its default and channels-last.").AppendLine()
             .AppendLine("| row | command | time | ratio | peak resident memory | ratio |").AppendLine("|---|---|---|---|---|---|");
         foreach (var row in rows)
@@ -100,7 +100,9 @@ internal static partial class ComparisonTable
             Directory.CreateDirectory(folder);
             File.WriteAllText(
                 file,
-                text.ToString().Replace(models, "FOLDER", StringComparison.Ordinal).Replace(Storybook, "storybook", StringComparison.Ordinal));
+                text.ToString()
+                    .Replace(models, "FOLDER", StringComparison.Ordinal)
+                    .Replace(Storybook, "storybook", StringComparison.Ordinal));
             Console.WriteLine(text.ToString().Split('\n')[^2]);
         }
 

@@ -63,7 +63,8 @@ internal static class ModelRuns
     };
     private static readonly Option<string> Prompt = new("--prompt") { DefaultValueFactory = _ => "a cat standing in the forest" };
 
-    public static Command UNet() => Command("unet", "A forward pass of a UNet.", [Folder, Height, Width, Batch, Tokens, Dtype], (parsed, timing) =>
+    public static Command UNet() =>
+        Command("unet", "A forward pass of a UNet.", [Folder, Height, Width, Batch, Tokens, Dtype], (parsed, timing) =>
     {
         var type = parsed.GetValue(Dtype);
         using var model = parsed.GetValue(Folder) is { } folder ? UNet2DConditionModel.Load(ModelFolder.Open(folder), dtype: type)

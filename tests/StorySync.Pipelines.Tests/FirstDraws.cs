@@ -11,8 +11,10 @@ public sealed class FirstDraws : IDisposable
     /// <summary>Fails unless a pipeline draws what it drew when this was called with it for the first time.</summary>
     public void Check(DiffusionPipeline pipeline)
     {
-        using var drawn = pipeline.Generate(
-            new GenerationRequest { Prompts = ["a bear"], Height = 64, Width = 64, Steps = 1, GuidanceScale = 4, Seed = 5, LatentsOnly = true });
+        using var drawn = pipeline.Generate(new GenerationRequest
+        {
+            Prompts = ["a bear"], Height = 64, Width = 64, Steps = 1, GuidanceScale = 4, Seed = 5, LatentsOnly = true,
+        });
         if (made.TryGetValue(pipeline, out var first))
         {
             TensorAssert.SameBits(first, drawn.Latents);

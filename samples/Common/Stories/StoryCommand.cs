@@ -206,8 +206,8 @@ internal sealed class StoryCommand
 
     private IEnumerable<Option> Options =>
     [
-        .. model.All, .. sampling.All, storyFile, scenes, subjects, negative, seed, steps, guidance, guidanceEnd, blockCache, width, height, sameNoise,
-        sharing, dropout, shareAll, harmonization, threshold, layout, layoutUntil, anchors, saveBank, bankForm, bank, redraw,
+        .. model.All, .. sampling.All, storyFile, scenes, subjects, negative, seed, steps, guidance, guidanceEnd, blockCache, width, height,
+        sameNoise, sharing, dropout, shareAll, harmonization, threshold, layout, layoutUntil, anchors, saveBank, bankForm, bank, redraw,
         subjectImages, hires, hiresStrength,
         noPlain, masks, previews, plan, from, output,
     ];
@@ -286,8 +286,8 @@ internal sealed class StoryCommand
         {
             Option[] settled =
             [
-                .. sampling.All, steps, guidance, guidanceEnd, blockCache, width, height, sharing, dropout, shareAll, harmonization, threshold, layout,
-                layoutUntil,
+                .. sampling.All, steps, guidance, guidanceEnd, blockCache, width, height, sharing, dropout, shareAll, harmonization, threshold,
+                layout, layoutUntil,
             ];
             if (settled.FirstOrDefault(parsed.IsGiven) is { } other)
             {

@@ -58,8 +58,8 @@ internal sealed record ModelTraining
             : training with
             {
                 PredictionType = training.PredictionType ?? "epsilon",
-                SigmaData = training.SigmaData
-                    ?? (training.ClassName?.StartsWith("EDM", StringComparison.Ordinal) == true ? new EDMEulerSchedulerConfig().SigmaData : null),
+                SigmaData = training.SigmaData ?? (training.ClassName?.StartsWith("EDM", StringComparison.Ordinal) == true
+                    ? new EDMEulerSchedulerConfig().SigmaData : null),
             };
     }
 

@@ -57,7 +57,8 @@ internal static class MemoryPlanner
         var streams = options.StreamBlocks && pipeline.StreamsBlocks;
         var weights =
             pipeline.WeightParts.Select(part => Weight(part, asked, streams && part.Stage == GenerationStage.Denoising)).ToList();
-        var mapped = pipeline.WeightParts.Select(part => onHost && options.Dtype == ScalarType.Float32 ? part.MappedBlockBytes() : 0).ToList();
+        var mapped = pipeline.WeightParts
+            .Select(part => onHost && options.Dtype == ScalarType.Float32 ? part.MappedBlockBytes() : 0).ToList();
         StageMemory Stage(GenerationStage stage, ActivationPeak peak, ScalarType dtype)
         {
             var there = pipeline.WeightParts.Zip(weights, mapped).Where(p => onHost || !options.Offload || p.First.Stage == stage);

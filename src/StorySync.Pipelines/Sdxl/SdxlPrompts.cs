@@ -72,8 +72,9 @@ internal sealed class SdxlPrompts(
     }
 
     /// <summary>Returns how many chunks the longest prompt of a request has.</summary>
-    public int Chunks(GenerationRequest request, bool guidance) => request.Own<StableDiffusionXLRequest>().PromptSyntax == PromptSyntax.Plain
-        ? 1 : Positive(request, default).Concat(guidance ? Negative(request, default) ?? [] : []).Max(prompt => prompt.Chunks);
+    public int Chunks(GenerationRequest request, bool guidance) =>
+        request.Own<StableDiffusionXLRequest>().PromptSyntax == PromptSyntax.Plain
+            ? 1 : Positive(request, default).Concat(guidance ? Negative(request, default) ?? [] : []).Max(prompt => prompt.Chunks);
 
     /// <summary>Returns a prompt as the first encoder reads it.</summary>
     public TokenEncoding Tokenize(GenerationRequest request, string prompt) =>

@@ -64,7 +64,8 @@ internal sealed class StoryWarnings(Story story, StoryBatchOrigin origin, Warnin
             "Techniques.NegativeHalf has no effect: guidance is off, so that there is no negative half.");
     }
 
-    /// <summary>Adds warnings for windows that were given, other than the model's own, and are empty: others have a step in every run.</summary>
+    /// <summary>Adds warnings for windows that were given, other than the model's own, and are empty: others have a step in every
+    /// run.</summary>
     /// <param name="techniques">The techniques as they were given.</param>
     /// <param name="usual">The model's own.</param>
     /// <param name="steps">The number of steps.</param>
