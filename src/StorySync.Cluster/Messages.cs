@@ -66,11 +66,11 @@ internal interface IQueueGrain : IGrainWithStringKey
     Task RemoveAsync(string story);
 
     /// <summary>Waits for a job, for a while; null when none came.</summary>
-    Task<QueuedJob?> TakeAsync(string worker);
+    Task<QueuedJob?> TakeAsync(string worker, CancellationToken cancellationToken);
 
     /// <summary>Says that a worker is at a job. It returns after a while, to be called again, or immediately with false when the worker is
     /// to leave the job.</summary>
-    Task<bool> RenewAsync(string worker, QueuedJob job);
+    Task<bool> RenewAsync(string worker, QueuedJob job, CancellationToken cancellationToken);
 
     /// <summary>Says that a worker has left a job.</summary>
     /// <param name="worker">The worker.</param>

@@ -11,18 +11,15 @@ namespace StorySync.Cluster;
 [Reentrant]
 internal sealed class QueueGrain(
     [PersistentState("queue", StorySyncClusterOptions.StorageName)] IPersistentState<QueueRecord> state,
-    IOptions<StorySyncClusterOptions> options) : Grain, IQueueGrain, IDisposable
+    IOptions<StorySyncClusterOptions> options) : Grain, IQueueGrain
 {
     private readonly Dictionary<string, Waiting> stories = [];
     private readonly LinkedList<string> turns = [];
     private readonly Dictionary<QueuedJob, Lease> leases = [];
     private readonly LinkedList<Idle> idle = [];
-    private readonly SemaphoreSlim saving = new(1, 1);
     private double? secondsPerScene;
 
     private TimeSpan Patience => options.Value.WorkerTimeout / 3;
-
-    public void Dispose() => saving.Dispose();
 
     public override Task OnActivateAsync(CancellationToken cancellationToken)
     {
@@ -80,7 +77,7 @@ internal sealed class QueueGrain(
         }
     }
 
-    public async Task<QueuedJob?> TakeAsync(string worker)
+    public async Task<QueuedJob?> TakeAsync(string worker, CancellationToken cancellationToken)
     {
         if (Next(worker) is { } job)
         {
@@ -91,9 +88,9 @@ internal sealed class QueueGrain(
         idle.AddLast(asking);
         try
         {
-            return await asking.Job.Task.WaitAsync(Patience);
+            return await asking.Job.Task.WaitAsync(Patience, cancellationToken);
         }
-        catch (TimeoutException)
+        catch (Exception exception) when (exception is TimeoutException or OperationCanceledException)
         {
             return asking.Job.Task.IsCompleted ? await asking.Job.Task : null;
         }
@@ -103,7 +100,7 @@ internal sealed class QueueGrain(
         }
     }
 
-    public async Task<bool> RenewAsync(string worker, QueuedJob job)
+    public async Task<bool> RenewAsync(string worker, QueuedJob job, CancellationToken cancellationToken)
     {
         if (!leases.TryGetValue(job, out var lease))
         {
@@ -120,7 +117,7 @@ internal sealed class QueueGrain(
         lease.Heard = Environment.TickCount64;
         try
         {
-            await lease.Canceled.Task.WaitAsync(Patience);
+            await lease.Canceled.Task.WaitAsync(Patience, cancellationToken);
             return false;
         }
         catch (TimeoutException)
@@ -226,7 +223,6 @@ internal sealed class QueueGrain(
 
     private async Task SaveAsync()
     {
-        await saving.WaitAsync();
         try
         {
             state.State.Stories = [.. stories.Keys];
@@ -237,10 +233,6 @@ internal sealed class QueueGrain(
             // What is in memory is not what is stored: the next activation reads that.
             DeactivateOnIdle();
             throw;
-        }
-        finally
-        {
-            saving.Release();
         }
     }
 

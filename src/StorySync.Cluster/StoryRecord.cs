@@ -1,6 +1,7 @@
 namespace StorySync.Cluster;
 
 /// <summary>What a story's grain stores.</summary>
+[GenerateSerializer(GenerateFieldIds = GenerateFieldIds.PublicProperties)]
 internal sealed class StoryRecord
 {
     /// <summary>Gets or sets the settled document as JSON: with a seed, a number of anchors, and a model.</summary>
@@ -17,6 +18,7 @@ internal sealed class StoryRecord
 }
 
 /// <summary>A take: one that is to be drawn, one that is drawn, or one that could not be drawn.</summary>
+[GenerateSerializer(GenerateFieldIds = GenerateFieldIds.PublicProperties)]
 internal sealed class TakeRecord
 {
     /// <summary>Gets or sets the scene as JSON where it is another than the story's; null for that.</summary>
@@ -38,6 +40,7 @@ internal sealed class TakeRecord
 }
 
 /// <summary>What a queue's grain stores.</summary>
+[GenerateSerializer(GenerateFieldIds = GenerateFieldIds.PublicProperties)]
 internal sealed class QueueRecord
 {
     /// <summary>Gets or sets the stories that have scenes to draw.</summary>

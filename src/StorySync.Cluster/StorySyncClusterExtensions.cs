@@ -33,7 +33,7 @@ public static class StorySyncClusterExtensions
                 var (siloPort, gatewayPort) = (PortOr(options.SiloPort), PortOr(options.GatewayPort));
                 if (options.Address is { } address)
                 {
-                    silo.ConfigureEndpoints(address, siloPort, gatewayPort);
+                    silo.ConfigureEndpoints(IPAddress.Parse(address), siloPort, gatewayPort);
                 }
                 else
                 {
@@ -41,6 +41,13 @@ public static class StorySyncClusterExtensions
                 }
 
                 silo.Configure<ClusterOptions>(own => (own.ClusterId, own.ServiceId) = (options.ClusterId, options.ClusterId));
+                silo.Configure<ClusterMembershipOptions>(own =>
+                {
+                    // A silo is lost after three probes; one that finds lost ones in the table waits for as long before it joins.
+                    own.ProbeTimeout = own.IAmAliveTablePublishTimeout = options.WorkerTimeout / 3;
+                    own.MinProbeTimeout = own.ProbeTimeout / 2;
+                });
+                silo.Configure<SiloMessagingOptions>(own => own.ResponseTimeout = ResponseTimeout(options));
             }
             else
             {
@@ -69,7 +76,9 @@ public static class StorySyncClusterExtensions
         AddShared(services, configure);
         return services.AddOrleansClient(client => client
             .UseRedisClustering(own => own.ConfigurationOptions = ConfigurationOptions.Parse(redis))
-            .Configure<ClusterOptions>(own => (own.ClusterId, own.ServiceId) = (options.ClusterId, options.ClusterId)));
+            .Configure<ClusterOptions>(own => (own.ClusterId, own.ServiceId) = (options.ClusterId, options.ClusterId))
+            .Configure<GatewayOptions>(own => own.GatewayListRefreshPeriod = options.WorkerTimeout / 3)
+            .Configure<ClientMessagingOptions>(own => own.ResponseTimeout = ResponseTimeout(options)));
     }
 
     /// <summary>Adds workers and <see cref="IStoryService"/> to a silo whose clustering, and whose grain storage
@@ -103,6 +112,9 @@ public static class StorySyncClusterExtensions
         configure?.Invoke(options);
         return options;
     }
+
+    /// <summary>After this time a call that a lost process had is made again: long after the process was found to be lost.</summary>
+    private static TimeSpan ResponseTimeout(StorySyncClusterOptions options) => options.WorkerTimeout * 2;
 
     private static int PortOr(int port)
     {

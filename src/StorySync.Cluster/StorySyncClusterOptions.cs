@@ -1,5 +1,3 @@
-using System.Net;
-
 namespace StorySync.Cluster;
 
 /// <summary>Specifies where a cluster keeps its stories, and how its processes find each other. One setting, <see cref="Redis"/>, makes
@@ -21,9 +19,9 @@ public sealed class StorySyncClusterOptions
     /// <summary>Gets or sets the name that distinguishes clusters in one Redis. Default <c>storysync</c>.</summary>
     public string ClusterId { get; set; } = "storysync";
 
-    /// <summary>Gets or sets the address at which other processes reach this one; null (default) for the machine's. Without
+    /// <summary>Gets or sets the IP address at which other processes reach this one; null (default) for the machine's. Without
     /// <see cref="Redis"/> it is the loopback address.</summary>
-    public IPAddress? Address { get; set; }
+    public string? Address { get; set; }
 
     /// <summary>Gets or sets the port for the other silos of a cluster; 0 for a free one. Default 11111; without <see cref="Redis"/> a free
     /// one.</summary>

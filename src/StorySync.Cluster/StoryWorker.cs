@@ -24,7 +24,7 @@ internal sealed class StoryWorker(StorySyncModel model, IGrainFactory grains, St
         {
             try
             {
-                if (await queue.TakeAsync(name).WaitAsync(stopping).ConfigureAwait(false) is { } job)
+                if (await queue.TakeAsync(name, stopping).ConfigureAwait(false) is { } job)
                 {
                     await RunAsync(job, stopping).ConfigureAwait(false);
                 }
@@ -90,7 +90,7 @@ internal sealed class StoryWorker(StorySyncModel model, IGrainFactory grains, St
         {
             try
             {
-                if (!await queue.RenewAsync(name, job).WaitAsync(leaving.Token).ConfigureAwait(false))
+                if (!await queue.RenewAsync(name, job, leaving.Token).ConfigureAwait(false))
                 {
                     await leaving.CancelAsync().ConfigureAwait(false);
                 }
