@@ -63,8 +63,8 @@ internal sealed class StoryGrain(
                 new() { Seed = SeedOf(i), Job = AnchorsJob, Drawn = anchors.ElementAtOrDefault(i) },
             }));
             AddTakes(read.Story.Scenes.Skip(Anchors));
-            files.CreateFolder(Id);
             await QueueAsync(isAsked: true);
+            files.CreateFolder(Id);
         }
         catch
         {
