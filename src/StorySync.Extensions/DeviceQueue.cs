@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Diagnostics;
 using System.Diagnostics.CodeAnalysis;
 using System.Diagnostics.Metrics;
 using TorchSharp;
@@ -23,11 +24,48 @@ internal sealed class DeviceQueue(string device)
     private static readonly UpDownCounter<int> Length = new Meter("StorySync").CreateUpDownCounter<int>(
         "storysync.queue.length", "{request}", "Requests that wait for a device.");
 
+    /// <summary>How much the last turn counts in the usual one: requests differ, and what is asked for changes in an hour.</summary>
+    private const double Newest = 0.3;
+
     private readonly SemaphoreSlim turn = new(1, 1);
+    private readonly Lock monitor = new();
+    private TimeSpan? usual;
+    private long? begun;
     private int waiting;
 
     /// <summary>Gets the number of requests that wait.</summary>
     public int Waiting => Volatile.Read(ref waiting);
+
+    /// <summary>Gets the number of requests that have the device or wait for it.</summary>
+    public int Count
+    {
+        get
+        {
+            lock (monitor)
+            {
+                return Waiting + (begun is null ? 0 : 1);
+            }
+        }
+    }
+
+    /// <summary>Gets how long a request that arrived now would wait, judged by those before it; null while the
+    /// first one runs.</summary>
+    public TimeSpan? EstimatedWait
+    {
+        get
+        {
+            lock (monitor)
+            {
+                if (begun is not { } since || usual is not { } each)
+                {
+                    return begun is null ? TimeSpan.Zero : null;
+                }
+
+                var left = each - Stopwatch.GetElapsedTime(since);
+                return (Waiting * each) + (left > TimeSpan.Zero ? left : TimeSpan.Zero);
+            }
+        }
+    }
 
     /// <summary>Waits for the device; dispose the result to let the next one have it.</summary>
     /// <param name="maxWaiting">The largest number of requests that wait, with this one.</param>
@@ -56,7 +94,24 @@ internal sealed class DeviceQueue(string device)
             }
         }
 
-        return new Turn(turn);
+        lock (monitor)
+        {
+            begun = Stopwatch.GetTimestamp();
+        }
+
+        return new Turn(this);
+    }
+
+    private void Leave()
+    {
+        lock (monitor)
+        {
+            var took = Stopwatch.GetElapsedTime(begun!.Value);
+            usual = usual is { } before ? ((1 - Newest) * before) + (Newest * took) : took;
+            begun = null;
+        }
+
+        turn.Release();
     }
 
     private void Add(int requests)
@@ -65,10 +120,10 @@ internal sealed class DeviceQueue(string device)
         Length.Add(requests, new KeyValuePair<string, object?>("storysync.device", device));
     }
 
-    private sealed class Turn(SemaphoreSlim turn) : IDisposable
+    private sealed class Turn(DeviceQueue queue) : IDisposable
     {
-        private SemaphoreSlim? turn = turn;
+        private DeviceQueue? queue = queue;
 
-        public void Dispose() => Interlocked.Exchange(ref turn, null)?.Release();
+        public void Dispose() => Interlocked.Exchange(ref queue, null)?.Leave();
     }
 }

@@ -17,14 +17,25 @@ public sealed class StorySyncModel : IDisposable
     private readonly ILogger logger;
     private Task<DiffusionPipeline>? loading;
 
-    internal StorySyncModel(StorySyncModelOptions options, DeviceQueues queues, ILogger<StorySyncModel> logger) =>
-        (this.options, this.queues, this.logger) = (options, queues, logger);
+    internal StorySyncModel(string? serviceKey, StorySyncModelOptions options, DeviceQueues queues, ILogger<StorySyncModel> logger) =>
+        (ServiceKey, this.options, this.queues, this.logger) = (serviceKey, options, queues, logger);
+
+    /// <summary>Gets the key under which the model is registered; null for the model without one.</summary>
+    public string? ServiceKey { get; }
 
     /// <summary>Gets the model, as <see cref="StorySyncModelOptions.Model"/> names it.</summary>
     public string Name => options.Model;
 
     /// <summary>Gets a value indicating whether the model is loaded.</summary>
     public bool IsLoaded => loading is { IsCompletedSuccessfully: true };
+
+    /// <summary>Gets the number of requests that have the model's device or wait for it, whatever their model; 0 before the model is
+    /// loaded.</summary>
+    public int QueueLength => Queue?.Count ?? 0;
+
+    /// <summary>Gets how long a request that arrives now is going to wait for the device, judged by the requests before it; null if the
+    /// model is not loaded, or busy with its first request.</summary>
+    public TimeSpan? EstimatedWait => Queue?.EstimatedWait;
 
     /// <summary>Gets the loading, under way or over; null before it begins.</summary>
     internal Task<DiffusionPipeline>? Loading => loading;
@@ -159,6 +170,8 @@ public sealed class StorySyncModel : IDisposable
             // What could not be loaded, or was cancelled, has released what it had.
         }
     }
+
+    private DeviceQueue? Queue => loading is { IsCompletedSuccessfully: true, Result: var pipeline } ? QueueOf(pipeline) : null;
 
     /// <summary>Gets the queue of a device.</summary>
     internal DeviceQueue QueueOf(DiffusionPipeline pipeline) => queues.Of(pipeline.Device);

@@ -88,6 +88,7 @@ public static class StorySyncServiceCollectionExtensions
         services.TryAddEnumerable(ServiceDescriptor.Singleton<IValidateOptions<StorySyncModelOptions>, StorySyncModelOptionsValidator>());
         services.TryAddSingleton<DeviceQueues>();
         services.Add(ServiceDescriptor.KeyedSingleton(key, (provider, _) => new StorySyncModel(
+            key,
             OptionsOf(provider, key),
             provider.GetRequiredService<DeviceQueues>(),
             provider.GetService<ILogger<StorySyncModel>>() ?? NullLogger<StorySyncModel>.Instance)));

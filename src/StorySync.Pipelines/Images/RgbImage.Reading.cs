@@ -49,17 +49,15 @@ public sealed partial class RgbImage
     public static RgbImage? LoadAlpha(string path, long maxPixels = DefaultMaxPixels)
     {
         ArgumentNullException.ThrowIfNull(path);
-        ArgumentOutOfRangeException.ThrowIfLessThan(maxPixels, 1);
-        var (width, height, rgba) = ImageReader.Read(ReadFile(path), $"'{path}'", maxPixels);
-        var (mask, opaque) = (new byte[width * height * 3], true);
-        for (int from = 3, to = 0; from < rgba.Length; from += 4, to += 3)
-        {
-            mask.AsSpan(to, 3).Fill(rgba[from]);
-            opaque &= rgba[from] == byte.MaxValue;
-        }
-
-        return opaque ? null : new RgbImage(width, height, mask);
+        return ReadAlpha(ReadFile(path), $"'{path}'", maxPixels);
     }
+
+    /// <summary>Reads the transparency of an image file in memory, as <see cref="LoadAlpha"/> does.</summary>
+    /// <inheritdoc cref="Decode" path="/param"/>
+    /// <returns>White where the image is opaque, black where it is transparent, grays between; null where all of it is opaque.</returns>
+    /// <inheritdoc cref="Decode" path="/exception"/>
+    public static RgbImage? DecodeAlpha(ReadOnlySpan<byte> encoded, long maxPixels = DefaultMaxPixels) =>
+        ReadAlpha(encoded.ToArray(), "The data", maxPixels);
 
     /// <summary>Reads the texts of a PNG file, such as the generation settings that <see cref="SavePng"/> embeds.</summary>
     /// <param name="path">The file.</param>
@@ -101,6 +99,20 @@ public sealed partial class RgbImage
         var (width, height, rgba) = ImageReader.Read(encoded, source, maxPixels);
         var (overWhite, transparent) = ImageReader.Split(rgba);
         return new RgbImage(width, height, overWhite, transparent, ImageMarks.Read(encoded));
+    }
+
+    private static RgbImage? ReadAlpha(byte[] encoded, string source, long maxPixels)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(maxPixels, 1);
+        var (width, height, rgba) = ImageReader.Read(encoded, source, maxPixels);
+        var (mask, opaque) = (new byte[width * height * 3], true);
+        for (int from = 3, to = 0; from < rgba.Length; from += 4, to += 3)
+        {
+            mask.AsSpan(to, 3).Fill(rgba[from]);
+            opaque &= rgba[from] == byte.MaxValue;
+        }
+
+        return opaque ? null : new RgbImage(width, height, mask);
     }
 
     private static byte[] ReadFile(string path)

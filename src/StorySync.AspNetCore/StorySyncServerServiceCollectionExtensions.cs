@@ -1,0 +1,50 @@
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Options;
+using StorySync.AspNetCore;
+
+namespace Microsoft.Extensions.DependencyInjection;
+
+/// <summary>Adds what StorySync's endpoints need to an application's services.</summary>
+public static class StorySyncServerServiceCollectionExtensions
+{
+    /// <summary>Adds the services of StorySync's endpoints, which <c>MapStorySync</c> maps. Models are added by <c>AddStorySync</c> and
+    /// <c>AddKeyedStorySync</c>.</summary>
+    /// <param name="services">The services.</param>
+    public static IServiceCollection AddStorySyncServer(this IServiceCollection services) => Add(services, _ => { });
+
+    /// <inheritdoc cref="AddStorySyncServer(IServiceCollection)"/>
+    /// <param name="services">The services.</param>
+    /// <param name="configure">Sets options.</param>
+    public static IServiceCollection AddStorySyncServer(this IServiceCollection services, Action<StorySyncServerOptions> configure)
+    {
+        ArgumentNullException.ThrowIfNull(configure);
+        return Add(services, options => options.Configure(configure));
+    }
+
+    /// <summary>Adds the services of StorySync's endpoints, as a section of the configuration describes them.</summary>
+    /// <param name="services">The services.</param>
+    /// <param name="section">The section; its entries have the names of <see cref="StorySyncServerOptions"/>' members, and an unknown one
+    /// keeps the application from starting.</param>
+    public static IServiceCollection AddStorySyncServer(this IServiceCollection services, IConfiguration section)
+    {
+        ArgumentNullException.ThrowIfNull(section);
+        return Add(services, options => options.Bind(section, binder => binder.ErrorOnUnknownConfiguration = true));
+    }
+
+    private static IServiceCollection Add(IServiceCollection services, Action<OptionsBuilder<StorySyncServerOptions>> configure)
+    {
+        ArgumentNullException.ThrowIfNull(services);
+        configure(services.AddOptions<StorySyncServerOptions>()
+            .Validate(options => options.ApiKeys.All(key => key.Length > 0), "An entry of ApiKeys is empty.")
+            .Validate(options => options.RequestsPerMinute > 0, "RequestsPerMinute must be at least 1.")
+            .ValidateOnStart());
+        services.AddProblemDetails();
+        services.TryAddSingleton(TimeProvider.System);
+        services.TryAddSingleton<Gate>();
+        services.TryAddSingleton<ModelCatalog>();
+        services.TryAddSingleton<ImageStore>();
+        services.TryAddSingleton<ImageEndpoints>();
+        return services;
+    }
+}
