@@ -4,6 +4,7 @@ var builder = WebApplication.CreateBuilder(args);
 var models = builder.Configuration.GetSection("StorySync:Models");
 builder.Services.AddKeyedStorySync(models);
 builder.Services.AddStorySyncServer(builder.Configuration.GetSection("StorySync:Server"));
+builder.Services.AddStorySyncCluster(builder.Configuration.GetSection("StorySync:Cluster").Bind);
 builder.Services.AddOpenApi();
 var health = builder.Services.AddHealthChecks();
 foreach (var model in models.GetChildren())

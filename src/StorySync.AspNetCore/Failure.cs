@@ -1,5 +1,7 @@
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
+using StorySync.Cluster;
+using StorySync.Documents;
 using StorySync.Extensions;
 
 namespace StorySync.AspNetCore;
@@ -26,9 +28,9 @@ internal sealed record Failure(int Status, string Code, string Message, string? 
             StatusCodes.Status400BadRequest, Invalid, exception.Message, path is ['$', '.', .. var name] ? name : null),
         ArgumentException { ParamName: var name } => new(
             StatusCodes.Status400BadRequest, Invalid, exception.Message.Replace($" (Parameter '{name}')", "", StringComparison.Ordinal)),
-        InvalidDataException or NotSupportedException => new(StatusCodes.Status400BadRequest, Invalid, exception.Message),
+        DocumentException or InvalidDataException or NotSupportedException => new(StatusCodes.Status400BadRequest, Invalid, exception.Message),
         InsufficientMemoryException => new(StatusCodes.Status400BadRequest, "insufficient_memory", exception.Message),
-        KeyNotFoundException => new(StatusCodes.Status404NotFound, "not_found", exception.Message),
+        StoryNotFoundException => new(StatusCodes.Status404NotFound, "not_found", exception.Message),
         ObjectDisposedException => new(
             StatusCodes.Status503ServiceUnavailable, "stopping", "The server is stopping.", RetryAfter: TimeSpan.FromSeconds(10)),
         _ => null,

@@ -45,6 +45,8 @@ public static class StorySyncServerServiceCollectionExtensions
         services.TryAddSingleton<ModelCatalog>();
         services.TryAddSingleton<ImageStore>();
         services.TryAddSingleton<ImageEndpoints>();
+        services.TryAddSingleton<StoryBody>();
+        services.TryAddSingleton<StoryEndpoints>();
         return services;
     }
 }

@@ -5,13 +5,13 @@ using System.Xml.Linq;
 namespace StorySync.Repository.Tests;
 
 /// <summary>Kernels ← Attention ← Diffusion ← Pipelines ← Evaluation, Documents, Extensions, Hub ← programs: what may be used by what.
-/// Cluster is on top of Extensions.</summary>
+/// Cluster is on top of Extensions, AspNetCore on top of all three.</summary>
 public class ArchitectureTests
 {
     private static readonly string[] Libraries = 
     [
         "StorySync.Kernels", "StorySync.Attention", "StorySync.Diffusion", "StorySync.Pipelines", "StorySync.Evaluation",
-        "StorySync.Documents", "StorySync.Extensions", "StorySync.Hub", "StorySync.Cluster",
+        "StorySync.Documents", "StorySync.Extensions", "StorySync.Hub", "StorySync.Cluster", "StorySync.AspNetCore",
     ];
 
     /// <summary>The first libraries are on top of each other; the others are on top of those, and not of each other.</summary>
@@ -21,6 +21,7 @@ public class ArchitectureTests
     private static readonly Dictionary<string, string[]> FurtherBelow = new()
     {
         ["StorySync.Cluster"] = ["StorySync.Extensions"],
+        ["StorySync.AspNetCore"] = ["StorySync.Extensions", "StorySync.Cluster", "StorySync.Documents"],
     };
 
     public static TheoryData<string, string[]> LibrariesWithThoseBelow() =>
