@@ -1,5 +1,5 @@
-// Images in the way of OpenAI's API, stories with server-sent events. It serves this machine alone unless appsettings.json, the command line
-// or the environment says otherwise; docs/server.md has the keys.
+// Images in the way of OpenAI's API, stories with server-sent events. It serves this machine alone unless appsettings.json, the command
+// line or the environment says otherwise; docs/server.md has the keys.
 var builder = WebApplication.CreateBuilder(args);
 var models = builder.Configuration.GetSection("StorySync:Models");
 builder.Services.AddKeyedStorySync(models);

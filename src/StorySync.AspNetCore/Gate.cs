@@ -89,7 +89,9 @@ internal sealed class Gate : IDisposable
             : throw new FailureException(new Failure(
                 StatusCodes.Status401Unauthorized,
                 "invalid_api_key",
-                given.Length == 0 ? "The request has no API key; expected the header Authorization: Bearer KEY." : "The API key is unknown."));
+                given.Length == 0
+                    ? "The request has no API key; expected the header Authorization: Bearer KEY."
+                    : "The API key is unknown."));
     }
 
     /// <summary>Without keys, nobody else's machine is served, and no page in a browser of this one: its requests name where it comes
