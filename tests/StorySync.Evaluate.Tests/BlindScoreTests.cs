@@ -58,7 +58,8 @@ public class BlindScoreTests
     {
         using var folder = new TemporaryFolder();
         var path = folder.Write("answers.json", text);
-        Assert.Contains(message,
-            Assert.ThrowsAny<DocumentException>(() => BlindScore.Of(Key, [Json.Read<BlindAnswers>(path, "file of answers")], "all")).Message);
+        var exception = Assert.ThrowsAny<DocumentException>(
+            () => BlindScore.Of(Key, [Json.Read<BlindAnswers>(path, "file of answers")], "all"));
+        Assert.Contains(message, exception.Message);
     }
 }

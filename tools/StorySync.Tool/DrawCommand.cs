@@ -57,8 +57,8 @@ internal sealed class DrawCommand
         var command = new Command("draw", "Draw images that know nothing of each other, from text or from another image.") { self.prompts };
         Option[] options =
         [
-            .. self.model.All, .. self.sampling.All, self.negative, self.seed, self.count, self.steps, self.guidance, self.width, self.height,
-            self.image, self.mask, self.strength, self.from, self.format, self.output,
+            .. self.model.All, .. self.sampling.All, self.negative, self.seed, self.count, self.steps, self.guidance, self.width,
+            self.height, self.image, self.mask, self.strength, self.from, self.format, self.output,
         ];
         foreach (var option in options)
         {

@@ -286,8 +286,8 @@ internal sealed class StoryCommand
         {
             Option[] settled =
             [
-                .. sampling.All, steps, guidance, guidanceEnd, blockCache, width, height, sharing, dropout, shareAll, harmonization, threshold,
-                layout, layoutUntil,
+                .. sampling.All, steps, guidance, guidanceEnd, blockCache, width, height, sharing, dropout, shareAll, harmonization,
+                threshold, layout, layoutUntil,
             ];
             if (settled.FirstOrDefault(parsed.IsGiven) is { } other)
             {
