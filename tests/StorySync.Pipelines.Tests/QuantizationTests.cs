@@ -61,6 +61,10 @@ public class QuantizationTests
                 + (shape.Count > 1 ? 4 * shape[0] : 0)),
             Weights(rounded, "unet"));
         Assert.Equal(Weights(exact, "vae"), Weights(rounded, "vae"));
+        Assert.Equal(rounded.PlanMemory(request).Weights, exact.PlanMemory(request, Rounded).Weights);
+        Assert.Equal(
+            rounded.PlanMemory(request).PeakBytes,
+            exact.PlanMemory(request).Advice.Single(a => a.Change == "PipelineOptions.Quantization = Int8").PeakBytes);
     }
 
     [Fact]

@@ -282,7 +282,8 @@ public sealed class ToolCommandTests : IDisposable
     {
         var lora = WriteLora();
         string[] cat = ["draw", "a (cat:1.4)", "--device", "cpu", "--seed", "3", "-o", Output];
-        string[] all = ["--preset", "lightning", "--prompt-syntax", "weighted", "--lora", lora + "=0.5"];
+        string[] all =
+            ["--preset", "lightning", "--prompt-syntax", "weighted", "--lora", lora + "=0.5", "--quantization", "int8"];
         var drawn = new HashSet<string>();
         for (var left = 0; left <= all.Length; left += 2)
         {

@@ -16,6 +16,9 @@ internal sealed class ModelOptions
     private readonly Option<string> dtype =
         CommandLine.Choice("--dtype", "Data type of the computation.", "float32", "bfloat16", "float16");
 
+    private readonly Option<string> quantization = CommandLine.Choice(
+        "--quantization", "Round the weights to 8 bits when they are loaded: a quarter of the memory, other images.", "none", "int8");
+
     private readonly Option<string> variant = CommandLine.Name("--variant", "Preferred variant of the weight files, such as fp16.");
 
     private readonly Option<bool> tiledDecoding =
@@ -38,10 +41,10 @@ internal sealed class ModelOptions
         new("--no-memory-check") { Description = "Begin even if the images do not fit into memory." };
 
     public IEnumerable<Option> All =>
-        [model, device, dtype, variant, tiledDecoding, streamBlocks, offload, loras, textualInversions, noMemoryCheck];
+        [model, device, dtype, quantization, variant, tiledDecoding, streamBlocks, offload, loras, textualInversions, noMemoryCheck];
 
     /// <summary>The options that change pixels, for an image that is made again.</summary>
-    public IEnumerable<Option> Settled => [dtype, tiledDecoding];
+    public IEnumerable<Option> Settled => [dtype, quantization, tiledDecoding];
 
     public string NameOf(ParseResult parsed) => parsed.GetValue(model)!;
 
@@ -53,6 +56,7 @@ internal sealed class ModelOptions
     {
         Device = CheckedDevice(parsed.GetValue(device)!),
         Dtype = Enum.Parse<torch.ScalarType>(parsed.GetValue(dtype)!, ignoreCase: true),
+        Quantization = Enum.Parse<WeightQuantization>(parsed.GetValue(quantization)!, ignoreCase: true),
         Variant = parsed.GetValue(variant),
         TiledDecoding = parsed.GetValue(tiledDecoding),
         StreamBlocks = parsed.GetValue(streamBlocks),

@@ -9,6 +9,7 @@ internal static class OptionNames
         .Replace("PipelineOptions.StreamBlocks = true", "--stream-blocks", StringComparison.Ordinal)
         .Replace("PipelineOptions.TiledDecoding = true", "--tiled-decoding", StringComparison.Ordinal)
         .Replace("PipelineOptions.Dtype = BFloat16", "--dtype bfloat16", StringComparison.Ordinal)
+        .Replace("PipelineOptions.Quantization = Int8", "--quantization int8", StringComparison.Ordinal)
         .Replace("PipelineOptions.ChecksMemory = false", "--no-memory-check", StringComparison.Ordinal)
         .Replace("StoryOptions.Techniques.Layout.Until = 0", "--layout-until 0", StringComparison.Ordinal)
         .Replace("PipelineOptions.Offload", "--offload", StringComparison.Ordinal)

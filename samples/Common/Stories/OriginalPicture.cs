@@ -50,7 +50,10 @@ internal sealed record OriginalPicture(string Path, RgbImage Image, PictureOrigi
     /// <summary>What the model is loaded with.</summary>
     public PipelineOptions Pipeline(PipelineOptions given) => given with
     {
-        Dtype = Origin.Dtype, TiledDecoding = Origin.TiledDecoding, Variant = given.Variant ?? Origin.Variant,
+        Dtype = Origin.Dtype,
+        Quantization = Origin.Quantization,
+        TiledDecoding = Origin.TiledDecoding,
+        Variant = given.Variant ?? Origin.Variant,
     };
 
     /// <summary>Checks that a pipeline is the one that made the image.</summary>

@@ -37,6 +37,8 @@ internal sealed partial record PictureOrigin
 
     public required torch.ScalarType Dtype { get; init; }
 
+    public WeightQuantization Quantization { get; init; }
+
     public string? Variant { get; init; }
 
     public bool TiledDecoding { get; init; }
@@ -56,6 +58,7 @@ internal sealed partial record PictureOrigin
         ModelHash = pipeline.Identity,
         Loras = pipeline.LoraIdentities,
         Dtype = pipeline.Options.Dtype,
+        Quantization = pipeline.Options.Quantization,
         Variant = pipeline.Options.Variant,
         TiledDecoding = pipeline.Options.TiledDecoding,
     };

@@ -35,6 +35,11 @@ internal abstract class WeightedLayer : nn.Module<Tensor, Tensor>, IWeightOwner
     public long SavedBytes => Storage.BlockBytes > 0 ? (Storage.Count * sizeof(float)) - Storage.BlockBytes
         : ReadsHalves && Storage.IsDeferred ? Storage.Count * (sizeof(float) / 2) : 0;
 
+    /// <summary>Gets the same where weights are rounded to 8 bits when they are loaded: what is stored in as few bits stays as it
+    /// is.</summary>
+    public long SavedBytesRounded => Storage.CanDefer && weight.shape.Length > 1
+        ? Math.Max(SavedBytes, ((sizeof(float) - sizeof(sbyte)) * Storage.Count) - (sizeof(float) * weight.shape[0])) : SavedBytes;
+
     /// <summary>Gets a value indicating whether the layer's kernel reads weights in half precision.</summary>
     protected virtual bool ReadsHalves => false;
 

@@ -97,7 +97,9 @@ internal static class MemoryPlanner
     private static WeightMemory Weight(ModelPart part, MemoryQuery asked, bool streamed)
     {
         var dtype = part.DtypeFor(asked.Options.Dtype);
-        return new(part.Name, streamed ? part.StreamedBytes(dtype) : asked.OnHost ? part.HostBytes(dtype) : part.Bytes(dtype));
+        var rounded = asked.Options.Quantization == WeightQuantization.Int8 && part.Stage != GenerationStage.Decoding;
+        return new(
+            part.Name, streamed ? part.StreamedBytes(dtype) : asked.OnHost ? part.HostBytes(dtype, rounded) : part.Bytes(dtype));
     }
 
     /// <summary>What could be changed, first what leaves the images as they are, last what changes them most.</summary>
@@ -122,6 +124,11 @@ internal static class MemoryPlanner
         if (options.Dtype == ScalarType.Float32)
         {
             yield return ("PipelineOptions.Dtype = BFloat16", With(options with { Dtype = ScalarType.BFloat16 }));
+        }
+
+        if (options.Quantization == WeightQuantization.None && options.Dtype == ScalarType.Float32 && asked.OnHost)
+        {
+            yield return ("PipelineOptions.Quantization = Int8", With(options with { Quantization = WeightQuantization.Int8 }));
         }
 
         if (asked.Caches)

@@ -26,8 +26,10 @@ internal sealed record ModelPart(string Name, nn.Module Module, GenerationStage 
 
     /// <summary>Returns the bytes of all weights where the CPU computes: some layers keep half-precision weights as they are
     /// stored.</summary>
-    public long HostBytes(ScalarType dtype) =>
-        Bytes(dtype) - (dtype == ScalarType.Float32 ? Module.modules().OfType<WeightedLayer>().Sum(layer => layer.SavedBytes) : 0);
+    /// <param name="dtype">The type that it computes in.</param>
+    /// <param name="rounded">Whether weights are rounded to 8 bits when they are loaded.</param>
+    public long HostBytes(ScalarType dtype, bool rounded) => Bytes(dtype) - (dtype == ScalarType.Float32
+        ? Module.modules().OfType<WeightedLayer>().Sum(layer => rounded ? layer.SavedBytesRounded : layer.SavedBytes) : 0);
 
     /// <summary>Returns the bytes of the mapped files' blocks, which are in memory only while the part works.</summary>
     public long MappedBlockBytes() => Module.modules().OfType<WeightedLayer>().Sum(layer => layer.Storage.MappedBlockBytes);
