@@ -25,15 +25,15 @@ internal static class Approximations
     private static readonly Option<double[]> Thresholds = new("--threshold") { DefaultValueFactory = _ =>
         [0.1, 0.15, 0.2, 0.3], Description = "Values of BlockCacheThreshold.", AllowMultipleArgumentsPerToken = true };
     private static readonly Option<int> Seeds =
-        PositiveOption.Create("--seeds", 6, "Seeds, each for four pictures of other subjects; with --story, stories of four scenes.");
+        PositiveOption.Create("--seeds", 6, "Seeds, each for four images of other subjects; with --story, stories of four scenes.");
     private static readonly Option<int> Steps = PositiveOption.Create("--steps", 20, "Denoising steps.");
     private static readonly Option<double> Guidance = new("--guidance") { DefaultValueFactory = _ => 4, Description = "Guidance scale." };
     private static readonly Option<bool> AsStory =
-        new("--story") { Description = "Stories, with the techniques, in place of single pictures." };
+        new("--story") { Description = "Stories, with the techniques, in place of single images." };
 
     public static Command Command()
     {
-        var command = new Command("approximations", "Time and error of GuidanceEnd and BlockCacheThreshold against the exact pictures.")
+        var command = new Command("approximations", "Time and error of GuidanceEnd and BlockCacheThreshold against the exact images.")
         {
             Folder, Clip, Ends, Thresholds, Seeds, Steps, Guidance, AsStory,
         };
@@ -47,7 +47,7 @@ internal static class Approximations
         using var clip = ClipEvaluator.Load(parsed.GetValue(Clip)!);
         Func<Setting, int, Outcome> run = parsed.GetValue(AsStory)
             ? (setting, number) => Story(pipeline, clip, parsed, setting, number)
-            : (setting, number) => Pictures(pipeline, clip, parsed, setting, number);
+            : (setting, number) => Images(pipeline, clip, parsed, setting, number);
         var exact = new Setting(1, 0);
         run(exact, 0);
 
@@ -66,7 +66,7 @@ internal static class Approximations
         }
     }
 
-    private static Outcome Pictures(DiffusionPipeline pipeline, ClipEvaluator clip, ParseResult parsed, Setting setting, int number)
+    private static Outcome Images(DiffusionPipeline pipeline, ClipEvaluator clip, ParseResult parsed, Setting setting, int number)
     {
         var counter = new Counter();
         string[] prompts = [.. Places.Select((place, i) => $"a {Subjects[(number + i) % Subjects.Length]} {place}")];

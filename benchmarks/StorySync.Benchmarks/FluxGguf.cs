@@ -56,7 +56,7 @@ internal static class FluxGguf
         var stream = new Option<bool>("--stream") { Description = "Give the pages of a block back when it has run." };
         var timing = new TimingOptions();
         var command = new Command(
-            "flux-gguf", "A picture by FLUX.1 schnell with weights in GGUF files of full size: peak memory, its plan, time.")
+            "flux-gguf", "An image by FLUX.1 schnell with weights in GGUF files of full size: peak memory, its plan, time.")
         {
             folder, format, random, blocks, singles, side, planned, steps, tokens, stream,
         };

@@ -93,7 +93,7 @@ internal static class ModelRuns
     });
 
     public static Command Pipeline() =>
-        Command("pipeline", "A pipeline, from prompts to pictures.", [Folder, Height, Width, Batch, Steps, Prompt], (parsed, timing) =>
+        Command("pipeline", "A pipeline, from prompts to images.", [Folder, Height, Width, Batch, Steps, Prompt], (parsed, timing) =>
     {
         using var pipeline = DiffusionPipeline.Load(parsed.GetValue(Folder) ?? "storybook", new PipelineOptions { Device = "cpu" });
         var request = new GenerationRequest
@@ -123,7 +123,7 @@ internal static class ModelRuns
         return timing.Run(parsed, () => model.call(inputs, new DenoisingContext()).Dispose());
     });
 
-    public static Command Story() => Command("story", "A story's pictures, with the techniques or without.",
+    public static Command Story() => Command("story", "A story's images, with the techniques or without.",
         [Folder, Height, Width, Batch, Steps, Plain], (parsed, timing) =>
     {
         using var pipeline = DiffusionPipeline.Load(parsed.GetValue(Folder) ?? "storybook", new PipelineOptions { Device = "cpu" });

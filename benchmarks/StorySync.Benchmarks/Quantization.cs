@@ -17,10 +17,10 @@ internal static class Quantization
             DefaultValueFactory = _ => "storybook", Description = "A model folder, a single file, or storybook.",
         };
         var config = new Option<string?>("--config") { Description = "The folder with a single file's configs." };
-        var seeds = PositiveOption.Create("--seeds", 6, "Seeds, each for four pictures.");
+        var seeds = PositiveOption.Create("--seeds", 6, "Seeds, each for four images.");
         var side = new Option<int?>("--side") { Description = "Height and width in pixels; by default the model's." };
         var steps = new Option<int?>("--steps") { Description = "Denoising steps; by default the model's." };
-        var command = new Command("quantization", "Error and memory of WeightQuantization.Int8 against the exact pictures.")
+        var command = new Command("quantization", "Error and memory of WeightQuantization.Int8 against the exact images.")
         {
             folder, config, seeds, side, steps,
         };
@@ -46,7 +46,7 @@ internal static class Quantization
             var (before, after) = (Weights(exact), Weights(rounded));
             Console.WriteLine(string.Create(
                 CultureInfo.InvariantCulture,
-                $"{differences.Count} pictures: PSNR {differences.Average(d => d.Psnr):f1} dB (least {differences.Min(d => d.Psnr):f1}), "
+                $"{differences.Count} images: PSNR {differences.Average(d => d.Psnr):f1} dB (least {differences.Min(d => d.Psnr):f1}), "
                     + $"largest difference {differences.Max(d => d.Largest)} of 255, mean {differences.Average(d => d.Mean):f2}; "
                     + $"weights {before / 1048576.0:f1} → {after / 1048576.0:f1} MiB"));
         });

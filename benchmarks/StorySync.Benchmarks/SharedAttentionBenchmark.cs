@@ -15,8 +15,8 @@ internal static class SharedAttentionBenchmark
 
     public static Command Command()
     {
-        var images = PositiveOption.Create("--images", 6, "Pictures that attend to each other.");
-        var tokens = PositiveOption.Create("--tokens", 4096, "Tokens of a picture.");
+        var images = PositiveOption.Create("--images", 6, "Images that attend to each other.");
+        var tokens = PositiveOption.Create("--tokens", 4096, "Tokens of an image.");
         var heads = PositiveOption.Create("--heads", 10, "Attention heads.");
         var width = PositiveOption.Create("--width", 64, "Channels of a head.");
         var masked = new Option<double>("--masked") { DefaultValueFactory = _ =>

@@ -158,11 +158,11 @@ internal sealed class StoryReader(string? folder)
         {
             try
             {
-                picture = PictureFile.Read(path, file => RgbImage.Load(file), what: what);
+                picture = ImageFile.Read(path, file => RgbImage.Load(file), what: what);
             }
             catch (Exception exception) when (exception is not OutOfMemoryException)
             {
-                var fault = PictureFile.Fault(exception);
+                var fault = ImageFile.Fault(exception);
                 throw node.Error(fault.Contains(path, StringComparison.Ordinal) ? fault : $"the {what} '{path}' cannot be read: {fault}");
             }
 

@@ -26,7 +26,7 @@ public sealed class StoryEvaluator(ClipEvaluator clip)
         return new StoryMeasures
         {
             ClipI = subjects.Average(s => s.ClipI),
-            ClipIPicture = scenes.Count > 1 ? ClipI.Mean(images) : null,
+            ClipIImage = scenes.Count > 1 ? ClipI.Mean(images) : null,
             ClipICrop = subjects.Average(s => s.Crop),
             ClipINoise = subjects.Average(s => s.Noise),
             ClipT = cosines.Average(ClipT.Score),

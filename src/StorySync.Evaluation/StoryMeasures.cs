@@ -9,7 +9,7 @@ public sealed record StoryMeasures
     public double? ClipI { get; init; }
 
     /// <summary>Gets <see cref="Evaluation.ClipI"/> of the whole images.</summary>
-    public double? ClipIPicture { get; init; }
+    public double? ClipIImage { get; init; }
 
     /// <summary>Gets <see cref="Evaluation.ClipI"/> of the subjects cut out with what is around them.</summary>
     public double? ClipICrop { get; init; }

@@ -40,7 +40,7 @@ public sealed class BlindPageTests : IDisposable
     }
 
     [Fact]
-    public void Another_order_and_other_pictures_are_another_page()
+    public void Another_order_and_other_images_are_another_page()
     {
         var (one, again, other) = (Write(shuffle: 1).Key.Page, Write(shuffle: 1).Key.Page, Write(shuffle: 2).Key.Page);
         Keep("second-way", "s1", steps: 3);
@@ -89,7 +89,7 @@ public sealed class BlindPageTests : IDisposable
                 Folder = runs.FolderOf(job),
         };
         Directory.CreateDirectory(record.Folder);
-        new RgbImage(2, 2, new byte[12]).SavePng(record.Picture(0));
+        new RgbImage(2, 2, new byte[12]).SavePng(record.Image(0));
         runs.Keep(record);
     }
 }

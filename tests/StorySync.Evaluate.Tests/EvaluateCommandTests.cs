@@ -35,7 +35,7 @@ public sealed class EvaluateCommandTests : IDisposable
     }
 
     [Fact]
-    public async Task Anchors_banks_pictures_and_lengths_are_measured_by_one_command()
+    public async Task Anchors_banks_images_and_lengths_are_measured_by_one_command()
     {
         var (code, text, errors) = await Run(
             "-v", "anchors", "--stories", "1", "--scenes", "4", "--steps", "2", "--lengths", "6,4", "--device", "cpu");
@@ -49,9 +49,9 @@ public sealed class EvaluateCommandTests : IDisposable
         Assert.DoesNotContain("–", table[5]);
 
         // A bank's scenes are the story's; the image is the plain model's.
-        Assert.All(Enumerable.Range(1, 4), scene => Assert.Equal(Picture("two-anchors", scene), Picture("bank", scene)));
-        Assert.NotEqual(Picture("plain", 2), Picture("image", 2));
-        Assert.Equal(Picture("plain", 1), Picture("image", 1));
+        Assert.All(Enumerable.Range(1, 4), scene => Assert.Equal(Image("two-anchors", scene), Image("bank", scene)));
+        Assert.NotEqual(Image("plain", 2), Image("image", 2));
+        Assert.Equal(Image("plain", 1), Image("image", 1));
 
         var lengths = File.ReadAllLines(Path.Combine(Output, "lengths.csv"));
         Assert.Equal("variant,scenes,seconds,seconds_per_scene,peak_mib,grown_mib", lengths[0]);
@@ -61,7 +61,7 @@ public sealed class EvaluateCommandTests : IDisposable
         Assert.Contains("seconds a scene", text);
         Assert.Equal(16, File.ReadAllLines(Path.Combine(Output, "lengths.md")).Length);
 
-        byte[] Picture(string variant, int scene) => Pipelines.RgbImage.Load(
+        byte[] Image(string variant, int scene) => Pipelines.RgbImage.Load(
             Path.Combine(Output, "stories", variant, "cat-1-7", $"{scene}.png")).Pixels.ToArray();
     }
 
@@ -75,10 +75,10 @@ public sealed class EvaluateCommandTests : IDisposable
         Assert.True(code == 0, errors);
         var folders = Directory.EnumerateDirectories(Path.Combine(Output, "stories")).ToList();
         Assert.Equal(3, folders.Count);
-        Assert.Equal(Picture("plain"), Picture("drop_1"));
-        Assert.NotEqual(Picture("plain"), Picture("drop_0"));
+        Assert.Equal(Image("plain"), Image("drop_1"));
+        Assert.NotEqual(Image("plain"), Image("drop_0"));
 
-        byte[] Picture(string variant) => Pipelines.RgbImage.Load(Path.Combine(
+        byte[] Image(string variant) => Pipelines.RgbImage.Load(Path.Combine(
             folders.Single(path => path.EndsWith(variant, StringComparison.Ordinal)), "cat-1-7", "2.png")).Pixels.ToArray();
     }
 

@@ -34,7 +34,7 @@ public class PreviewFitTests
         using var text = new StringWriter();
         using var errors = new StringWriter();
         var code = await CommandLine.InvokeAsync(
-            EvaluateCommand.Create(), ["preview-fit", "--pictures", "2", "--steps", "2", "--size", "64"], text, errors,
+            EvaluateCommand.Create(), ["preview-fit", "--images", "2", "--steps", "2", "--size", "64"], text, errors,
             TestContext.Current.CancellationToken);
 
         Assert.True(code == 0, errors.ToString());

@@ -56,10 +56,10 @@ public sealed class RunFolderTests : IDisposable
     }
 
     [Fact]
-    public void A_job_that_lost_a_picture_is_not_finished()
+    public void A_job_that_lost_a_image_is_not_finished()
     {
         var (runs, record) = Keep();
-        File.Delete(Path.Combine(runs.FolderOf(Job), Path.GetFileName(record.Picture(0))));
+        File.Delete(Path.Combine(runs.FolderOf(Job), Path.GetFileName(record.Image(0))));
         Assert.Null(runs.Find(Job));
     }
 

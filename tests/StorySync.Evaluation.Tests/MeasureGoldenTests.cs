@@ -24,7 +24,7 @@ public sealed class MeasureGoldenTests : IDisposable
 
     private EvaluatedScene[] Scenes =>
     [
-        .. Strings("pictures").Zip(Strings("prompts"), golden.GetProperty("masks").EnumerateArray()).Select(scene => new EvaluatedScene(
+        .. Strings("images").Zip(Strings("prompts"), golden.GetProperty("masks").EnumerateArray()).Select(scene => new EvaluatedScene(
             scene.Second,
             RgbImage.Load(Path.Combine(Model, "goldens", scene.First)),
             [Regions.Of([.. scene.Third.EnumerateArray().Select(row => row.GetString()!)])])),
@@ -35,7 +35,7 @@ public sealed class MeasureGoldenTests : IDisposable
     {
         var measures = new StoryEvaluator(clip).Measure(Scenes);
         Assert.Equal(Number("clip_i"), measures.ClipI!.Value, Tolerance);
-        Assert.Equal(Number("clip_i_picture"), measures.ClipIPicture!.Value, Tolerance);
+        Assert.Equal(Number("clip_i_image"), measures.ClipIImage!.Value, Tolerance);
         Assert.Equal(Number("clip_i_crop"), measures.ClipICrop!.Value, Tolerance);
         Assert.Equal(Number("clip_t"), measures.ClipT, Tolerance);
         Assert.Equal(Number("clip_t_cosine"), measures.ClipTCosine, Tolerance);
@@ -47,7 +47,7 @@ public sealed class MeasureGoldenTests : IDisposable
     }
 
     [Fact]
-    public void Each_picture_is_compared_with_its_own_prompt()
+    public void Each_image_is_compared_with_its_own_prompt()
     {
         var images = clip.EmbedImages([.. Scenes.Select(scene => scene.Image)]);
         var texts = clip.EmbedTexts([.. Scenes.Select(scene => scene.Prompt)]);

@@ -12,7 +12,7 @@ internal static class Regions
         [.. region.Cells.ToArray().Chunk(region.Width).Select(row => string.Concat(row.Select(cell => cell ? '#' : '.')))];
 }
 
-internal static class Pictures
+internal static class Images
 {
     /// <summary>An image whose pixels have their place as red and green.</summary>
     public static RgbImage Numbered(int width, int height) =>

@@ -15,11 +15,11 @@ public sealed class StoryEvaluatorTests : IDisposable
     private StoryEvaluator Evaluator => new(clip);
 
     [Fact]
-    public void A_picture_is_wholly_like_itself()
+    public void A_image_is_wholly_like_itself()
     {
         var measures = Evaluator.Measure([Scene(Left), Scene(Left)]);
         Assert.Equal(1, measures.ClipI!.Value, 1e-6);
-        Assert.Equal(1, measures.ClipIPicture!.Value, 1e-6);
+        Assert.Equal(1, measures.ClipIImage!.Value, 1e-6);
         Assert.Equal(1, measures.ClipINoise!.Value, 1e-6);
         Assert.Equal(1, measures.Patches!.Value, 1e-6);
         Assert.Equal(0, measures.Color);
@@ -42,7 +42,7 @@ public sealed class StoryEvaluatorTests : IDisposable
     {
         var measures = Evaluator.Measure([Scene(Left)]);
         Assert.Null(measures.ClipI);
-        Assert.Null(measures.ClipIPicture);
+        Assert.Null(measures.ClipIImage);
         Assert.Null(measures.Layout);
         Assert.Equal(0.25, measures.Area);
         Assert.Null(Evaluator.Measure([Scene(Empty), Scene(null)]).Area);
@@ -107,5 +107,5 @@ public sealed class StoryEvaluatorTests : IDisposable
         return new("a bear", new RgbImage(64, 48, [.. Enumerable.Range(0, 64 * 48 * 3).Select(i => color[i % 3])]), [region]);
     }
 
-    private static EvaluatedScene Scene(params SubjectRegion?[]? subjects) => new("a bear", Pictures.Numbered(64, 48), subjects ?? [null]);
+    private static EvaluatedScene Scene(params SubjectRegion?[]? subjects) => new("a bear", Images.Numbered(64, 48), subjects ?? [null]);
 }

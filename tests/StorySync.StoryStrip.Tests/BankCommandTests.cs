@@ -22,14 +22,14 @@ public sealed class BankCommandTests : IDisposable
         Assert.Equal(["scene-1.png", "scene-2.png", "strip.png"], Written());
 
         // The seeds go on from the bank's, so that these are the scenes of the whole story.
-        var (first, second) = (Picture("scene-1.png"), Picture("scene-2.png"));
+        var (first, second) = (Image("scene-1.png"), Image("scene-2.png"));
         Assert.Contains(" Seed: 13,", Parameters("scene-1.png"));
         Assert.Contains(" Subjects: a cat, Sharing: 0.5,", Parameters("scene-2.png"));
         Assert.Contains(" Anchors: 2,", Parameters("scene-2.png"));
         var whole = await Run([.. Story, "--scene", "a cat in the snow", "--scene", "a cat at night", "--anchors", "2", "--no-plain"]);
         Assert.True(whole.Code == 0, whole.Errors);
-        Assert.Equal(first, Picture("scene-3.png"));
-        Assert.Equal(second, Picture("scene-4.png"));
+        Assert.Equal(first, Image("scene-3.png"));
+        Assert.Equal(second, Image("scene-4.png"));
     }
 
     [Fact]
@@ -38,41 +38,41 @@ public sealed class BankCommandTests : IDisposable
         var bank = await Saved();
         var (code, _, errors) = await Run("--bank", bank, "--scene", "a cat in the snow", "--subject", "a cat", "--seed", "20");
         Assert.True(code == 0, errors);
-        var plain = Picture("plain-1.png");
+        var plain = Image("plain-1.png");
         Assert.Contains(" Seed: 20,", Parameters("plain-1.png"));
         Assert.Contains(" Seed: 20,", Parameters("scene-1.png"));
-        Assert.NotEqual(plain, Picture("scene-1.png"));
+        Assert.NotEqual(plain, Image("scene-1.png"));
         (code, _, errors) = await Run(
             "--scene", "a cat in the snow", "--subject", "a cat", "--seed", "20", "--steps", "2", "--guidance", "3", "--sharing", "0");
         Assert.True(code == 0, errors);
-        Assert.Equal(plain, Picture("plain-1.png"));
+        Assert.Equal(plain, Image("plain-1.png"));
     }
 
     [Fact]
-    public async Task Redrawing_changes_one_picture_and_the_strip()
+    public async Task Redrawing_changes_one_image_and_the_strip()
     {
         var bank = await Saved();
         string[] arguments = ["--bank", bank, "--scene", "a cat in the snow", "--scene", "a cat at night", "--no-plain"];
         Assert.Equal(0, (await Run(arguments)).Code);
-        var (first, second, strip) = (Picture("scene-1.png"), Picture("scene-2.png"), Picture("strip.png"));
+        var (first, second, strip) = (Image("scene-1.png"), Image("scene-2.png"), Image("strip.png"));
 
         var (code, text, errors) = await Run([.. arguments, "--redraw", "1"]);
         Assert.True(code == 0, errors);
         Assert.StartsWith("Wrote 1 scene to ", text);
         Assert.Equal(["scene-1.png", "scene-2.png", "strip.png"], Written());
         Assert.Contains(" Seed: 15,", Parameters("scene-1.png"));
-        Assert.NotEqual(first, Picture("scene-1.png"));
-        Assert.Equal(second, Picture("scene-2.png"));
-        Assert.NotEqual(strip, Picture("strip.png"));
+        Assert.NotEqual(first, Image("scene-1.png"));
+        Assert.Equal(second, Image("scene-2.png"));
+        Assert.NotEqual(strip, Image("strip.png"));
 
-        // With its first seed it is the first picture again, and the strip the first strip.
+        // With its first seed it is the first image again, and the strip the first strip.
         Assert.Equal(0, (await Run([.. arguments, "--redraw", "1", "--seed", "13"])).Code);
-        Assert.Equal(first, Picture("scene-1.png"));
-        Assert.Equal(strip, Picture("strip.png"));
+        Assert.Equal(first, Image("scene-1.png"));
+        Assert.Equal(strip, Image("strip.png"));
     }
 
     [Fact]
-    public async Task A_scene_can_be_drawn_again_only_where_the_pictures_of_the_others_are()
+    public async Task A_scene_can_be_drawn_again_only_where_the_images_of_the_others_are()
     {
         var bank = await Saved();
         string[] arguments = ["--bank", bank, "--scene", "a cat in the snow", "--scene", "a cat at night", "--redraw", "2"];
@@ -82,7 +82,7 @@ public sealed class BankCommandTests : IDisposable
         new RgbImage(8, 8, new byte[8 * 8 * 3]).SavePng(Path.Combine(Output, "scene-1.png"));
         var (code, text, errors) = await Run(arguments);
         Assert.Equal((1, ""), (code, text));
-        Assert.Contains("scene-1.png' is not a picture of this program's; run the same command without --redraw first.", errors);
+        Assert.Contains("scene-1.png' is not an image of this program's; run the same command without --redraw first.", errors);
     }
 
     [Fact]
@@ -134,9 +134,9 @@ public sealed class BankCommandTests : IDisposable
     [InlineData("--anchors is '5', but the story has 4 scenes.", "--anchors", "5")]
     [InlineData("--subject-image cannot be given with --bank: the anchors are those of the bank,", "--bank", "a", "--subject-image", "b")]
     [InlineData("--block-cache cannot be given with --subject-image:", "--block-cache", "0.1", "--subject-image", "a.png")]
-    [InlineData("There is no picture 'nowhere.png'.", "--subject-image", "nowhere.png")]
+    [InlineData("There is no image 'nowhere.png'.", "--subject-image", "nowhere.png")]
     [InlineData("--subject-image must not be empty.", "--subject-image", "")]
-    [InlineData("'.' is a folder; a picture is a file.", "--subject-image", ".")]
+    [InlineData("'.' is a folder; an image is a file.", "--subject-image", ".")]
     [InlineData("--hires is '1'; it must be a whole number from 2 to 8.", "--hires", "1")]
     [InlineData("--hires-strength is '0'; it must be a number above 0 and at most 1.", "--hires", "2", "--hires-strength", "0")]
     [InlineData("--hires-strength has no effect without --hires;", "--hires-strength", "0.5")]
@@ -212,7 +212,7 @@ public sealed class BankCommandTests : IDisposable
     private IEnumerable<string> Written() =>
         Directory.EnumerateFiles(Output).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal);
 
-    private byte[] Picture(string name) => RgbImage.Load(Path.Combine(Output, name)).Pixels.ToArray();
+    private byte[] Image(string name) => RgbImage.Load(Path.Combine(Output, name)).Pixels.ToArray();
 
     private string Parameters(string name) => RgbImage.ReadPngText(Path.Combine(Output, name))["parameters"];
 }

@@ -17,12 +17,12 @@ public sealed class SecondPassCommandTests : IDisposable
     private readonly TemporaryFolder folder = new();
 
     [Fact]
-    public async Task A_picture_of_ones_own_is_what_the_scenes_read()
+    public async Task A_image_of_ones_own_is_what_the_scenes_read()
     {
         await Made(Story);
-        var without = Picture("scene-1.png");
+        var without = Image("scene-1.png");
         await Made([.. Story, "--subject-image", Painted(255)]);
-        var found = Picture("scene-1.png");
+        var found = Image("scene-1.png");
         Assert.Equal(["scene-1.png", "scene-2.png", "strip.png"], Written());
         Assert.Contains(" Seed: 11,", Parameters("scene-1.png"));
         Assert.Contains(" Anchors: 1,", Parameters("scene-2.png"));
@@ -31,14 +31,14 @@ public sealed class SecondPassCommandTests : IDisposable
         // Where it is transparent the cat is not; the first scene can be an anchor too; and what was kept draws the same scene.
         var bank = folder.PathOf("cat.storybank");
         await Made([.. Story, "--subject-image", Painted(0)]);
-        Assert.NotEqual(found, Picture("scene-1.png"));
+        Assert.NotEqual(found, Image("scene-1.png"));
         await Made([.. Story, "--subject-image", Painted(0), "--anchors", "1", "--save-bank", bank, "--previews"]);
         Assert.Equal(
             [.. from scene in new[] { 1, 2 } from step in Enumerable.Range(1, 4) select $"preview-{scene}-{step}.png"],
             Written().Where(name => name.StartsWith("preview", StringComparison.Ordinal)));
-        var second = Picture("scene-2.png");
+        var second = Image("scene-2.png");
         await Made(["--bank", bank, "--scene", "a cat at the beach", "--seed", "12", "--no-plain"]);
-        Assert.Equal(second, Picture("scene-1.png"));
+        Assert.Equal(second, Image("scene-1.png"));
     }
 
     [Fact]
@@ -58,9 +58,9 @@ public sealed class SecondPassCommandTests : IDisposable
         Assert.All(
             Enumerable.Range(0, 64 * 64),
             i => Assert.Equal(mask.Pixels[3 * i], large.Pixels[3 * ((2 * (i / 64) * 128) + (2 * (i % 64)))]));
-        var once = Picture("large-1.png");
+        var once = Image("large-1.png");
         await Made([.. Story, "--hires", "2", "--hires-strength", "0.9"]);
-        Assert.NotEqual(once, Picture("large-1.png"));
+        Assert.NotEqual(once, Image("large-1.png"));
 
         // The files of the second time go with the next run.
         await Made(Story);
@@ -76,9 +76,9 @@ public sealed class SecondPassCommandTests : IDisposable
         await Made(["--bank", bank, "--scene", "a cat in the snow", "--scene", "a cat at night", "--no-plain", "--hires", "2"]);
         Assert.Contains(" Size: 128x128,", Parameters("large-2.png"));
         Assert.Contains(" Seed: 14,", Parameters("large-2.png"));
-        var together = Picture("large-2.png");
+        var together = Image("large-2.png");
         await Made(["--bank", bank, "--scene", "a cat at night", "--seed", "14", "--no-plain", "--hires", "2"]);
-        Assert.Equal(together, Picture("large-1.png"));
+        Assert.Equal(together, Image("large-1.png"));
     }
 
     [Fact]
@@ -149,7 +149,7 @@ public sealed class SecondPassCommandTests : IDisposable
 
     private string PathOf(string name) => Path.Combine(Output, name);
 
-    private byte[] Picture(string name) => RgbImage.Load(PathOf(name)).Pixels.ToArray();
+    private byte[] Image(string name) => RgbImage.Load(PathOf(name)).Pixels.ToArray();
 
     private string Parameters(string name) => RgbImage.ReadPngText(PathOf(name))["parameters"];
 }

@@ -280,10 +280,10 @@ public sealed class StoryCommandTests : IDisposable
     private async Task<(int Code, string Text, string Errors)> Refused(string[] arguments)
     {
         Directory.CreateDirectory(Output);
-        File.WriteAllText(Path.Combine(Output, "scene-1.png"), "an older picture");
+        File.WriteAllText(Path.Combine(Output, "scene-1.png"), "an older image");
         var result = await Run(arguments);
         Assert.Equal(["scene-1.png"], Written());
-        Assert.Equal("an older picture", File.ReadAllText(Path.Combine(Output, "scene-1.png")));
+        Assert.Equal("an older image", File.ReadAllText(Path.Combine(Output, "scene-1.png")));
         return result;
     }
 

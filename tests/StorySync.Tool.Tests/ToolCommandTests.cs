@@ -154,7 +154,7 @@ public sealed class ToolCommandTests : IDisposable
     }
 
     [Fact]
-    public async Task Inspect_tells_models_LoRAs_pickles_and_pictures_apart()
+    public async Task Inspect_tells_models_LoRAs_pickles_and_images_apart()
     {
         var model = Assert.Single((await Json("inspect", "storybook")).EnumerateArray());
         Assert.Equal("a model for StableDiffusionXLPipeline", model.GetProperty("kind").GetString());
@@ -174,7 +174,7 @@ public sealed class ToolCommandTests : IDisposable
         new RgbImage(1, 1, [1, 2, 3]).SavePng(folder.PathOf("files/x.png"), new Dictionary<string, string> { ["parameters"] = "a fox" });
         var found = (await Json("inspect", Path.Combine(folder.Path, "files"))).EnumerateArray().ToList();
         Assert.Equal(
-            ["a file that cannot be used", "a LoRA", "a generated picture"], found.Select(item => item.GetProperty("kind").GetString()));
+            ["a file that cannot be used", "a LoRA", "a generated image"], found.Select(item => item.GetProperty("kind").GetString()));
         Assert.Contains("pickle", found[0].GetProperty("advice").GetString());
         Assert.Equal("4", found[1].GetProperty("details").GetProperty("ranks").GetString());
         Assert.Equal("a fox", found[2].GetProperty("details").GetProperty("parameters").GetString());
@@ -271,10 +271,10 @@ public sealed class ToolCommandTests : IDisposable
         Assert.Contains("storybook-flux", errors);
         (code, _, errors) = await Run("draw", "a dog", "--from", file);
         Assert.Equal(1, code);
-        Assert.Contains("A prompt cannot be given with --from: the picture says how it was made", errors);
+        Assert.Contains("A prompt cannot be given with --from: the image says how it was made", errors);
         (code, _, errors) = await Run("draw", "--from", file, "--device", "cpu", "--mask", file);
         Assert.Equal(1, code);
-        Assert.Contains("--mask cannot be given with --from: the picture says how it was made", errors);
+        Assert.Contains("--mask cannot be given with --from: the image says how it was made", errors);
     }
 
     [Fact]
@@ -340,7 +340,7 @@ public sealed class ToolCommandTests : IDisposable
     }
 
     [Fact]
-    public async Task A_changed_picture_is_told_from_what_it_says_of_itself()
+    public async Task A_changed_image_is_told_from_what_it_says_of_itself()
     {
         await Json("draw", "a cat", "--steps", "1", "--device", "cpu", "-o", Output);
         var file = Path.Combine(Output, "image-1.png");
@@ -378,7 +378,7 @@ public sealed class ToolCommandTests : IDisposable
     [InlineData("scene-2.png")]
     [InlineData("plain-1.png")]
     [InlineData("large-1.png")]
-    public async Task A_story_is_made_again_from_one_of_its_pictures(string name)
+    public async Task A_story_is_made_again_from_one_of_its_images(string name)
     {
         string[] hires = name.StartsWith("large", StringComparison.Ordinal) ? ["--hires", "2"] : [];
         await Json(

@@ -41,7 +41,7 @@ internal sealed class DrawCommand
         "--strength", NumberRange.Fraction, "With --image: how much of it may change, 0 to 1. [default: the model's]");
 
     private readonly Option<string> from = CommandLine.Name(
-        "--from", "Make a picture again, by what its PNG file says of itself, and compare the two.");
+        "--from", "Make an image again, by what its PNG file says of itself, and compare the two.");
 
     private readonly Option<string> format = CommandLine.Choice("--format", "The format of the files.", "png", "jpg", "webp");
 
@@ -95,7 +95,7 @@ internal sealed class DrawCommand
 
         using (result)
         {
-            var origin = request.Images is null ? PictureOrigin.Of(pipeline, name) with { Request = request } : null;
+            var origin = request.Images is null ? ImageOrigin.Of(pipeline, name) with { Request = request } : null;
             var files = Write(result, folder, parsed.GetValue(format)!, origin);
             var comparison = original?.Compare(result.Images[0]);
             foreach (var warning in result.Warnings)
@@ -126,7 +126,7 @@ internal sealed class DrawCommand
         }
     }
 
-    private OriginalPicture? Original(ParseResult parsed)
+    private OriginalImage? Original(ParseResult parsed)
     {
         if (parsed.GetValue(from) is not { } path)
         {
@@ -137,7 +137,7 @@ internal sealed class DrawCommand
         [
             .. model.Settled, .. sampling.All, negative, seed, count, steps, guidance, width, height, image, mask, strength,
         ];
-        var original = OriginalPicture.Load(
+        var original = OriginalImage.Load(
             path, parsed.GetValue(prompts) is [_, ..] ? "A prompt" : settled.FirstOrDefault(parsed.IsGiven)?.Name);
         return original.Origin.Request is not null ? original : throw new UserErrorException(
             $"--from: '{path}' is a scene of a story; `storysync story --from` makes it again.");
@@ -147,7 +147,7 @@ internal sealed class DrawCommand
     {
         if (parsed.GetValue(prompts) is not [_, ..] given)
         {
-            throw new UserErrorException("There is no prompt; give one, or a picture to make again by --from.");
+            throw new UserErrorException("There is no prompt; give one, or an image to make again by --from.");
         }
 
         var source = parsed.GetValue(image);
@@ -173,9 +173,9 @@ internal sealed class DrawCommand
     }
 
     private static RgbImage Load(Option option, string path) =>
-        PictureFile.Read(path, file => RgbImage.Load(file), $"{option.Name}: ");
+        ImageFile.Read(path, file => RgbImage.Load(file), $"{option.Name}: ");
 
-    private static List<string> Write(GenerationResult result, OutputFolder folder, string extension, PictureOrigin? origin)
+    private static List<string> Write(GenerationResult result, OutputFolder folder, string extension, ImageOrigin? origin)
     {
         var encoding = extension switch
         {

@@ -12,32 +12,28 @@ internal static class EvaluateCommand
 {
     public static Command Create(Option<bool> json)
     {
-        var images = new Argument<string[]>("image")
+        var given = new Argument<string[]>("image")
         {
-            Description = "Pictures, or one folder that `storysync story` wrote.", Arity = ArgumentArity.OneOrMore,
+            Description = "Images, or one folder that `storysync story` wrote.", Arity = ArgumentArity.OneOrMore,
         };
-        var prompts = new Option<string[]>("--prompt")
-        {
-            Description = "What a picture is to show; repeat the option for each. [default: what the pictures say of themselves]",
-            Arity = ArgumentArity.OneOrMore,
-            AllowMultipleArgumentsPerToken = false,
-        };
+        var prompts = CommandLine.Repeated(
+            "--prompt", "What an image is to show; repeat the option for each. [default: what the images say of themselves]");
         var clip = CommandLine.Name(
             "--clip", "The CLIP model that measures: a folder, a name in the Hugging Face cache (openai/clip-vit-large-patch14), or the "
                 + "embedded one.", "storybook");
-        var command = new Command("evaluate", "Measure how pictures follow their prompts, and how alike they are, by CLIP.")
+        var command = new Command("evaluate", "Measure how images follow their prompts, and how alike they are, by CLIP.")
         {
-            images, prompts, clip,
+            given, prompts, clip,
         };
         command.Does(json, "nothing was measured.", async (parsed, results, error, token) =>
         {
-            var files = Files(parsed.GetValue(images)!);
+            var files = Files(parsed.GetValue(given)!);
             var texts = Prompts(files, parsed.GetValue(prompts) ?? []);
-            var pictures = files.Select(path => PictureFile.Read(path, file => RgbImage.Load(file))).ToList();
+            var images = files.Select(path => ImageFile.Read(path, file => RgbImage.Load(file))).ToList();
             var name = parsed.GetValue(clip)!;
             await error.WriteLineAsync($"Loading {name} …");
             using var evaluator = await Task.Run(() => ClipEvaluator.Load(name), token);
-            var embedded = await Task.Run(() => evaluator.EmbedImages(pictures, token), token);
+            var embedded = await Task.Run(() => evaluator.EmbedImages(images, token), token);
             var said = await Task.Run(() => evaluator.EmbedTexts(texts, token), token);
             var cosines = embedded.Zip(said, ClipT.Cosine).ToList();
             double? alike = files.Count > 1 ? ClipI.Mean(embedded) : null;
@@ -63,7 +59,7 @@ internal static class EvaluateCommand
                     console.WriteLine($"CLIP-T, how they follow their prompts, 0 to 2.5: {Number(follows)}");
                     if (alike is { } mean)
                     {
-                        console.WriteLine($"CLIP-I, how alike the whole pictures are, -1 to 1: {Number(mean)}");
+                        console.WriteLine($"CLIP-I, how alike the whole images are, -1 to 1: {Number(mean)}");
                     }
                 });
         });
@@ -80,14 +76,14 @@ internal static class EvaluateCommand
         if (given.Length > 0)
         {
             return given.Length == files.Count ? given : throw new UserErrorException(
-                $"--prompt is given {English.Count(given.Length, "time")}, but there are {English.Count(files.Count, "picture")}; give one "
+                $"--prompt is given {English.Count(given.Length, "time")}, but there are {English.Count(files.Count, "image")}; give one "
                     + "for each.");
         }
 
         return
         [
-            .. files.Select(path => PictureFile.Read(path, file => StoryFolder.PromptIn(RgbImage.ReadParameters(file)))
-                ?? throw new UserErrorException($"'{path}' does not say what it shows; give a --prompt for each picture.")),
+            .. files.Select(path => ImageFile.Read(path, file => StoryFolder.PromptIn(RgbImage.ReadParameters(file)))
+                ?? throw new UserErrorException($"'{path}' does not say what it shows; give a --prompt for each image.")),
         ];
     }
 }

@@ -31,7 +31,7 @@ internal static class ExportCommand
             var path = Path.GetFullPath(parsed.GetValue(output)!);
             var target = OutputFolder.Open("--output", Path.GetDirectoryName(path)!);
             var files = (File.Exists(strip) ? scenes.Append(strip) : scenes)
-                .Select(file => (Path: file, Bytes: PictureFile.Read(file, File.ReadAllBytes))).ToList();
+                .Select(file => (Path: file, Bytes: ImageFile.Read(file, File.ReadAllBytes))).ToList();
             using var archive = new MemoryStream();
             using (var zip = new ZipArchive(archive, ZipArchiveMode.Create, leaveOpen: true))
             {
@@ -67,7 +67,7 @@ internal static class ExportCommand
                     File = Path.GetFileName(scene.Path),
                     Prompt = StoryFolder.PromptIn(parameters),
                     Parameters = parameters,
-                    Origin = texts.TryGetValue(PictureOrigin.Keyword, out var origin) ? JsonNode.Parse(origin) : null,
+                    Origin = texts.TryGetValue(ImageOrigin.Keyword, out var origin) ? JsonNode.Parse(origin) : null,
                 };
             }
             catch (Exception exception) when (exception is JsonException or InvalidDataException)

@@ -10,7 +10,7 @@ internal static class InspectCommand
     {
         var path = new Argument<string>("path")
         {
-            Description = "A checkpoint, LoRA, bank or picture; a model's folder or name; or a folder of such files.",
+            Description = "A checkpoint, LoRA, bank or image; a model's folder or name; or a folder of such files.",
         };
         var command = new Command("inspect", "Say what a file or folder is, from its headers and configs alone.") { path };
         command.Does(json, "nothing was inspected.", (parsed, results, _, token) =>

@@ -14,7 +14,7 @@ namespace StorySync.Tool;
 /// <param name="Advice">What to do with it; null for nothing.</param>
 internal sealed record Inspection(string Path, string Kind, IReadOnlyDictionary<string, string> Details, string? Advice = null)
 {
-    private static readonly string[] Pictures = [".png", ".jpg", ".jpeg", ".webp"];
+    private static readonly string[] Images = [".png", ".jpg", ".jpeg", ".webp"];
     private static readonly string[] Pickles = [".ckpt", ".bin", ".pt", ".pth", ".pkl"];
     private static readonly string[] LoraParts =
         ["lora_down", "lora_up", "lora_A", "lora_B", ".lora.down", ".lora.up", "hada_w1", "lokr_w1"];
@@ -47,7 +47,7 @@ internal sealed record Inspection(string Path, string Kind, IReadOnlyDictionary<
         }
 
         return found.Count > 0 ? found : throw new UserErrorException(
-            $"'{path}' is not a model's folder, and it holds no checkpoint, bank or picture: expected a model_index.json, a config.json, "
+            $"'{path}' is not a model's folder, and it holds no checkpoint, bank or image: expected a model_index.json, a config.json, "
                 + "or files such as .safetensors, .storybank or .png.");
     }
 
@@ -55,16 +55,16 @@ internal sealed record Inspection(string Path, string Kind, IReadOnlyDictionary<
         File.Exists(System.IO.Path.Combine(folder, "model_index.json")) || File.Exists(System.IO.Path.Combine(folder, "config.json"));
 
     private static bool IsKnown(string file) =>
-        Extension(file) is ".safetensors" or ".storybank" || Pickles.Contains(Extension(file)) || Pictures.Contains(Extension(file));
+        Extension(file) is ".safetensors" or ".storybank" || Pickles.Contains(Extension(file)) || Images.Contains(Extension(file));
 
     private static string Extension(string path) => System.IO.Path.GetExtension(path).ToLowerInvariant();
 
     private static Inspection OfFile(string path)
     {
-        if (Pictures.Contains(Extension(path)))
+        if (Images.Contains(Extension(path)))
         {
             var parameters = RgbImage.ReadParameters(path);
-            return new(path, parameters is null ? "a picture that does not say how it was made" : "a generated picture",
+            return new(path, parameters is null ? "an image that does not say how it was made" : "a generated image",
                 parameters is null ? [] : new Dictionary<string, string> { ["parameters"] = parameters.ReplaceLineEndings("\n    ") });
         }
 

@@ -17,7 +17,7 @@ internal sealed record AttackPart(string Name, int Full, int Small, TimeSpan Han
         new("configs", 100_000, 150, ForOne, models => new ConfigAttack(models)),
         new("loras", 10_000, 100, ForOne, models => new LoraAttack(models)),
         new("banks", 10_000, 60, ForOne, models => new BankAttack(models)),
-        new("pictures", 10_000, 2_000, ForOne, _ => new PictureAttack()),
+        new("images", 10_000, 2_000, ForOne, _ => new ImageAttack()),
         new("dispose", 3_000, 30, ForOne, models => new DisposeAttack(models)),
         new("mapped", 108, 6, ForProcesses, models => new MappedAttack(models)),
         new("parallel", 20, 1, ForProcesses, models => new ParallelAttack(models)),

@@ -11,7 +11,7 @@ internal sealed class CancelAttack : IAttack
 {
     private const int Reports = 5;
     private readonly DiffusionPipeline[] pipelines;
-    private readonly (byte[] Picture, int Calls, TimeSpan Time)[] alone;
+    private readonly (byte[] Image, int Calls, TimeSpan Time)[] alone;
     private int most;
 
     public CancelAttack(string models)
@@ -19,11 +19,11 @@ internal sealed class CancelAttack : IAttack
         pipelines = TinyModels.LoadAll(models);
         alone = [.. pipelines.Select(pipeline =>
         {
-            var picture = TinyModels.Draw(pipeline);
+            var image = TinyModels.Draw(pipeline);
             var watch = Stopwatch.StartNew();
             var counter = new Canceller(int.MaxValue, null);
             TinyModels.Draw(pipeline, TinyModels.Request() with { AttentionProcessor = counter });
-            return (picture, counter.Calls, watch.Elapsed);
+            return (image, counter.Calls, watch.Elapsed);
         })];
     }
 
@@ -32,12 +32,12 @@ internal sealed class CancelAttack : IAttack
     public string Try(int index, Random random)
     {
         var model = index % pipelines.Length;
-        var (picture, calls, time) = alone[model];
+        var (image, calls, time) = alone[model];
         var at = index / pipelines.Length % (calls + Reports + (calls / 2));
         using var source = new CancellationTokenSource();
         var ending = at < calls ? InLayer(model, at + 1, source)
             : at < calls + Reports ? AtReport(model, at - calls, source) : AtAnyTime(model, time * random.NextDouble(), source);
-        Ending.Require(TinyModels.Draw(pipelines[model]).AsSpan().SequenceEqual(picture), "The next run draws another picture.");
+        Ending.Require(TinyModels.Draw(pipelines[model]).AsSpan().SequenceEqual(image), "The next run draws another image.");
         return ending;
     }
 

@@ -8,7 +8,7 @@ internal sealed class DisposeAttack : IAttack
 {
     private const int Steps = 4;
     private readonly string models;
-    private readonly byte[][] pictures;
+    private readonly byte[][] images;
     private readonly TimeSpan[] times;
 
     public DisposeAttack(string models)
@@ -17,12 +17,12 @@ internal sealed class DisposeAttack : IAttack
         var drawn = TinyModels.Names.Select(name =>
         {
             using var pipeline = Load(name);
-            var picture = TinyModels.Draw(pipeline, TinyModels.Request(Steps));
+            var image = TinyModels.Draw(pipeline, TinyModels.Request(Steps));
             var watch = Stopwatch.StartNew();
             TinyModels.Draw(pipeline, TinyModels.Request(Steps));
-            return (picture, time: watch.Elapsed);
+            return (image, time: watch.Elapsed);
         }).ToArray();
-        (pictures, times) = ([.. drawn.Select(one => one.picture)], [.. drawn.Select(one => one.time)]);
+        (images, times) = ([.. drawn.Select(one => one.image)], [.. drawn.Select(one => one.time)]);
     }
 
     public string Input { get; private set; } = "";
@@ -54,9 +54,9 @@ internal sealed class DisposeAttack : IAttack
     private string Run(DiffusionPipeline pipeline, int model) => Ending.Of(
         () =>
         {
-            var picture = TinyModels.Draw(pipeline, TinyModels.Request(Steps));
-            Ending.Require(picture.AsSpan().SequenceEqual(pictures[model]), "The picture is another one.");
-            return "the right picture";
+            var image = TinyModels.Draw(pipeline, TinyModels.Request(Steps));
+            Ending.Require(image.AsSpan().SequenceEqual(images[model]), "The image is another one.");
+            return "the right image";
         },
         exception => exception is ObjectDisposedException or OperationCanceledException);
 }

@@ -12,13 +12,13 @@ internal sealed class LoraAttack : IAttack
     private const int Rank = 2;
     private readonly TemporaryFolder folder = new();
     private readonly DiffusionPipeline[] pipelines;
-    private readonly byte[][] pictures;
+    private readonly byte[][] images;
     private readonly List<byte[]>[] sources;
 
     public LoraAttack(string models)
     {
         pipelines = TinyModels.LoadAll(models);
-        pictures = [.. pipelines.Select(pipeline => TinyModels.Draw(pipeline))];
+        images = [.. pipelines.Select(pipeline => TinyModels.Draw(pipeline))];
         sources = [.. pipelines.Select(Write)];
     }
 
@@ -54,7 +54,7 @@ internal sealed class LoraAttack : IAttack
             },
             exception => Ending.IsOfFile(exception, Case));
         Ending.Require(pipeline.Loras.Scales.Count == 0, "A LoRA is left.");
-        Ending.Require(TinyModels.Draw(pipeline).AsSpan().SequenceEqual(pictures[model]), "The model draws another picture than before.");
+        Ending.Require(TinyModels.Draw(pipeline).AsSpan().SequenceEqual(images[model]), "The model draws another image than before.");
         return ending;
     }
 

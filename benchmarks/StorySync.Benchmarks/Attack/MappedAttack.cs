@@ -30,7 +30,7 @@ internal sealed class MappedAttack(string models) : IAttack
             Name, copy.Path, file, change, moment, part.ToString(CultureInfo.InvariantCulture));
         var (code, output, errors) = OwnProcess.Await(process);
         var ended = OwnProcess.Ended(code);
-        if (code == 0 && output is "the right picture" or nameof(ModelFileException))
+        if (code == 0 && output is "the right image" or nameof(ModelFileException))
         {
             return output;
         }
@@ -86,8 +86,8 @@ internal sealed class MappedAttack(string models) : IAttack
         Console.WriteLine(Ending.Of(
             () =>
             {
-                var picture = TinyModels.Draw(pipeline, TinyModels.Request(Steps));
-                return picture.AsSpan().SequenceEqual(expected) ? "the right picture" : "another picture";
+                var image = TinyModels.Draw(pipeline, TinyModels.Request(Steps));
+                return image.AsSpan().SequenceEqual(expected) ? "the right image" : "another image";
             },
             exception => Ending.IsOfFile(exception, file)));
         changing.Wait();

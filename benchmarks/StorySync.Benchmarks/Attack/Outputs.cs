@@ -12,8 +12,8 @@ internal static class Outputs
     private const int Side = 96;
     private static readonly Action<string, int>[] Writers =
     [
-        (folder, version) => Picture(version).SavePng(Path.Combine(folder, "picture.png")),
-        (folder, version) => Picture(version).Save(Path.Combine(folder, "picture.webp"), 100),
+        (folder, version) => Image(version).SavePng(Path.Combine(folder, "image.png")),
+        (folder, version) => Image(version).Save(Path.Combine(folder, "image.webp"), 100),
         WriteWeights,
         (folder, version) => new CheckpointShapes(new Dictionary<string, IReadOnlyList<long>>
         {
@@ -37,10 +37,10 @@ internal static class Outputs
     /// <returns>The number of files under temporary names.</returns>
     public static int Check(string folder)
     {
-        var picture = RgbImage.Load(Path.Combine(folder, "picture.png")).Pixels;
-        Ending.Require(!picture.ContainsAnyExcept(picture[0]), "The PNG file has several versions.");
-        picture = RgbImage.Load(Path.Combine(folder, "picture.webp")).Pixels;
-        Ending.Require(!picture.ContainsAnyExcept(picture[0]), "The WebP file has several versions.");
+        var image = RgbImage.Load(Path.Combine(folder, "image.png")).Pixels;
+        Ending.Require(!image.ContainsAnyExcept(image[0]), "The PNG file has several versions.");
+        image = RgbImage.Load(Path.Combine(folder, "image.webp")).Pixels;
+        Ending.Require(!image.ContainsAnyExcept(image[0]), "The WebP file has several versions.");
         using (var file = SafetensorsFile.Open(Path.Combine(folder, "weights.safetensors")))
         {
             using var scope = NewDisposeScope();
@@ -55,7 +55,7 @@ internal static class Outputs
         return Directory.GetFiles(folder).Length - Kinds;
     }
 
-    private static RgbImage Picture(int version)
+    private static RgbImage Image(int version)
     {
         var pixels = new byte[Side * Side * 3];
         Array.Fill(pixels, (byte)version);

@@ -28,7 +28,7 @@ internal sealed class ParallelAttack(string models) : IAttack
         Task.WaitAll(threads);
         for (var i = 0; i < requests.Length; i++)
         {
-            Ending.Require(alone[i].AsSpan().SequenceEqual(together[i]), $"Run {i} draws another picture than alone.");
+            Ending.Require(alone[i].AsSpan().SequenceEqual(together[i]), $"Run {i} draws another image than alone.");
         }
 
         return $"the same bytes of {requests.Length} runs";

@@ -45,7 +45,7 @@ internal static class OptionsPart
             var seen = 0;
             pipeline.Generate(request with { PreviewInterval = 2 },
                 new Progress(progress => seen += progress.Previews?.Count ?? 0)).Dispose();
-            return $"{seen} pictures";
+            return $"{seen} images";
         });
         run.Row("cancellation", () => Cancel(pipeline, request with { Steps = 40 }));
         run.Row("two runs simultaneously", () =>

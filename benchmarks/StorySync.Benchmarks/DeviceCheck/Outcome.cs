@@ -20,7 +20,7 @@ internal sealed record Outcome(IReadOnlyList<RgbImage> Images, float[] Latents, 
     }
 
     /// <summary>Makes a story's images as if they were no story.</summary>
-    public static Outcome OfPictures(DiffusionPipeline pipeline, StoryOptions options, int scenes = 3) => Of(() => pipeline.Generate(new()
+    public static Outcome OfImages(DiffusionPipeline pipeline, StoryOptions options, int scenes = 3) => Of(() => pipeline.Generate(new()
     {
         Prompts = [.. Enumerable.Range(0, scenes).Select(i => $"a rabbit {Places[i % Places.Length]}")],
         Height = options.Request!.Height,

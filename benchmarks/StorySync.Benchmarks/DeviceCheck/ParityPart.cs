@@ -14,7 +14,7 @@ internal static class ParityPart
     // A story's masks are cut at a threshold: one token more or less makes more of the same rounding.
     private const int MostInStory = 32;
 
-    private static readonly string[] OfPictures = ["text", "given", "image"];
+    private static readonly string[] OfImages = ["text", "given", "image"];
     private static readonly string[] OfStories = ["story", "two subjects", "bank of latents", "bank of keys"];
 
     private static readonly string[] Models = ["storybook", "tiny-sdxl", "tiny-flux", "tiny-kandinsky3"];
@@ -27,7 +27,7 @@ internal static class ParityPart
             run.Row($"{model} on the CPU", () =>
             {
                 using var pipeline = run.Load(model, device: "cpu");
-                foreach (var kind in (string[])[.. OfPictures, .. OfStories])
+                foreach (var kind in (string[])[.. OfImages, .. OfStories])
                 {
                     expected[kind] = Make(run, pipeline, model, kind, expected);
                 }

@@ -114,7 +114,7 @@ internal static class SpeedPart
         using var pipeline = run.Load("storybook");
         return string.Join("; ", (run.Small ? (int[])[2] : [4, 8]).Select(scenes =>
         {
-            var plain = Time(run, 5, 5, () => Outcome.OfPictures(pipeline, Options(null), scenes));
+            var plain = Time(run, 5, 5, () => Outcome.OfImages(pipeline, Options(null), scenes));
             var told = Time(run, 5, 5, () => Make(null));
             var shared = Time(run, 5, 5, () => Make(new() { Layout = new() { Until = 0 } }));
             return Ratios(scenes, plain.Median, told.Median, shared.Median);
@@ -164,7 +164,7 @@ internal static class SpeedPart
             }
         }));
 
-        // A quarter of the picture, elsewhere in every scene.
+        // A quarter of the image, elsewhere in every scene.
         static IEnumerable<Tensor> Masks(int scenes) => Enumerable.Range(0, scenes).Select(scene =>
         {
             var mask = zeros(16, 16);

@@ -29,7 +29,7 @@ internal static class TripsPart
             run.Row(model, () =>
             {
                 using var pipeline = run.Load(model);
-                return $"plain {Each(Outcome.OfPictures)}; story {Each(Outcome.OfStory)}";
+                return $"plain {Each(Outcome.OfImages)}; story {Each(Outcome.OfStory)}";
 
                 string Each(Func<DiffusionPipeline, StoryOptions, int, Outcome> make)
                 {

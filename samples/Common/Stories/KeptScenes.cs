@@ -34,7 +34,7 @@ internal sealed partial class KeptScenes
                 }
 
                 throw new UserErrorException(
-                    $"--redraw {redrawn + 1} draws one scene of a story whose other pictures are there, but there is no '{path}'; run the "
+                    $"--redraw {redrawn + 1} draws one scene of a story whose other images are there, but there is no '{path}'; run the "
                         + "same command without --redraw first.");
             }
 
@@ -47,7 +47,7 @@ internal sealed partial class KeptScenes
             catch (Exception exception) when (exception is InvalidDataException or FormatException or OverflowException)
             {
                 throw new UserErrorException(
-                    $"'{path}' is not a picture of this program's; run the same command without --redraw first.", exception);
+                    $"'{path}' is not an image of this program's; run the same command without --redraw first.", exception);
             }
         }
 

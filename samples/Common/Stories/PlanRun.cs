@@ -17,7 +17,7 @@ internal sealed class PlanRun(StorySettings settings, ResultWriter results, Text
         results.Write(
             new
             {
-                Scenes = settings.Story.Scenes.Count - settings.Pictures,
+                Scenes = settings.Story.Scenes.Count - settings.Images,
                 Device = plan.Device.ToString(),
                 plan.PeakBytes,
                 plan.HostBytes,
@@ -50,7 +50,7 @@ internal sealed class PlanRun(StorySettings settings, ResultWriter results, Text
                 ProcessMemory.Size(stage.ActivationBytes), ProcessMemory.Size(stage.Bytes));
         }
 
-        var scenes = English.Count(settings.Story.Scenes.Count - settings.Pictures, "scene");
+        var scenes = English.Count(settings.Story.Scenes.Count - settings.Images, "scene");
         terminal.Write(stages.Title($"{scenes} on {plan.Device}: {ProcessMemory.Size(plan.PeakBytes)}"));
         if (plan.HostBytes > 0)
         {

@@ -125,17 +125,17 @@ internal sealed class StoryCommand
 
     private readonly Option<int?> redraw = CommandLine.Whole(
         "--redraw", Ranges.Scenes,
-            "With --bank: draw only the scene of this number again, with the seed after the story's largest or with --seed; the pictures "
+            "With --bank: draw only the scene of this number again, with the seed after the story's largest or with --seed; the images "
                 + "of the others are those in the output folder.");
 
     private readonly Option<string[]> subjectImages = CommandLine.Repeated(
-        "--subject-image", "A picture of your own that shows the first subject: an anchor that all scenes read. It is stretched to the "
+        "--subject-image", "An image of your own that shows the first subject: an anchor that all scenes read. It is stretched to the "
             + "scenes' size; where it is transparent, the subject is not, and without transparency it is found. Repeat the option for "
             + "several.");
 
     private readonly Option<int?> hires = CommandLine.Whole(
         "--hires", Ranges.Hires,
-        "Draw the finished scenes a second time, so many times as large, from their enlarged pictures and with their masks. "
+        "Draw the finished scenes a second time, so many times as large, from their enlarged images and with their masks. "
             + "[default: once, at their size]");
 
     private readonly Option<double?> hiresStrength = CommandLine.Number(
@@ -234,7 +234,7 @@ internal sealed class StoryCommand
 
     /// <summary>The image whose story is made again; null where none is given.</summary>
     /// <exception cref="UserErrorException">It does not say which story, or another option contradicts what it says.</exception>
-    private OriginalPicture? Original(ParseResult parsed)
+    private OriginalImage? Original(ParseResult parsed)
     {
         if (!parsed.IsGiven(from))
         {
@@ -242,15 +242,15 @@ internal sealed class StoryCommand
         }
 
         var free = model.All.Except(model.Settled).Concat([from, bank, masks, output]).ToList();
-        var original = OriginalPicture.Load(parsed.GetValue(from)!, Options.Except(free).FirstOrDefault(parsed.IsGiven)?.Name);
+        var original = OriginalImage.Load(parsed.GetValue(from)!, Options.Except(free).FirstOrDefault(parsed.IsGiven)?.Name);
         return original.Origin.Story is not null ? original : throw new UserErrorException(
             $"--from: '{original.Path}' is not of a story; `storysync draw --from` makes it again.");
     }
 
-    private StorySettings Settings(OriginalPicture original, ParseResult parsed, StoryBank? kept)
+    private StorySettings Settings(OriginalImage original, ParseResult parsed, StoryBank? kept)
     {
         var origin = original.Origin.Story!;
-        if (origin.Bank != (kept is null ? null : PictureOrigin.Identify(kept)))
+        if (origin.Bank != (kept is null ? null : ImageOrigin.Identify(kept)))
         {
             throw new UserErrorException((origin.Bank, kept) switch
             {
@@ -360,9 +360,9 @@ internal sealed class StoryCommand
             Pipeline = model.Of(parsed),
             Additions = model.AdditionsOf(parsed, sampling),
             Story = kept is not null ? WithSeeds(story.ToStory(kept.Card.Story.Scenes), firstSeed, same)
-                : own.Length > 0 ? WithPictures(WithSeeds(story.ToStory(), firstSeed, same), own, firstSeed)
+                : own.Length > 0 ? WithImages(WithSeeds(story.ToStory(), firstSeed, same), own, firstSeed)
                 : story.ToStory(),
-            Pictures = own.Length,
+            Images = own.Length,
             Hires = parsed.GetValue(hires),
             HiresStrength = parsed.GetValue(hiresStrength) ?? DefaultHiresStrength,
             Bank = kept,
@@ -402,7 +402,7 @@ internal sealed class StoryCommand
     };
 
     /// <summary>The story with images before its scenes. Their noise is none of a scene's.</summary>
-    private static Story WithPictures(Story story, string[] paths, long firstSeed) => story with
+    private static Story WithImages(Story story, string[] paths, long firstSeed) => story with
     {
         Scenes = [.. paths.Select((path, i) => SubjectImage.Load(path, story, firstSeed - paths.Length + i)), .. story.Scenes],
     };

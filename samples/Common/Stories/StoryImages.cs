@@ -26,7 +26,7 @@ internal sealed partial class StoryImages(StorySettings settings)
     /// <param name="scenes">The scenes.</param>
     /// <param name="origin">What they were made with; null if it does not make them again.</param>
     /// <param name="first">The number of scenes before.</param>
-    public void Add(string name, IReadOnlyList<SceneResult> scenes, PictureOrigin? origin, int first = 0)
+    public void Add(string name, IReadOnlyList<SceneResult> scenes, ImageOrigin? origin, int first = 0)
     {
         foreach (var (i, scene) in scenes.Index())
         {
@@ -50,10 +50,10 @@ internal sealed partial class StoryImages(StorySettings settings)
     /// <param name="first">The number of scenes before.</param>
     public void AddPreviews(IEnumerable<ScenePreview> previews, StoryResult result, int first = 0)
     {
-        foreach (var (scene, step, preview) in previews.Where(preview => preview.Scene >= settings.Pictures))
+        foreach (var (scene, step, preview) in previews.Where(preview => preview.Scene >= settings.Images))
         {
             var image = result.Scenes[scene].Image;
-            Add($"preview-{first + scene + 1 - settings.Pictures}-{step}.png", preview.Resize(image.Width, image.Height));
+            Add($"preview-{first + scene + 1 - settings.Images}-{step}.png", preview.Resize(image.Width, image.Height));
         }
     }
 
@@ -106,10 +106,10 @@ internal sealed partial class StoryImages(StorySettings settings)
         }
     }
 
-    private void Add(string name, RgbImage image, PictureOrigin? origin = null) => files[name] = Encode(image, origin);
+    private void Add(string name, RgbImage image, ImageOrigin? origin = null) => files[name] = Encode(image, origin);
 
     /// <summary>An image as a PNG file that says what it was made with.</summary>
-    public static byte[] Encode(RgbImage image, PictureOrigin? origin)
+    public static byte[] Encode(RgbImage image, ImageOrigin? origin)
     {
         var texts = new Dictionary<string, string> { ["Software"] = Software };
         origin?.AddTo(texts);

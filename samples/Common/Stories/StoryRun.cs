@@ -108,20 +108,20 @@ internal sealed partial class StoryRun(StorySettings settings, ResultWriter resu
 
     /// <summary>What makes the scenes again; null where images of the user's are part of it, which are not for
     /// every file that leaves the machine.</summary>
-    private PictureOrigin? OriginOf(DiffusionPipeline pipeline, Story story, StoryOptions options) =>
-        settings.Pictures > 0 ? null : PictureOrigin.Of(pipeline, settings.Model) with
+    private ImageOrigin? OriginOf(DiffusionPipeline pipeline, Story story, StoryOptions options) =>
+        settings.Images > 0 ? null : ImageOrigin.Of(pipeline, settings.Model) with
         {
             Story = new StoryOrigin
             {
                 Story = story,
                 Options = options with { Request = options.Request! with { PreviewInterval = 0 } },
-                Bank = settings.Bank is null ? null : PictureOrigin.Identify(settings.Bank),
+                Bank = settings.Bank is null ? null : ImageOrigin.Identify(settings.Bank),
                 Hires = settings.Hires,
                 HiresStrength = settings.HiresStrength,
             },
         };
 
-    private PictureComparison? Compare(StoryResult? plain, StoryResult story, StoryResult? large)
+    private ImageComparison? Compare(StoryResult? plain, StoryResult story, StoryResult? large)
     {
         if (settings.From is not { Origin.Story: { } origin } from)
         {
@@ -251,11 +251,11 @@ internal sealed partial class StoryRun(StorySettings settings, ResultWriter resu
     };
 
     /// <summary>The scenes that were drawn, without the user's images.</summary>
-    private IReadOnlyList<SceneResult> Drawn(StoryResult story) => [.. story.Scenes.Skip(settings.Pictures)];
+    private IReadOnlyList<SceneResult> Drawn(StoryResult story) => [.. story.Scenes.Skip(settings.Images)];
 
     private void Write(
         OutputFolder folder, StoryImages files, StoryResult story, StoryResult? large, int first = 0,
-        PictureComparison? comparison = null)
+        ImageComparison? comparison = null)
     {
         if (settings.SaveBank is { } path)
         {

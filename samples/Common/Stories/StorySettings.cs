@@ -15,7 +15,7 @@ internal sealed record StorySettings
     public required Story Story { get; init; }
 
     /// <summary>How many of the first scenes are images of the user's.</summary>
-    public int Pictures { get; init; }
+    public int Images { get; init; }
 
     /// <summary>How many times as large the scenes are drawn a second time; null for not.</summary>
     public int? Hires { get; init; }
@@ -33,7 +33,7 @@ internal sealed record StorySettings
     public int? Redraw { get; init; }
 
     /// <summary>The image whose story is made again; null to make a new one.</summary>
-    public OriginalPicture? From { get; init; }
+    public OriginalImage? From { get; init; }
 
     /// <summary>The seed of the scene that is drawn again; null for the one after the largest of the story.</summary>
     public long? RedrawSeed { get; init; }

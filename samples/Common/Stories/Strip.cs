@@ -59,9 +59,9 @@ internal static class Strip
                 for (var r = 0; r < rows.Count; r++)
                 {
                     // Reducing by SkiaSharp would leave out pixels; the library's own filter does not.
-                    using var picture = (scale < 1 ? rows[r].Images[i].Resize(width, height) : rows[r].Images[i]).ToBitmap();
+                    using var cell = (scale < 1 ? rows[r].Images[i].Resize(width, height) : rows[r].Images[i]).ToBitmap();
                     canvas.DrawBitmap(
-                        picture, SKRect.Create(left, top + (r * (height + Gap)), width, height),
+                        cell, SKRect.Create(left, top + (r * (height + Gap)), width, height),
                             new SKSamplingOptions(SKFilterMode.Linear));
                 }
 

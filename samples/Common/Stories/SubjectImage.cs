@@ -15,11 +15,11 @@ internal static class SubjectImage
     /// <exception cref="UserErrorException">The file is missing or no image, or it shows nothing.</exception>
     public static Scene Load(string path, Story story, long seed)
     {
-        var (image, mask) = PictureFile.Read(path, file => (RgbImage.Load(file), RgbImage.LoadAlpha(file)), $"{Option}: ");
+        var (image, mask) = ImageFile.Read(path, file => (RgbImage.Load(file), RgbImage.LoadAlpha(file)), $"{Option}: ");
         if (mask is not null && !mask.Pixels.ContainsAnyInRange((byte)128, byte.MaxValue))
         {
             throw new UserErrorException(
-                $"{Option} '{path}' is transparent everywhere; what is not shows where the subject is. Give a picture without "
+                $"{Option} '{path}' is transparent everywhere; what is not shows where the subject is. Give an image without "
                     + "transparency for the subject to be found.");
         }
 

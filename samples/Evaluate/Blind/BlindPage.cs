@@ -122,7 +122,7 @@ internal static class BlindPage
         html.Append($"<div class=\"strip\"><b>{row}</b>");
         for (var i = 0; i < record.Job.Prompts.Count; i++)
         {
-            html.Append($"<figure><img alt=\"\" src=\"{WebPictures.Of(record.Picture(i))}\"></figure>");
+            html.Append($"<figure><img alt=\"\" src=\"{WebImages.Of(record.Image(i))}\"></figure>");
         }
 
         html.AppendLine("</div>");

@@ -27,11 +27,11 @@ internal sealed record PreviewFit(double[][] Factors, double[] Bias, double Expl
         {
             using var result = pipeline.Generate(
                 request with { Prompts = [prompt], Seed = seed + i }, cancellationToken: cancellationToken);
-            var picture = result.Images[0].ToTensor();
-            var latents = Latents(pipeline, result, picture);
-            var side = picture.shape[2] / latents.shape[2];
+            var image = result.Images[0].ToTensor();
+            var latents = Latents(pipeline, result, image);
+            var side = image.shape[2] / latents.shape[2];
             channels.Add(Rows(latents));
-            colors.Add(Rows(nn.functional.avg_pool2d(picture, side)));
+            colors.Add(Rows(nn.functional.avg_pool2d(image, side)));
             made(i + 1);
         }
 
@@ -51,10 +51,10 @@ internal sealed record PreviewFit(double[][] Factors, double[] Bias, double Expl
         return new PreviewFit(rows[..^1], rows[^1], 1 - (left / spread).item<double>());
     }
 
-    private static Tensor Latents(DiffusionPipeline pipeline, GenerationResult result, Tensor picture) => pipeline is FluxPipeline flux
+    private static Tensor Latents(DiffusionPipeline pipeline, GenerationResult result, Tensor image) => pipeline is FluxPipeline flux
         ? FluxLatents.Unpack(
             result.Latents,
-            FluxLatents.Grid(picture.shape[2] / flux.Vae.SpatialFactor, picture.shape[3] / flux.Vae.SpatialFactor))
+            FluxLatents.Grid(image.shape[2] / flux.Vae.SpatialFactor, image.shape[3] / flux.Vae.SpatialFactor))
         : result.Latents;
 
     private static Tensor Rows(Tensor planes) => planes.permute(0, 2, 3, 1).flatten(0, 2).to(float64).cpu();

@@ -13,16 +13,16 @@ internal static class PreviewFitCommand
             "--model", "A model folder in diffusers' layout, organisation/name in the Hugging Face cache, or the embedded model.",
                 "storybook", "-m");
         var prompts = CommandLine.Name("--prompts", "A prompt set in YAML or JSON. [default: that of the embedded model]", null, "-p");
-        var pictures = CommandLine.Whole("--pictures", new(1, 100_000), "Number of pictures to fit. [default: 48]");
+        var images = CommandLine.Whole("--images", new(1, 100_000), "Number of images to fit. [default: 48]");
         var steps = CommandLine.Whole("--steps", new(1, GenerationRequest.MaxSteps), "Denoising steps. [default: the model's]");
         var size = CommandLine.Whole(
             "--size", new(8, GenerationRequest.MaxSide), "Height and width in pixels. [default: the model's]");
-        var seed = CommandLine.Seed("--seed", "The seed of the first picture. [default: 7]");
+        var seed = CommandLine.Seed("--seed", "The seed of the first image. [default: 7]");
         var device = CommandLine.Device("--device");
         var command = new Command("preview-fit",
-            "Makes pictures and fits their colors to their latents; prints entries for the model's storysync.json.")
+            "Makes images and fits their colors to their latents; prints entries for the model's storysync.json.")
         {
-            model, prompts, pictures, steps, size, seed, device,
+            model, prompts, images, steps, size, seed, device,
         };
         command.SetAction((parsed, cancellationToken) => CommandLine.GuardedAsync(
             parsed.InvocationConfiguration.Error,
@@ -36,7 +36,7 @@ internal static class PreviewFitCommand
                     parsed.GetValue(model)!,
                     new PipelineOptions { Device = parsed.GetValue(device)! },
                     cancellationToken: cancellationToken);
-                var count = parsed.GetValue(pictures) ?? 48;
+                var count = parsed.GetValue(images) ?? 48;
                 var all = Spread(set, count);
                 var fit = await Task.Run(
                     () => PreviewFit.Of(
@@ -47,7 +47,7 @@ internal static class PreviewFitCommand
                         },
                         all,
                         parsed.GetValue(seed) ?? 7,
-                        made => error.WriteLine($"picture {made} of {all.Count}"),
+                        made => error.WriteLine($"image {made} of {all.Count}"),
                         cancellationToken),
                     cancellationToken);
                 console.WriteLine(fit.Entries);

@@ -142,7 +142,7 @@ internal sealed class HtmlReport
 
     private void WriteStrips()
     {
-        page.AppendLine("<h2>Stories</h2><p class=\"bar\"><label><input type=\"checkbox\" id=\"masks\"> masks over pictures</label></p>");
+        page.AppendLine("<h2>Stories</h2><p class=\"bar\"><label><input type=\"checkbox\" id=\"masks\"> masks over images</label></p>");
         foreach (var (i, story) in records.GroupBy(record => (record.Job.Story, record.Job.Seed)).Index())
         {
             var longest = story.MaxBy(record => record.Job.Prompts.Count)!;
@@ -170,8 +170,8 @@ internal sealed class HtmlReport
         page.Append($"<div class=\"strip\"><b>{Text(record.Job.Variant)}</b>");
         for (var i = 0; i < record.Job.Prompts.Count; i++)
         {
-            page.Append($"<figure><img alt=\"{Text(record.Job.Prompts[i])}\" src=\"{WebPictures.Of(record.Picture(i))}\">");
-            page.Append(record.Region(i) is { } region ? $"<img class=\"mask\" alt=\"\" src=\"{WebPictures.Of(region)}\">"
+            page.Append($"<figure><img alt=\"{Text(record.Job.Prompts[i])}\" src=\"{WebImages.Of(record.Image(i))}\">");
+            page.Append(record.Region(i) is { } region ? $"<img class=\"mask\" alt=\"\" src=\"{WebImages.Of(region)}\">"
                 : "").Append("</figure>");
         }
 
@@ -180,7 +180,7 @@ internal sealed class HtmlReport
 
     private void WriteSettings()
     {
-        page.AppendLine("<h2>Settings</h2><p>With these, and the seeds above, anyone can make the same pictures again.</p>");
+        page.AppendLine("<h2>Settings</h2><p>With these, and the seeds above, anyone can make the same images again.</p>");
         page.AppendLine(CultureInfo.InvariantCulture,
             $"<p>Model {Text(settings.Model)}, evaluator {Text(settings.Clip)}, device {Text(settings.Device)}, "
                 + $"{settings.Pipeline.Dtype}, first seed {settings.Seed}, each story made "

@@ -14,7 +14,7 @@ internal sealed record Measure(string Key, string Meaning, string Better, string
     public static Measure ClipI { get; } =
         new("clip_i", "CLIP-I of the subjects, background removed: how alike they are", Higher, "f3", r => r.Measures.ClipI);
 
-    public static Measure ClipT { get; } = new("clip_t", "CLIP-T, 2.5 × cosine of picture and prompt", Higher, "f3", r => r.Measures.ClipT);
+    public static Measure ClipT { get; } = new("clip_t", "CLIP-T, 2.5 × cosine of image and prompt", Higher, "f3", r => r.Measures.ClipT);
 
     public static Measure Color { get; } = new("color", "distance of the subjects' mean colors, 0–255 scale", Lower, "f1", r =>
         r.Measures.Color);
@@ -59,11 +59,11 @@ internal sealed record Measure(string Key, string Meaning, string Better, string
         ColorNew,
         LayoutNew,
         new("patches", "best-match cosine of patches inside the masks", Higher, "f3", r => r.Measures.Patches),
-        new("clip_i_picture", "CLIP-I of whole pictures", Higher, "f3", r => r.Measures.ClipIPicture),
+        new("clip_i_image", "CLIP-I of whole images", Higher, "f3", r => r.Measures.ClipIImage),
         new("clip_i_crop", "CLIP-I of the subjects cut out with what is around them", Higher, "f3", r => r.Measures.ClipICrop),
-        new("clip_i_noise", "CLIP-I of pictures whose background is noise", Higher, "f3", r => r.Measures.ClipINoise),
-        new("clip_t_cosine", "cosine of picture and prompt", Higher, "f3", r => r.Measures.ClipTCosine),
-        new("area", "share of the picture in the mask", "", "f3", r => r.Measures.Area),
+        new("clip_i_noise", "CLIP-I of images whose background is noise", Higher, "f3", r => r.Measures.ClipINoise),
+        new("clip_t_cosine", "cosine of image and prompt", Higher, "f3", r => r.Measures.ClipTCosine),
+        new("area", "share of the image in the mask", "", "f3", r => r.Measures.Area),
         Seconds,
         SecondsPerScene,
         Memory,

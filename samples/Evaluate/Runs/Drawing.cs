@@ -12,12 +12,12 @@ internal sealed record Drawing(IReadOnlyList<SceneResult> Scenes, TimeSpan Time,
     /// <param name="pipeline">The model.</param>
     /// <param name="job">The job.</param>
     /// <param name="scenes">Its scenes.</param>
-    /// <param name="plainPicture">The plain model's image of the first scene, for jobs that begin from it; null where there is
+    /// <param name="plainImage">The plain model's image of the first scene, for jobs that begin from it; null where there is
     /// none.</param>
     /// <param name="progress">The provider that receives progress updates after each step.</param>
     /// <param name="cancellationToken">Stops the run.</param>
     public static Drawing Of(
-        DiffusionPipeline pipeline, StoryJob job, IReadOnlyList<Scene> scenes, RgbImage? plainPicture,
+        DiffusionPipeline pipeline, StoryJob job, IReadOnlyList<Scene> scenes, RgbImage? plainImage,
         IProgress<GenerationProgress> progress, CancellationToken cancellationToken)
     {
         var story = new Story { Subjects = [job.Subject], Scenes = scenes };
@@ -28,7 +28,7 @@ internal sealed record Drawing(IReadOnlyList<SceneResult> Scenes, TimeSpan Time,
 
         using var result = pipeline.GenerateStory(
             job.AnchorsFrom == AnchorSource.Image
-                ? story with { Scenes = [scenes[0] with { Image = plainPicture }, .. scenes.Skip(1)] } : story,
+                ? story with { Scenes = [scenes[0] with { Image = plainImage }, .. scenes.Skip(1)] } : story,
             job.Options,
             progress,
             cancellationToken);

@@ -54,11 +54,11 @@ internal sealed class EvaluationRun(EvaluationSettings settings, OutputFolder ou
 
         var result = Drawing.Of(
             pipeline, drawn, asked,
-            job.AnchorsFrom == AnchorSource.Image ? RgbImage.Load(plain!.Picture(0)) : null, progress, cancellationToken);
+            job.AnchorsFrom == AnchorSource.Image ? RgbImage.Load(plain!.Image(0)) : null, progress, cancellationToken);
         var peak = memory.MiB;
         warnings.AddRange(result.Warnings.Select(warning => $"{job.Story}, {job.Variant}: {warning.Message}"));
 
-        // Given masks say nothing of the pictures; those of the plain run, on the same noise, do.
+        // Given masks say nothing of the images; those of the plain run, on the same noise, do.
         SubjectRegion?[] regions =
             [.. result.Scenes.Select((scene, i) => job.Damage is null ? scene.Subjects[0].Region : plain!.Region(i))];
         EvaluatedScene[] scenes = [.. result.Scenes.Select((scene, i) => new EvaluatedScene(job.Prompts[i], scene.Image, [regions[i]]))];
@@ -82,7 +82,7 @@ internal sealed class EvaluationRun(EvaluationSettings settings, OutputFolder ou
         };
         for (var i = 0; i < scenes.Length; i++)
         {
-            folder.Keep(record.Picture(i), scenes[i].Image);
+            folder.Keep(record.Image(i), scenes[i].Image);
         }
 
         folder.Keep(record);

@@ -40,7 +40,7 @@ internal sealed class LengthRun(EvaluationSettings settings, DiffusionPipeline p
         {
             var drawn = Drawing.Of(
                 pipeline, job, [.. job.Prompts.Select(prompt => new Scene(prompt))],
-                job.AnchorsFrom == AnchorSource.Image ? RgbImage.Load(plain.Picture(0)) : null, progress, cancellationToken);
+                job.AnchorsFrom == AnchorSource.Image ? RgbImage.Load(plain.Image(0)) : null, progress, cancellationToken);
             return new LengthRecord(job.Variant, job.Prompts.Count, drawn.Time.TotalSeconds, memory.MiB, memory.MiB - before);
         }
         catch (InsufficientMemoryException)

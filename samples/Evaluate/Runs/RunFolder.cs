@@ -43,7 +43,7 @@ internal sealed class RunFolder(OutputFolder folder)
         try
         {
             var record = Json.Read<StoryRecord>(path, "record") with { Folder = FolderOf(job) };
-            return record.Job.IsAs(job) && job.Prompts.Index().All(scene => File.Exists(record.Picture(scene.Index))) ? record : null;
+            return record.Job.IsAs(job) && job.Prompts.Index().All(scene => File.Exists(record.Image(scene.Index))) ? record : null;
         }
         catch (DocumentException)
         {

@@ -33,7 +33,7 @@ internal sealed record StoryRecord
     [JsonIgnore]
     public string Folder { get; init; } = "";
 
-    public string Picture(int scene) => Path.Combine(Folder, $"{scene + 1}.png");
+    public string Image(int scene) => Path.Combine(Folder, $"{scene + 1}.png");
 
     public SubjectRegion? Region(int scene) => Masks[scene] is { } rows
         ? new SubjectRegion(rows[0].Length, rows.Length, [.. rows.SelectMany(row => row.Select(cell => cell == '#'))])

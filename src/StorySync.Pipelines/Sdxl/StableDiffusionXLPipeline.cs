@@ -157,7 +157,7 @@ public sealed class StableDiffusionXLPipeline : DiffusionPipeline
         RequestRules.OneOrEach(own.NegativePrompts2?.Count, request.Prompts.Count, "NegativePrompts2", "prompts");
         RequestRules.Require(
             ConditioningChannels == 0 || request.Mask is not null,
-            $"This model paints over a part of a picture (in_channels is {UNet.Config.InChannels}): give Images and a Mask.");
+            $"This model paints over a part of an image (in_channels is {UNet.Config.InChannels}): give Images and a Mask.");
         RequestRules.Require(own.GuidanceRescale is >= 0 and <= 1, $"GuidanceRescale is {own.GuidanceRescale}; it must be from 0 to 1.");
         RequestRules.Require(own.ClipSkip is null || (own.ClipSkip >= 0 && own.ClipSkip < layers),
             $"ClipSkip is {own.ClipSkip}; it must be from 0 to {layers - 1}.");

@@ -32,7 +32,7 @@ internal static class StoryRules
             CheckScene(story, i, origin.NameOf(i));
             RequestRules.Require(
                 i < anchors || story.Scenes[i].Image is null,
-                $"{origin.NameOf(i)} has an Image, which only an anchor can be, because pictures are read and do not read: put it among "
+                $"{origin.NameOf(i)} has an Image, which only an anchor can be, because images are read and do not read: put it among "
                     + "the scenes of CreateBank, or among the first StoryOptions.Anchors scenes of a story.");
         }
 

@@ -1,8 +1,8 @@
-"""Takes the measures of four pictures with transformers' CLIPModel, PyTorch and Pillow, for MeasureGoldenTests.
+"""Takes the measures of four images with transformers' CLIPModel, PyTorch and Pillow, for MeasureGoldenTests.
 
     python make_golden.py <models/storybook>          # needs torch, transformers, pillow; writes measures.json beside this script
 
-Pictures are the model's goldens, masks are made below. Nothing of StorySync is used.
+Images are the model's goldens, masks are made below. Nothing of StorySync is used.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ masks = [
 
 
 def pixels(mask, image):
-    """The mask at the picture's size, each cell a rectangle."""
+    """The mask at the image's size, each cell a rectangle."""
     height, width = image.height, image.width
     return mask[np.arange(height) * mask.shape[0] // height][:, np.arange(width) * mask.shape[1] // width]
 
@@ -61,17 +61,17 @@ def without_background(image, mask):
     return gray
 
 
-def pixel_values(pictures):
-    return processor(images=pictures, return_tensors="pt")["pixel_values"].to(torch.get_default_dtype())
+def pixel_values(images):
+    return processor(images=images, return_tensors="pt")["pixel_values"].to(torch.get_default_dtype())
 
 
-def features(pictures):
-    values = pixel_values(pictures)
+def features(images):
+    values = pixel_values(images)
     return torch.nn.functional.normalize(model.visual_projection(model.vision_model(values).pooler_output), dim=-1)
 
 
-def patches(pictures):
-    values = pixel_values(pictures)
+def patches(images):
+    values = pixel_values(images)
     return torch.nn.functional.normalize(model.vision_model(values).last_hidden_state[:, 1:], dim=-1)
 
 
@@ -110,7 +110,7 @@ def measures():
         "cosines": [float(c) for c in clip_t],
         "clip_t": float((2.5 * clip_t.clamp(min=0)).mean()),
         "clip_t_cosine": float(clip_t.mean()),
-        "clip_i_picture": pairwise(features(images), cosine),
+        "clip_i_image": pairwise(features(images), cosine),
         "clip_i_crop": pairwise(features(crops), cosine),
         "clip_i": pairwise(features(subjects), cosine),
         "patches": pairwise(inside, matched),
@@ -125,7 +125,7 @@ with precision.other_kernels():
 colors = [np.asarray(image, dtype=np.float64)[pixels(mask, image)].mean(0) for image, mask in zip(images, masks)]
 golden = {
     "weights_sha256": hashlib.sha256((root / "clip" / "model.safetensors").read_bytes()).hexdigest(),
-    "pictures": [entry["png"] for entry in index],
+    "images": [entry["png"] for entry in index],
     "prompts": prompts,
     "masks": [["".join("#" if cell else "." for cell in row) for row in mask] for mask in masks],
     **plain,

@@ -8,7 +8,7 @@ using TorchSharp;
 namespace StorySync.Samples;
 
 /// <summary>What an image was made with, in full: a text of its PNG file, by which it can be made again.</summary>
-internal sealed partial record PictureOrigin
+internal sealed partial record ImageOrigin
 {
     /// <summary>The keyword of the text.</summary>
     public const string Keyword = "StorySync";
@@ -52,7 +52,7 @@ internal sealed partial record PictureOrigin
     /// <summary>What a pipeline's images have in common.</summary>
     /// <param name="pipeline">The pipeline.</param>
     /// <param name="model">The model, as the user named it.</param>
-    public static PictureOrigin Of(DiffusionPipeline pipeline, string model) => new()
+    public static ImageOrigin Of(DiffusionPipeline pipeline, string model) => new()
     {
         Model = Path.Exists(model) || !Name().IsMatch(model) ? null : model,
         ModelHash = pipeline.Identity,
@@ -69,11 +69,11 @@ internal sealed partial record PictureOrigin
 
     /// <summary>Reads what a text says.</summary>
     /// <exception cref="JsonException">It is none of this version.</exception>
-    public static PictureOrigin Parse(string text)
+    public static ImageOrigin Parse(string text)
     {
         try
         {
-            var origin = JsonSerializer.Deserialize<PictureOrigin>(text, Json) ?? throw new JsonException("It is null.");
+            var origin = JsonSerializer.Deserialize<ImageOrigin>(text, Json) ?? throw new JsonException("It is null.");
             return origin.Version != CurrentVersion ? throw new JsonException(
                     $"It is of version {origin.Version}; this program reads version {CurrentVersion}.")
                 : !Name().IsMatch(origin.Model ?? "a") || !Name().IsMatch(origin.Variant ?? "a") ? throw new JsonException(

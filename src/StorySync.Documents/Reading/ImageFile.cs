@@ -1,7 +1,7 @@
 namespace StorySync.Documents;
 
 /// <summary>Image files that the user names.</summary>
-internal static class PictureFile
+internal static class ImageFile
 {
     /// <summary>The largest size in bytes.</summary>
     private const long Largest = 256 << 20;

@@ -6,7 +6,7 @@ namespace StorySync.Benchmarks.Attack;
 
 /// <summary>Damaged images: each is refused, or is an image. Half of the PNG files get right checksums again, so that what lies within
 /// is reached.</summary>
-internal sealed class PictureAttack : IAttack
+internal sealed class ImageAttack : IAttack
 {
     private const int MaxPixels = 1 << 20;
     private const int Signature = 8;
@@ -14,7 +14,7 @@ internal sealed class PictureAttack : IAttack
     private readonly TemporaryFolder folder = new();
     private readonly (string Name, byte[] Bytes)[] sources;
 
-    public PictureAttack()
+    public ImageAttack()
     {
         var (width, height) = (40, 24);
         var pixels = new byte[width * height * 3];
@@ -53,8 +53,8 @@ internal sealed class PictureAttack : IAttack
                     image = RgbImage.Decode(bytes, MaxPixels);
                 }
 
-                Ending.Require((long)image.Width * image.Height is > 0 and <= MaxPixels, "The picture is larger than is allowed.");
-                Ending.Require(image.Pixels.Length == image.Width * image.Height * 3, "The picture has another number of pixels.");
+                Ending.Require((long)image.Width * image.Height is > 0 and <= MaxPixels, "The image is larger than is allowed.");
+                Ending.Require(image.Pixels.Length == image.Width * image.Height * 3, "The image has another number of pixels.");
                 image.ToTensor().Dispose();
                 return "read";
             },

@@ -8,32 +8,32 @@ namespace StorySync.Samples;
 /// <param name="Path">The file.</param>
 /// <param name="Image">The image.</param>
 /// <param name="Origin">What it was made with.</param>
-internal sealed record OriginalPicture(string Path, RgbImage Image, PictureOrigin Origin)
+internal sealed record OriginalImage(string Path, RgbImage Image, ImageOrigin Origin)
 {
     /// <summary>Reads an image.</summary>
     /// <param name="path">The file.</param>
     /// <param name="settled">What else is given that the image says itself; null for nothing.</param>
     /// <exception cref="UserErrorException">There is none, it does not say what it was made with, or something else is given.</exception>
-    public static OriginalPicture Load(string path, string? settled)
+    public static OriginalImage Load(string path, string? settled)
     {
         if (settled is not null)
         {
-            throw new UserErrorException($"{settled} cannot be given with --from: the picture says how it was made. Leave it out.");
+            throw new UserErrorException($"{settled} cannot be given with --from: the image says how it was made. Leave it out.");
         }
 
-        var (image, texts) = PictureFile.Read(
+        var (image, texts) = ImageFile.Read(
             path, file => (RgbImage.Load(file), RgbImage.ReadPngText(file)), "--from: ",
             " A PNG file that this program wrote was expected.");
-        if (!texts.TryGetValue(PictureOrigin.Keyword, out var text))
+        if (!texts.TryGetValue(ImageOrigin.Keyword, out var text))
         {
             throw new UserErrorException(
                 $"--from: '{path}' does not say in full what it was made with. Scenes of `storysync story` and PNG files of `storysync "
-                    + "draw` do, unless they began from a picture of your own, or another program wrote them again.");
+                    + "draw` do, unless they began from an image of your own, or another program wrote them again.");
         }
 
         try
         {
-            return new OriginalPicture(path, image, PictureOrigin.Parse(text));
+            return new OriginalImage(path, image, ImageOrigin.Parse(text));
         }
         catch (JsonException exception)
         {
@@ -77,7 +77,7 @@ internal sealed record OriginalPicture(string Path, RgbImage Image, PictureOrigi
 
     /// <summary>Compares the image with what was made again.</summary>
     /// <exception cref="UserErrorException">It has another size.</exception>
-    public PictureComparison Compare(RgbImage again)
+    public ImageComparison Compare(RgbImage again)
     {
         if ((again.Width, again.Height) != (Image.Width, Image.Height))
         {
@@ -99,7 +99,7 @@ internal sealed record OriginalPicture(string Path, RgbImage Image, PictureOrigi
             differing += pixel > 0 ? 1 : 0;
         }
 
-        return new PictureComparison(Path, largest, differing);
+        return new ImageComparison(Path, largest, differing);
     }
 }
 
@@ -107,7 +107,7 @@ internal sealed record OriginalPicture(string Path, RgbImage Image, PictureOrigi
 /// <param name="File">The first one's file.</param>
 /// <param name="LargestDifference">The largest difference of a pixel's red, green or blue, 0 to 255.</param>
 /// <param name="DifferingPixels">The number of pixels that differ.</param>
-internal sealed record PictureComparison(string File, int LargestDifference, int DifferingPixels)
+internal sealed record ImageComparison(string File, int LargestDifference, int DifferingPixels)
 {
     public override string ToString() => LargestDifference == 0
         ? $"The same as {File}: the largest pixel difference is 0"

@@ -4,7 +4,7 @@ using StorySync.Pipelines;
 namespace StorySync.Samples.Evaluate;
 
 /// <summary>Images as data URIs, small enough that a whole evaluation fits into one page.</summary>
-internal static class WebPictures
+internal static class WebImages
 {
     private const int Side = 256;
 
