@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Reflection;
+using System.Text;
 using System.Text.RegularExpressions;
 using Microsoft.Playwright;
 using StorySync.TestSupport;
@@ -70,17 +71,20 @@ public sealed partial class StudioProcess : IAsyncLifetime
             RedirectStandardOutput = true,
         };
         process = Process.Start(start)!;
+        var before = new StringBuilder();
         while (process.StandardOutput.ReadLine() is { } line)
         {
+            before.AppendLine(line);
             if (Listening().Match(line) is { Success: true } found)
             {
                 Address = found.Groups[1].Value;
-                process.BeginOutputReadLine();
+                // A full pipe would stop it.
+                _ = process.StandardOutput.BaseStream.CopyToAsync(Stream.Null);
                 return;
             }
         }
 
-        Assert.Fail("The Studio ended before it listened.");
+        Assert.Fail($"The Studio ended before it listened: {before}");
     }
 
     private void Stop()
