@@ -38,14 +38,14 @@ public partial class BrowserTests(StudioProcess studio) : IClassFixture<StudioPr
         await Expect(Image(page, 3)).Not.ToHaveAttributeAsync("src", first, new() { Timeout = Patience });
         await DrawnAsync(page, 3);
         await Card(page, 3).GetByText("More", new() { Exact = true }).ClickAsync();
-        await Expect(Card(page, 3).GetByRole(AriaRole.Button, new() { NameRegex = Take() })).ToHaveCountAsync(2);
-        await Card(page, 3).GetByRole(AriaRole.Button, new() { NameRegex = Take() }).First.ClickAsync();
+        await Expect(Takes(page, 3)).ToHaveCountAsync(2);
+        await Takes(page, 3).First.ClickAsync();
         await Expect(Image(page, 3)).ToHaveAttributeAsync("src", first);
         await Expect(Card(page, 3).Locator(".prompt")).ToHaveTextAsync("a bear at the beach");
 
         // Three candidates more.
         await page.GetByRole(AriaRole.Button, new() { Name = "Three more to choose from" }).ClickAsync();
-        await Expect(Card(page, 3).GetByRole(AriaRole.Button, new() { NameRegex = Take() })).ToHaveCountAsync(5, new() { Timeout = Patience });
+        await Expect(Takes(page, 3)).ToHaveCountAsync(5, new() { Timeout = Patience });
 
         // A locked scene stays when an anchor changes; undoing brings all back without drawing.
         await page.GetByRole(AriaRole.Button, new() { Name = "Lock scene 3", Exact = true }).ClickAsync();
@@ -153,7 +153,8 @@ public partial class BrowserTests(StudioProcess studio) : IClassFixture<StudioPr
         }
 
         await CheckAsync(page);
-        Assert.True(await page.EvaluateAsync<bool>("document.documentElement.scrollWidth <= window.innerWidth"), "It is wider than the window.");
+        Assert.True(
+            await page.EvaluateAsync<bool>("document.documentElement.scrollWidth <= window.innerWidth"), "It is wider than the window.");
         await page.GotoAsync(new Uri(page.Url).GetLeftPart(UriPartial.Authority));
         await Expect(page.GetByRole(AriaRole.Link, new() { Name = name })).ToBeVisibleAsync();
         await CheckAsync(page);
@@ -175,6 +176,8 @@ public partial class BrowserTests(StudioProcess studio) : IClassFixture<StudioPr
 
     private static ILocator Card(IPage page, int scene) => page.GetByRole(AriaRole.Article, new() { Name = $"Scene {scene}", Exact = true });
 
+    private static ILocator Takes(IPage page, int scene) => Card(page, scene).GetByRole(AriaRole.Button, new() { NameRegex = Take() });
+
     private static ILocator Image(IPage page, int scene) => Card(page, scene).Locator(".image img");
 
     private static async Task<string> Source(IPage page, int scene) => (await Image(page, scene).GetAttributeAsync("src"))!;
@@ -190,8 +193,7 @@ public partial class BrowserTests(StudioProcess studio) : IClassFixture<StudioPr
     {
         await Expect(page.GetByRole(AriaRole.Button, new() { Name = "All is drawn" })).ToBeVisibleAsync(new() { Timeout = Patience });
         await Expect(page.Locator(".image img:not(.preview):not(.stale)")).ToHaveCountAsync(scenes);
-        Assert.True(await page.EvaluateAsync<bool>(
-            "Promise.all([...document.querySelectorAll('.image img')].map(i => i.decode().then(() => i.naturalWidth > 0))).then(a => a.every(b => b))"));
+        await page.EvaluateAsync("Promise.all([...document.querySelectorAll('.image img')].map(image => image.decode()))");
     }
 
     /// <summary>Makes a story of three scenes or those given, of small images, and opens it.</summary>

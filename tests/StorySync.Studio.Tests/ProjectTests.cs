@@ -100,7 +100,8 @@ public class ProjectTests
         using var temporary = new TemporaryFolder();
         new ProjectFolder(temporary.Path).Save(new(Bears, [], []));
         temporary.Write("project.json", "{");
-        Assert.Contains("delete it", Assert.Throws<DocumentException>(new ProjectFolder(temporary.Path).Load).Message, StringComparison.Ordinal);
+        var fault = Assert.Throws<DocumentException>(new ProjectFolder(temporary.Path).Load);
+        Assert.Contains("delete it", fault.Message, StringComparison.Ordinal);
     }
 
     [Fact]
