@@ -22,29 +22,45 @@ public static class StorySyncEndpointRouteBuilderExtensions
     {
         ArgumentNullException.ThrowIfNull(endpoints);
         var services = endpoints.ServiceProvider;
-        var options = services.GetRequiredService<IOptions<StorySyncServerOptions>>().Value;
-        var gate = services.GetRequiredService<Gate>();
+        var all = endpoints.MapGroup(prefix).WithMetadata(SizeLimitOf(services));
         var images = services.GetRequiredService<ImageEndpoints>();
-        var all = endpoints.MapGroup(prefix).WithMetadata(new SizeLimit(options.MaxRequestBytes));
-        images.Map(Guarded((failure, context) => failure.WriteForOpenAIAsync(context)).WithTags("Images"));
+        images.Map(Guarded(all, (failure, context) => failure.WriteForOpenAIAsync(context)).WithTags("Images"));
         images.MapFiles(all);
         if (services.GetRequiredService<IServiceProviderIsService>().IsService(typeof(IStoryService)))
         {
             services.GetRequiredService<StoryEndpoints>().Map(
-                Guarded((failure, context) => failure.WriteProblemAsync(context)).WithTags("Stories"));
+                Guarded(all, (failure, context) => failure.WriteProblemAsync(context)).WithTags("Stories"));
         }
 
         return all;
+    }
 
-        RouteGroupBuilder Guarded(Func<Failure, HttpContext, Task> write)
+    /// <summary>Maps the server for the Model Context Protocol over HTTP, for the same callers as
+    /// <see cref="MapStorySync"/>.</summary>
+    /// <param name="endpoints">The application, whose services have had <c>AddStorySyncMcp().WithHttpTransport()</c>.</param>
+    /// <param name="pattern">The path. Default <c>/mcp</c>.</param>
+    /// <returns>The endpoints, for further conventions.</returns>
+    public static IEndpointConventionBuilder MapStorySyncMcp(
+        this IEndpointRouteBuilder endpoints, [StringSyntax("Route")] string pattern = "/mcp")
+    {
+        ArgumentNullException.ThrowIfNull(endpoints);
+        var all = endpoints.MapGroup("").WithMetadata(SizeLimitOf(endpoints.ServiceProvider));
+        Guarded(all, (failure, context) => failure.WriteProblemAsync(context)).MapMcp(pattern);
+        return all;
+    }
+
+    private static SizeLimit SizeLimitOf(IServiceProvider services) =>
+        new(services.GetRequiredService<IOptions<StorySyncServerOptions>>().Value.MaxRequestBytes);
+
+    private static RouteGroupBuilder Guarded(IEndpointRouteBuilder routes, Func<Failure, HttpContext, Task> write)
+    {
+        var gate = routes.ServiceProvider.GetRequiredService<Gate>();
+        var group = routes.MapGroup("");
+        ((IEndpointConventionBuilder)group).Add(endpoint =>
         {
-            var group = all.MapGroup("");
-            ((IEndpointConventionBuilder)group).Add(endpoint =>
-            {
-                var next = endpoint.RequestDelegate!;
-                endpoint.RequestDelegate = gate.Guard(next, write);
-            });
-            return group;
-        }
+            var next = endpoint.RequestDelegate!;
+            endpoint.RequestDelegate = gate.Guard(next, write);
+        });
+        return group;
     }
 }

@@ -2,6 +2,7 @@ using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Options;
 using StorySync.AspNetCore;
+using StorySync.Cluster;
 
 namespace Microsoft.Extensions.DependencyInjection;
 
@@ -30,6 +31,17 @@ public static class StorySyncServerServiceCollectionExtensions
     {
         ArgumentNullException.ThrowIfNull(section);
         return Add(services, options => options.Bind(section, binder => binder.ErrorOnUnknownConfiguration = true));
+    }
+
+    /// <summary>Adds a server for the Model Context Protocol with the tools <c>make_story</c>, <c>add_scene</c> and <c>redraw_scene</c>, by
+    /// which assistants draw stories with the application's <see cref="IStoryService"/>.</summary>
+    /// <param name="services">The services.</param>
+    /// <returns>The server, for its transport: <c>WithHttpTransport</c> and <c>MapStorySyncMcp</c>, or
+    /// <c>WithStdioServerTransport</c>.</returns>
+    public static IMcpServerBuilder AddStorySyncMcp(this IServiceCollection services)
+    {
+        Add(services, _ => { });
+        return services.AddMcpServer().WithTools<StoryTools>();
     }
 
     private static IServiceCollection Add(IServiceCollection services, Action<OptionsBuilder<StorySyncServerOptions>> configure)

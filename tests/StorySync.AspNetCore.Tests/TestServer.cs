@@ -43,6 +43,7 @@ internal sealed class TestServer : IAsyncDisposable
             options.RequestsPerMinute = 10_000;
             configure?.Invoke(options);
         });
+        builder.Services.AddStorySyncMcp().WithHttpTransport(options => options.Stateless = true);
         add?.Invoke(builder.Services);
         var app = builder.Build();
         app.Use((context, next) =>
@@ -55,6 +56,7 @@ internal sealed class TestServer : IAsyncDisposable
             return next(context);
         });
         app.MapStorySync();
+        app.MapStorySyncMcp();
         await app.StartAsync();
         return new TestServer(app);
     }

@@ -1,0 +1,125 @@
+using System.ComponentModel;
+using ModelContextProtocol;
+using ModelContextProtocol.Protocol;
+using ModelContextProtocol.Server;
+using StorySync.Cluster;
+using StorySync.Pipelines;
+
+namespace StorySync.AspNetCore;
+
+/// <summary>What an assistant can do with stories. The descriptions are read by its model.</summary>
+[McpServerToolType]
+internal sealed class StoryTools(IStoryService stories, StoryBody body)
+{
+    private const string IdOf = "The id that make_story returned.";
+
+    [McpServerTool(Name = "make_story")]
+    [Description("Draws a story: one image for each scene, in which the characters look the same. Returns the story's id and the images. "
+        + "The id is for add_scene and redraw_scene.")]
+    public Task<IEnumerable<ContentBlock>> MakeStoryAsync(
+        [Description("One prompt for each scene, in English, which names the characters: \"Mia waving at the beach\".")]
+        string[] scenes,
+        [Description("What each character looks like, by name: {\"Mia\": \"a yellow rabbit with a red scarf\"}.")]
+        Dictionary<string, string> characters,
+        IProgress<ProgressNotificationValue> progress,
+        [Description("The seed; the same one draws the same images. Random if absent.")] long? seed = null,
+        [Description("The number of denoising steps. The model's if absent.")] int? steps = null,
+        [Description("The width of the images in pixels. The model's if absent.")] int? width = null,
+        [Description("The height of the images in pixels. The model's if absent.")] int? height = null,
+        CancellationToken cancellationToken = default) => Tell(async () =>
+        {
+            var document = body.Check(new StoryDocument
+            {
+                Story = new Story
+                {
+                    Cast = [.. characters.Select(one => new Character(one.Key, one.Value))],
+                    Scenes = [.. scenes.Select(prompt => new Scene(prompt))],
+                },
+                Options = new() { Request = new() { Seed = seed, Steps = steps, Width = width, Height = height } },
+            });
+            var id = (await stories.CreateAsync(document, cancellationToken)).Id;
+            try
+            {
+                return await EndAsync(id, all => all, progress, cancellationToken);
+            }
+            catch (OperationCanceledException)
+            {
+                await stories.DeleteAsync(id, CancellationToken.None);
+                throw;
+            }
+        });
+
+    [McpServerTool(Name = "add_scene")]
+    [Description("Draws a further scene of a story, with the same characters. Returns its image.")]
+    public Task<IEnumerable<ContentBlock>> AddSceneAsync(
+        [Description(IdOf)] string story,
+        [Description("The prompt of the scene.")] string prompt,
+        IProgress<ProgressNotificationValue> progress,
+        CancellationToken cancellationToken = default) => Tell(async () =>
+        {
+            await stories.AddScenesAsync(story, [new Scene(prompt)], cancellationToken);
+            return await EndAsync(story, all => [all[^1]], progress, cancellationToken);
+        });
+
+    [McpServerTool(Name = "redraw_scene")]
+    [Description("Draws a scene of a story again, with another seed or another prompt; all others stay as they are. Returns its image. "
+        + "The first two scenes are what the others take the characters from, and cannot be drawn again.")]
+    public Task<IEnumerable<ContentBlock>> RedrawSceneAsync(
+        [Description(IdOf)] string story,
+        [Description("The scene, counted from 0.")] int scene,
+        IProgress<ProgressNotificationValue> progress,
+        [Description("The new prompt; the same one if absent.")] string? prompt = null,
+        CancellationToken cancellationToken = default) => Tell(async () =>
+        {
+            await stories.RedrawAsync(story, scene, prompt is null ? null : new Scene(prompt), cancellationToken);
+            return await EndAsync(story, all => [all[scene]], progress, cancellationToken);
+        });
+
+    /// <summary>The messages of other exceptions are kept from the client.</summary>
+    private static async Task<T> Tell<T>(Func<Task<T>> act)
+    {
+        try
+        {
+            return await act();
+        }
+        catch (Exception exception) when (
+            exception is InvalidOperationException and not ObjectDisposedException || Failure.Of(exception) is not null)
+        {
+            throw new McpException(Failure.Of(exception)?.Message ?? exception.Message, exception);
+        }
+    }
+
+    private async Task<IEnumerable<ContentBlock>> EndAsync(
+        string id, Func<IReadOnlyList<SceneStatus>, IReadOnlyList<SceneStatus>> choose, IProgress<ProgressNotificationValue> progress,
+        CancellationToken cancellationToken)
+    {
+        StoryStatus? last = null;
+        await foreach (var update in stories.WatchAsync(id, cancellationToken))
+        {
+            last = update.Status ?? last;
+            if (update.Status is { Scenes: var all })
+            {
+                var drawn = all.Count(scene => scene.State == StoryState.Finished);
+                progress.Report(new() { Progress = drawn, Total = all.Count, Message = $"{drawn} of {all.Count} scenes are drawn." });
+            }
+        }
+
+        var scenes = choose(last!.Scenes);
+        if (last.State != StoryState.Finished)
+        {
+            throw new McpException(last.Error ?? scenes.FirstOrDefault(scene => scene.Error is not null)?.Error ?? "The story was deleted.");
+        }
+
+        var blocks = new List<ContentBlock> { new TextContentBlock { Text = $"Story {id}" } };
+        foreach (var scene in scenes)
+        {
+            blocks.Add(new TextContentBlock { Text = $"Scene {scene.Index}: {scene.Prompt} (seed {scene.Takes[^1].Seed})" });
+            await using var image = await stories.OpenImageAsync(id, scene.Index, cancellationToken: cancellationToken);
+            using var file = new MemoryStream();
+            await image.CopyToAsync(file, cancellationToken);
+            blocks.Add(ImageContentBlock.FromBytes(file.ToArray(), "image/png"));
+        }
+
+        return blocks;
+    }
+}
