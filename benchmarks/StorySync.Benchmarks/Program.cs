@@ -3,6 +3,7 @@ using BenchmarkDotNet.Running;
 using StorySync.Benchmarks;
 using StorySync.Benchmarks.Attack;
 using StorySync.Benchmarks.DeviceCheck;
+using StorySync.Benchmarks.Load;
 
 var micro = new Command("micro", "Small things, by BenchmarkDotNet, which takes the rest of the line: --filter '*Name*', --list flat.")
 {
@@ -28,6 +29,7 @@ var command = new RootCommand("How fast StorySync is and how much memory it take
     Quantization.Command(),
     DeviceCheckCommand.Create(),
     AttackCommand.Create(),
+    LoadCommand.Create(),
     micro,
 };
 foreach (var own in OwnProcess.Commands())

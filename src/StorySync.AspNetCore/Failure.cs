@@ -27,8 +27,11 @@ internal sealed record Failure(int Status, string Code, string Message, string? 
         JsonException { Path: var path } => new(
             StatusCodes.Status400BadRequest, Invalid, exception.Message, path is ['$', '.', .. var name] ? name : null),
         ArgumentException { ParamName: var name } => new(
-            StatusCodes.Status400BadRequest, Invalid, exception.Message.Replace($" (Parameter '{name}')", "", StringComparison.Ordinal)),
-        DocumentException or InvalidDataException or NotSupportedException => new(StatusCodes.Status400BadRequest, Invalid, exception.Message),
+            StatusCodes.Status400BadRequest,
+            Invalid,
+            exception.Message.Replace($" (Parameter '{name}')", "", StringComparison.Ordinal)),
+        DocumentException or InvalidDataException or NotSupportedException => new(
+            StatusCodes.Status400BadRequest, Invalid, exception.Message),
         InsufficientMemoryException => new(StatusCodes.Status400BadRequest, "insufficient_memory", exception.Message),
         StoryNotFoundException => new(StatusCodes.Status404NotFound, "not_found", exception.Message),
         ObjectDisposedException => new(

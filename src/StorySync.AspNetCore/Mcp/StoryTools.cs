@@ -107,7 +107,8 @@ internal sealed class StoryTools(IStoryService stories, StoryBody body)
         var scenes = choose(last!.Scenes);
         if (last.State != StoryState.Finished)
         {
-            throw new McpException(last.Error ?? scenes.FirstOrDefault(scene => scene.Error is not null)?.Error ?? "The story was deleted.");
+            throw new McpException(
+                last.Error ?? scenes.FirstOrDefault(scene => scene.Error is not null)?.Error ?? "The story was deleted.");
         }
 
         var blocks = new List<ContentBlock> { new TextContentBlock { Text = $"Story {id}" } };
