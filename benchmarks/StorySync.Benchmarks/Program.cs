@@ -4,6 +4,7 @@ using StorySync.Benchmarks;
 using StorySync.Benchmarks.Attack;
 using StorySync.Benchmarks.DeviceCheck;
 using StorySync.Benchmarks.Load;
+using StorySync.Benchmarks.Scale;
 
 var micro = new Command("micro", "Small things, by BenchmarkDotNet, which takes the rest of the line: --filter '*Name*', --list flat.")
 {
@@ -30,6 +31,8 @@ var command = new RootCommand("How fast StorySync is and how much memory it take
     DeviceCheckCommand.Create(),
     AttackCommand.Create(),
     LoadCommand.Create(),
+    ScaleCommand.Command(),
+    SiloRuns.Command(),
     micro,
 };
 foreach (var own in OwnProcess.Commands())

@@ -79,7 +79,7 @@ internal interface IQueueGrain : IGrainWithStringKey
     /// <param name="secondsPerScene">How long it took; null where that tells nothing.</param>
     Task ReleaseAsync(string worker, QueuedJob job, bool isAgain, double? secondsPerScene);
 
-    /// <summary>Returns the scenes before the story's next one, and the seconds until its last one.</summary>
+    /// <summary>Returns the stories whose turn comes before the story's next one, and the seconds until its last scene.</summary>
     Task<(int? Position, double? Seconds)> PlaceOfAsync(string story);
 }
 

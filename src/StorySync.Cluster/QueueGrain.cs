@@ -13,8 +13,12 @@ internal sealed class QueueGrain(
     [PersistentState("queue", StorySyncClusterOptions.StorageName)] IPersistentState<QueueRecord> state,
     IOptions<StorySyncClusterOptions> options) : Grain, IQueueGrain
 {
+    /// <summary>How many jobs of a story a worker takes before the next story has its turn: as many scenes as it reads a bank for.</summary>
+    private const int JobsOfTurn = 4;
+
     private readonly Dictionary<string, Waiting> stories = [];
     private readonly LinkedList<string> turns = [];
+    private readonly Dictionary<string, (string Story, int Left)> lastTurns = [];
     private readonly Dictionary<QueuedJob, Lease> leases = [];
     private readonly LinkedList<Idle> idle = [];
     private double? secondsPerScene;
@@ -163,6 +167,7 @@ internal sealed class QueueGrain(
         foreach (var (job, lease) in leases.Where(entry => entry.Value.Heard < latest).ToArray())
         {
             lease.Canceled.TrySetResult();
+            lastTurns.Remove(lease.Worker);
             Release(job, isAgain: true);
         }
 
@@ -200,21 +205,29 @@ internal sealed class QueueGrain(
         }
     }
 
-    /// <summary>Gives a worker the next job of the story whose turn it is.</summary>
+    /// <summary>Gives a worker the next job of the story that it is at, or of the one whose turn it is.</summary>
     private QueuedJob? Next(string worker)
     {
-        if (turns.First is not { Value: var story })
+        if (turns.First is null)
         {
             return null;
         }
 
-        turns.RemoveFirst();
+        var (story, left) = lastTurns.GetValueOrDefault(worker);
+        if (left == 0 || !turns.Contains(story))
+        {
+            (story, left) = (turns.First.Value, JobsOfTurn);
+            turns.RemoveFirst();
+            turns.AddLast(story);
+        }
+
+        lastTurns[worker] = (story, left - 1);
         var jobs = stories[story].Jobs;
         var job = new QueuedJob { Story = story, Number = jobs.First!.Value };
         jobs.RemoveFirst();
-        if (jobs.Count > 0)
+        if (jobs.Count == 0)
         {
-            turns.AddLast(story);
+            turns.Remove(story);
         }
 
         leases[job] = new Lease(worker);

@@ -9,7 +9,7 @@ using StorySync.Pipelines;
 namespace StorySync.Cluster;
 
 /// <inheritdoc cref="IStoryGrain"/>
-/// <remarks>Its state is written before anybody hears of it. Whatever fails after that is made good when the queue asks for jobs.</remarks>
+/// <remarks>Its state is written before it is reported. Whatever fails after that is made good when the queue asks for jobs.</remarks>
 internal sealed class StoryGrain(
     [PersistentState("story", StorySyncClusterOptions.StorageName)] IPersistentState<StoryRecord> state,
     StoryFiles files,

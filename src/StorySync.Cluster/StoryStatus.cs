@@ -38,7 +38,8 @@ public sealed record StoryStatus
     /// <summary>Gets why the story failed; null where it did not.</summary>
     public string? Error { get; init; }
 
-    /// <summary>Gets the number of scenes that workers draw before the story's next one; null where nothing of it waits.</summary>
+    /// <summary>Gets the number of stories whose turn comes before this one's; null where nothing of it waits. A turn is a few
+    /// scenes.</summary>
     public int? QueuePosition { get; init; }
 
     /// <summary>Gets the seconds until the story ends, judged by the scenes that were drawn lately and the workers there are; null where
