@@ -13,7 +13,7 @@ internal sealed class QueueGrain(
     [PersistentState("queue", StorySyncClusterOptions.StorageName)] IPersistentState<QueueRecord> state,
     IOptions<StorySyncClusterOptions> options) : Grain, IQueueGrain
 {
-    /// <summary>How many jobs of a story a worker takes before the next story has its turn: as many scenes as it reads a bank for.</summary>
+    /// <summary>How many jobs of a story a worker takes in a turn, for one reading of its bank.</summary>
     private const int JobsOfTurn = 4;
 
     private readonly Dictionary<string, Waiting> stories = [];

@@ -37,7 +37,8 @@ internal static class SiloRuns
             var ratios = seconds[1].Zip(seconds[parsed.GetValue(silos)], (one, many) => one / many).Order().ToList();
             Console.WriteLine(string.Create(
                 CultureInfo.InvariantCulture,
-                $"{parsed.GetValue(silos)} silos are {ratios[ratios.Count / 2]:f2} times as fast as one ({ratios[0]:f2}-{ratios[^1]:f2})."));
+                $"{parsed.GetValue(silos)} silos are {ratios[ratios.Count / 2]:f2} times as fast as one "
+                + $"({ratios[0]:f2}-{ratios[^1]:f2})."));
         });
         return command;
     }
@@ -73,7 +74,10 @@ internal static class SiloRuns
                     Story = new()
                     {
                         Subjects = ["a rabbit"],
-                        Scenes = [.. Enumerable.Range(0, number).Select(i => new Scene(i % 2 == 0 ? "a rabbit standing" : "a rabbit waving"))],
+                        Scenes =
+                        [
+                            .. Enumerable.Range(0, number).Select(i => new Scene(i % 2 == 0 ? "a rabbit standing" : "a rabbit waving")),
+                        ],
                     },
                     Options = new() { Request = new() { Seed = 7, Steps = steps } },
                 });
