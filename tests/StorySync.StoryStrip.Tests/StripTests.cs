@@ -1,3 +1,4 @@
+using StorySync.Books;
 using StorySync.Samples;
 using StorySync.Pipelines;
 

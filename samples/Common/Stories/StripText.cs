@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using SkiaSharp;
+using StorySync.Books;
 
 namespace StorySync.Samples;
 
@@ -22,7 +23,7 @@ internal sealed class StripText : IDisposable
     public StripText(float size)
     {
         this.size = size;
-        using var typeface = SKTypeface.FromStream(typeof(StripText).Assembly.GetManifestResourceStream("Roboto-Regular.ttf")!);
+        using var typeface = BookFonts.LoadEmbedded();
         font = new SKFont(typeface, size);
     }
 

@@ -1,6 +1,6 @@
 using SkiaSharp;
 
-namespace StorySync.Samples;
+namespace StorySync.Books;
 
 /// <summary>The fonts that the system has.</summary>
 internal static class SystemFonts
