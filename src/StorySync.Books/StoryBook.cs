@@ -16,6 +16,8 @@ namespace StorySync.Books;
 /// </remarks>
 public sealed record StoryBook
 {
+    private const int MostCharacters = 3000;
+
     /// <summary>Languages that are written from the right.</summary>
     private static readonly string[] FromRight = ["ar", "arc", "ckb", "dv", "fa", "he", "ps", "sd", "ug", "ur", "yi"];
 
@@ -199,6 +201,12 @@ public sealed record StoryBook
     /// <summary>Refuses what no font shows and no XML holds.</summary>
     private static void CheckText(string what, string? text)
     {
+        if (text?.Length > MostCharacters)
+        {
+            throw new ArgumentException(FormattableString.Invariant(
+                $"The {what} has {text.Length} characters; a book shows up to {MostCharacters} in one place. Shorten it."));
+        }
+
         for (var i = 0; i < text?.Length;)
         {
             if (Rune.DecodeFromUtf16(text.AsSpan(i), out var rune, out var length) != System.Buffers.OperationStatus.Done

@@ -77,6 +77,12 @@ public sealed class ToolCommandTests : IDisposable
     [InlineData("character", "show", "../fox")]
     [InlineData("character", "add", "nowhere.storybank")]
     [InlineData("export", "nowhere")]
+    [InlineData("export", "nowhere", "--format", "pdf")]
+    [InlineData("export", "nowhere", "--format", "docx")]
+    [InlineData("export", "nowhere", "--format", "pdf", "--layout", "heap")]
+    [InlineData("export", "nowhere", "--format", "pdf", "--trim", "0x0")]
+    [InlineData("export", "nowhere", "--format", "pdf", "--trim", "A5")]
+    [InlineData("export", "nowhere", "--layout", "grid")]
     [InlineData("evaluate", "nowhere.png")]
     [InlineData("convert", "nowhere.safetensors", "out")]
     public async Task A_mistake_is_one_line_on_the_error_stream_and_exit_code_1(params string[] arguments)
@@ -455,6 +461,47 @@ public sealed class ToolCommandTests : IDisposable
         Assert.Contains("give one for each", (await Run("evaluate", scene1, "--prompt", "a", "--prompt", "b")).Errors);
         new RgbImage(8, 8, new byte[192]).SavePng(folder.PathOf("silent.png"));
         Assert.Contains("give a --prompt", (await Run("evaluate", folder.PathOf("silent.png"))).Errors);
+    }
+
+    [Fact]
+    public async Task A_book_is_made_of_a_story()
+    {
+        const string Story = """
+            title: The frog
+            language: en
+            subjects: [a frog]
+            scenes:
+            - prompt: a frog in the snow
+              caption: It was cold.
+              dialogue: [{ who: a frog, says: Brr! }]
+            - a frog at the beach
+            """;
+        var file = folder.Write("frog.yaml", Story);
+        await Json("story", "--story", file, "--steps", "1", "--device", "cpu", "-o", Output, "--no-plain", "--masks");
+        foreach (var format in (string[])["pdf", "epub", "cbz", "html"])
+        {
+            var book = folder.PathOf($"frog.{format}");
+            var exported = await Json("export", Output, "-o", book, "--layout", "grid", "--trim", "100x140", "--story", file);
+            Assert.Equal((2, new FileInfo(book).Length), (exported.GetProperty("scenes").GetInt32(), exported.GetProperty("bytes").GetInt64()));
+            var first = File.ReadAllBytes(book);
+            await Json("export", Output, "-o", book, "--layout", "grid", "--trim", "100x140", "--story", file);
+            Assert.Equal(first, File.ReadAllBytes(book));
+        }
+
+        var page = File.ReadAllText(folder.PathOf("frog.html"));
+        Assert.All((string[])["The frog", "It was cold.", "Brr!"], text => Assert.Contains(text, page));
+        Assert.DoesNotContain(">a frog at the beach<", page);
+
+        // Without the story's file the prompts are the captions.
+        await Json("export", Output, "-o", folder.PathOf("frog.html"));
+        Assert.Contains(">a frog at the beach<", File.ReadAllText(folder.PathOf("frog.html")));
+        Assert.Contains("pixels per inch", (await Run("export", Output, "-o", folder.PathOf("frog.pdf"))).Text);
+
+        var other = folder.Write("other.yaml", "subjects: [a frog]\nscenes: [a frog]\n");
+        Assert.Contains("has 1 scene, but", (await Run("export", Output, "--format", "pdf", "--story", other)).Errors);
+        Directory.EnumerateFiles(Output, "*-mask-*").ToList().ForEach(File.Delete);
+        Assert.Contains("--masks", (await Run("export", Output, "--format", "pdf", "--story", file)).Errors);
+        Assert.Contains("nothing can be written", (await Run("export", Output, "-o", "/proc/none/frog.pdf")).Errors);
     }
 
     [Fact]

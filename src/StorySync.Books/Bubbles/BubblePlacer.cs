@@ -126,11 +126,15 @@ internal sealed class BubblePlacer
         var found = new List<(float Cost, PlacedBubble Place)>();
         foreach (var (s, size) in bubble.Sizes.Index())
         {
-            foreach (var y in Edges(area.Top, area.Height, size.Height, placed.Select(other => (other?.Box.Top, other?.Box.Bottom)),
-                faces.Select(face => (face.Top, face.Bottom))))
+            var columns = Edges(
+                area.Left, area.Width, size.Width, placed.Select(other => (other?.Box.Left, other?.Box.Right)),
+                faces.Select(face => (face.Left, face.Right)));
+            var rows = Edges(
+                area.Top, area.Height, size.Height, placed.Select(other => (other?.Box.Top, other?.Box.Bottom)),
+                faces.Select(face => (face.Top, face.Bottom)));
+            foreach (var y in rows)
             {
-                foreach (var x in Edges(area.Left, area.Width, size.Width, placed.Select(other => (other?.Box.Left, other?.Box.Right)),
-                    faces.Select(face => (face.Left, face.Right))))
+                foreach (var x in columns)
                 {
                     var box = SKRect.Create(x, y, size.Width, size.Height);
                     var covered = Covered(box);
@@ -161,7 +165,7 @@ internal sealed class BubblePlacer
     }
 
     /// <summary>The places in one direction where a box begins or ends at an edge.</summary>
-    private SortedSet<float> Edges(
+    private float[] Edges(
         float start, float length, float size, IEnumerable<(float? From, float? To)> others, IEnumerable<(float From, float To)> fixedBoxes)
     {
         var (least, most) = (start + Margin, start + length - Margin - size);
@@ -189,7 +193,7 @@ internal sealed class BubblePlacer
             Add(from - size);
         }
 
-        return edges;
+        return [.. edges];
 
         void Add(float? edge)
         {

@@ -1,3 +1,4 @@
+using System.Text.RegularExpressions;
 using SkiaSharp;
 
 namespace StorySync.Books;
@@ -5,7 +6,7 @@ namespace StorySync.Books;
 /// <summary>The speech bubbles of one image on a page.</summary>
 /// <param name="text">Sets the text.</param>
 /// <param name="rightToLeft">Whether bubbles are read from the right.</param>
-internal sealed class PanelBubbles(TextSetter text, bool rightToLeft)
+internal sealed partial class PanelBubbles(TextSetter text, bool rightToLeft)
 {
     /// <summary>The share of a region's height that passes for the face.</summary>
     private const float FaceShare = 0.55f;
@@ -67,9 +68,13 @@ internal sealed class PanelBubbles(TextSetter text, bool rightToLeft)
     {
         using var outline = BubbleShape.Create(
             place.Box, mouth, point => faces.Any(face => face.Contains(point)), longest);
-        items.Add(new BubbleItem(outline.ToSvgPathData(), Math.Max(0.5f, text.Size * 0.08f)));
+        items.Add(new BubbleItem(Number().Replace(outline.ToSvgPathData(), "$1"), Math.Max(0.5f, text.Size * 0.08f)));
         items.Add(new TextItem(text, place.Box.MidX, place.Box.MidY - (text.Height / 2)));
     }
+
+    // A hundredth of a point is fine enough.
+    [GeneratedRegex(@"(\d\.\d\d)\d+")]
+    private static partial Regex Number();
 
     /// <summary>Whether a cell of the placer's grid touches a figure.</summary>
     private static bool IsFigure(BookPanel panel, SKRect image, SKRect area, int x, int y)

@@ -60,9 +60,11 @@ internal sealed class TextSetter(BookFonts fonts, bool rightToLeft)
     /// <summary>A word, in as many pieces as it is lines wide.</summary>
     private IEnumerable<string> Pieces(string word, float size, float width)
     {
-        while (Measure(word, size) > width)
+        // The work must not grow with what is far beyond a line.
+        var most = (int)(width / size * 8) + 16;
+        while (word.Length > most || Measure(word, size) > width)
         {
-            int[] ends = [.. StringInfo.ParseCombiningCharacters(word).Skip(1), word.Length];
+            int[] ends = [.. StringInfo.ParseCombiningCharacters(word).Skip(1).Append(word.Length).Take(most)];
             if (ends.Length == 1)
             {
                 break;

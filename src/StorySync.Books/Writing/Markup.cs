@@ -78,16 +78,30 @@ internal static class Markup
                 break;
 
             case TextItem text:
-                // One element, so that a screen reader reads the lines as one text.
-                yield return new XElement(
-                    Svg + "text", new XAttribute("font-size", Number(text.Text.Size)), new XAttribute("text-anchor", "middle"),
-                    new XAttribute("fill", "#222"),
-                    text.Text.Lines[0].RightToLeft ? new XAttribute("direction", "rtl") : null,
-                    text.Text.Lines.Select((line, i) => new XElement(
-                        Svg + "tspan", new XAttribute("x", Number(text.Centre)),
-                        new XAttribute("y", Number(text.Top + text.Text.Ascent + (i * text.Text.LineHeight))),
-                        line.Text)));
+                // An element of each direction, whose lines a screen reader reads as one text.
+                foreach (var (first, count) in OfOneDirection(text.Text.Lines))
+                {
+                    yield return new XElement(
+                        Svg + "text", new XAttribute("font-size", Number(text.Text.Size)), new XAttribute("text-anchor", "middle"),
+                        new XAttribute("fill", "#222"),
+                        new XAttribute("direction", text.Text.Lines[first].RightToLeft ? "rtl" : "ltr"),
+                        Enumerable.Range(first, count).Select(i => new XElement(
+                            Svg + "tspan", new XAttribute("x", Number(text.Centre)),
+                            new XAttribute("y", Number(text.Top + text.Text.Ascent + (i * text.Text.LineHeight))),
+                            text.Text.Lines[i].Text)));
+                }
+
                 break;
+        }
+    }
+
+    private static IEnumerable<(int First, int Count)> OfOneDirection(IReadOnlyList<TextLine> lines)
+    {
+        for (var first = 0; first < lines.Count;)
+        {
+            var count = lines.Skip(first).TakeWhile(line => line.RightToLeft == lines[first].RightToLeft).Count();
+            yield return (first, count);
+            first += count;
         }
     }
 
