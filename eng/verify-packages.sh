@@ -59,7 +59,7 @@ quietly dotnet pack "$root/StorySync.slnx" -c Release -p:PackageVersion="$versio
 # The tool has libtorch inside, so that it is packed for this system alone.
 rid=$(dotnet msbuild "$root/tools/StorySync.Tool" -getProperty:NETCoreSdkPortableRuntimeIdentifier)
 quietly dotnet pack "$root/tools/StorySync.Tool" -c Release -p:PackTool=true -p:RuntimeIdentifiers="$rid" -p:PackageVersion="$version" -o feed
-for package in StorySync StorySync.Kernels StorySync.Attention StorySync.Diffusion StorySync.Documents StorySync.Pipelines StorySync.Evaluation StorySync.Extensions StorySync.Cluster StorySync.AspNetCore StorySync.Hub \
+for package in StorySync StorySync.Kernels StorySync.Attention StorySync.Books StorySync.Diffusion StorySync.Documents StorySync.Pipelines StorySync.Evaluation StorySync.Extensions StorySync.Cluster StorySync.AspNetCore StorySync.Hub \
     StorySync.Models.Storybook StorySync.Models.StorybookFlux StorySync.Models.StorybookKandinsky3 StorySync.Templates StorySync.Tool \
     "StorySync.Tool.$rid"; do
     [ -f "feed/$package.$version.nupkg" ] || fail "$package is packed"

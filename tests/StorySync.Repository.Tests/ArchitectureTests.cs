@@ -4,14 +4,14 @@ using System.Xml.Linq;
 
 namespace StorySync.Repository.Tests;
 
-/// <summary>Kernels ← Attention ← Diffusion ← Pipelines ← Evaluation, Documents, Extensions, Hub ← programs: what may be used by what.
-/// Cluster is on top of Extensions, AspNetCore on top of all three.</summary>
+/// <summary>Kernels ← Attention ← Diffusion ← Pipelines ← Evaluation, Books, Documents, Extensions, Hub ← programs: what may be used by
+/// what. Cluster is on top of Extensions, AspNetCore on top of all three.</summary>
 public class ArchitectureTests
 {
     private static readonly string[] Libraries = 
     [
         "StorySync.Kernels", "StorySync.Attention", "StorySync.Diffusion", "StorySync.Pipelines", "StorySync.Evaluation",
-        "StorySync.Documents", "StorySync.Extensions", "StorySync.Hub", "StorySync.Cluster", "StorySync.AspNetCore",
+        "StorySync.Books", "StorySync.Documents", "StorySync.Extensions", "StorySync.Hub", "StorySync.Cluster", "StorySync.AspNetCore",
     ];
 
     /// <summary>The first libraries are on top of each other; the others are on top of those, and not of each other.</summary>
