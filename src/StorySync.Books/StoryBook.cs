@@ -158,7 +158,10 @@ public sealed record StoryBook
             story,
             options: drawing with
             {
-                Request = (drawing.Request ?? new GenerationRequest()) with { Width = factor * image.Width, Height = factor * image.Height },
+                Request = (drawing.Request ?? new GenerationRequest()) with
+                {
+                    Width = factor * image.Width, Height = factor * image.Height,
+                },
             },
             progress: progress,
             cancellationToken: cancellationToken).ConfigureAwait(false);

@@ -20,8 +20,8 @@ internal static class StorySchema
         { "author", "Who made the story, for a book of it.", Nullable("string") },
         { "language", "Language of captions and dialogue as a BCP 47 tag, for a book of the story. Default \"en\".", Nullable("string") },
         {
-            "subjects", "The phrases that stand for the subjects in the prompts, such as \"a red fox\"; a single one can be given without a "
-                + "list. Required unless there is a cast or --subject is given.",
+            "subjects", "The phrases that stand for the subjects in the prompts, such as \"a red fox\"; a single one can be given without "
+                + "a list. Required unless there is a cast or --subject is given.",
             OneOf(Phrase, ListOf(Phrase))
         },
         {
@@ -77,8 +77,8 @@ internal static class StorySchema
             OrNull(ListOf(OneOf(Phrase, Null)))
         },
         {
-            "regions", "By the phrase of a subject, or the name of a character of the cast, where it is to be: a box, or an image file that "
-                + "is white there, in the proportions of the scene, relative to the story file. Default: the prompt decides.",
+            "regions", "By the phrase of a subject, or the name of a character of the cast, where it is to be: a box, or an image file "
+                + "that is white there, in the proportions of the scene, relative to the story file. Default: the prompt decides.",
             MapOf(OneOf(Ref("box"), Phrase, Null))
         },
         {

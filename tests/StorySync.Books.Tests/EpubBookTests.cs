@@ -49,7 +49,8 @@ public class EpubBookTests
             Assert.Equal(Html + "html", root.Name);
             Assert.Contains(
                 root.Descendants(Html + "meta"),
-                meta => meta.Attribute("name")?.Value == "viewport" && meta.Attribute("content")!.Value.StartsWith("width=", StringComparison.Ordinal));
+                meta => meta.Attribute("name")?.Value == "viewport"
+                    && meta.Attribute("content")!.Value.StartsWith("width=", StringComparison.Ordinal));
             Assert.All(
                 root.Descendants().SelectMany(own => own.Attributes("href")), link => Assert.Contains($"EPUB/{link.Value}", names));
             Assert.All(
@@ -73,7 +74,8 @@ public class EpubBookTests
             own => own.Attribute("property")?.Value ?? own.Name.LocalName, own => own.Value);
         Assert.Equal("pre-paginated", metadata["rendition:layout"].Single());
         Assert.Equal("2024-02-03T04:05:06Z", metadata["dcterms:modified"].Single());
-        Assert.Equal(("A day", "Somebody", "he"), (metadata["title"].Single(), metadata["creator"].Single(), metadata["language"].Single()));
+        Assert.Equal(
+            ("A day", "Somebody", "he"), (metadata["title"].Single(), metadata["creator"].Single(), metadata["language"].Single()));
         Assert.Matches("^urn:uuid:[0-9a-f-]{36}$", metadata["identifier"].Single());
         Assert.Equal(package.Attribute("unique-identifier")!.Value, package.Descendants().Single(own => own.Name.LocalName == "identifier")
             .Attribute("id")!.Value);

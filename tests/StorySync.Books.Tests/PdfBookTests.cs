@@ -50,7 +50,8 @@ public sealed class PdfBookTests : IDisposable
         var pdf = TestBook.Of().ToBytes(
             BookFormat.Pdf, new BookOptions { Layout = layout, Trim = new PageSize(120, 150), Bleed = bleed });
         var boxes = Regex.Matches(
-            Encoding.Latin1.GetString(pdf), @"/TrimBox \[(\S+) (\S+) (\S+) (\S+)\]\n/BleedBox \[0 0 (\S+) (\S+)\]\n/MediaBox \[0 0 (\S+) (\S+)\]");
+            Encoding.Latin1.GetString(pdf),
+            @"/TrimBox \[(\S+) (\S+) (\S+) (\S+)\]\n/BleedBox \[0 0 (\S+) (\S+)\]\n/MediaBox \[0 0 (\S+) (\S+)\]");
         using var document = PdfDocument.Open(pdf);
         Assert.Equal(document.NumberOfPages, boxes.Count);
         Assert.All(document.GetPages().Zip(boxes), page =>

@@ -65,7 +65,9 @@ public sealed class StoryBookTests : IDisposable
                 own => Assert.StartsWith("data:image/png;base64,", own.Value, StringComparison.Ordinal));
             Assert.DoesNotContain(root.Descendants().Attributes(), own => own.Name.LocalName.StartsWith("on", StringComparison.Ordinal));
             Assert.Equal(Hostile, root.Descendants().Single(own => own.Name.LocalName == "title").Value);
-            Assert.Contains("alert(1)", string.Concat(root.Descendants().Where(own => own.Name.LocalName == "tspan").Select(own => own.Value)));
+            Assert.Contains(
+                "alert(1)",
+                string.Concat(root.Descendants().Where(own => own.Name.LocalName == "tspan").Select(own => own.Value)));
         }
     }
 
@@ -111,7 +113,8 @@ public sealed class StoryBookTests : IDisposable
     public void A_fault_is_named(Func<StoryBook, StoryBook> change, BookOptions options, string words) => Assert.All(
         Enum.GetValues<BookFormat>(),
         format => Assert.Contains(
-            words, Assert.Throws<ArgumentException>(() => change(TestBook.Of(1)).ToBytes(format, options)).Message, StringComparison.Ordinal));
+            words, Assert.Throws<ArgumentException>(() => change(TestBook.Of(1)).ToBytes(format, options)).Message,
+            StringComparison.Ordinal));
 
     [Theory]
     [InlineData("book.txt")]

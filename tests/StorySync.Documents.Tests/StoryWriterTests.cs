@@ -10,8 +10,8 @@ public sealed class StoryWriterTests : IDisposable
     private static readonly Gen<string> Texts = Gen.OneOf(
         Gen.OneOf(new[]
         {
-            "null", "~", "true", "- a", "a: b", "#no", "'", "\"", "42", "1e3", "{x}", "[", "a\nb", "\ta", " a ", "%x", "@x", "*a", "&a", "!a",
-            "|", ">", "a #b", "é", "日本", "مرحبا", "🦊", "a\\b", "\u0001", "\u2028", "---", "...",
+            "null", "~", "true", "- a", "a: b", "#no", "'", "\"", "42", "1e3", "{x}", "[", "a\nb", "\ta", " a ", "%x", "@x", "*a", "&a",
+            "!a", "|", ">", "a #b", "é", "日本", "مرحبا", "🦊", "a\\b", "\u0001", "\u2028", "---", "...",
         }.Select(Gen.Const).ToArray()),
         Gen.Char[' ', '~'].Array[1, 20].Select(own => new string(own))).Where(text => !string.IsNullOrWhiteSpace(text));
 

@@ -482,7 +482,8 @@ public sealed class ToolCommandTests : IDisposable
         {
             var book = folder.PathOf($"frog.{format}");
             var exported = await Json("export", Output, "-o", book, "--layout", "grid", "--trim", "100x140", "--story", file);
-            Assert.Equal((2, new FileInfo(book).Length), (exported.GetProperty("scenes").GetInt32(), exported.GetProperty("bytes").GetInt64()));
+            Assert.Equal(
+                (2, new FileInfo(book).Length), (exported.GetProperty("scenes").GetInt32(), exported.GetProperty("bytes").GetInt64()));
             var first = File.ReadAllBytes(book);
             await Json("export", Output, "-o", book, "--layout", "grid", "--trim", "100x140", "--story", file);
             Assert.Equal(first, File.ReadAllBytes(book));

@@ -32,7 +32,7 @@ internal static class ExportCommand
         var trim = CommandLine.Name(
             "--trim", "Of a book: the size of a page in millimeters, such as 148x210. [default: as it suits the layout]");
         var story = CommandLine.Name(
-            "--story", "Of a book: the YAML or JSON file of the story, for title, captions and dialogue. [default: the prompts are captions]");
+            "--story", "Of a book: the YAML or JSON file of the story, for title, captions and dialogue. [default: prompts as captions]");
         var command = new Command("export", "Make a book of a story, or pack it into a ZIP file.")
         {
             folder, output, format, layout, trim, story,
@@ -62,8 +62,8 @@ internal static class ExportCommand
                     console.WriteLine($"Wrote {English.Count(scenes, "scene")} to {name}, {ProcessMemory.Size(bytes.Length)}");
                     if (kind == "pdf" && dpi < PrintDpi)
                     {
-                        console.WriteLine($"The images have {dpi} pixels per inch; {PrintDpi} are usual for print. `storysync story --hires` "
-                            + "draws them larger.");
+                        console.WriteLine($"The images have {dpi} pixels per inch; {PrintDpi} are usual for print. `storysync story "
+                            + "--hires` draws them larger.");
                     }
                 });
             return Task.CompletedTask;

@@ -148,17 +148,14 @@ internal sealed class BubblePlacer
             }
         }
 
+        // The cheapest of those that are left, and then none close to it; of equal ones the first.
         var best = new List<PlacedBubble>();
-        foreach (var (_, place) in found.OrderBy(own => own.Cost).ThenBy(own => own.Place.Box.Top).ThenBy(own => own.Place.Box.Left))
+        while (found.Count > 0 && best.Count < Alternatives)
         {
-            if (best.TrueForAll(other => other.Size != place.Size || Distance(Middle(other.Box), Middle(place.Box)) > place.Box.Height / 2))
-            {
-                best.Add(place);
-                if (best.Count == Alternatives)
-                {
-                    break;
-                }
-            }
+            var (_, place) = found.MinBy(own => own.Cost);
+            best.Add(place);
+            found.RemoveAll(other => other.Place.Size == place.Size
+                && Distance(Middle(other.Place.Box), Middle(place.Box)) <= place.Box.Height / 2);
         }
 
         return best;
@@ -263,16 +260,20 @@ internal sealed class BubblePlacer
     /// <summary>Whether the way between two points leads through a box.</summary>
     private static bool Crosses(SKRect box, SKPoint from, SKPoint to)
     {
-        const int Steps = 24;
-        for (var i = 0; i <= Steps; i++)
-        {
-            var (x, y) = (from.X + ((to.X - from.X) * i / Steps), from.Y + ((to.Y - from.Y) * i / Steps));
-            if (x > box.Left && x < box.Right && y > box.Top && y < box.Bottom)
-            {
-                return true;
-            }
-        }
+        var (enters, leaves) = (0f, 1f);
+        return Within(from.X, to.X - from.X, box.Left, box.Right) && Within(from.Y, to.Y - from.Y, box.Top, box.Bottom);
 
-        return false;
+        // Cuts the way to what is between two sides.
+        bool Within(float start, float way, float least, float most)
+        {
+            if (way == 0)
+            {
+                return start > least && start < most;
+            }
+
+            var (first, last) = ((least - start) / way, (most - start) / way);
+            (enters, leaves) = (Math.Max(enters, Math.Min(first, last)), Math.Min(leaves, Math.Max(first, last)));
+            return enters < leaves;
+        }
     }
 }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using SkiaSharp;
 
 namespace StorySync.Books;
@@ -220,7 +221,7 @@ internal sealed class PageComposer
         List<PageItem> items, int panel, SKRect frame, SKRect image, SKRect area, bool hasBorder)
     {
         items.Add(new ImageItem(panel, frame, image, hasBorder));
-        return bubbles.Place(book.Panels[panel], image, area, Math.Min((float)options.TextSize, Math.Max(6, area.Width / 26)), items);
+        return bubbles.Place(book.Panels[panel], image, area, Math.Min((float)options.TextSize, Math.Max(6.5f, area.Width / 22)), items);
     }
 
     private TextBlock? Caption(int panel, float size, float lineWidth, float most) => Whole(panel, [], size, lineWidth, most);
@@ -245,8 +246,11 @@ internal sealed class PageComposer
             }
         }
 
-        throw new ArgumentException(FormattableString.Invariant(
-            $"The {what} has {own.Length} characters, for which a page of {options.TrimOrDefault.Width} × {options.TrimOrDefault.Height} mm has no room; shorten it, or choose a larger page."));
+        var (pageWidth, pageHeight) = (options.TrimOrDefault.Width, options.TrimOrDefault.Height);
+        throw new ArgumentException(string.Create(
+            CultureInfo.InvariantCulture,
+            $"The {what} has {own.Length} characters, for which a page of {pageWidth} × {pageHeight} mm has no room; shorten it, or choose a "
+                + $"larger page."));
     }
 
     /// <summary>An image's height by its width.</summary>

@@ -64,8 +64,8 @@ internal sealed class BookFonts : IDisposable
         if (missing.Count > 0)
         {
             throw new InvalidOperationException(
-                $"No font of this system has {string.Join(", ", missing.Take(5).Select(Name))}, which the book's texts have; install one that "
-                    + "has, or write EPUB or HTML, whose readers bring fonts of their own.");
+                $"No font of this system has {string.Join(", ", missing.Take(5).Select(Name))}, which the book's texts have; install one "
+                    + "that has, or write EPUB or HTML, whose readers bring fonts of their own.");
         }
 
         static string Name(int character) => string.Create(

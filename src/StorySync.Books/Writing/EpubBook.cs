@@ -121,7 +121,8 @@ internal static class EpubBook
         }
 
         var isFirst = (page - (book.Title.Length > 0 ? 1 : 0)) % 2 == 0;
-        return new XAttribute("properties", isFirst != book.IsRightToLeft(options) ? "rendition:page-spread-left" : "rendition:page-spread-right");
+        var isLeft = isFirst != book.IsRightToLeft(options);
+        return new XAttribute("properties", isLeft ? "rendition:page-spread-left" : "rendition:page-spread-right");
     }
 
     private static XElement Meta(string property, string value) => new(Opf + "meta", new XAttribute("property", property), value);

@@ -15,10 +15,11 @@ internal static class HtmlBook
         var font = $"data:font/ttf;base64,{Convert.ToBase64String(BookFonts.EmbeddedFile())}";
         var isScroll = options.Layout == BookLayout.Webtoon;
         var columns = options.Layout == BookLayout.Spread ? 2 : 1;
+        var gap = isScroll ? "0" : columns > 1 ? "16px 0" : "16px";
         var style = Style(font)
             + "body { margin: 0; background: #ddd; }\n"
             + $"main {{ max-width: {Number(Math.Max(pages.Max(page => page.Width) * 1.8 * columns, 480))}px; margin: 0 auto; "
-            + $"display: grid; grid-template-columns: repeat({columns}, 1fr); gap: {(isScroll ? "0" : columns > 1 ? "16px 0" : "16px")}; }}\n"
+            + $"display: grid; grid-template-columns: repeat({columns}, 1fr); gap: {gap}; }}\n"
             + "@media print { body { background: none; } main { display: block; max-width: none; } section { break-after: page; } }\n";
         return ToBytes(
             new XElement(
@@ -32,7 +33,8 @@ internal static class HtmlBook
                         Html + "meta", new XAttribute("http-equiv", "Content-Security-Policy"),
                         new XAttribute("content", "default-src 'none'; img-src data:; font-src data:; style-src 'unsafe-inline'")),
                     new XElement(
-                        Html + "meta", new XAttribute("name", "viewport"), new XAttribute("content", "width=device-width, initial-scale=1")),
+                        Html + "meta", new XAttribute("name", "viewport"),
+                        new XAttribute("content", "width=device-width, initial-scale=1")),
                     new XElement(Html + "title", book.TitleOrDefault),
                     new XElement(Html + "style", style)),
                 new XElement(

@@ -53,7 +53,8 @@ internal static partial class PdfFinish
         written.Append(text, table, entries + EntryLength - table);
         for (var i = 1; i < count; i++)
         {
-            written.Append(CultureInfo.InvariantCulture, $"{moved[i]:D10}").Append(text, entries + (i * EntryLength) + 10, EntryLength - 10);
+            written.Append(CultureInfo.InvariantCulture, $"{moved[i]:D10}")
+                .Append(text, entries + (i * EntryLength) + 10, EntryLength - 10);
         }
 
         var trailer = entries + (count * EntryLength);
