@@ -53,7 +53,7 @@ internal static class StoryPages
         string folder, int index, IReadOnlyDictionary<string, string> texts, StoryFile? story)
     {
         var told = story is { Subjects.Count: 0, Cast.Count: 0 } ? null : story?.ToStory();
-        told ??= texts.TryGetValue(PictureOrigin.Keyword, out var origin) ? PictureOrigin.Parse(origin).Story?.Story : null;
+        told ??= texts.TryGetValue(ImageOrigin.Keyword, out var origin) ? ImageOrigin.Parse(origin).Story?.Story : null;
         IReadOnlyList<Subject> subjects = told?.ExpandCast().Subjects ?? [];
         for (var s = 0; s < subjects.Count; s++)
         {
