@@ -1,7 +1,7 @@
 #:project ../../src/StorySync.Pipelines/StorySync.Pipelines.csproj
 #:property PublishAot=false
 
-// Image to image: begins from a picture and changes a part of it. Any PNG, JPEG or WebP file will do for the first one.
+// Image to image: begins from an image and changes a part of it. Any PNG, JPEG or WebP file will do for the first one.
 using StorySync.Pipelines;
 
 using var pipeline = DiffusionPipeline.Load("storybook");

@@ -8,7 +8,7 @@ namespace StorySync.Documents;
 internal sealed class StoryReader(string? folder)
 {
     /// <summary>The masks that were read, by their paths: one that several scenes name is read once.</summary>
-    private readonly Dictionary<string, RgbImage> pictures = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, RgbImage> images = new(StringComparer.Ordinal);
 
     /// <exception cref="DocumentException">It is none.</exception>
     public static StoryFile Read(DocumentNode root, string? folder) => new StoryReader(folder).Story(root);
@@ -92,7 +92,7 @@ internal sealed class StoryReader(string? folder)
                 ? [.. subjects.RequireList("subjects").Select(subject => subject.IsNull ? null : NotEmpty(subject, "a subject"))]
                 : null,
             Masks = Value(entries, "masks") is { } own
-                ? [.. own.RequireList("masks").Select(mask => mask.IsNull ? null : Picture(mask, "mask"))]
+                ? [.. own.RequireList("masks").Select(mask => mask.IsNull ? null : Image(mask, "mask"))]
                 : null,
             Regions = [.. (Value(entries, "regions")?.RequireMap("regions") ?? ReadOnlyDictionary<string, DocumentNode>.Empty)
                 .Where(region => !region.Value.IsNull).Select(region => Region(region.Key, region.Value))],
@@ -106,7 +106,7 @@ internal sealed class StoryReader(string? folder)
     {
         if (node is ScalarNode)
         {
-            return new StoryFileRegion(of) { Place = node.Place, ImageFile = Picture(node, "region") };
+            return new StoryFileRegion(of) { Place = node.Place, ImageFile = Image(node, "region") };
         }
 
         IReadOnlyList<DocumentNode> sides;
@@ -144,9 +144,9 @@ internal sealed class StoryReader(string? folder)
     }
 
     /// <summary>Reads a mask or region.</summary>
-    private StoryFileImage Picture(DocumentNode node, string what)
+    private StoryFileImage Image(DocumentNode node, string what)
     {
-        var name = NotEmpty(node, $"a {what}");
+        var name = NotEmpty(node, English.A(what));
         if (folder is null)
         {
             throw node.Error($"the {what} '{name}' is a file, but a story that is given as text cannot name files; give a box, or leave "
@@ -154,11 +154,11 @@ internal sealed class StoryReader(string? folder)
         }
 
         var path = Path.Combine(folder, name);
-        if (!pictures.TryGetValue(path, out var picture))
+        if (!images.TryGetValue(path, out var image))
         {
             try
             {
-                picture = ImageFile.Read(path, file => RgbImage.Load(file), what: what);
+                image = ImageFile.Read(path, file => RgbImage.Load(file), what: what);
             }
             catch (Exception exception) when (exception is not OutOfMemoryException)
             {
@@ -166,10 +166,10 @@ internal sealed class StoryReader(string? folder)
                 throw node.Error(fault.Contains(path, StringComparison.Ordinal) ? fault : $"the {what} '{path}' cannot be read: {fault}");
             }
 
-            pictures[path] = picture;
+            images[path] = image;
         }
 
-        return new StoryFileImage(name, picture);
+        return new StoryFileImage(name, image);
     }
 
     private static DocumentNode? Value(IReadOnlyDictionary<string, DocumentNode> entries, string key) =>

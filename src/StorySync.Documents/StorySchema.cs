@@ -96,7 +96,7 @@ internal static class StorySchema
     {
         {
             "who", "Who speaks: the phrase of a subject, or the name of a character of the cast; any other name is of somebody whom the "
-                + "picture does not show.",
+                + "image does not show.",
             Phrase
         },
         { "says", "What is said.", Phrase },

@@ -248,9 +248,9 @@ public sealed class StoryFileTests : IDisposable
     }
 
     [Theory]
-    [InlineData("no picture")]
+    [InlineData("no image")]
     [InlineData("GIF89a\uffff\uffff\uffff\uffff")]
-    public void A_mask_that_is_no_picture_is_named(string content)
+    public void A_mask_that_is_no_image_is_named(string content)
     {
         File.WriteAllText(folder.PathOf("m.png"), content);
         AssertPlain(Error("story.yaml", "subjects: a cat\nscenes:\n- prompt: a cat\n  masks: [m.png]\n"), "line 4, column 11",

@@ -12,9 +12,9 @@ namespace StorySync.Extensions.Tests;
 /// <summary>Microsoft.Extensions.AI's generator on the embedded model.</summary>
 public sealed class ImageGeneratorTests : IDisposable
 {
-    private static readonly RgbImage Picture = new(64, 64, [.. Enumerable.Range(0, 64 * 64 * 3).Select(i => (byte)(i / 48))]);
+    private static readonly RgbImage Image = new(64, 64, [.. Enumerable.Range(0, 64 * 64 * 3).Select(i => (byte)(i / 48))]);
 
-    private static readonly DataContent Original = new(Picture.EncodePng(), "image/png");
+    private static readonly DataContent Original = new(Image.EncodePng(), "image/png");
 
     private readonly IHost host = Hosts.WithStorybook();
 
@@ -51,7 +51,7 @@ public sealed class ImageGeneratorTests : IDisposable
         options.AdditionalProperties!["mask"] = new DataContent(mask.EncodePng(), "image/png");
         var response = await Generator.GenerateAsync(new("a cat", [Original]), options);
         using var own = (await host.Model().LoadAsync())
-            .Generate(Hosts.Quick with { Images = [Picture], Mask = mask, Strength = 0.75 });
+            .Generate(Hosts.Quick with { Images = [Image], Mask = mask, Strength = 0.75 });
 
         Assert.Equal(own.Images[0].EncodePng(), Assert.IsType<DataContent>(Assert.Single(response.Contents)).Data.ToArray());
     }

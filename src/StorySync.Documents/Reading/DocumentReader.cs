@@ -26,7 +26,7 @@ internal static class DocumentReader
         }
         catch (DecoderFallbackException exception)
         {
-            throw new DocumentException($"'{path}' is not UTF-8 text; a {what} was expected.", exception);
+            throw new DocumentException($"'{path}' is not UTF-8 text; {English.A(what)} was expected.", exception);
         }
         catch (UnauthorizedAccessException exception)
         {

@@ -13,7 +13,7 @@ internal static class ImageFile
     /// <param name="expected">What a message ends with.</param>
     /// <param name="what">What it should be, for the message of <see cref="RegularFile.Check"/>.</param>
     /// <exception cref="DocumentException">There is no such file, or no such image in it.</exception>
-    public static T Read<T>(string path, Func<string, T> read, string prefix = "", string expected = "", string what = "picture")
+    public static T Read<T>(string path, Func<string, T> read, string prefix = "", string expected = "", string what = "image")
     {
         RegularFile.Check(path, what, Largest);
         try

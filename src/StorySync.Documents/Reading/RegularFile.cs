@@ -14,7 +14,7 @@ internal static class RegularFile
     {
         if (Directory.Exists(path))
         {
-            throw new DocumentException($"'{path}' is a folder; a {what} is a file.");
+            throw new DocumentException($"'{path}' is a folder; {English.A(what)} is a file.");
         }
 
         long length;
@@ -29,12 +29,12 @@ internal static class RegularFile
 
         if (length == 0)
         {
-            throw new DocumentException($"'{path}' is empty or not a regular file; a {what} was expected.");
+            throw new DocumentException($"'{path}' is empty or not a regular file; {English.A(what)} was expected.");
         }
 
         if (length > largest)
         {
-            throw new DocumentException($"'{path}' has {length} bytes; a {what} has at most {largest}.");
+            throw new DocumentException($"'{path}' has {length} bytes; {English.A(what)} has at most {largest}.");
         }
     }
 
