@@ -15,7 +15,7 @@ public class LoadTests
             options => options.RequestsPerMinute = int.MaxValue, model => model.MaxWaiting = 10);
         var answers = new List<ClientLoop.Answer>();
         LiveTensors.AssertNoneLeft(() => answers.AddRange(
-            ClientLoop.RunAsync(server.Client.BaseAddress!, clients: 50, TimeSpan.FromSeconds(2.5)).GetAwaiter().GetResult()));
+            ClientLoop.RunAsync(server.Client.BaseAddress!, clients: 50, TimeSpan.FromSeconds(2)).GetAwaiter().GetResult()));
 
         Assert.Equal(
             [HttpStatusCode.OK, HttpStatusCode.TooManyRequests], answers.Select(answer => answer.Status).Distinct().Order());

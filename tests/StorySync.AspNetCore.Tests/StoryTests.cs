@@ -11,7 +11,7 @@ using StorySync.TestSupport;
 namespace StorySync.AspNetCore.Tests;
 
 /// <summary>Stories, over a cluster of one process.</summary>
-public sealed class StoryTests : IAsyncLifetime
+public class StoryTests(ServerFixture fixture) : IClassFixture<ServerFixture>
 {
     private const string Yaml = """
         cast:
@@ -31,16 +31,7 @@ public sealed class StoryTests : IAsyncLifetime
          "options":{"anchors":1,"request":{"steps":2,"seed":3,"width":64,"height":64}},"model":"storybook"}
         """;
 
-    private readonly TemporaryFolder folder = new();
-    private TestServer server = null!;
-
-    public async ValueTask InitializeAsync() => server = await StartAsync();
-
-    public async ValueTask DisposeAsync()
-    {
-        await server.DisposeAsync();
-        folder.Dispose();
-    }
+    private readonly TestServer server = fixture.Server;
 
     [Fact]
     public async Task A_story_is_accepted_drawn_watched_and_fetched()
@@ -187,20 +178,15 @@ public sealed class StoryTests : IAsyncLifetime
     [Fact]
     public async Task More_scenes_than_may_wait_are_asked_to_come_again()
     {
-        await using var small = await StartAsync(options => options.MaxQueuedScenes = 1);
+        using var folder = new TemporaryFolder();
+        await using var small = await TestServer.StartAsync(add: services => services.AddStorySyncCluster(options =>
+            (options.Folder, options.MaxQueuedScenes) = (folder.Path, 1)));
         using var content = new StringContent(Yaml, null, "application/yaml");
         var response = await small.Client.PostAsync("/v1/stories", content);
 
         Assert.Equal(HttpStatusCode.TooManyRequests, response.StatusCode);
         Assert.True(response.Headers.RetryAfter?.Delta >= TimeSpan.FromSeconds(1));
     }
-
-    private Task<TestServer> StartAsync(Action<StorySyncClusterOptions>? configure = null) => TestServer.StartAsync(
-        add: services => services.AddStorySyncCluster(options =>
-        {
-            options.Folder = folder.Path;
-            configure?.Invoke(options);
-        }));
 
     private async Task<(HttpResponseMessage Response, JsonElement Body)> PostAsync(
         string path, string text, string mediaType = "application/json")

@@ -49,8 +49,8 @@ public sealed class ToolCommandTests : IDisposable
         Assert.All(
             (string[])
             [
-                "story", "plan", "redraw", "draw", "bank", "character", "export", "evaluate", "inspect", "pull", "convert", "doctor",
-                "completion", "--json",
+                "story", "plan", "redraw", "draw", "bank", "character", "export", "evaluate", "inspect", "pull", "convert", "serve",
+                "doctor", "completion", "--json",
             ],
             command => Assert.Contains(command, text));
     }

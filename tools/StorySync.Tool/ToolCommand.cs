@@ -26,6 +26,7 @@ internal static class ToolCommand
             InspectCommand.Create(json),
             PullCommand.Create(json),
             ConvertCommand.Create(json),
+            ServeCommand.Create(),
             DoctorCommand.Create(json),
             CompletionCommand.Create(),
         };
