@@ -20,14 +20,15 @@ internal static class ServeCommand
         var dtype = CommandLine.Choice("--dtype", "Data type of the computation.", "float32", "bfloat16", "float16");
         var url = CommandLine.Name("--url", "The address to listen on; other machines need an API key.", "http://localhost:5000");
         var folder = CommandLine.Name("--folder", "The folder for stories.", "stories");
-        var command = new Command("serve", "Serve images and stories over HTTP until Ctrl+C: OpenAI's API for images, tools for assistants.")
+        var command = new Command(
+            "serve", "Serve images and stories over HTTP until Ctrl+C: OpenAI's API for images, tools for assistants.")
         {
             model, device, dtype, url, folder,
         };
         command.Does(null, "stories go on when it is started again.", async (parsed, _, error, token) =>
         {
             var builder = WebApplication.CreateSlimBuilder();
-            builder.Logging.SetMinimumLevel(LogLevel.Warning);
+            builder.Logging.SetMinimumLevel(LogLevel.Warning).AddFilter("Orleans", LogLevel.Error);
             builder.WebHost.UseUrls(parsed.GetValue(url)!);
             builder.Services.AddStorySync(parsed.GetValue(model)!, options =>
                 (options.Device, options.Dtype, options.LoadAtStart) = (parsed.GetValue(device)!, parsed.GetValue(dtype)!, true));
