@@ -43,20 +43,17 @@ internal static class Bidi
             }
         }
 
-        // From the deepest level up, each sequence of that level or deeper is turned round.
-        for (var level = 2; level >= 1; level--)
+        // Each sequence from the right, with the numbers and words in it, is turned round; those are one part each and stay as they are.
+        for (var first = 0; first < parts.Count; first++)
         {
-            for (var first = 0; first < parts.Count; first++)
+            var last = first;
+            while (last < parts.Count && parts[last].Level >= 1)
             {
-                var last = first;
-                while (last < parts.Count && parts[last].Level >= level)
-                {
-                    last++;
-                }
-
-                parts.Reverse(first, last - first);
-                first = Math.Max(first, last - 1);
+                last++;
             }
+
+            parts.Reverse(first, last - first);
+            first = Math.Max(first, last - 1);
         }
 
         return [.. parts.Select(part => (part.Start, part.Length, part.Level % 2 == 1))];
