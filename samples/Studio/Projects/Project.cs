@@ -11,11 +11,12 @@ public sealed class Project
 {
     private readonly ProjectFolder folder;
     private readonly IStoryService stories;
-    private readonly string model;
+    private readonly StorySyncModel model;
     private readonly Lock changing = new();
     private volatile ProjectState state;
+    private int isFinding;
 
-    public Project(string name, ProjectFolder folder, IStoryService stories, string model)
+    public Project(string name, ProjectFolder folder, IStoryService stories, StorySyncModel model)
     {
         ArgumentNullException.ThrowIfNull(folder);
         (Name, this.folder, this.stories, this.model) = (name, folder, stories, model);
@@ -75,6 +76,37 @@ public sealed class Project
     /// <summary>Draws the scenes by the plain model, for comparison.</summary>
     public Task DrawPlainAsync() => BeginAsync(now => Order.OfPlain(now.Story, now.Keys!, now.Takes.ContainsKey));
 
+    /// <summary>Finds where the subjects are in the images that scenes show.</summary>
+    public async Task FindSubjectsAsync()
+    {
+        if (state is not { Keys: not null } now || Interlocked.Exchange(ref isFinding, 1) == 1)
+        {
+            return;
+        }
+
+        try
+        {
+            var story = now.Story.ToStory().ExpandCast();
+            foreach (var (i, scene) in now.Story.Scenes.Index())
+            {
+                if (scene.Shown is { } hash && !state.Found.ContainsKey(hash))
+                {
+                    var found = folder.FoundIn(hash) ?? await FindAsync(story, story.Scenes[i], hash, now.Story.ToFile().ToOptions());
+                    folder.PutFound(hash, found);
+                    Change(old => old with { Found = old.Found.SetItem(hash, found) }, isSaved: false);
+                }
+            }
+        }
+        catch (Exception exception) when (exception is ArgumentException or QueueFullException or IOException or InvalidOperationException)
+        {
+            Report(exception.Message);
+        }
+        finally
+        {
+            isFinding = 0;
+        }
+    }
+
     /// <summary>Ends all drawing. What is drawn stays.</summary>
     public async Task CancelAsync()
     {
@@ -107,7 +139,7 @@ public sealed class Project
     {
         try
         {
-            return now with { Keys = StoryKeys.Of(now.Story, model), Fault = null };
+            return now with { Keys = StoryKeys.Of(now.Story, model.Name), Fault = null };
         }
         catch (Exception exception) when (exception is DocumentException or ArgumentException)
         {
@@ -219,6 +251,25 @@ public sealed class Project
         await ForgetAsync(job);
     }
 
+    /// <summary>Has the model look for the subjects in an image, as it does in one that is given to it as an anchor.</summary>
+    private async Task<IReadOnlyList<SubjectResult>> FindAsync(Story story, Scene scene, string hash, StoryOptions options)
+    {
+        var looked = scene with
+        {
+            Image = RgbImage.Load(folder.ImagePath(hash)), Location = null,
+            Subjects = [.. scene.Subjects.Where(own => own.IsPresent).Select(own => own with { Region = null, RegionMask = null })],
+        };
+        Subject[] present = [.. story.Subjects.Except(scene.Subjects.Where(own => !own.IsPresent).Select(own => own.Subject))];
+        if (present.Length == 0)
+        {
+            return [];
+        }
+
+        using var result = await model.GenerateStoryAsync(
+            new Story { Subjects = present, Scenes = [looked] }, options with { Anchors = 1 });
+        return result.Scenes[0].Subjects;
+    }
+
     private async Task KeepAsync(Job job, StoryStatus status)
     {
         foreach (var (scene, wanted) in status.Scenes.Zip(job.Wanted))
@@ -290,6 +341,10 @@ public sealed record ProjectState(History<StudioStory> History)
 
     /// <summary>Gets how far scenes are that are being drawn, by their keys.</summary>
     public ImmutableDictionary<string, SceneProgress> Progress { get; init; } = ImmutableDictionary<string, SceneProgress>.Empty;
+
+    /// <summary>Gets where the subjects of images are, by the images' hashes, as far as they were looked for.</summary>
+    public ImmutableDictionary<string, IReadOnlyList<SubjectResult>> Found { get; init; } =
+        ImmutableDictionary<string, IReadOnlyList<SubjectResult>>.Empty;
 
     public bool IsDrawing => Jobs.Count > 0;
 

@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using StorySync.Documents;
+using StorySync.Pipelines;
 
 namespace StorySync.Samples.Studio.Projects;
 
@@ -76,6 +77,12 @@ public sealed class ProjectFolder
         return hash;
     }
 
+    /// <summary>Gets where the subjects of an image were found; null where nobody looked.</summary>
+    public IReadOnlyList<SubjectResult>? FoundIn(string hash) => File.Exists(FoundPath(hash))
+        ? JsonSerializer.Deserialize<IReadOnlyList<SubjectResult>>(File.ReadAllText(FoundPath(hash))) : null;
+
+    public void PutFound(string hash, IReadOnlyList<SubjectResult> found) => Write(FoundPath(hash), JsonSerializer.Serialize(found));
+
     public async Task PutBankAsync(string key, Stream bank)
     {
         ArgumentNullException.ThrowIfNull(bank);
@@ -87,6 +94,8 @@ public sealed class ProjectFolder
 
         File.Move(temporary, BankPath(key), overwrite: true);
     }
+
+    private string FoundPath(string hash) => Path.Combine(path, "images", $"{hash}.json");
 
     private string Named(string file) => Path.Combine(path, file);
 

@@ -2,11 +2,12 @@ using System.Collections.Concurrent;
 using System.Text.RegularExpressions;
 using Microsoft.Extensions.Options;
 using StorySync.Cluster;
+using StorySync.Extensions;
 
 namespace StorySync.Samples.Studio.Projects;
 
 /// <summary>The projects, each in a folder of its name.</summary>
-public sealed partial class ProjectShelf(IOptions<StudioOptions> options, IStoryService stories)
+public sealed partial class ProjectShelf(IOptions<StudioOptions> options, IStoryService stories, StorySyncModel model)
 {
     private readonly ConcurrentDictionary<string, Lazy<Project>> open = new(StringComparer.OrdinalIgnoreCase);
 
@@ -41,7 +42,7 @@ public sealed partial class ProjectShelf(IOptions<StudioOptions> options, IStory
     private static bool IsName(string name) => !NoName().IsMatch(name) && name.Trim().Length > 0;
 
     private Project Get(string name) => open.GetOrAdd(name, _ => new(() =>
-        new Project(name, new ProjectFolder(Path.Combine(Root, name)), stories, options.Value.Model))).Value;
+        new Project(name, new ProjectFolder(Path.Combine(Root, name)), stories, model))).Value;
 
     [GeneratedRegex(@"[^\p{L}\p{N} _-]+")]
     private static partial Regex NoName();
