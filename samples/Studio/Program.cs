@@ -1,6 +1,7 @@
 using System.Net;
 using Microsoft.Extensions.Options;
 using MudBlazor.Services;
+using StorySync.Books;
 using StorySync.Samples.Studio;
 using StorySync.Samples.Studio.Pages;
 using StorySync.Samples.Studio.Projects;
@@ -19,6 +20,7 @@ builder.Services.AddSingleton(Options.Create(studio));
 builder.Services.AddSingleton<ProjectShelf>();
 builder.Services.AddStorySync(studio.Model);
 builder.Services.AddStorySyncCluster(cluster => cluster.Folder = Path.Combine(studio.Folder, ".drawing"));
+builder.Services.AddStorySyncServer();
 builder.Services.AddMudServices();
 builder.Services.AddRazorComponents().AddInteractiveServerComponents()
     .AddHubOptions(hub => hub.MaximumReceiveMessageSize = StudioLimits.Text);
@@ -28,6 +30,15 @@ app.Use((context, next) =>
 {
     context.Response.Headers.ContentSecurityPolicy =
         "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'self'";
+
+    // A page elsewhere can link to this one, and nothing else.
+    if (context.Request.Headers["Sec-Fetch-Site"] == "cross-site"
+        && !(HttpMethods.IsGet(context.Request.Method) && context.Request.Headers["Sec-Fetch-Mode"] == "navigate"))
+    {
+        context.Response.StatusCode = StatusCodes.Status403Forbidden;
+        return Task.CompletedTask;
+    }
+
     return next();
 });
 app.UseAntiforgery();
@@ -43,5 +54,9 @@ app.MapGet("/stories/{name}/images/{hash:regex(^[0-9a-f]{{64}}$)}.png", (string 
     http.Response.Headers.CacheControl = "private, max-age=31536000, immutable";
     return Results.File(path, "image/png");
 });
+app.MapGet("/stories/{name}/book.{format:regex(^(pdf|epub|cbz|html)$)}", (string name, string format, ProjectShelf shelf) =>
+    shelf.Find(name)?.BookPath(Enum.Parse<BookFormat>(format, ignoreCase: true)) is { } path && File.Exists(path)
+        ? Results.File(path, "application/octet-stream", $"{name}.{format}") : Results.NotFound());
+app.MapStorySync();
 app.MapRazorComponents<App>().AddInteractiveServerRenderMode();
 await app.RunAsync();

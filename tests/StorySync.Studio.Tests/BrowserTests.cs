@@ -54,6 +54,55 @@ public partial class BrowserTests(StudioProcess studio) : IClassFixture<StudioPr
         await Expect(Image(page, 3)).ToHaveAttributeAsync("src", first);
         await page.GetByRole(AriaRole.Button, new() { Name = "Undo" }).ClickAsync();
         await DrawnAsync(page, 3);
+
+        // A book of it.
+        await page.GetByText("A book of it").ClickAsync();
+        var book = await page.RunAndWaitForDownloadAsync(
+            () => page.GetByRole(AriaRole.Button, new() { Name = "PDF" }).ClickAsync(), new() { Timeout = Patience });
+        Assert.Equal("Bruno s day.pdf", book.SuggestedFilename);
+        Assert.StartsWith("%PDF-", await File.ReadAllTextAsync(await book.PathAsync()), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Subjects_are_shown_and_placed_on_the_image()
+    {
+        var page = await OpenStoryAsync("place", 2);
+        await page.GetByRole(AriaRole.Button, new() { Name = "Draw 3 scenes" }).ClickAsync();
+        await DrawnAsync(page, 3);
+        await page.GetByText("Show the subjects").ClickAsync();
+        await Expect(page.GetByRole(AriaRole.Img, new() { NameRegex = Share() })).ToHaveCountAsync(3, new() { Timeout = Patience });
+
+        await Card(page, 3).GetByText("More", new() { Exact = true }).ClickAsync();
+        await Card(page, 3).GetByRole(AriaRole.Button, new() { Name = "Place a bear" }).ClickAsync();
+        var image = Card(page, 3).Locator(".image.placing");
+        await image.ScrollIntoViewIfNeededAsync();
+        var box = (await image.BoundingBoxAsync())!;
+        await page.Mouse.MoveAsync(box.X + (box.Width * 0.5f), box.Y + (box.Height * 0.25f));
+        await page.Mouse.DownAsync();
+        await page.Mouse.MoveAsync(box.X + (box.Width * 0.99f), box.Y + (box.Height * 0.75f), new() { Steps = 4 });
+        await page.Mouse.UpAsync();
+        await Expect(Card(page, 3).GetByLabel("Left %")).ToHaveValueAsync("50");
+        await Expect(Card(page, 3).GetByLabel("Height %")).ToHaveValueAsync("50");
+        await Expect(page.GetByRole(AriaRole.Button, new() { Name = "Draw 1 scene" })).ToBeVisibleAsync();
+        await Set(Card(page, 3), "Left %", "10");
+        await page.GetByRole(AriaRole.Button, new() { Name = "Draw 1 scene" }).ClickAsync();
+        await DrawnAsync(page, 3);
+        var yaml = await File.ReadAllTextAsync(Path.Combine(studio.Folder, "place", "story.yaml"));
+        Assert.Contains("0.1", yaml, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_story_goes_on_when_the_studio_starts_again_and_nothing_is_drawn_twice()
+    {
+        var page = await OpenStoryAsync("again", steps: 40);
+        await page.GetByRole(AriaRole.Button, new() { Name = "Draw 3 scenes" }).ClickAsync();
+        await Expect(page.Locator(".image img:not(.preview)")).ToHaveCountAsync(2, new() { Timeout = Patience });
+        studio.Restart();
+        page = await studio.OpenAsync("/stories/again");
+        await DrawnAsync(page, 3);
+        studio.Restart();
+        page = await studio.OpenAsync("/stories/again");
+        await DrawnAsync(page, 3);
     }
 
     [Fact]
@@ -182,9 +231,11 @@ public partial class BrowserTests(StudioProcess studio) : IClassFixture<StudioPr
 
     private static async Task<string> Source(IPage page, int scene) => (await Image(page, scene).GetAttributeAsync("src"))!;
 
-    private static async Task Set(IPage page, string label, string value)
+    private static Task Set(IPage page, string label, string value) => Set(page.Locator("body"), label, value);
+
+    private static async Task Set(ILocator within, string label, string value)
     {
-        var field = page.GetByLabel(label, new() { Exact = true }).And(page.Locator("input, textarea"));
+        var field = within.GetByLabel(label, new() { Exact = true }).And(within.Page.Locator("input, textarea"));
         await field.FillAsync(value);
         await field.BlurAsync();
     }
@@ -212,6 +263,9 @@ public partial class BrowserTests(StudioProcess studio) : IClassFixture<StudioPr
         await Expect(page.GetByRole(AriaRole.Heading, new() { Name = title, Exact = true })).ToBeVisibleAsync();
         return page;
     }
+
+    [GeneratedRegex("^a bear: .* of the image$")]
+    private static partial Regex Share();
 
     [GeneratedRegex("^Take with seed")]
     private static partial Regex Take();

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using StorySync.Books;
 using StorySync.Cluster;
 using StorySync.Documents;
 using StorySync.Extensions;
@@ -107,6 +108,32 @@ public sealed class Project
         }
     }
 
+    /// <summary>Makes a book of the images that scenes show, and returns whether it is there now.</summary>
+    public async Task<bool> MakeBookAsync(BookFormat format, BookLayout layout)
+    {
+        await FindSubjectsAsync();
+        try
+        {
+            var (story, head) = (state.Story, state.Story.Head);
+            var book = new StoryBook
+            {
+                Title = head.Title ?? Name,
+                Author = head.Author,
+                Language = head.Language ?? "en",
+                Panels = [.. story.Scenes.Where(scene => scene.Shown is not null).Select(scene => PanelOf(scene, head))],
+            };
+            await Task.Run(() => book.Save(BookPath(format), new BookOptions { Layout = layout }));
+            return true;
+        }
+        catch (Exception exception) when (exception is ArgumentException or InvalidOperationException or IOException)
+        {
+            Report(exception.Message);
+            return false;
+        }
+    }
+
+    public string BookPath(BookFormat format) => folder.BookPath(format.ToString().ToLowerInvariant());
+
     /// <summary>Ends all drawing. What is drawn stays.</summary>
     public async Task CancelAsync()
     {
@@ -134,6 +161,18 @@ public sealed class Project
 
     private static long NextSeed(ProjectState now) => now.Story.Scenes.Select(scene => scene.Seed)
         .Concat(now.Takes.Values.Select(take => take.Seed)).DefaultIfEmpty().Max() + 1;
+
+    private BookPanel PanelOf(StudioScene scene, StoryFile head) => new(RgbImage.Load(folder.ImagePath(scene.Shown!)))
+    {
+        Caption = scene.Written.Caption,
+        Description = scene.Written.Prompt,
+        Dialogue = [.. scene.Written.Dialogue.Select(line => new BookLine(line.Who, line.Says))],
+        Figures =
+        [
+            .. state.Found.GetValueOrDefault(scene.Shown!, []).Where(found => found.Region is { Area: > 0 }).Select(found =>
+                new BookFigure(StoryBook.NamesOf(found.Subject, head.Cast.Select(one => one.Character)), found.Region!)),
+        ],
+    };
 
     private ProjectState WithKeys(ProjectState now)
     {

@@ -28,6 +28,8 @@ public sealed class ProjectFolder
 
     public string BankPath(string key) => Path.Combine(path, "banks", $"{key}.storybank");
 
+    public string BookPath(string format) => Path.Combine(path, $"book.{format}");
+
     /// <exception cref="DocumentException">A file is damaged.</exception>
     public ProjectFiles Load()
     {
