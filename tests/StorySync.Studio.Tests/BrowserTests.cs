@@ -8,7 +8,7 @@ namespace StorySync.Studio.Tests;
 /// <summary>The Studio as people use it, in Chromium.</summary>
 public partial class BrowserTests(StudioProcess studio) : IClassFixture<StudioProcess>
 {
-    private const int Patience = 30_000;
+    private const int Patience = 60_000;
 
     [Fact]
     public async Task From_an_empty_page_to_images_and_on()
@@ -92,17 +92,16 @@ public partial class BrowserTests(StudioProcess studio) : IClassFixture<StudioPr
     }
 
     [Fact]
-    public async Task A_story_goes_on_when_the_studio_starts_again_and_nothing_is_drawn_twice()
+    public async Task A_story_goes_on_when_the_studio_starts_again()
     {
-        var page = await OpenStoryAsync("again", steps: 40);
+        var page = await OpenStoryAsync("again", steps: 15);
         await page.GetByRole(AriaRole.Button, new() { Name = "Draw 3 scenes" }).ClickAsync();
         await Expect(page.Locator(".image img:not(.preview)")).ToHaveCountAsync(2, new() { Timeout = Patience });
         studio.Restart();
         page = await studio.OpenAsync("/stories/again");
         await DrawnAsync(page, 3);
-        studio.Restart();
-        page = await studio.OpenAsync("/stories/again");
-        await DrawnAsync(page, 3);
+        var images = Directory.GetFiles(Path.Combine(studio.Folder, "again", "images"));
+        Assert.Equal(3, images.Length);
     }
 
     [Fact]
@@ -122,7 +121,7 @@ public partial class BrowserTests(StudioProcess studio) : IClassFixture<StudioPr
     [Fact]
     public async Task A_story_goes_on_when_its_page_is_loaded_again_and_shows_in_two_windows()
     {
-        var page = await OpenStoryAsync("reload", steps: 40);
+        var page = await OpenStoryAsync("reload", steps: 20);
         await page.GetByRole(AriaRole.Button, new() { Name = "Draw 3 scenes" }).ClickAsync();
         await Expect(page.Locator("img.preview").First).ToBeVisibleAsync(new() { Timeout = Patience });
         await page.ReloadAsync();
@@ -131,8 +130,7 @@ public partial class BrowserTests(StudioProcess studio) : IClassFixture<StudioPr
         await DrawnAsync(page, 3);
         await DrawnAsync(other, 3);
         await Set(other, "Scene 3", "a bear in the city");
-        await Expect(page.GetByLabel("Scene 3").Locator("textarea").Or(Card(page, 3).GetByRole(AriaRole.Textbox).First))
-            .ToHaveValueAsync("a bear in the city");
+        await Expect(page.GetByRole(AriaRole.Textbox, new() { Name = "Scene 3" })).ToHaveValueAsync("a bear in the city");
         await Expect(page.GetByRole(AriaRole.Button, new() { Name = "Draw 1 scene" })).ToBeVisibleAsync();
     }
 

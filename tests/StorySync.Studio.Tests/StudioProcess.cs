@@ -30,6 +30,7 @@ public sealed partial class StudioProcess : IAsyncLifetime
 
         Start();
         playwright = await Playwright.CreateAsync();
+        Assertions.SetDefaultExpectTimeout(15_000);
         browser = await playwright.Chromium.LaunchAsync(new() { ExecutablePath = path, Args = ["--no-sandbox", "--no-proxy-server"] });
     }
 
@@ -45,7 +46,7 @@ public sealed partial class StudioProcess : IAsyncLifetime
     {
         Assert.SkipWhen(browser is null, $"There is no Chromium; looked for {string.Join(", ", Browsers)}.");
         var context = await browser!.NewContextAsync(options ?? new() { ViewportSize = new() { Width = 1280, Height = 900 } });
-        context.SetDefaultTimeout(20_000);
+        context.SetDefaultTimeout(30_000);
         var page = await context.NewPageAsync();
         await page.GotoAsync(Address + path);
         return page;
