@@ -1,3 +1,4 @@
+using System.Net;
 using System.Text.RegularExpressions;
 using Deque.AxeCore.Playwright;
 using Microsoft.Playwright;
@@ -145,6 +146,24 @@ public partial class BrowserTests(StudioProcess studio) : IClassFixture<StudioPr
         await Expect(Card(page, 1).Locator(".prompt")).ToHaveTextAsync(Hostile);
         Assert.Equal($"Scene 1: {Hostile}", await Image(page, 1).GetAttributeAsync("alt"));
         await Expect(page).ToHaveTitleAsync("hostile · StorySync Studio");
+    }
+
+    [Fact]
+    public async Task Other_programs_are_served_and_other_sites_are_not()
+    {
+        await studio.OpenAsync();
+        using var client = new HttpClient(new HttpClientHandler { UseProxy = false });
+        Assert.Equal(HttpStatusCode.OK, await AskAsync(_ => { }));
+        Assert.Equal(HttpStatusCode.Forbidden, await AskAsync(request => request.Headers.Add("Sec-Fetch-Site", "cross-site")));
+        Assert.Equal(HttpStatusCode.BadRequest, await AskAsync(request => request.Headers.Host = "studio.example.org"));
+
+        async Task<HttpStatusCode> AskAsync(Action<HttpRequestMessage> change)
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Get, $"{studio.Address}/v1/models");
+            change(request);
+            using var response = await client.SendAsync(request);
+            return response.StatusCode;
+        }
     }
 
     [Fact]

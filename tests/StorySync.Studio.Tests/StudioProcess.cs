@@ -19,7 +19,7 @@ public sealed partial class StudioProcess : IAsyncLifetime
 
     public string Folder => folder.Path;
 
-    private string Address { get; set; } = "";
+    public string Address { get; private set; } = "";
 
     public async ValueTask InitializeAsync()
     {
