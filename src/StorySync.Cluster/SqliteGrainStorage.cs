@@ -6,16 +6,18 @@ using Orleans.Storage;
 namespace StorySync.Cluster;
 
 /// <summary>Grains' states in a SQLite file, for a cluster of one process: Orleans' storage on ADO.NET does not know SQLite.</summary>
-internal sealed class SqliteGrainStorage : IGrainStorage
+internal sealed class SqliteGrainStorage : IGrainStorage, IDisposable
 {
+    private readonly FileStream held;
     private readonly string connection;
     private readonly IGrainStorageSerializer serializer;
 
     public SqliteGrainStorage(string file, IGrainStorageSerializer serializer)
     {
         this.serializer = serializer;
-        connection = new SqliteConnectionStringBuilder { DataSource = file }.ToString();
         Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(file))!);
+        held = Hold(file);
+        connection = new SqliteConnectionStringBuilder { DataSource = file }.ToString();
         using var opened = Open();
         using var command = opened.CreateCommand();
         command.CommandText =
@@ -23,6 +25,8 @@ internal sealed class SqliteGrainStorage : IGrainStorage
             + "CREATE TABLE IF NOT EXISTS grains (id TEXT PRIMARY KEY, version INTEGER NOT NULL, state BLOB NOT NULL)";
         command.ExecuteNonQuery();
     }
+
+    public void Dispose() => held.Dispose();
 
     public Task ReadStateAsync<T>(string stateName, GrainId grainId, IGrainState<T> grainState) => RunAsync(command =>
     {
@@ -71,6 +75,22 @@ internal sealed class SqliteGrainStorage : IGrainStorage
         command.Parameters.AddWithValue("$id", $"{grainId}/{stateName}");
         run(command);
     });
+
+    /// <exception cref="InvalidOperationException">Another process has the file.</exception>
+    private static FileStream Hold(string file)
+    {
+        try
+        {
+            return new FileStream($"{file}.lock", FileMode.OpenOrCreate, FileAccess.Write, FileShare.None);
+        }
+        catch (IOException exception)
+        {
+            throw new InvalidOperationException(
+                $"{file} belongs to another process that runs; give each process a {nameof(StorySyncClusterOptions.Folder)} of its own, or, "
+                + $"to have one cluster of both, {nameof(StorySyncClusterOptions.Redis)}.",
+                exception);
+        }
+    }
 
     private SqliteConnection Open()
     {

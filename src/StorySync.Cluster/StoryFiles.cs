@@ -9,6 +9,12 @@ namespace StorySync.Cluster;
 /// <param name="root">The folder of all stories.</param>
 internal sealed class StoryFiles(string root)
 {
+    public const string BankExtension = ".storybank";
+
+    public const string ImageExtension = ".png";
+
+    private const int MostDeletions = 10;
+
     /// <summary>Returns the name of what depends on some values alone.</summary>
     public static string NameOf(params string[] values) =>
         Convert.ToHexStringLower(SHA256.HashData(JsonSerializer.SerializeToUtf8Bytes(values)));
@@ -17,15 +23,24 @@ internal sealed class StoryFiles(string root)
 
     public void CreateFolder(string story) => Directory.CreateDirectory(Path.Combine(root, story));
 
-    public void DeleteFolder(string story)
+    public async Task DeleteFolderAsync(string story)
     {
-        try
+        for (var tries = 1; ; tries++)
         {
-            Directory.Delete(Path.Combine(root, story), recursive: true);
-        }
-        catch (DirectoryNotFoundException)
-        {
-            // It was deleted before.
+            try
+            {
+                Directory.Delete(Path.Combine(root, story), recursive: true);
+                return;
+            }
+            catch (DirectoryNotFoundException)
+            {
+                return;
+            }
+            catch (IOException) when (tries < MostDeletions)
+            {
+                // A worker that was canceled in its last line is writing.
+                await Task.Delay(TimeSpan.FromMilliseconds(100));
+            }
         }
     }
 
@@ -56,10 +71,6 @@ internal sealed class StoryFiles(string root)
             return name;
         }
     }
-
-    public const string BankExtension = ".storybank";
-
-    public const string ImageExtension = ".png";
 
     private static void Put(string path, Action<string> write)
     {

@@ -181,7 +181,7 @@ internal sealed class StoryGrain(
         await queue.RemoveAsync(Id);
         Tell(new StoryUpdate { Status = last });
         End();
-        files.DeleteFolder(Id);
+        await files.DeleteFolderAsync(Id);
     }
 
     public Task<string> FileOfAsync(int? scene, int? take)
@@ -457,7 +457,7 @@ internal sealed class StoryGrain(
 
     private async Task<StoryStatus> StatusAsync()
     {
-        var (position, seconds) = IsOver ? (null, null) : await Queue.PlaceOfAsync(Id);
+        var (position, seconds) = await PlaceAsync();
         prompts ??= PromptsOf();
         var scenes = state.State.Scenes.Select((takes, index) => new SceneStatus
         {
@@ -479,6 +479,19 @@ internal sealed class StoryGrain(
             QueuePosition = position,
             EstimatedSeconds = seconds,
         };
+    }
+
+    private async Task<(int? Position, double? Seconds)> PlaceAsync()
+    {
+        try
+        {
+            return IsOver ? (null, null) : await Queue.PlaceOfAsync(Id);
+        }
+        catch (Exception exception) when (exception is OrleansException or TimeoutException)
+        {
+            // The queue is on its way to another silo; all else is known.
+            return (null, null);
+        }
     }
 
     private StoryState StateOf(TakeRecord take) =>

@@ -33,7 +33,7 @@ internal sealed class StoryService(IGrainFactory grains, StoryFiles files) : ISt
         }
         catch (Exception exception)
         {
-            files.DeleteFolder(id);
+            await files.DeleteFolderAsync(id).ConfigureAwait(false);
             if (exception is ModelFileException)
             {
                 throw new ArgumentException($"The bank cannot be read: {exception.Message}", exception);

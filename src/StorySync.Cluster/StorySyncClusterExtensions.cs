@@ -54,6 +54,12 @@ public static class StorySyncClusterExtensions
                 silo.UseLocalhostClustering(PortOr(0), gatewayPort: 0, serviceId: options.ClusterId, clusterId: options.ClusterId);
                 silo.Services.AddKeyedSingleton<IGrainStorage>(StorySyncClusterOptions.StorageName, (provider, _) => new SqliteGrainStorage(
                     Path.Combine(options.Folder, "stories.db"), provider.GetRequiredService<IGrainStorageSerializer>()));
+                silo.AddStartupTask((provider, _) =>
+                {
+                    // Whatever is wrong with the file ends the start, not the first story.
+                    provider.GetRequiredKeyedService<IGrainStorage>(StorySyncClusterOptions.StorageName);
+                    return Task.CompletedTask;
+                });
             }
 
             silo.AddStorySyncWorkers(configure);
@@ -61,7 +67,7 @@ public static class StorySyncClusterExtensions
     }
 
     /// <summary>Adds <see cref="IStoryService"/> to an application that draws nothing, as a client of a cluster in
-    /// <see cref="StorySyncClusterOptions.Redis"/>, with whose silos it shares the folder.</summary>
+    /// <see cref="StorySyncClusterOptions.Redis"/>, with whose silos it shares the folder. It starts when there is a silo.</summary>
     /// <param name="services">The services.</param>
     /// <param name="configure">Sets options.</param>
     /// <exception cref="ArgumentException">The options name no Redis.</exception>
@@ -78,7 +84,13 @@ public static class StorySyncClusterExtensions
             .UseRedisClustering(own => own.ConfigurationOptions = ConfigurationOptions.Parse(redis))
             .Configure<ClusterOptions>(own => (own.ClusterId, own.ServiceId) = (options.ClusterId, options.ClusterId))
             .Configure<GatewayOptions>(own => own.GatewayListRefreshPeriod = options.WorkerTimeout / 3)
-            .Configure<ClientMessagingOptions>(own => own.ResponseTimeout = ResponseTimeout(options)));
+            .Configure<ClientMessagingOptions>(own => own.ResponseTimeout = ResponseTimeout(options))
+            .UseConnectionRetryFilter(async (_, token) =>
+            {
+                // The silos may start later than this process.
+                await Task.Delay(TimeSpan.FromSeconds(1), token).ConfigureAwait(false);
+                return true;
+            }));
     }
 
     /// <summary>Adds workers and <see cref="IStoryService"/> to a silo whose clustering, and whose grain storage

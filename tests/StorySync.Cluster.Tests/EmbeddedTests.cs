@@ -214,6 +214,13 @@ public sealed class EmbeddedTests : IAsyncLifetime
         Assert.All(status.Scenes, scene => Assert.Single(scene.Takes));
     }
 
+    [Fact]
+    public async Task A_folder_is_one_processs()
+    {
+        var refused = await Assert.ThrowsAnyAsync<Exception>(() => Hosts.StartAsync(folder.Path));
+        Assert.Contains("belongs to another process that runs", refused.ToString());
+    }
+
     private static async Task<List<StoryUpdate>> ToListAsync(IAsyncEnumerable<StoryUpdate> updates)
     {
         var list = new List<StoryUpdate>();

@@ -74,7 +74,7 @@ internal sealed class RunningCluster : IAsyncDisposable
             var own = FreePort();
             silos.Add(own, Start("dotnet",
             [
-                Path.Combine(AppContext.BaseDirectory, "Silo.dll"), "--Device", "cpu", "--Logging:LogLevel:Default", "Warning",
+                Programs.Silo, "--Device", "cpu", "--Logging:LogLevel:Default", "Warning",
                 .. Settings.SelectMany(entry => (string[])[$"--Cluster:{entry.Key}", entry.Value]), "--Cluster:SiloPort", $"{own}",
             ]));
         }

@@ -10,7 +10,7 @@ namespace StorySync.Cluster.Tests;
 public class TestingHostTests
 {
     [Fact]
-    public async Task A_story_is_drawn_by_both_silos_and_goes_on_with_one()
+    public async Task Two_silos_draw_what_one_draws()
     {
         using var folder = new TemporaryFolder();
         var builder = new InProcessTestClusterBuilder(2);

@@ -48,7 +48,7 @@ internal static class SiloRuns
         using var files = new TemporaryFolder();
         var cluster = $"storysync-{Guid.NewGuid():N}";
         var silos = Enumerable.Range(0, count).Select(i => Start(
-            "--Device", "cpu", "--Logging:LogLevel:Default", "Warning", "--Cluster:Redis", redis, "--Cluster:Folder", files.Path,
+            "--Device", "cpu", "--Logging:LogLevel:Default", "Error", "--Cluster:Redis", redis, "--Cluster:Folder", files.Path,
             "--Cluster:ClusterId", cluster, "--Cluster:Address", "127.0.0.1", "--Cluster:SiloPort", "0", "--Cluster:GatewayPort", "0"))
             .ToList();
         try
@@ -105,7 +105,8 @@ internal static class SiloRuns
 
     private static Process Start(params string[] arguments)
     {
-        var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "Silo.dll"), .. arguments]);
+        var program = $"../../../../../samples/Silo/bin/{new DirectoryInfo(AppContext.BaseDirectory).Parent!.Name}/net10.0/Silo.dll";
+        var start = new ProcessStartInfo("dotnet", [Path.GetFullPath(program, AppContext.BaseDirectory), .. arguments]);
         start.Environment["OMP_NUM_THREADS"] = "1";
         return Process.Start(start)!;
     }
