@@ -33,8 +33,8 @@ public static class StorySyncServerServiceCollectionExtensions
         return Add(services, options => options.Bind(section, binder => binder.ErrorOnUnknownConfiguration = true));
     }
 
-    /// <summary>Adds a server for the Model Context Protocol with the tools <c>make_story</c>, <c>add_scene</c> and <c>redraw_scene</c>, by
-    /// which assistants draw stories with the application's <see cref="IStoryService"/>.</summary>
+    /// <summary>Adds a server for the Model Context Protocol with the tools <c>make_story</c>, <c>add_scene</c>, <c>redraw_scene</c> and
+    /// <c>export_book</c>, by which assistants draw stories with the application's <see cref="IStoryService"/>.</summary>
     /// <param name="services">The services.</param>
     /// <returns>The server, for its transport: <c>WithHttpTransport</c> and <c>MapStorySyncMcp</c>, or
     /// <c>WithStdioServerTransport</c>.</returns>

@@ -35,13 +35,17 @@ public class McpTests
         var id = Texts(made)[0]["Story ".Length..];
         var added = await client.CallToolAsync("add_scene", new Dictionary<string, object?> { ["story"] = id, ["prompt"] = "Mia asleep" });
         var redrawn = await client.CallToolAsync("redraw_scene", new Dictionary<string, object?> { ["story"] = id, ["scene"] = 2 });
+        var book = await client.CallToolAsync(
+            "export_book", new Dictionary<string, object?> { ["story"] = id, ["title"] = "Mia", ["captions"] = new[] { "Once." } });
         var wrong = await client.CallToolAsync("redraw_scene", new Dictionary<string, object?> { ["story"] = id, ["scene"] = 0 });
 
-        Assert.Equal(["add_scene", "make_story", "redraw_scene"], tools.Select(tool => tool.Name).Order());
+        Assert.Equal(["add_scene", "export_book", "make_story", "redraw_scene"], tools.Select(tool => tool.Name).Order());
         Assert.Equal([64, 64, 64], Images(made).Select(image => image.Width));
         Assert.Equal("Scene 3: A yellow rabbit with a red scarf asleep", Assert.Single(Texts(added)[1..]).Split(" (seed")[0]);
         Assert.NotEqual(Images(made)[2].Pixels.ToArray(), Assert.Single(Images(redrawn)).Pixels.ToArray());
         Assert.Contains(steps, step => step is { Total: 3 });
+        var file = Assert.IsType<BlobResourceContents>(Assert.Single(book.Content.OfType<EmbeddedResourceBlock>()).Resource);
+        Assert.Equal(("application/pdf", "%PDF"), (file.MimeType, System.Text.Encoding.Latin1.GetString(file.DecodedData.Span[..4])));
         Assert.True(wrong.IsError);
         Assert.Contains("anchor", Texts(wrong)[0], StringComparison.Ordinal);
     }

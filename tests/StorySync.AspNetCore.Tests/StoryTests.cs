@@ -120,7 +120,9 @@ public class StoryTests(ServerFixture fixture) : IClassFixture<ServerFixture>
     {
         var (response, _) = await PostAsync("/v1/stories", Document.Replace("\"steps\":2", "\"steps\":100", StringComparison.Ordinal));
         var place = response.Headers.Location!.ToString();
-        var watching = WatchAsync(place);
+        var begun = new TaskCompletionSource();
+        var watching = WatchAsync(place, begun);
+        await begun.Task;
 
         Assert.Equal(HttpStatusCode.NoContent, (await server.Client.DeleteAsync(place)).StatusCode);
         Assert.Equal("Canceled", (await watching)[^1].Data.GetProperty("state").GetString());
@@ -210,7 +212,7 @@ public class StoryTests(ServerFixture fixture) : IClassFixture<ServerFixture>
     }
 
     /// <summary>Reads the events of a story to their end.</summary>
-    private async Task<List<(string Type, JsonElement Data)>> WatchAsync(string place)
+    private async Task<List<(string Type, JsonElement Data)>> WatchAsync(string place, TaskCompletionSource? begun = null)
     {
         using var request = new HttpRequestMessage(HttpMethod.Get, $"{place}/events");
         request.Headers.Accept.Add(new MediaTypeWithQualityHeaderValue("text/event-stream"));
@@ -220,6 +222,7 @@ public class StoryTests(ServerFixture fixture) : IClassFixture<ServerFixture>
         await foreach (var item in SseParser.Create(stream, (_, data) => JsonSerializer.Deserialize<JsonElement>(data)).EnumerateAsync())
         {
             events.Add((item.EventType, item.Data));
+            begun?.TrySetResult();
         }
 
         return events;

@@ -2,6 +2,7 @@ using System.ComponentModel;
 using ModelContextProtocol;
 using ModelContextProtocol.Protocol;
 using ModelContextProtocol.Server;
+using StorySync.Books;
 using StorySync.Cluster;
 using StorySync.Pipelines;
 
@@ -15,7 +16,7 @@ internal sealed class StoryTools(IStoryService stories, StoryBody body)
 
     [McpServerTool(Name = "make_story")]
     [Description("Draws a story: one image for each scene, in which the characters look the same. Returns the story's id and the images. "
-        + "The id is for add_scene and redraw_scene.")]
+        + "The id is for add_scene, redraw_scene and export_book.")]
     public Task<IEnumerable<ContentBlock>> MakeStoryAsync(
         [Description("One prompt for each scene, in English, which names the characters: \"Mia waving at the beach\".")]
         string[] scenes,
@@ -75,6 +76,43 @@ internal sealed class StoryTools(IStoryService stories, StoryBody body)
             return await EndAsync(story, all => [all[scene]], progress, cancellationToken);
         });
 
+    [McpServerTool(Name = "export_book")]
+    [Description("Makes a book of a story whose scenes are drawn. Returns the file.")]
+    public Task<IEnumerable<ContentBlock>> ExportBookAsync(
+        [Description(IdOf)] string story,
+        [Description("The format of the file.")] BookFormat format = BookFormat.Pdf,
+        [Description("How the images stand on the pages.")] BookLayout layout = BookLayout.Single,
+        [Description("The title; without one there is no page for it.")] string title = "",
+        [Description("The text below each image, in the order of the scenes. None if absent.")] string[]? captions = null,
+        CancellationToken cancellationToken = default) => Tell<IEnumerable<ContentBlock>>(async () =>
+        {
+            var panels = new List<BookPanel>();
+            foreach (var scene in (await stories.GetAsync(story, cancellationToken)).Scenes)
+            {
+                panels.Add(new BookPanel(RgbImage.Decode(await ReadAsync(story, scene.Index, cancellationToken)))
+                {
+                    Description = scene.Prompt,
+                    Caption = captions?.ElementAtOrDefault(scene.Index),
+                });
+            }
+
+            var file = new StoryBook { Title = title, Panels = panels }.ToBytes(format, new BookOptions { Layout = layout });
+            var (extension, mediaType) = format switch
+            {
+                BookFormat.Epub => ("epub", "application/epub+zip"),
+                BookFormat.Cbz => ("cbz", "application/vnd.comicbook+zip"),
+                BookFormat.Html => ("html", "text/html"),
+                _ => ("pdf", "application/pdf"),
+            };
+            return
+            [
+                new EmbeddedResourceBlock
+                {
+                    Resource = BlobResourceContents.FromBytes(file, $"storysync://stories/{story}/book.{extension}", mediaType),
+                },
+            ];
+        });
+
     /// <summary>The messages of other exceptions are kept from the client.</summary>
     private static async Task<T> Tell<T>(Func<Task<T>> act)
     {
@@ -115,12 +153,17 @@ internal sealed class StoryTools(IStoryService stories, StoryBody body)
         foreach (var scene in scenes)
         {
             blocks.Add(new TextContentBlock { Text = $"Scene {scene.Index}: {scene.Prompt} (seed {scene.Takes[^1].Seed})" });
-            await using var image = await stories.OpenImageAsync(id, scene.Index, cancellationToken: cancellationToken);
-            using var file = new MemoryStream();
-            await image.CopyToAsync(file, cancellationToken);
-            blocks.Add(ImageContentBlock.FromBytes(file.ToArray(), "image/png"));
+            blocks.Add(ImageContentBlock.FromBytes(await ReadAsync(id, scene.Index, cancellationToken), "image/png"));
         }
 
         return blocks;
+    }
+
+    private async Task<byte[]> ReadAsync(string id, int scene, CancellationToken cancellationToken)
+    {
+        await using var image = await stories.OpenImageAsync(id, scene, cancellationToken: cancellationToken);
+        using var file = new MemoryStream();
+        await image.CopyToAsync(file, cancellationToken);
+        return file.ToArray();
     }
 }

@@ -61,7 +61,9 @@ internal sealed class StoryBody(IOptions<StorySyncServerOptions> options, ModelC
         AtMost("scenes", document.Story?.Scenes?.Count, limits.MaxScenes);
         AtMost("steps", request?.Steps, limits.MaxSteps);
         AtMost("candidates", document.Options?.Candidates, limits.MaxImages);
-        AtMost("height × width", (long?)request?.Height * request?.Width ?? request?.Height ?? request?.Width, limits.MaxPixels);
+        AtMost("imagesPerPrompt", request?.ImagesPerPrompt, limits.MaxImages);
+        AtMost(
+            "height × width", (long?)(request?.Height ?? request?.Width) * (request?.Width ?? request?.Height), limits.MaxPixels);
         return document;
     }
 

@@ -98,16 +98,32 @@ internal sealed class StoryEndpoints(
         return TypedResults.ServerSentEvents(EventsAsync(id, cancellationToken));
     }
 
-    /// <summary>Ends when the server stops: clients come back by themselves, to whichever server is there.</summary>
+    /// <summary>Ends with the story, and when the server stops: clients come back by themselves, to whichever server is
+    /// there.</summary>
     private async IAsyncEnumerable<SseItem<object>> EventsAsync(
         string id, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, lifetime.ApplicationStopping);
-        await foreach (var update in stories.WatchAsync(id, either.Token))
+        await using var updates = stories.WatchAsync(id, either.Token).GetAsyncEnumerator(either.Token);
+        while (await NextAsync(updates))
         {
+            var update = updates.Current;
             yield return update.Status is { } status
                 ? new SseItem<object>(status, "status")
                 : new SseItem<object>(new StepEvent(update.Scene, update.Step, update.Steps, update.Preview), "step");
+        }
+
+        async Task<bool> NextAsync(IAsyncEnumerator<StoryUpdate> updates)
+        {
+            try
+            {
+                return await updates.MoveNextAsync();
+            }
+            catch (Exception exception) when (exception is StoryNotFoundException
+                || (exception is OperationCanceledException && lifetime.ApplicationStopping.IsCancellationRequested))
+            {
+                return false;
+            }
         }
     }
 
