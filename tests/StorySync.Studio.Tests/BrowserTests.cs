@@ -95,7 +95,7 @@ public partial class BrowserTests(StudioProcess studio) : IClassFixture<StudioPr
     [Fact]
     public async Task A_story_goes_on_when_the_studio_starts_again()
     {
-        var page = await OpenStoryAsync("again", steps: 15);
+        var page = await OpenStoryAsync("again", steps: 10);
         await page.GetByRole(AriaRole.Button, new() { Name = "Draw 3 scenes" }).ClickAsync();
         await Expect(page.Locator(".image img:not(.preview)")).ToHaveCountAsync(2, new() { Timeout = Patience });
         studio.Restart();
@@ -122,17 +122,25 @@ public partial class BrowserTests(StudioProcess studio) : IClassFixture<StudioPr
     [Fact]
     public async Task A_story_goes_on_when_its_page_is_loaded_again_and_shows_in_two_windows()
     {
-        var page = await OpenStoryAsync("reload", steps: 20);
+        var page = await OpenStoryAsync("reload", steps: 400);
         await page.GetByRole(AriaRole.Button, new() { Name = "Draw 3 scenes" }).ClickAsync();
-        await Expect(page.Locator("img.preview").First).ToBeVisibleAsync(new() { Timeout = Patience });
+        var preview = page.Locator("img.preview").First;
+        await Expect(preview).ToBeVisibleAsync(new() { Timeout = Patience });
         await page.ReloadAsync();
-        await Expect(page.GetByRole(AriaRole.Button, new() { Name = "Cancel" })).ToBeVisibleAsync();
+        await Expect(preview).ToBeVisibleAsync(new() { Timeout = Patience });
+        var before = (await preview.GetAttributeAsync("src"))!;
+        await Expect(preview).Not.ToHaveAttributeAsync("src", before, new() { Timeout = Patience });
+
         var other = await studio.OpenAsync("/stories/reload");
-        await DrawnAsync(page, 3);
-        await DrawnAsync(other, 3);
+        await Expect(other.Locator("img.preview").First).ToBeVisibleAsync(new() { Timeout = Patience });
+        await other.GetByRole(AriaRole.Button, new() { Name = "Cancel" }).ClickAsync();
+        await other.GetByText("How it is drawn").ClickAsync();
+        await Set(other, "Steps", "2");
         await Set(other, "Scene 3", "a bear in the city");
         await Expect(page.GetByRole(AriaRole.Textbox, new() { Name = "Scene 3" })).ToHaveValueAsync("a bear in the city");
-        await Expect(page.GetByRole(AriaRole.Button, new() { Name = "Draw 1 scene" })).ToBeVisibleAsync();
+        await page.GetByRole(AriaRole.Button, new() { Name = "Draw 3 scenes" }).ClickAsync();
+        await DrawnAsync(other, 3);
+        await DrawnAsync(page, 3);
     }
 
     [Fact]
@@ -240,7 +248,8 @@ public partial class BrowserTests(StudioProcess studio) : IClassFixture<StudioPr
         return new StorySync.Pipelines.RgbImage(64, 64, pixels).EncodePng();
     }
 
-    private static ILocator Card(IPage page, int scene) => page.GetByRole(AriaRole.Article, new() { Name = $"Scene {scene}", Exact = true });
+    private static ILocator Card(IPage page, int scene) =>
+        page.GetByRole(AriaRole.Article, new() { Name = $"Scene {scene}", Exact = true });
 
     private static ILocator Takes(IPage page, int scene) => Card(page, scene).GetByRole(AriaRole.Button, new() { NameRegex = Take() });
 

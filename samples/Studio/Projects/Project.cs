@@ -398,7 +398,8 @@ public sealed record ProjectState(History<StudioStory> History)
     public bool IsStale(int scene) => !Story.Scenes[scene].IsLocked && TakeOf(scene) is null;
 
     /// <summary>Gets how far a scene is; null where it is not being drawn.</summary>
-    public SceneProgress? ProgressOf(int scene) => Pending.Where(wanted => wanted.Key == Keys?.Scenes[scene].Key).Select(Of).FirstOrDefault();
+    public SceneProgress? ProgressOf(int scene) =>
+        Pending.Where(wanted => wanted.Key == Keys?.Scenes[scene].Key).Select(Of).FirstOrDefault();
 
     /// <summary>Gets how far the takes of a scene are that are being drawn.</summary>
     public IReadOnlyList<SceneProgress> PendingOf(int scene) =>
