@@ -2,6 +2,7 @@ using System.Runtime.CompilerServices;
 using System.Security.Cryptography;
 using System.Text.Json;
 using Orleans.Runtime;
+using StackExchange.Redis;
 using StorySync.Diffusion.Weights;
 using StorySync.Pipelines;
 
@@ -64,18 +65,24 @@ internal sealed class StoryService(IGrainFactory grains, StoryFiles files) : ISt
             }
         }
 
-        static async Task<bool> NextAsync(IAsyncEnumerator<StoryUpdate> updates)
+        async Task<bool> NextAsync(IAsyncEnumerator<StoryUpdate> updates)
         {
             try
             {
                 return await updates.MoveNextAsync().ConfigureAwait(false);
             }
-            catch (Exception exception) when (exception is OrleansException or TimeoutException or EnumerationAbortedException)
+            catch (Exception exception) when (!cancellationToken.IsCancellationRequested && IsPassing(exception))
             {
                 return false;
             }
         }
     }
+
+    /// <summary>Whether an exception says that a silo, or the storage, cannot be reached: a call that was not answered in time ends in
+    /// one of several, by where it was.</summary>
+    private static bool IsPassing(Exception exception) =>
+        exception is OrleansException or TimeoutException or EnumerationAbortedException or OperationCanceledException or RedisException
+        || (exception.InnerException is { } inner && IsPassing(inner));
 
     public Task<StoryStatus> AddScenesAsync(string id, IReadOnlyList<Scene> scenes, CancellationToken cancellationToken)
     {
